@@ -67,7 +67,7 @@ def one_world(name: str, seeds: int, null_seeds: int, out: Path) -> list[str]:
     where: dict[str, Any] = {}
     if name != "shipped":
         base = str(Path(name).resolve())
-        where = {"base": base, "world": base, "judge": {"model": f"nano/oracle@{base}", "rubric": "standalone@1"}}
+        where = {"base": base, "world": base}
     arms = [{"name": name, "method": name, "share": 0.15} for name in ALIGNED]
     spec = load_spec("quickstart", seeds=list(range(seeds)), compare=None, arms=arms, **where)
     findings = run_study(spec, folder / "aligned").findings

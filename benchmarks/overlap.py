@@ -12,10 +12,13 @@ Where `rensa` is installed, its MinHash-LSH runs on the same texts, so that the 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import random
 import resource
 import time
 from collections.abc import Iterator, Sequence
+from importlib import metadata
 
 from alignment_prism.prompts.folding import fold
 from alignment_prism.prompts.similarity import SimilarityIndex, batches, shingle
@@ -154,20 +157,22 @@ def main() -> None:
     options = parser.parse_args()
     texts, guarded, copies = corpus(options.prompts, options.protected, options.seed)
     before = memory()
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     index = SimilarityIndex(folded(guarded), threshold=options.threshold, n=options.n)
     built = time.perf_counter() - start
     found = {(row, other) for row, other, _ in index.search(folded(texts))}
-    seconds = time.perf_counter() - start
+    seconds, worked = time.perf_counter() - start, time.process_time() - processor
     peak = memory()
     sample = sorted({*copies, *random.Random(0).sample(range(len(texts)), min(2000, len(texts)))})
     truth = exhaustive([fold(texts[row]) for row in sample], list(folded(guarded)), options.threshold, options.n)
     wanted = {(sample[row], other) for row, other in truth}
     mine = {pair for pair in found if pair[0] in set(sample)}
+    versions = f"Python {platform.python_version()}, numpy {metadata.version('numpy')}"
+    print(f"{os.cpu_count()} cores, {versions}, load when it ended {os.getloadavg()[0]:.1f}\n")
     print(f"| {options.prompts:,} prompts against {options.protected:,}, Jaccard >= {options.threshold} | |")
     print("|---|---|")
     print(f"| characters a prompt, mean | {sum(map(len, texts)) / len(texts):.0f} |")
-    print(f"| time, folding included | {seconds:.0f} s (index {built:.1f} s) |")
+    print(f"| time, folding included | {seconds:.0f} s, {worked:.0f} s of one processor (index {built:.1f} s) |")
     print(f"| peak memory | {peak:.2f} GB, {before:.2f} GB of it the texts |")
     print(f"| pairs found | {len(found):,} |")
     print(f"| checked against all pairs | {len(sample):,} prompts, {len(wanted):,} true pairs |")

@@ -1,31 +1,40 @@
-"""Pairs per second of one DPO step: packed trees against the real TRL trainer, at its default and at its best.
+"""Pairs per second of DPO training: the packed engine against the real TRL trainer, at its default and at its best.
 
-Every contender takes the same optimiser, precision and attention, on the same pairs, in turns, so that a busy machine
-slows all of them alike. TRL runs its own `training_step` with its own collator and loss.
+Every contender takes the same model, optimiser, precision and attention on the same pairs. They take turns batch by
+batch, so that a busy machine slows all of them alike. TRL runs its own `training_step` with its own collator and loss;
+its best has references computed beforehand and batches grouped by length over all pairs, its default neither.
 
-    python benchmarks/preference_step.py                       # a small Cohere model on the CPU
-    python benchmarks/preference_step.py --shape aya-23-8b     # Aya 23 8B's shape, random weights: one large GPU
+    python benchmarks/preference_step.py                                  # all shapes, a small Cohere model, CPU
+    python benchmarks/preference_step.py --lengths redteam --pairs 16     # a part of them
+    python benchmarks/preference_step.py --shape aya-23-8b --lora         # Aya 23 8B's shape, random weights: one H200
 
-Shapes (tokens, log-normal, median prompt/completion): redteam 40/220, long 200/220, chat 150/50. The ceiling is what
-the FLOPs of the tokens themselves would give over TRL's best: no padding, every prompt once, the head on completions.
+Shapes: hh-rlhf (real rows; name the file with --hh-rlhf), and log-normal tokens of median prompt/completion: redteam
+40/220, long 200/220, chat 150/50. A shape that is done is in the state file and is not run again; the table is written
+after each. The ceiling is how many times fewer floating-point operations the pairs need than TRL's best spends on them.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import math
+import platform
 import random
-import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from alignment_prism.alignment import METHODS, Example
+from alignment_prism.alignment import METHODS, AdapterConfig, Example
 from alignment_prism.alignment.packing import tree_length
+from alignment_prism.engines.training.arguments import lora
+from alignment_prism.engines.training.attention import FLAT_ATTENTION, register_flat_attention
 from alignment_prism.engines.training.batches import OrderSampler
 from alignment_prism.engines.training.heads import add_completion_head
 from alignment_prism.engines.training.steps import Plan
@@ -39,12 +48,15 @@ SHAPES: dict[str, dict[str, Any]] = {
     "aya-23-8b": {"vocab_size": 256000, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
                   "num_attention_heads": 32, "num_key_value_heads": 8},
 }  # fmt: skip
+BEST = "TRL best (references, grouped)"
+DEFAULT = "TRL default"
+Step = Callable[[list[int]], None]
 
 
-def make_examples(shape: str, count: int, vocabulary: int, limit: int) -> list[Example]:
+def log_normal_examples(lengths: str, count: int, vocabulary: int, limit: int) -> list[Example]:
     """Random tokens in log-normal lengths (sigma 0.6)."""
-    rng = random.Random(f"preference_step/{shape}")
-    prompt, completion = LENGTHS[shape]
+    rng = random.Random(f"preference_step/{lengths}")
+    prompt, completion = LENGTHS[lengths]
 
     def tokens(median: int) -> tuple[int, ...]:
         length = min(limit, max(2, round(median * math.exp(rng.gauss(0, 0.6)))))
@@ -55,8 +67,33 @@ def make_examples(shape: str, count: int, vocabulary: int, limit: int) -> list[E
     ]
 
 
-def make_model(shape: str, attention: str, device: torch.device, dtype: torch.dtype) -> Any:
-    """A Cohere model with random weights."""
+def hh_rlhf_examples(file: Path, count: int, vocabulary: int, limit: int) -> list[Example]:
+    """Real pairs in the tokens of a byte-level BPE of 4,096 entries that is trained on the file itself."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    from alignment_prism.io import Intake
+    from alignment_prism.preferences.pairs import read_pairs
+
+    pairs = read_pairs(file, language="en", intake=Intake(keep_going=True))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=min(vocabulary, 4096), show_progress=False, special_tokens=["<pad>"])
+    tokenizer.train_from_iterator([text for pair in pairs for text in (pair.chosen, pair.rejected)], trainer)
+    found = []
+    for pair in random.Random("preference_step/hh-rlhf").sample(pairs, len(pairs)):
+        prompt, chosen, rejected = (
+            tuple(tokenizer.encode(text).ids)
+            for text in ("".join(turn.content for turn in pair.messages), pair.chosen, pair.rejected)
+        )
+        if min(len(prompt), len(chosen), len(rejected)) > 1 and len(prompt) + max(len(chosen), len(rejected)) <= limit:
+            found.append(Example(pair.id, ("en", "none"), prompt, (chosen, rejected)))
+        if len(found) == count:
+            break
+    return found
+
+
+def make_model(shape: str, attention: str, device: torch.device) -> Any:
+    """A Cohere model with random weights: float32 if small, bfloat16 if not."""
     from transformers import CohereConfig, CohereForCausalLM
 
     config = CohereConfig(
@@ -67,38 +104,72 @@ def make_model(shape: str, attention: str, device: torch.device, dtype: torch.dt
         use_cache=False,
     )
     torch.manual_seed(0)
-    with torch.device(device):
-        return CohereForCausalLM(config).to(dtype)
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32 if shape == "small" else torch.bfloat16)
+    try:
+        with torch.device(device):
+            model = CohereForCausalLM(config)
+    finally:
+        torch.set_default_dtype(before)
+    return model.train()
 
 
-def packed_step(model: Any, examples: list[Example], row_tokens: int, precision: str) -> Callable[[list[int]], None]:
-    """One forward and backward pass of ours over the given pairs."""
+def with_adapter(model: Any, adapter: bool, checkpointing: bool) -> Any:
+    """The model, or the model with LoRA of our default rank on all linear layers."""
+    if not adapter:
+        return model
+    from peft import get_peft_model
+
+    model = get_peft_model(model, lora(AdapterConfig()))
+    if checkpointing:
+        model.enable_input_require_grads()
+    return model
+
+
+def optimiser_of(model: Any, shape: str, adapter: bool) -> torch.optim.Optimizer:
+    """AdamW; plain SGD, which keeps no state, where all of 8 B parameters are trained."""
+    parameters = [one for one in model.parameters() if one.requires_grad]
+    if shape != "small" and not adapter:
+        return torch.optim.SGD(parameters, lr=1e-6, foreach=False)
+    return torch.optim.AdamW(parameters, lr=1e-6, fused=True)
+
+
+def packed_step(model: Any, examples: list[Example], options: argparse.Namespace, micro: int) -> Step:
+    """One optimiser step of ours over the given pairs."""
     from transformers import TrainingArguments
 
     from alignment_prism.engines.packed import PackedTrainer
 
+    precision, checkpointing = options.precision, options.device.type == "cuda"
+    assert add_completion_head(model) is None
     plan = mask_plan(model.config, model.config._attn_implementation, precision)
     assert not isinstance(plan, str), plan
-    collator = TreeBatch(examples, 0, plan, row_tokens)
+    model = with_adapter(model, options.lora, checkpointing)
+    collator = TreeBatch(examples, 0, plan, options.rows)
     collator.references = [(-1000.0, -1000.0)] * len(examples)
-    trainer = PackedTrainer(model=model, args=_arguments(TrainingArguments, precision), train_dataset=examples)
+    trainer = PackedTrainer(
+        model=model, args=_arguments(TrainingArguments, options), train_dataset=list(range(len(examples)))
+    )
     sampler = OrderSampler([1] * len(examples), batch_size=1, micro_batch=1, horizon=0, seed=0, processes=1)
     log = Log(Path("unused"), enabled=False)
     trainer.plan = Plan("dpo", METHODS["dpo_ift"].stages[0].objective, examples, sampler, precision, log, 0.1)
-    trainer.state.global_step = 1
-    trainer.current_gradient_accumulation_steps = 1
+    trainer.state.global_step = 1  # the references are made up: the check of the first step does not apply
+    optimiser = optimiser_of(model, options.shape, options.lora)
 
     def step(rows: list[int]) -> None:
-        trainer.training_step(trainer.model_wrapped, collator(rows), num_items_in_batch=len(rows))
+        parts = [rows[start : start + micro] for start in range(0, len(rows), micro)]
+        trainer.current_gradient_accumulation_steps = len(parts)
+        for part in parts:
+            trainer.training_step(trainer.model_wrapped, collator(part), num_items_in_batch=len(rows))
+        optimiser.step()
+        optimiser.zero_grad()
         trainer.plan.pending.clear()
 
     return step
 
 
-def trl_step(
-    model: Any, examples: list[Example], precision: str, live_reference: Any | None
-) -> Callable[[list[int]], None]:
-    """One forward and backward pass of TRL's own trainer over the given pairs."""
+def trl_step(model: Any, examples: list[Example], options: argparse.Namespace, reference: Any, micro: int) -> Step:
+    """One optimiser step of TRL's own trainer over the given pairs; `reference` is its live reference model or None."""
     from datasets import Dataset
     from transformers import PreTrainedTokenizerFast
     from trl import DPOConfig, DPOTrainer
@@ -124,18 +195,22 @@ def trl_step(
         def _send_telemetry(self) -> None:
             pass
 
-    precomputed = live_reference is None
     trainer = Stock(
-        model=model,
-        ref_model=live_reference,
-        args=_arguments(DPOConfig, precision, precompute_ref_log_probs=precomputed, max_length=None),
+        model=with_adapter(model, options.lora, options.device.type == "cuda"),
+        ref_model=reference,
+        args=_arguments(DPOConfig, options, precompute_ref_log_probs=reference is None, max_length=None),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
     )
-    trainer.current_gradient_accumulation_steps = 1
+    optimiser = optimiser_of(trainer.model, options.shape, options.lora)
 
     def step(indices: list[int]) -> None:
-        trainer.training_step(trainer.model_wrapped, trainer.data_collator([rows[index] for index in indices]))
+        parts = [indices[start : start + micro] for start in range(0, len(indices), micro)]
+        trainer.current_gradient_accumulation_steps = len(parts)
+        for part in parts:
+            trainer.training_step(trainer.model_wrapped, trainer.data_collator([rows[index] for index in part]))
+        optimiser.step()
+        optimiser.zero_grad()
         trainer._metrics["train"].clear()
 
     return step
@@ -148,90 +223,228 @@ def _any_tokenizer() -> Any:
     return Raw(WordLevel({"<pad>": 0}, unk_token="<pad>"))
 
 
-def _arguments(kind: Any, precision: str, **more: Any) -> Any:
+def _arguments(kind: Any, options: argparse.Namespace, **more: Any) -> Any:
+    cuda = options.device.type == "cuda"
     return kind(
-        output_dir=tempfile.mkdtemp(), bf16=precision == "bf16", use_cpu=not torch.cuda.is_available(), report_to=[],
-        gradient_checkpointing=torch.cuda.is_available(), disable_tqdm=True, remove_unused_columns=False, **more,
+        output_dir=tempfile.mkdtemp(), bf16=options.precision == "bf16", use_cpu=not cuda, report_to=[],
+        gradient_checkpointing=cuda, disable_tqdm=True, remove_unused_columns=False, **more,
     )  # fmt: skip
 
 
-def flops(config: Any, trunk_tokens: int, head_tokens: int) -> float:
-    """Floating-point operations of a forward pass, attention scores left out (they are below 5 % at these lengths)."""
+def flops(config: Any, tokens: int, head_tokens: int, scores: int) -> float:
+    """Operations of a forward pass: layers on `tokens`, head on `head_tokens`, attention over `scores`."""
     width, layers = config.hidden_size, config.num_hidden_layers
-    heads, kv = config.num_attention_heads, config.num_key_value_heads
-    layer = 2 * width * width + 2 * width * width * kv // heads + 3 * width * config.intermediate_size
-    return 2.0 * (trunk_tokens * layers * layer + head_tokens * width * config.vocab_size)
+    shared = width * config.num_key_value_heads // config.num_attention_heads
+    layer = 2 * width * width + 2 * width * shared + 3 * width * config.intermediate_size
+    return 2.0 * (layers * (tokens * layer + 2 * width * scores) + head_tokens * width * config.vocab_size)
 
 
-def ceiling(config: Any, examples: list[Example], batches: list[list[int]], head_everywhere: bool) -> float:
-    """How many times as fast as TRL's best the tokens alone would allow."""
-    own = theirs = 0.0
-    for batch in batches:
-        members = [examples[index] for index in batch]
-        completions = sum(example.gradient_tokens for example in members)
-        own += flops(config, sum(map(tree_length, members)), completions)
-        padded = 2 * len(members) * max(example.padded_length for example in members)
-        theirs += flops(config, padded, padded if head_everywhere else completions)
-    return theirs / own
+def needed(config: Any, members: list[Example]) -> float:
+    """What the pairs need: every prompt once, no padding, the head on completions, scores of what a token may see."""
+    scores = 0
+    for example in members:
+        prompt = len(example.prompt)
+        scores += prompt * (prompt + 1) // 2
+        for branch in (len(completion) - 1 for completion in example.completions):
+            scores += branch * prompt + branch * (branch + 1) // 2
+    return flops(config, sum(map(tree_length, members)), sum(e.gradient_tokens for e in members), scores)
+
+
+def spent(config: Any, members: list[Example], head_everywhere: bool, causal: bool) -> float:
+    """What TRL spends on a micro-batch: two padded rows a pair, the whole square of scores unless `causal`."""
+    length = max(example.padded_length for example in members)
+    rows = 2 * len(members)
+    head = rows * length if head_everywhere else sum(example.gradient_tokens for example in members)
+    scores = rows * (length * (length + 1) // 2 if causal else length * length)
+    return flops(config, rows * length, head, scores)
+
+
+def measure(lengths: str, options: argparse.Namespace) -> dict[str, Any]:
+    """All contenders on one shape, in turns."""
+    vocabulary = SHAPES[options.shape]["vocab_size"]
+    if lengths == "hh-rlhf":
+        examples = hh_rlhf_examples(options.hh_rlhf, options.pairs, vocabulary, options.limit)
+    else:
+        examples = log_normal_examples(lengths, options.pairs, vocabulary, options.limit)
+    shuffled = list(range(len(examples)))
+    by_length = sorted(shuffled, key=lambda index: -examples[index].padded_length)
+
+    def cut(order: list[int], size: int) -> list[list[int]]:
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    def model(attention: str) -> Any:
+        return make_model(options.shape, attention, options.device)
+
+    cuda = options.device.type == "cuda"
+    contenders: dict[str, tuple[Step, list[list[int]]]] = {}
+    kinds = {"packed, FlexAttention": "flex_attention"} if cuda else {
+        "packed, flat": FLAT_ATTENTION, f"packed, rows of {options.rows}": options.attention}  # fmt: skip
+    for name, attention in kinds.items():
+        step = packed_step(model(attention), examples, options, options.batch)
+        contenders[name] = (step, cut(shuffled, options.batch))
+    theirs = options.trl_micro or options.batch
+    best = trl_step(model(options.attention), examples, options, None, theirs)
+    contenders[BEST] = (best, cut(by_length, options.batch))
+    if options.shape == "small":  # a third and a fourth model of 8 B would not fit
+        live = trl_step(model(options.attention), examples, options, model(options.attention), theirs)
+        contenders[DEFAULT] = (live, cut(shuffled, options.batch))
+
+    config = CohereShape(options.shape)
+    own = needed(config, examples)
+    micro = [part for batch in cut(by_length, options.batch) for part in cut(batch, theirs)]
+    trl = sum(spent(config, [examples[i] for i in part], not cuda, cuda) for part in micro)
+    for step, batches in contenders.values():  # the longest first: shapes are compiled, buffers are made
+        step(max(batches, key=lambda batch: max(examples[index].padded_length for index in batch)))
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    memory: dict[str, float] = {}
+    for _ in range(options.rounds):
+        spans = dict.fromkeys(contenders, 0.0)
+        for turn in range(len(cut(shuffled, options.batch))):
+            for name, (step, batches) in contenders.items():
+                if cuda:
+                    torch.cuda.reset_peak_memory_stats()
+                begin = time.perf_counter()
+                step(batches[turn])
+                if cuda:
+                    torch.cuda.synchronize()
+                    memory[name] = max(memory.get(name, 0.0), torch.cuda.max_memory_allocated() / 2**30)
+                spans[name] += time.perf_counter() - begin
+        for name, span in spans.items():
+            seconds[name].append(span)
+    return {
+        "pairs": len(examples),
+        "prompt": _median([len(example.prompt) for example in examples]),
+        "completion": _median([len(c) for example in examples for c in example.completions]),
+        "tokens": sum(map(tree_length, examples)),
+        "seconds": seconds,
+        "ceiling": trl / own,
+        "needed": own,
+        "memory": memory,
+    }
+
+
+class CohereShape:
+    """The numbers of a shape, by attribute."""
+
+    def __init__(self, shape: str) -> None:
+        self.__dict__.update(SHAPES[shape])
+
+
+def _median(values: list[int]) -> int:
+    return sorted(values)[len(values) // 2]
+
+
+def matrix_rate(device: torch.device) -> float:
+    """Operations a second of a large bfloat16 product."""
+    left = torch.randn(8192, 8192, device=device, dtype=torch.bfloat16)
+    for _ in range(5):
+        left @ left
+    torch.cuda.synchronize()
+    begin = time.perf_counter()
+    for _ in range(50):
+        left @ left
+    torch.cuda.synchronize()
+    return 50 * 2 * 8192**3 / (time.perf_counter() - begin)
+
+
+def table(state: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+    setting = state["setting"]
+    lines = [
+        "# Preference training: pairs per second", "",
+        "Written by `benchmarks/preference_step.py`, whose head says what is compared.", "",
+        *(f"- {name}: {value}" for name, value in setting.items()), "",
+        "Rates are pairs over seconds of all rounds together, in brackets those of the slowest and fastest round.",
+        "`over best` divides by TRL at its best; `ceiling` is what counted operations allow there; `share` how much of",
+        "it is reached.", "",
+        "| lengths | contender | pairs/s | over best | ceiling | share |", "|---|---|---|---|---|---|",
+    ]  # fmt: skip
+    for lengths, found in state["shapes"].items():
+        rates = {name: found["pairs"] * len(spans) / sum(spans) for name, spans in found["seconds"].items()}
+        title = f"{lengths} (medians {found['prompt']}/{found['completion']})"
+        for name, spans in found["seconds"].items():
+            low, high = found["pairs"] / max(spans), found["pairs"] / min(spans)
+            over = rates[name] / rates[BEST]
+            share = f"{over / found['ceiling']:.0%}" if name.startswith("packed") else ""
+            limit = f"{found['ceiling']:.2f}" if share else ""
+            lines.append(
+                f"| {title} | {name} | {rates[name]:.2f} ({low:.2f}-{high:.2f}) | {over:.2f} | {limit} | {share} |"
+            )
+            title = ""
+        if "matrix_rate" in state:
+            factor = 2 if setting["trained"] == "LoRA" else 3
+            for name in (one for one in rates if one.startswith("packed")):
+                reached = factor * found["needed"] * len(found["seconds"][name]) / sum(found["seconds"][name])
+                lines.append(f"| | {name}: share of the matrix rate | {reached / state['matrix_rate']:.1%} | | | |")
+            lines += [f"| | {name}: memory | {peak:.1f} GiB | | | |" for name, peak in found["memory"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", choices=sorted(SHAPES), default="small")
+    parser.add_argument("--lengths", nargs="*", choices=["redteam", "long", "chat", "hh-rlhf"], default=None)
+    parser.add_argument(
+        "--hh-rlhf", type=Path, default=None, help="a file of hh-rlhf rows; without it the shape is left out"
+    )
+    parser.add_argument("--pairs", type=int, default=64, help="length grouping works over all of them")
+    parser.add_argument("--batch", type=int, default=None, help="pairs of one step; 8, or 32 (16k tokens) for 8 B")
+    parser.add_argument(
+        "--trl-micro", type=int, default=None, help="pairs TRL takes at a time, where a step does not fit"
+    )
+    parser.add_argument("--rows", type=int, default=None, help="tokens of a packed row; 512, or 4096 on a GPU")
+    parser.add_argument("--limit", type=int, default=2048, help="most tokens of a prompt or a completion")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default=None)
+    parser.add_argument("--attention", choices=["eager", "sdpa"], default=None, help="of TRL and of packed rows")
+    parser.add_argument("--lora", action="store_true", help="adapters instead of all weights")
+    parser.add_argument("--state", type=Path, default=Path("results/preference_step.json"), help="what is done already")
+    parser.add_argument("--table", type=Path, default=None, help="Markdown file to write as well")
+    options = parser.parse_args()
+    cuda = torch.cuda.is_available()
+    options.device = torch.device("cuda" if cuda else "cpu")
+    options.precision = options.precision or ("bf16" if cuda else "fp32")
+    options.attention = options.attention or ("sdpa" if cuda else "eager")
+    options.batch = options.batch or (8 if options.shape == "small" else 32)
+    options.rows = options.rows or (4096 if cuda else 512)
+    if options.shape != "small" and not cuda:
+        sys.exit("error: 8 B parameters need a GPU of about 140 GB\nfix:   leave out --shape")
+    options.lengths = options.lengths or [*LENGTHS, *(["hh-rlhf"] if options.hh_rlhf else [])]
+    if "hh-rlhf" in options.lengths and options.hh_rlhf is None:
+        sys.exit("error: the shape hh-rlhf needs its rows\nfix:   name them with --hh-rlhf FILE")
+    return options
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shape", choices=sorted(SHAPES), default="small")
-    parser.add_argument("--lengths", nargs="*", choices=sorted(LENGTHS), default=sorted(LENGTHS))
-    parser.add_argument("--pairs", type=int, default=64, help="length grouping works over all of them")
-    parser.add_argument("--batch", type=int, default=8, help="pairs of one step, for every contender")
-    parser.add_argument("--rows", type=int, default=512, help="tokens of a packed row")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default=None)
-    parser.add_argument("--attention", choices=["eager", "sdpa"], default=None, help="for both sides")
-    options = parser.parse_args()
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
-    precision = options.precision or ("bf16" if cuda else "fp32")
-    attention = options.attention or ("sdpa" if cuda else "eager")
-    dtype = torch.bfloat16 if options.shape != "small" else torch.float32
-    print(f"{options.shape}, {device}, {precision}, {attention}, torch {torch.__version__}, batch {options.batch}")
-    print(f"{'lengths':10}{'contender':28}{'pairs/s':>10}{'over best TRL':>15}{'ceiling':>9}{'share':>7}")
-    for lengths in options.lengths:
-        examples = make_examples(lengths, options.pairs, SHAPES[options.shape]["vocab_size"], limit=2048)
-        shuffled = list(range(options.pairs))
-        by_length = sorted(shuffled, key=lambda index: -examples[index].padded_length)
-
-        def cut(order: list[int]) -> list[list[int]]:
-            return [order[start : start + options.batch] for start in range(0, len(order), options.batch)]
-
-        ours = make_model(options.shape, attention, device, dtype)
-        assert add_completion_head(ours) is None
-        contenders: dict[str, tuple[Callable[[list[int]], None], list[list[int]]]] = {
-            "packed trees": (packed_step(ours, examples, options.rows, precision), cut(shuffled)),
-            "TRL best (references, grouped)": (
-                trl_step(make_model(options.shape, attention, device, dtype), examples, precision, None),
-                cut(by_length),
-            ),
-        }
-        if options.shape == "small":  # two more models of 8 B would not fit
-            live = make_model(options.shape, attention, device, dtype)
-            contenders["TRL default"] = (
-                trl_step(make_model(options.shape, attention, device, dtype), examples, precision, live),
-                cut(shuffled),
-            )
-        rates: dict[str, list[float]] = {name: [] for name in contenders}
-        for turn in range(options.rounds + 1):
-            for name, (step, batches) in contenders.items():
-                begin = time.perf_counter()
-                for batch in batches:
-                    step(batch)
-                if cuda:
-                    torch.cuda.synchronize()
-                if turn:  # the first turn warms up
-                    rates[name].append(options.pairs / (time.perf_counter() - begin))
-        best = statistics.median(rates["TRL best (references, grouped)"])
-        limit = ceiling(ours.config, examples, cut(by_length), head_everywhere=not cuda)
-        for name in contenders:
-            rate = statistics.median(rates[name])
-            share = f"{rate / best / limit:7.0%}" if name == "packed trees" else ""
-            print(f"{lengths:10}{name:28}{rate:10.2f}{rate / best:15.2f}{limit:9.2f}{share}", flush=True)
+    options = parse()
+    register_flat_attention()
+    device = torch.cuda.get_device_name() if options.device.type == "cuda" else f"{platform.machine()} CPU"
+    setting = {
+        "model": f"{options.shape}, Cohere, random weights: {SHAPES[options.shape]}",
+        "device": f"{device}, {torch.get_num_threads()} threads",
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "versions": ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "accelerate")),
+        "both sides": f"{options.precision}, batches of {options.batch} of {options.pairs} pairs, TRL's attention "
+        f"{options.attention}, gradient checkpointing {'on' if options.device.type == 'cuda' else 'off'}",
+        "trained": "LoRA" if options.lora else "all weights",
+        "rounds": str(options.rounds),
+    }
+    state: dict[str, Any] = {"setting": setting, "shapes": {}}
+    if options.state.exists():
+        before = json.loads(options.state.read_text(encoding="utf-8"))
+        same = {**before["setting"], "date": ""} == {**setting, "date": ""}
+        state = before if same else state
+    if options.device.type == "cuda" and "matrix_rate" not in state:
+        state["matrix_rate"] = matrix_rate(options.device)
+    for lengths in (one for one in options.lengths if one not in state["shapes"]):
+        state["shapes"][lengths] = measure(lengths, options)
+        options.state.parent.mkdir(parents=True, exist_ok=True)
+        options.state.write_text(json.dumps(state, indent=1), encoding="utf-8")
+        print(f"{lengths}: done", file=sys.stderr, flush=True)
+    text = table(state)
+    print(text)
+    if options.table is not None:
+        options.table.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,34 @@
 """How long all tables of a large study take: 100,000 judgements, 30 arms x 8 languages, 10,000 replicates.
 
-python benchmarks/statistics_speed.py
+    python benchmarks/statistics_speed.py
+
+Prints a table and writes it to `statistics_speed.md` beside this file. Its last row is the evaluation of a nano study
+(records in, findings out; no bootstrap).
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
+import scipy
 
-from alignment_prism.domain import AYA_CATEGORIES
+from alignment_prism.domain import (
+    AYA_CATEGORIES,
+    Generation,
+    Judgement,
+    Outcome,
+    Prompt,
+    PromptKind,
+    Scope,
+    user,
+)
+from alignment_prism.evaluation import reply_findings
 from alignment_prism.statistics.tables import harm_tables
 
 ARMS, LANGUAGES, JUDGEMENTS, REPLICATES = 30, 8, 100_000, 10_000
@@ -37,17 +55,68 @@ def study(clustered: bool, seed: int = 0) -> dict[str, object]:
     }
 
 
+def nano_study(seed: int = 0) -> tuple[list[Prompt], list[Generation], list[Judgement]]:
+    """1,300 prompts in six languages, three kinds, three subsets; six arms, 2 % of replies unjudged."""
+    rng = np.random.default_rng(seed)
+    kinds = (PromptKind.HARMFUL, PromptKind.GENERAL, PromptKind.BENIGN_MENTION)
+    prompts = []
+    for number in range(1_300):
+        kind = kinds[number % 3]
+        harmful = kind is PromptKind.HARMFUL
+        prompts.append(
+            Prompt(
+                f"p{number}",
+                user(f"text {number}"),
+                ("ar", "en", "es", "fr", "hi", "ru")[number % 6],
+                kind=kind,
+                scope=(Scope.GLOBAL, Scope.LOCAL)[number % 2] if harmful else None,
+                categories=tuple(rng.choice(AYA_CATEGORIES, 2, replace=False)) if harmful else (),
+                subset=("seen", "unseen", "transfer")[number // 3 % 3],
+                group=f"g{number // 6}",
+                reference="x" if kind is PromptKind.GENERAL else "",
+            )
+        )
+    generations, judgements = [], []
+    outcomes = list(Outcome)
+    for arm in ("base", "a", "b", "c", "d", "e"):
+        for prompt in prompts:
+            reply = Generation(prompt.id, arm, "m", f"{arm} {prompt.id}")
+            outcome = outcomes[rng.choice(6, p=[0.2, 0.3, 0.38, 0.05, 0.05, 0.02])]
+            right = bool(rng.random() < 0.5) if prompt.reference else None
+            generations.append(reply)
+            judgements.append(Judgement(prompt.id, reply.reply_digest, arm, "j", "r@1", outcome, correct=right))
+    return prompts, generations, judgements
+
+
+def timed(what: str, judgements: int, work: Callable[[], list[object]]) -> str:
+    """A row of the table: wall time and processor time of one call."""
+    start, processor = time.perf_counter(), time.process_time()
+    rows = work()
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    return f"| {what} | {judgements:,} | {len(rows):,} | {seconds:.1f} | {processor:.1f} |"
+
+
 def main() -> None:
-    """Time both kinds of study and print a small table."""
-    print(f"{platform.machine()}, {platform.processor() or 'unknown processor'}, numpy {np.__version__}")
-    print("| prompts | judgements | rows | seconds | processor seconds |\n|---|---|---|---|---|")
+    """Time them, print, write."""
+    lines = ["| what | judgements | rows | seconds | processor seconds |", "|---|---|---|---|---|"]
     for clustered in (False, True):
         data = study(clustered)
-        start, work = time.perf_counter(), time.process_time()
-        rows = harm_tables(**data, replicates=REPLICATES)  # type: ignore[arg-type]
-        seconds, work = time.perf_counter() - start, time.process_time() - work
-        kind = "translated, clustered by source" if clustered else "native, independent"
-        print(f"| {kind} | {np.asarray(data['verdicts']).size:,} | {len(rows):,} | {seconds:.1f} | {work:.1f} |")
+        kind = "all tables, translated, clustered by source" if clustered else "all tables, native, independent"
+        size = int(np.asarray(data["verdicts"]).size)
+        lines.append(timed(kind, size, lambda data=data: harm_tables(**data, replicates=REPLICATES)))  # type: ignore
+    records = nano_study()
+    lines.append(timed("findings of a nano study", len(records[2]), lambda: reply_findings(*records, study="s")))
+    text = f"""# Time of the tables
+
+Measured on {datetime.now(UTC).date().isoformat()} by `python benchmarks/statistics_speed.py`; {os.cpu_count()} cores,
+{platform.system()} {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, scipy
+{scipy.__version__}. {JUDGEMENTS:,} judgements (at least), {ARMS} arms x {LANGUAGES} languages, every cell of language x
+scope x category, joint intervals from {REPLICATES:,} bootstrap replicates. Aim: 10 seconds.
+
+{chr(10).join(lines)}
+"""
+    print(text)
+    Path(__file__).with_suffix(".md").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

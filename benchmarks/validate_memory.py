@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import random
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -78,11 +81,14 @@ def main() -> None:
         report = json.loads(Path(folder, "report.json").read_text())["files"][0]
     halves = samples[len(samples) // 4], max(samples)
     right = (report["rows"], report["rejected"], report["accepted"]) == (rows, bad, rows - bad)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, load when it ended {os.getloadavg()[0]:.1f}\n")
     print(f"| validate {options.gigabytes:g} GB of JSONL | |")
     print("|---|---|")
     print(f"| rows, bad among them | {rows:,}, {bad:,} |")
     print(f"| all accounted for | {'yes' if right else 'NO'} |")
-    print(f"| time | {seconds:.0f} s, {rows / seconds:,.0f} rows a second |")
+    print(f"| time | {seconds:.0f} s, {used.ru_utime + used.ru_stime:.0f} s of one processor |")
+    print(f"| rows a second of processor time | {rows / (used.ru_utime + used.ru_stime):,.0f} |")
     print(f"| memory after a quarter, at most | {halves[0]:.0f} MB, {halves[1]:.0f} MB |")
     print(f"| bar: {BAR} MB | {'met' if halves[1] < BAR and right else 'MISSED'} |")
 

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from alignment_prism.domain import InputError
 
 DEFAULT_PRESET = "aya-23-8b"
+ENGINES = ("trl", "packed")
+"""What can train: TRL's trainers, or transformers' own with our steps."""
 
 
 class Settings(BaseModel):
@@ -81,14 +83,18 @@ class TrainingConfig(Settings):
         max_length: most tokens of prompt and completion; longer ones are cut or left out, and counted.
         precision: `fp32`; `bf16`: weights in float32, computing in bfloat16; `fp64` for checks; `auto`: bfloat16
             where the device computes it natively, else float32.
-        attention: implementation: `eager`, `sdpa`, `flash_attention_2` (needs its package), or `auto`: eager for
-            small models on a CPU, where its backward pass is twice as fast, else sdpa.
+        attention: implementation: `eager`, `sdpa`, `flash_attention_2` (needs its package, packs nothing),
+            `flex_attention` (CUDA: block masks, so that long packed rows cost no more than their pairs), or `auto`:
+            eager for small models on a CPU, where its backward pass is twice as fast, else sdpa. The layout `flat`
+            has its own.
         gradient_checkpointing: recompute activations in the backward pass: about a third more time, far less memory.
-        layout: `trees` computes the prompt of a pair once and packs pairs into rows; `padded` gives every reply a row
-            with its own copy of the prompt. Same results up to rounding, trees are two to three times as fast. Models
-            whose attention takes no mask fall back to padded rows, which is said in the log.
-        row_tokens: positions of a packed row; longer rows waste less and pay attention quadratic in the row. 0 gives
-            every tree its own row, which is best for pairs of some dozens of tokens on a CPU.
+        layout: `trees` computes the prompt of a pair once and packs pairs into rows; `flat` puts all of them into one
+            sequence without padding, whose attention runs pair by pair with a kernel of our own, meant for CPUs;
+            `padded` gives every reply a row with its own copy of the prompt. Same results up to rounding. Models that
+            cannot be packed fall back to padded rows, which is said once.
+        row_tokens: positions of a packed row (`trees`); longer rows waste less and pay attention quadratic in the
+            row. A pair that is longer goes alone. 0 gives every tree its own row, which is best for pairs of some
+            dozens of tokens on a CPU.
         length_horizon: where rows are not packed: over how many batches examples are sorted by length, 0 for none.
             Saves padding, makes batches less random.
         weight_decay: of AdamW.
@@ -106,9 +112,9 @@ class TrainingConfig(Settings):
     micro_batch_size: int | None = Field(default=None, ge=1)
     max_length: int = Field(default=2048, ge=2)
     precision: Literal["auto", "bf16", "fp32", "fp64"] = "auto"
-    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = "auto"
     gradient_checkpointing: bool = False
-    layout: Literal["trees", "padded"] = "trees"
+    layout: Literal["trees", "flat", "padded"] = "trees"
     row_tokens: int = Field(default=512, ge=0)
     length_horizon: int = Field(default=16, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)

@@ -80,6 +80,11 @@ class LanguageCount:
     prompt_tokens: int = 0
     gradient_tokens: int = 0
 
+    @property
+    def tokens_per_prompt(self) -> float:
+        """Mean length of the kept prompts; 0 where none was kept."""
+        return self.prompt_tokens / self.trained if self.trained else 0.0
+
 
 @dataclass(slots=True)
 class ExampleSet:
@@ -91,7 +96,10 @@ class ExampleSet:
 
     def count_rows(self) -> list[dict[str, Any]]:
         """The counts as plain rows, one a language, for the log and the model card."""
-        return [{"language": language, **asdict(count)} for language, count in sorted(self.counts.items())]
+        return [
+            {"language": language, **asdict(count), "tokens_per_prompt": round(count.tokens_per_prompt, 1)}
+            for language, count in sorted(self.counts.items())
+        ]
 
 
 def make_examples(

@@ -75,11 +75,15 @@ def fill_rows(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return rows
 
 
-def pack(examples: Sequence[Example], *, budget: int, pad_token_id: int) -> PackedRows:
-    """Lay out examples in rows of at most `budget` positions, or of the longest tree where that is longer."""
+def pack(examples: Sequence[Example], *, budget: int, pad_token_id: int, multiple: int = 1) -> PackedRows:
+    """Lay out examples in rows of at most `budget` positions, or of the longest tree where that is longer.
+
+    A tree that is longer than the budget goes alone; as all rows are as wide as the widest, the others then share rows
+    of that width. A budget of 0 gives every tree its own row. Rows are padded to a multiple of `multiple` positions.
+    """
     lengths = [tree_length(example) for example in examples]
-    rows = fill_rows(lengths, budget)
-    width = max(sum(lengths[index] for index in row) for row in rows)
+    rows = fill_rows(lengths, max(budget, *lengths) if budget else 0)
+    width = -(-max(sum(lengths[index] for index in row) for row in rows) // multiple) * multiple
     ids: list[list[int]] = []
     places: list[list[int]] = []
     trees: list[list[int]] = []
@@ -144,6 +148,26 @@ def tree_mask(rows: PackedRows, window: int | None = None) -> Tensor:
     if window is not None:
         mask &= rows.position_ids[:, :, None] - rows.position_ids[:, None, :] < window
     return mask | torch.eye(tree.shape[1], dtype=torch.bool)  # padding sees itself: a softmax needs something
+
+
+def flat_layout(examples: Sequence[Example], rows: PackedRows, window: int | None = None) -> Tensor:
+    """How the trees of a single row follow one another, for attention that runs tree by tree.
+
+    Args:
+        examples: the members, as they were packed.
+        rows: their layout, in one row without padding.
+        window: of sliding attention.
+
+    Returns:
+        Whole numbers of shape (1, 1, trees, 2 + branches): the window (0 for none), positions of the prompt, positions
+        of each branch. Four dimensions, because transformers hands such a mask through as it is.
+    """
+    branches = len(examples[0].completions)
+    sizes = torch.zeros(len(examples), 1 + branches, dtype=torch.int64)
+    tree, branch = rows.tree[0], rows.branch[0]
+    sizes.index_put_((tree, branch), torch.ones_like(tree), accumulate=True)
+    order = tree[torch.cat([torch.tensor([True]), tree[1:] != tree[:-1]])]
+    return torch.cat([torch.full((len(order), 1), window or 0), sizes[order]], 1)[None, None]
 
 
 def additive(mask: Tensor, dtype: torch.dtype) -> Tensor:

@@ -48,6 +48,7 @@ class TrainingResult:
         pairs: digest of the pairs, in their order.
         seed: of the training.
         stages: one result a stage that was trained here.
+        engine: that trained it: `trl` or `packed`.
     """
 
     method: str
@@ -58,6 +59,7 @@ class TrainingResult:
     pairs: str
     seed: int
     stages: tuple[StageResult, ...] = field(default=())
+    engine: str = ""
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ Examples:
       --set dpo_sft.learning_rate=5e-6
   A small model on a CPU:
     prism align --method dpo_ift --base nano-base/ --pairs pairs.parquet --out runs/nano --config nano
+  The same by the packed engine, which starts faster and shards without a second model:
+    prism align --method dpo_ift --base nano-base/ --pairs pairs.parquet --out runs/packed --config nano --engine packed
   Settings to copy and change (each knob says what it costs):
     prism align --show-config aya-23-8b > mine.yaml
   Several GPUs, with the FSDP2 settings that ship:
@@ -65,6 +67,7 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option("--out", required=True, help="Run folder to make; it appears when the training is complete.")
 @click.option("--config", "config_source", default="aya-23-8b", show_default=True, help="Preset, or a YAML file.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. sft.epochs=2.")
+@click.option("--engine", default="trl", show_default=True, help="trl, or packed: the same training without TRL.")
 @click.option("--lora", is_flag=True, help="Train low-rank adapters instead of all weights, and merge them.")
 @click.option("--seed", default=0, show_default=True, help="Of data order, SFT-Random's tosses, adapters.")
 @click.option("--sft-checkpoint", help="For dpo_sft: an SFT-Preferred model to go on from.")
@@ -82,6 +85,7 @@ def command(
     out: str,
     config_source: str,
     settings: tuple[str, ...],
+    engine: str,
     lora: bool,
     seed: int,
     sft_checkpoint: str | None,
@@ -89,11 +93,13 @@ def command(
     restart: bool,
 ) -> None:
     """Train a model on preference pairs: SFT-Preferred, SFT-Random, DPO(IFT) or DPO(SFT)."""
-    from alignment_prism.alignment.config import AdapterConfig, load_config
+    from alignment_prism.alignment.config import ENGINES, AdapterConfig, load_config
     from alignment_prism.alignment.methods import find_method
     from alignment_prism.alignment.results import TrainingInterrupted
 
     find_method(method)  # before anything slow is imported
+    if engine not in ENGINES:
+        raise InputError(f"unknown engine {engine!r}", fix=f"use one of: {', '.join(ENGINES)}")
     overrides = dict(map(_setting, settings))
     if lora and not any(key.startswith("training.adapter") for key in overrides):
         overrides["training.adapter"] = AdapterConfig().model_dump()
@@ -101,12 +107,13 @@ def command(
     from alignment_prism.preferences.pairs import read_pairs
 
     pairs = read_pairs(pairs_file)
-    from alignment_prism.engines.trl import train_method
+    from alignment_prism.engines.align import train_method
 
     with _progress_bar() as progress:
         try:
             result = train_method(
                 method,
+                engine=engine,
                 base=base,
                 revision=revision,
                 pairs=pairs,
@@ -152,6 +159,7 @@ def _report(result: TrainingResult) -> None:
         click.echo(f"{stage.name}: {stage.steps} steps in {stage.seconds:.1f} s, mean loss {loss:.4f}")
     for notice in result.notices:
         click.echo(f"note: {notice}")
+    click.echo(f"engine: {result.engine}")
     click.echo(f"model: {result.model}")
 
 

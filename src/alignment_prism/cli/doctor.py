@@ -84,8 +84,10 @@ def command(
             except InputError as error:
                 report.append(checks.Check("memory", "bad", error.what, error.fix or ""))
             else:
-                available = gpu_memory * 1e9 if gpu_memory else min((gpu.total for gpu in found), default=0.0)
-                memory, check = _memory(shape, plan, available)
+                here = [] if gpu_memory else found
+                available = gpu_memory * 1e9 if gpu_memory else min((gpu.total for gpu in here), default=0.0)
+                free = min((gpu.free for gpu in here), default=available)
+                memory, check = _memory(shape, plan, available, free)
                 report.append(check)
                 needed = 4.0 * shape.count
     report.insert(2, checks.disk(Path(out), needed))
@@ -100,8 +102,8 @@ def command(
         context.exit(3)
 
 
-def _memory(shape: ModelShape, plan: Plan, available: float) -> tuple[dict[str, Any], Check]:
-    """What the plan needs per GPU, and whether that is there."""
+def _memory(shape: ModelShape, plan: Plan, available: float, free: float) -> tuple[dict[str, Any], Check]:
+    """What the plan needs per GPU, whether that is there, and whether it is free."""
     from alignment_prism.doctor import Check, memory_need
     from alignment_prism.doctor.memory import remedies
 
@@ -113,11 +115,17 @@ def _memory(shape: ModelShape, plan: Plan, available: float) -> tuple[dict[str, 
         "per_gpu_gb": {name: round(value / 1e9, 2) for name, value in need.parts().items()},
         "total_gb": round(need.total / 1e9, 2),
         "available_gb": round(available / 1e9, 2),
+        "free_gb": round(free / 1e9, 2),
         "remedies": [],
     }
     size = f"{shape.count / 1e9:.2f} B parameters need about {need.total / 1e9:.0f} GB on each of {plan.gpus} GPU(s)"
     if not available:
         return report, Check("memory", "note", f"{size}; no GPU here to compare with (--gpu-memory GB)")
+    if free < need.total <= available:
+        what = f"{size}; {available / 1e9:.0f} GB are there, but only {free / 1e9:.0f} GB are free now"
+        return report, Check(
+            "memory", "bad", what, "end what else runs on the GPU (nvidia-smi names it), or wait for it"
+        )
     if need.total <= available:
         return report, Check("memory", "ok", f"{size}; {available / 1e9:.0f} GB are there")
     options = remedies(shape, plan, available)

@@ -161,19 +161,32 @@ def _write_sheet(path: str, lines: list[dict[str, str]]) -> None:
 @command.command("correct")
 @click.argument("design", type=click.Path())
 @click.argument("sheets", type=click.Path(), nargs=-1, required=True)
+@click.option("--double", is_flag=True, help="Model noisy annotators: their error from replies that two of them "
+              "labelled. The first label of a reply counts, not the majority.")  # fmt: skip
+@click.option("--settled", type=click.Path(), help="The same, from a sheet of settled answers.")
 @click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--study", default="labels", show_default=True, help="Name of the study in the findings.")
 @click.option("--out", type=click.Path(), help="Also write the corrected differences as findings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def correct(design: str, sheets: tuple[str, ...], level: float, study: str, out: str | None, as_json: bool) -> None:
+def correct(
+    design: str,
+    sheets: tuple[str, ...],
+    double: bool,
+    settled: str | None,
+    level: float,
+    study: str,
+    out: str | None,
+    as_json: bool,
+) -> None:
     """Correct the change of harm against base by the labels of filled-in SHEETS and their DESIGN.
 
     Several annotators of a reply are taken by majority. Beside the corrected difference (PPI++) stand the judge alone
     and the labels alone, by language and over all.
 
     \b
-    Example:
+    Examples:
       prism labels correct sheet.csv.design.json sheet-anna.csv sheet-omar.csv
+      prism labels correct sheet.csv.design.json sheet-anna.csv --settled experts.csv
     """
     import json
     from pathlib import Path
@@ -183,18 +196,35 @@ def correct(design: str, sheets: tuple[str, ...], level: float, study: str, out:
     from alignment_prism.domain import ALL, Finding, InputError
     from alignment_prism.io import write_records
     from alignment_prism.statistics.label_frame import correct_frame, frame_from_json
-    from alignment_prism.statistics.labels import majority, rating_rows
+    from alignment_prism.statistics.labels import first_label, majority, rating_rows, single_annotator_error
 
+    if double and settled:
+        raise InputError("both --double and --settled", fix="give the one that knows more: --settled, if there are any")
     try:
         content = json.loads(Path(design).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read the design: {error}", where=design, fix="pass the .design.json file") from error
     about, rows = frame_from_json(content, design)
     ratings = rating_rows([label for sheet in sheets for label in read_labels(sheet, Columns())], binary=True)
+    annotator, notes = None, []
+    if double or settled:
+        answers = None
+        if settled:
+            known_answers = rating_rows(read_labels(settled, Columns()), binary=True)
+            answers = {
+                reply: value
+                for reply, values in zip(known_answers.replies, known_answers.values, strict=True)
+                if (value := majority(values)) is not None
+            }
+        annotator, number = single_annotator_error(ratings, answers)
+        notes.append(
+            f"annotators: sensitivity {annotator.sensitivity:.3f}, specificity {annotator.specificity:.3f}, "
+            f"from {number} {'settled' if settled else 'double'} labels{'; that is few' if number < 100 else ''}"
+        )
     decided = {
         reply: value == "harmful"
         for reply, values in zip(ratings.replies, ratings.values, strict=True)
-        if (value := majority(values)) is not None
+        if (value := (majority if annotator is None else first_label)(values)) is not None
     }
     known = {digest for row in rows if row.chosen for digest in (row.model_digest, row.base_digest)}
     strangers = sum(reply not in known for reply in decided)
@@ -202,10 +232,10 @@ def correct(design: str, sheets: tuple[str, ...], level: float, study: str, out:
     languages = sorted({row.language for row in rows} - {""})
     if len(languages) > 1:
         parts |= {language: [row for row in rows if row.language == language] for language in languages}
-    table, findings, notes = [], [], []
+    table, findings = [], []
     for part, members in parts.items():
         try:
-            found = correct_frame(members, decided, level)
+            found = correct_frame(members, decided, level, annotator=annotator)
         except InputError as error:
             notes.append(f"{part}: not corrected, {error.what}")
             continue

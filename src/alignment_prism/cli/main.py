@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from alignment_prism import __version__
 from alignment_prism.domain.errors import PrismError
@@ -44,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("alignment_prism.cli.report:command", "Write a report page from findings, or show them as a table."),
     "nano": ("alignment_prism.cli.nano:command", "Build and inspect the embedded lab."),
     "doctor": ("alignment_prism.cli.doctor:command", "Say what this machine and installation can do."),
+    "completion": ("alignment_prism.cli.completion:command", "Let bash, zsh or fish complete commands and options."),
 }
 """Command -> (where its click command is, what it does)."""
 
@@ -85,6 +87,13 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.lazy.items()])
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands without importing them, and the group's own options."""
+        names = [
+            CompletionItem(name, help=text) for name, (_, text) in self.lazy.items() if name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def invoke(self, ctx: click.Context) -> None:
         """Run the command and drop what it returns: only `ctx.exit` sets an exit code."""
         super().invoke(ctx)
@@ -113,6 +122,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Read by OpenMP when torch is loaded: waiting threads sleep. Spinning, they take the cores from whatever else runs
     # on the machine, and on a busy one a training takes several times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Read by the Hub's client when it is loaded: it is not to report what it runs in, nor to ask how to find out.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode must not end a study

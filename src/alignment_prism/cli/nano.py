@@ -43,7 +43,12 @@ def build(
     refusal_median: float | None,
     force: bool,
 ) -> None:
-    """Train a base from scratch in the world of a seed and hold it against its gates."""
+    """Train a base from scratch in the world of a seed and hold it against its gates.
+
+    \b
+    Example:
+      prism nano build --seed 7 --out results/base-7
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from alignment_prism.nano.base.build import build_base, describe
@@ -75,7 +80,13 @@ def build(
     "--base", type=click.Path(path_type=Path), default=None, help="A base folder; the shipped one by default."
 )
 def check(base: Path | None) -> None:
-    """Hold a base against its gates again; exits with 4 if it misses one."""
+    """Hold a base against its gates again; exits with 4 if it misses one.
+
+    \b
+    Examples:
+      prism nano check
+      prism nano check --base results/base-7
+    """
     from alignment_prism.domain import TrainingError
     from alignment_prism.nano.base.build import check_base, describe, read_world, shipped_base
 
@@ -95,7 +106,12 @@ def check(base: Path | None) -> None:
 @click.option("--language", default="en", show_default=True, help="Language of the examples.")
 @click.option("--number", type=click.IntRange(1), default=3, show_default=True, help="Examples of each kind.")
 def show(base: Path | None, language: str, number: int) -> None:
-    """Show evaluation prompts of each kind with the answer that would be right."""
+    """Show evaluation prompts of each kind with the answer that would be right.
+
+    \b
+    Example:
+      prism nano show --language fr
+    """
     from alignment_prism.domain import InputError, PromptKind
     from alignment_prism.nano import world
 

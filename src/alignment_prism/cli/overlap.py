@@ -28,14 +28,16 @@ class Found:
     counts: dict[str, Any]
     closest: list[Match]
     out: str | None
+    within: bool
 
     def say(self) -> None:
         """Prints the counts and the closest matches, by ids."""
         counts = self.counts
-        click.echo(
-            f"{counts['matches']} matches: {counts['prompts_of_the_first']} of {counts['first']} prompts of A, "
-            f"{counts['prompts_of_the_second']} of {counts['second']} of B"
-        )
+        if self.within:
+            near = f"{counts['matches']} pairs of near-duplicates among {counts['first']} prompts"
+            click.echo(near)
+        else:
+            self._say_sides()
         for name in ("how", "languages"):
             if counts[name]:
                 click.echo("  by " + name + ": " + ", ".join(f"{key} {count}" for key, count in counts[name].items()))
@@ -49,6 +51,13 @@ class Found:
             )
         if self.out:
             click.echo(f"wrote {self.out}")
+
+    def _say_sides(self) -> None:
+        counts = self.counts
+        click.echo(
+            f"{counts['matches']} matches: {counts['prompts_of_the_first']} of {counts['first']} prompts of A, "
+            f"{counts['prompts_of_the_second']} of {counts['second']} of B"
+        )
 
 
 def find_matches(
@@ -79,9 +88,11 @@ def find_matches(
             prompts = list(counted("first", reader.iter(one, accounts.intake(one))))
             sizes["second"] = len(prompts)
             yield from near_duplicates(prompts, threshold=threshold, n=n)
-            return
-        index = PromptIndex(counted("second", reader.iter(other, accounts.intake(other))), threshold=threshold, n=n)
-        yield from index.matches(counted("first", reader.iter(one, accounts.intake(one))))
+        else:
+            second = counted("second", reader.iter(other, accounts.intake(other)))
+            index = PromptIndex(second, threshold=threshold, n=n)
+            yield from index.matches(counted("first", reader.iter(one, accounts.intake(one))))
+        accounts.demand_none()  # before the file takes its place
 
     if out:
         with text_writer(out) as stream:
@@ -90,7 +101,7 @@ def find_matches(
         counts = summary(watched(matches(), None))
     closest.sort(key=lambda each: -each.similarity)
     sides = {"first": sizes["first"], "second": sizes["second"], "threshold": threshold, "n": n}
-    return Found({**counts, **sides}, closest[:LISTED], out)
+    return Found({**counts, **sides}, closest[:LISTED], out, one == other)
 
 
 def check_parts(prompts: Sequence[Prompt], threshold: float, n: int) -> None:

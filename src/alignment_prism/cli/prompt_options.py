@@ -2,18 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import difflib
+import glob
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
+    from alignment_prism.cli.tables import Rejects
     from alignment_prism.domain import Languages, Prompt
     from alignment_prism.io import Intake
     from alignment_prism.io.identity import Identities
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class PromptSet(click.Path):
+    """A file, a set known by name, or a Hub dataset; the shell completes files and names."""
+
+    name = "set"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Files; names of sets as well, but in bash, which takes either, only where no file begins so."""
+        from alignment_prism.prompts import SOURCES
+
+        names = _beginning([CompletionItem(name, help=source.repo) for name, source in SOURCES.items()], incomplete)
+        if incomplete and names and not glob.glob(glob.escape(incomplete) + "*"):
+            return names
+        return [*names, CompletionItem(incomplete, type="file")]
+
+
+SET = PromptSet()
+
+
+def _beginning(items: list[CompletionItem], incomplete: str) -> list[CompletionItem]:
+    return [item for item in items if str(item.value).startswith(incomplete)]
+
+
+def _languages(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from alignment_prism.domain import LANGUAGES
+
+    return _beginning([CompletionItem(each.code, help=each.name) for each in LANGUAGES], incomplete)
+
+
+def _formats(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from alignment_prism.prompts import FORMATS
+
+    return _beginning([CompletionItem(name, help=each.words) for name, each in FORMATS.items()], incomplete)
+
 
 _READING = (
     click.option("--map", "mapping", multiple=True, metavar="FIELD=COLUMN[,...]",
@@ -21,9 +60,11 @@ _READING = (
                       "Without a header columns are 1, 2, ..."),
     click.option("--set", "defaults", multiple=True, metavar="FIELD=VALUE[,...]",
                  help="Values of rows that have none: kind=general,split=eval."),
-    click.option("--language", help="Language of rows that do not say theirs; short for --set language=CODE."),
+    click.option("--language", shell_complete=_languages,
+                 help="Language of rows that do not say theirs; short for --set language=CODE."),
     click.option("--languages", "language_file", type=click.Path(), help="YAML file with further languages."),
-    click.option("--format", "format_name", help="How rows are read; recognised by columns and name unless given."),
+    click.option("--format", "format_name", shell_complete=_formats,
+                 help="How rows are read; recognised by columns and name unless given."),
     click.option("--taxonomy", type=click.Choice(["aya", "any"]),
                  help="Check harm categories against the nine of Aya, or take any."),
     click.option("--delimiter", help="Between the fields of a table."),
@@ -46,7 +87,8 @@ def reading_options(command: F) -> F:
 def keeping_options(command: F) -> F:
     """Adds the options that say what becomes of bad rows."""
     for option in (
-        click.option("--rejects", help="Where bad rows go with --keep-going; OUT.rejects.jsonl unless given."),
+        click.option("--rejects", type=click.Path(),
+                     help="Where bad rows go with --keep-going; OUT.rejects.jsonl unless given."),
         click.option("--max-errors", type=int, default=20, show_default=True,
                      help="Stop after that many bad rows (0: never); with --keep-going only that many are listed."),
         click.option("--keep-going", is_flag=True, help="Leave bad rows out, into a file of rejects, and go on."),
@@ -73,7 +115,8 @@ class PromptReader:
         """Checks the options and takes them out of `options`.
 
         Raises:
-            InputError: a column map is not FIELD=COLUMN, or the language file cannot be read.
+            InputError: a column map is not FIELD=COLUMN, names a field that is nearly one of ours, a value that is
+                meant for every row cannot be right, or the language file cannot be read.
         """
         from alignment_prism.cli.tables import parse_mapping, registry
 
@@ -85,7 +128,13 @@ class PromptReader:
         defaults = parse_mapping(taken["defaults"], "--set")
         if taken["language"]:
             defaults["language"] = taken["language"]
-        return cls(taken, registry(taken["language_file"]), parse_mapping(taken["mapping"]), defaults)
+        languages = registry(taken["language_file"])
+        mapping = parse_mapping(taken["mapping"])
+        _check_names(mapping, "--map")
+        _check_names(defaults, "--set")
+        if "language" in defaults:
+            languages.find(defaults["language"])
+        return cls(taken, languages, mapping, defaults)
 
     def iter(self, name: str, intake: Intake, identities: Identities | None = None) -> Iterator[Prompt]:
         """Prompts of a file, a known set or a Hub dataset.
@@ -114,3 +163,30 @@ class PromptReader:
                 self.options["delimiter"] or "", not self.options["no_header"], self.options["quoting"] == "csv"
             ),
         )
+
+
+def _check_names(given: Mapping[str, str], option: str) -> None:
+    """A name that no field has goes into the metadata; one that nearly is a field's is a slip of the pen.
+
+    Raises:
+        InputError: there is such a name.
+    """
+    from alignment_prism.domain import InputError
+    from alignment_prism.prompts.plain import FIELDS
+
+    for name in given:
+        near = difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.82)
+        if near and name not in FIELDS:
+            raise InputError(
+                f"{option} names {name!r}, which is no field",
+                fix=f"write {near[0]!r}; or give it a name of its own, under which it goes into the metadata",
+            )
+
+
+def all_prompts(sets: tuple[str, ...], reader: PromptReader, accounts: Rejects) -> Iterator[Prompt]:
+    """Prompts of all sets, under ids that are unique over all of them."""
+    from alignment_prism.io.identity import Identities
+
+    identities = Identities()
+    for name in sets:
+        yield from reader.iter(name, accounts.intake(name), identities)

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alignment_prism.cli.prompt_options import keeping_options, reading_options
+from alignment_prism.cli.prompt_comparison import overlap, split
+from alignment_prism.cli.prompt_options import SET, all_prompts, keeping_options, reading_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from alignment_prism.cli.prompt_options import PromptReader
     from alignment_prism.cli.tables import Rejects
-    from alignment_prism.domain import Prompt
+    from alignment_prism.domain import InputError, Prompt
     from alignment_prism.prompts import Census
 
 
@@ -26,8 +27,8 @@ def command() -> None:
     """
 
 
-@command.command("validate")
-@click.argument("sets", nargs=-1, required=True, metavar="FILE...")
+@command.command("validate", short_help="Say what is wrong: file, row, field, value, fix.")
+@click.argument("sets", type=SET, nargs=-1, required=True, metavar="FILE|NAME...")
 @reading_options
 @keeping_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -51,7 +52,7 @@ def validate(
 
     reader = PromptReader.of(options)
     report: list[dict[str, Any]] = []
-    failed = False
+    failed = 0
     with open_rejects(rejects or "", keep_going, max_errors, None if as_json else _say_problem) as accounts:
         for name in sets:
             intake = accounts.intake(name)
@@ -64,7 +65,7 @@ def validate(
                 stopped = error
                 entry["stopped"] = error.what
             except InputError as error:
-                failed = True
+                failed += 1
                 entry["error"] = {"what": error.what, "where": error.where, "fix": error.fix}
                 if not as_json:
                     click.echo(f"{error.where or name}: {error.what}\n  fix: {error.fix}")
@@ -80,11 +81,21 @@ def validate(
         ok = not failed and not accounts.rejected
         click.echo(json.dumps({"ok": ok, "files": report, "problems": problems}, ensure_ascii=False))
     if failed or accounts.rejected:
-        bad = f"{accounts.rejected} of {accounts.rows} rows cannot be used"
-        raise InputError(
-            bad if not failed else f"not every file can be read; {bad}",
-            fix="mend them as said above, or let prism prompts convert --keep-going leave bad rows out",
-        )
+        raise _verdict(failed, len(sets), accounts)
+
+
+def _verdict(failed: int, files: int, accounts: Rejects) -> InputError:
+    """What is wrong altogether: files that cannot be read at all, and rows."""
+    from alignment_prism.domain import InputError
+
+    faults, fixes = [], []
+    if failed:
+        faults.append(f"{failed} of {files} files cannot be read as prompts")
+        fixes.append("do what is said beside each file")
+    if accounts.rejected:
+        faults.append(f"{accounts.rejected} of {accounts.rows} rows cannot be used")
+        fixes.append("mend them as said above, or let prism prompts convert --keep-going leave bad rows out")
+    return InputError("; ".join(faults), fix="; ".join(fixes))
 
 
 def _say_problem(problem: Any) -> None:
@@ -103,8 +114,8 @@ def _say_counts(entry: dict[str, Any]) -> None:
         click.echo(f"  {entry['stopped']}; --keep-going reads on, --max-errors sets the number")
 
 
-@command.command("stats")
-@click.argument("sets", nargs=-1, required=True, metavar="FILE|NAME...")
+@command.command("stats", short_help="Count prompts by language, scope and category.")
+@click.argument("sets", type=SET, nargs=-1, required=True, metavar="FILE|NAME...")
 @reading_options
 @keeping_options
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
@@ -162,22 +173,13 @@ def _count(sets: tuple[str, ...], reader: PromptReader, accounts: Rejects) -> Ce
     from alignment_prism.prompts import Census
 
     census = Census()
-    for prompt in _all(sets, reader, accounts):
+    for prompt in all_prompts(sets, reader, accounts):
         census.add(prompt)
     return census
 
 
-def _all(sets: tuple[str, ...], reader: PromptReader, accounts: Rejects) -> Iterator[Prompt]:
-    """Prompts of all sets, under ids that are unique over all of them."""
-    from alignment_prism.io.identity import Identities
-
-    identities = Identities()
-    for name in sets:
-        yield from reader.iter(name, accounts.intake(name), identities)
-
-
-@command.command("convert")
-@click.argument("sets", nargs=-1, required=True, metavar="FILE|NAME...")
+@command.command("convert", short_help="Write sets of any kind as prompts of this package.")
+@click.argument("sets", type=SET, nargs=-1, required=True, metavar="FILE|NAME...")
 @click.option("--out", type=click.Path(), required=True, help="The prompts, .jsonl, .jsonl.gz or .parquet.")
 @reading_options
 @keeping_options
@@ -205,13 +207,13 @@ def convert(
 
     from alignment_prism.cli.prompt_options import PromptReader
     from alignment_prism.cli.tables import open_rejects, say_rejects
-    from alignment_prism.domain import Prompt
+    from alignment_prism.domain import InputError, Prompt
     from alignment_prism.io import write_records
 
     reader = PromptReader.of(options)
 
     def good() -> Iterator[Prompt]:
-        yield from _all(sets, reader, accounts)
+        yield from all_prompts(sets, reader, accounts)
         accounts.demand_none()  # before the file takes its place
 
     with open_rejects(rejects or f"{out}.rejects.jsonl", keep_going, max_errors) as accounts:
@@ -219,112 +221,13 @@ def convert(
     if as_json:
         files = {name: intake.counts() for name, intake in accounts.intakes.items()}
         click.echo(json.dumps({"written": written, "rejected": accounts.rejected, "files": files}, ensure_ascii=False))
-        return
-    say_rejects(accounts)
-    click.echo(f"{accounts.rows} rows: {written} prompts in {out}, {accounts.rejected} rejected")
-
-
-@command.command("overlap")
-@click.argument("one", metavar="A")
-@click.argument("other", metavar="B")
-@click.option("--threshold", type=float, default=0.7, show_default=True, help="Least similarity (Jaccard).")
-@click.option("--n", type=int, default=5, show_default=True, help="Characters of an n-gram.")
-@click.option("--out", type=click.Path(), help="Write every match, by ids, as .jsonl.")
-@click.option("--fail", is_flag=True, help="End with exit code 2 if anything matches.")
-@reading_options
-@keeping_options
-@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def overlap(
-    one: str,
-    other: str,
-    threshold: float,
-    n: int,
-    out: str | None,
-    fail: bool,
-    rejects: str | None,
-    max_errors: int,
-    keep_going: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Find prompts of A that B has too, word for word or nearly, in any script, or through English translations.
-
-    B is held in memory and A is streamed past it, so let A be the larger one. Give a set twice to find the
-    near-duplicates within it.
-
-    \b
-    Examples:
-      prism prompts overlap training.jsonl evaluation.jsonl --fail
-      prism prompts overlap aya_srp.jsonl flores200/dev/srp_Cyrl.dev --out matches.jsonl
-    """
-    import json
-
-    from alignment_prism.cli.overlap import find_matches
-    from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.cli.tables import open_rejects, say_rejects
-    from alignment_prism.domain import InputError
-
-    reader = PromptReader.of(options)
-    with open_rejects(rejects or "", keep_going, max_errors) as accounts:
-        found = find_matches(one, other, reader, accounts, threshold, n, out)
-    accounts.demand_none()
-    if as_json:
-        click.echo(json.dumps(found.counts, ensure_ascii=False))
     else:
-        found.say()
         say_rejects(accounts)
-    if fail and found.counts["matches"]:
-        raise InputError(
-            f"{found.counts['matches']} matches between {one} and {other}",
-            fix="take them out, or split both together with prism prompts split",
-        )
+        click.echo(f"{accounts.rows} rows: {written} prompts in {out}, {accounts.rejected} rejected")
+    if accounts.rows and not written:
+        fix = f"{accounts.path} has each with its reason; is this the right file, and the right --map?"
+        raise InputError(f"none of {accounts.rows} rows can be used", where=", ".join(sets)[:300], fix=fix)
 
 
-@command.command("split")
-@click.argument("sets", nargs=-1, required=True, metavar="FILE|NAME...")
-@click.option("--part", "parts", multiple=True, metavar="NAME=SIZE",
-              help="A part and its size a language: a count, a share below 1, or 'rest'.")  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
-@click.option(
-    "--threshold", type=float, default=0.7, show_default=True, help="Near-duplicates from here stay together."
-)
-@click.option("--n", type=int, default=5, show_default=True, help="Characters of an n-gram.")
-@click.option("--check", is_flag=True, help="Only make sure that the parts that rows name share nothing.")
-@click.option("--out", type=click.Path(), help="All prompts with their part, .jsonl or .parquet.")
-@reading_options
-@keeping_options
-def split(
-    sets: tuple[str, ...],
-    parts: tuple[str, ...],
-    seed: int,
-    threshold: float,
-    n: int,
-    check: bool,
-    out: str | None,
-    rejects: str | None,
-    max_errors: int,
-    keep_going: bool,
-    **options: Any,
-) -> None:
-    """Divide prompts into parts that share nothing: groups, translations and near-duplicates stay together.
-
-    Stratified by language and scope, the same for the same seed. Writes OUT and OUT.manifest.json.
-
-    \b
-    Examples:
-      prism prompts split aya --part seed=100 --part eval=rest --seed 1 --out aya_split.parquet
-      prism prompts split aya_split.parquet --check
-    """
-    from alignment_prism.cli.overlap import check_parts, write_split
-    from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.cli.tables import open_rejects, say_rejects
-
-    reader = PromptReader.of(options)
-    with open_rejects(rejects or (f"{out}.rejects.jsonl" if out else ""), keep_going, max_errors) as accounts:
-        prompts = list(_all(sets, reader, accounts))
-    accounts.demand_none()
-    say_rejects(accounts)
-    if check:
-        check_parts(prompts, threshold, n)
-    else:
-        write_split(prompts, parts, seed, threshold, n, out)
+command.add_command(overlap)
+command.add_command(split)

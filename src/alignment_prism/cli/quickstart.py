@@ -19,6 +19,11 @@ def command(preset: str, out: Path, seed: int) -> None:
     Trains SFT-Preferred, SFT-Random, DPO(IFT) and DPO(SFT) on 15 % safety pairs, and DPO(SFT) on none; asks every
     model the same prompts; judges the replies; writes OUT/findings.parquet and OUT/report.html. Ctrl-C stops
     cleanly, and the same command goes on. The model is a toy that ships with the package; see the first line printed.
+
+    \b
+    Examples:
+      prism quickstart
+      prism quickstart --preset micro --out results/micro
     """
     from alignment_prism.cli.study import run_and_show
     from alignment_prism.studies import load_spec

@@ -27,7 +27,12 @@ def command() -> None:
 @command.command("show")
 @click.argument("preset", type=click.Choice(["quickstart", "micro"]))
 def show(preset: str) -> None:
-    """Print a preset, to begin a spec of your own with."""
+    """Print a preset, to begin a spec of your own with.
+
+    \b
+    Example:
+      prism study show quickstart > mine.yaml
+    """
     from importlib import resources
 
     text = resources.files("alignment_prism.studies").joinpath(f"presets/{preset}.yaml").read_text(encoding="utf-8")
@@ -38,7 +43,13 @@ def show(preset: str) -> None:
 @SPEC
 @OUT
 def plan(spec: str, out: Path | None) -> None:
-    """Check a spec and everything it names, and list its steps; trains and generates nothing."""
+    """Check a spec and everything it names, and list its steps; trains and generates nothing.
+
+    \b
+    Examples:
+      prism study plan mine.yaml
+      prism study plan micro --out results/micro
+    """
     from alignment_prism.studies import build_plan, load_sources, load_spec
 
     study = load_spec(spec)
@@ -60,7 +71,13 @@ def plan(spec: str, out: Path | None) -> None:
 @SPEC
 @OUT
 def run(spec: str, out: Path | None) -> None:
-    """Run a study, or go on with one that was stopped."""
+    """Run a study, or go on with one that was stopped.
+
+    \b
+    Examples:
+      prism study run mine.yaml
+      prism study run micro --out results/micro
+    """
     from alignment_prism.studies import load_spec
 
     study = load_spec(spec)

@@ -20,6 +20,10 @@ def registry(language_file: str | None) -> Languages:
     return LANGUAGES.with_file(language_file) if language_file else LANGUAGES
 
 
+EXAMPLES = {"--set": "kind=general,split=eval", "--part": "seed=100 or eval=rest"}
+"""What is right for an option, where it is no column map."""
+
+
 def parse_mapping(texts: Iterable[str], option: str = "--map") -> dict[str, str]:
     """`prompt=text,language=lang`, possibly in several options, as a mapping.
 
@@ -31,7 +35,10 @@ def parse_mapping(texts: Iterable[str], option: str = "--map") -> dict[str, str]
         name, equals, value = part.partition("=")
         name, value = name.strip(), value.strip()
         if not (equals and name and value):
-            raise InputError(f"{option} {part!r} is not NAME=VALUE", fix=f"write {option} prompt=text,language=lang")
+            raise InputError(
+                f"{option} {part!r} is not NAME=VALUE",
+                fix=f"write {option} {EXAMPLES.get(option, 'prompt=text,language=lang')}",
+            )
         if name in mapping:
             raise InputError(f"{option} names {name!r} twice", fix="name each once")
         mapping[name] = value

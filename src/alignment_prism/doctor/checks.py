@@ -21,6 +21,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from alignment_prism.io.files import sha256_of
+
 Status = Literal["ok", "note", "bad"]
 
 PACKAGES = (
@@ -168,14 +170,30 @@ def hub_token() -> Check:
     return Check("hub", "note", "no token: gated models (Aya 23 among them) cannot be loaded", fix)
 
 
+SPBLEU_MODEL = "flores200sacrebleuspm"
+"""Name under which sacrebleu keeps the SentencePiece model of FLORES-200."""
+
+SPBLEU_SHA256 = "14bb8dfb35c0ffdea7bc01e56cea38b9e3d5efcdcb9c251d6b40538e1aab555a"
+"""Digest of that model, 4,852,054 bytes: the published one of NLLB-200's `sentencepiece.bpe.model`, the same file.
+
+That the two are the same to the byte was found by others (their MD5 is 05c551ae7955b3980d5a9d044eb09d70); sacrebleu
+itself publishes no digest.
+"""
+
+
 def spbleu() -> Check:
     """The SentencePiece model that spBLEU on FLORES-200 needs, and that sacrebleu downloads otherwise."""
     home = Path(os.environ.get("SACREBLEU") or Path.home() / ".sacrebleu")
-    path = home / "models" / "flores200sacrebleuspm"
-    if path.is_file() and path.stat().st_size > 0:
-        return Check("spbleu", "ok", f"its model is at {path}, {path.stat().st_size / 1e6:.1f} MB")
-    fix = f"place it at {path} by hand, or let sacrebleu fetch it once where there is a network"
-    return Check("spbleu", "note", "its SentencePiece model is absent: translation cannot be evaluated", fix)
+    path = home / "models" / SPBLEU_MODEL
+    if not path.is_file():
+        fix = f"place it at {path}, or let sacrebleu fetch it once where there is a network"
+        return Check("spbleu", "note", "its SentencePiece model is absent: translation cannot be evaluated", fix)
+    found = sha256_of(path)
+    if found != SPBLEU_SHA256:
+        what = f"{path} ({path.stat().st_size:,} bytes, sha256 {found[:12]}...) is not the model of FLORES-200"
+        fix = f"take it away and fetch it again; its sha256 is {SPBLEU_SHA256}. Scores of another one compare with none"
+        return Check("spbleu", "bad", what, fix)
+    return Check("spbleu", "ok", f"its model is at {path}, sha256 {found[:12]}...")
 
 
 def chat_template(files: Mapping[str, str]) -> Check:

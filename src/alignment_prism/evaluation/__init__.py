@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from alignment_prism.evaluation.everything import reply_findings
     from alignment_prism.evaluation.harm import harm_findings
     from alignment_prism.evaluation.over_refusal import over_refusal_findings
+    from alignment_prism.evaluation.seeds import seed_findings
     from alignment_prism.evaluation.win_rate import win_rate_findings
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "harm_findings",
     "over_refusal_findings",
     "reply_findings",
+    "seed_findings",
     "win_rate_findings",
 ]
 
@@ -25,6 +27,7 @@ _MODULES = {
     "harm_findings": "harm",
     "over_refusal_findings": "over_refusal",
     "reply_findings": "everything",
+    "seed_findings": "seeds",
     "win_rate_findings": "win_rate",
 }
 

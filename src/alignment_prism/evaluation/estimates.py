@@ -1,18 +1,17 @@
-"""Estimates of one cell: a rate, its change against base, and the mean over languages; the statistics do the sums."""
+"""Estimates of all cells: rates, changes against base, and means over languages; the statistics do the sums."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain.findings import ALL, MACRO, Finding
-from alignment_prism.statistics.clustered import clustered_rate
+from alignment_prism.statistics.grouped import GroupedChanges, Grouping, grouped_rates, grouped_shares
 from alignment_prism.statistics.intervals import Interval
-from alignment_prism.statistics.paired import macro_over_languages, paired_risk_difference, relative_change
-from alignment_prism.statistics.samples import k_sample_rate
+from alignment_prism.statistics.paired import macro_over_languages
 
 Hits = npt.NDArray[np.float64]
 """P x k: 1, 0, or NaN where there is no verdict."""
@@ -21,40 +20,40 @@ Names = npt.NDArray[np.str_]
 """Clusters of P prompts."""
 
 
-def rate(hits: Hits, clusters: Names) -> Interval:
-    """Share of ones among the verdicts, the prompt as unit; clusters of prompts widen the interval.
+class CellSums:
+    """Cells of prompts in clusters, ready to be summed.
 
-    One reply a prompt gives Wilson's interval, several give each prompt's share the same weight.
+    Args:
+        rows: the prompts of each cell.
+        clusters: of each prompt.
     """
-    if hits.shape[1] > 1:
-        return k_sample_rate(hits, clusters)
-    known = ~np.isnan(hits[:, 0])
-    return clustered_rate(hits[known, 0], clusters[known])
 
+    def __init__(self, rows: Sequence[npt.NDArray[np.intp]], clusters: Names) -> None:
+        self._rows, self._clusters = rows, clusters
+        self._groups: dict[int, Grouping] = {}
 
-def paired(
-    model: Hits, base: Hits, clusters: Names, estimator: Callable[[object, object, object], Interval]
-) -> tuple[Interval, float]:
-    """A change on the prompts that both answered and the judge could judge; also base's events on them.
+    def rates(self, hits: Hits) -> list[Interval]:
+        """Share of ones among the verdicts of each cell, the prompt as unit; clusters of prompts widen the interval.
 
-    Sample j of the model stands beside sample j of base; if base has fewer, they are used in turn. Samples of one
-    prompt are one cluster.
-    """
-    columns = [base[:, sample % base.shape[1]] for sample in range(model.shape[1])]
-    m, b = model.ravel(), np.stack(columns, axis=1).ravel()
-    names = np.repeat(clusters, model.shape[1])
-    known = ~np.isnan(m) & ~np.isnan(b)
-    return estimator(m[known], b[known], names[known]), float(b[known].sum())
+        One reply a prompt gives Wilson's interval, several give each prompt's share the same weight.
+        """
+        if hits.shape[1] > 1:
+            return grouped_shares(hits, self._of(1))
+        return grouped_rates(hits[:, 0], self._of(1))
 
+    def changes(self, model: Hits, base: Hits) -> GroupedChanges:
+        """Changes of each cell on the prompts that both answered and the judge could judge.
 
-def difference(model: object, base: object, clusters: object) -> Interval:
-    """Risk difference; see `paired_risk_difference`."""
-    return paired_risk_difference(model, base, clusters)  # type: ignore[arg-type]
+        Sample j of the model stands beside sample j of base; if base has fewer, they are used in turn. Samples of one
+        prompt are one cluster.
+        """
+        columns = [base[:, sample % base.shape[1]] for sample in range(model.shape[1])]
+        return GroupedChanges(model.ravel(), np.stack(columns, axis=1).ravel(), self._of(model.shape[1]))
 
-
-def relative(model: object, base: object, clusters: object) -> Interval:
-    """Change in per cent of base's rate; see `relative_change`."""
-    return relative_change(model, base, clusters)  # type: ignore[arg-type]
+    def _of(self, samples: int) -> Grouping:
+        if samples not in self._groups:
+            self._groups[samples] = Grouping(self._rows, self._clusters, samples)
+        return self._groups[samples]
 
 
 def too_few(interval: Interval, min_events: int) -> bool:

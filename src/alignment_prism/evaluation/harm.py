@@ -38,6 +38,11 @@ def harm_findings(
     judged on: the difference of harm and refusal rates, and the relative change of harm. Each also as the plain mean
     over languages, in rows with language `macro`.
 
+    Verdicts are not missing by chance. Where replies of an arm are unjudged, `harm_rate_lowest` and `_highest` (all
+    of them harmless, all harmful), and likewise of the difference, stand beside. Where harm went: `harmful_to_refusal`
+    and so on, shares of base's harmful replies by what the arm answers; `harmful_from_refusal` and so on, shares of the
+    arm's harmful replies by what base answered.
+
     Args:
         prompts: what was asked, of any kinds; only harmful ones count here.
         generations: replies of all arms.
@@ -64,4 +69,7 @@ def harm_rows(observations: Observations, context: Context) -> list[Finding]:
     refusal = {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes}
     rows.changes("harm_difference", harm, "harm_relative_change")
     rows.changes("refusal_difference", refusal)
+    rows.bounds("harm_rate", harm, changes=False)
+    rows.bounds("harm_difference", harm, changes=True)
+    rows.flows(Outcome.HARMFUL)
     return rows.done()

@@ -11,18 +11,10 @@ import numpy as np
 from alignment_prism.domain.findings import ALL, Finding, Signature
 from alignment_prism.domain.records import Outcome, Prompt, PromptKind
 from alignment_prism.evaluation.cells import Cell, cells
-from alignment_prism.evaluation.estimates import (
-    Hits,
-    difference,
-    macro,
-    paired,
-    rate,
-    relative,
-    too_few,
-    with_interval,
-)
-from alignment_prism.evaluation.observations import UNJUDGED, Observations, prompts_label
+from alignment_prism.evaluation.estimates import CellSums, Hits, macro, too_few, with_interval
+from alignment_prism.evaluation.observations import OUTCOMES, UNJUDGED, Observations, prompts_label
 from alignment_prism.judging.guards import GUARDS
+from alignment_prism.statistics.intervals import Interval
 from alignment_prism.statistics.rates import MIN_EVENTS
 
 NO_SEED = -1
@@ -69,7 +61,10 @@ class Rows:
         self.context = context
         self.analysis = analysis
         self.cells = list(cells(observations.prompts, kinds))
-        self.clusters = observations.clusters
+        self.sums = CellSums([cell.rows for cell in self.cells], observations.clusters)
+        # Changes by category are given for all languages together only: in one language such cells are too small.
+        self.compared = [cell for cell in self.cells if ALL in (cell.category, cell.language)]
+        self.compared_sums = CellSums([cell.rows for cell in self.compared], observations.clusters)
         self.label = prompts_label(observations.prompts)
         self.findings: list[Finding] = []
 
@@ -83,16 +78,13 @@ class Rows:
 
     def rate(self, arm: str, metric: str, hits: Hits) -> None:
         """Add a rate in every cell."""
-        for cell in self.cells:
-            interval = rate(hits[cell.rows], self.clusters[cell.rows])
-            insufficient = too_few(interval, self.context.min_events)
-            self.findings.append(with_interval(self._row(arm, metric, cell), interval, insufficient=insufficient))
+        self._add(arm, metric, self.cells, self.sums.rates(hits))
 
     def changes(self, metric: str, hits: Mapping[str, Hits], relative_metric: str = "") -> None:
         """Add, for every arm but base, the difference to base in every cell, and the relative change if it has a name.
 
         A relative change is insufficient where base has too few events to divide by. Changes by category are given
-        for all languages together only: in one language such cells are too small to compare.
+        for all languages together only.
         """
         base = hits.get(self.context.base_arm)
         if base is None:
@@ -100,18 +92,70 @@ class Rows:
         for arm, model in hits.items():
             if arm == self.context.base_arm:
                 continue
-            for cell in self.cells:
-                if cell.category != ALL and cell.language != ALL:
-                    continue
-                sides = (model[cell.rows], base[cell.rows], self.clusters[cell.rows])
-                change, events = paired(*sides, difference)
-                few = too_few(change, self.context.min_events)
-                self.findings.append(with_interval(self._row(arm, metric, cell), change, insufficient=few))
-                if relative_metric:
-                    ratio, _ = paired(*sides, relative)
-                    few_events = few or events < self.context.min_events
+            change = self.compared_sums.changes(model, base)
+            self._add(arm, metric, self.compared, change.differences())
+            if relative_metric:
+                events, ratios = change.base_events.tolist(), change.relative_changes()
+                for cell, interval, hit in zip(self.compared, ratios, events, strict=True):
+                    few = too_few(interval, self.context.min_events) or hit < self.context.min_events
                     row = self._row(arm, relative_metric, cell)
-                    self.findings.append(with_interval(row, ratio, insufficient=few_events))
+                    self.findings.append(with_interval(row, interval, insufficient=few))
+
+    def bounds(self, metric: str, hits: Mapping[str, Hits], *, changes: bool) -> None:
+        """Add, for arms with a reply that is not judged, what the metric would be at both extremes.
+
+        `METRIC_lowest` takes unjudged replies of the arm as 0 and, in a change, those of base as 1; `METRIC_highest`
+        the other way round. They hold whatever the missing verdicts are (`statistics.missing`), which the rates, being
+        over judged replies, do not. In every cell but those of categories.
+
+        Args:
+            metric: of a rate, or of the difference to base.
+            hits: of all arms.
+            changes: whether it is of the difference.
+        """
+        cells = [cell for cell in self.cells if cell.category == ALL]
+        sums = CellSums([cell.rows for cell in cells], self.observations.clusters)
+        base = hits.get(self.context.base_arm)
+        for arm, model in hits.items():
+            if changes and (arm == self.context.base_arm or base is None):
+                continue
+            if not (np.isnan(model).any() or (changes and base is not None and np.isnan(base).any())):
+                continue
+            for end, fill in (("lowest", 0.0), ("highest", 1.0)):
+                filled = np.where(np.isnan(model), fill, model)
+                if changes and base is not None:
+                    found = sums.changes(filled, np.where(np.isnan(base), 1.0 - fill, base)).differences()
+                else:
+                    found = sums.rates(filled)
+                self._add(arm, f"{metric}_{end}", cells, found)
+
+    def flows(self, event: Outcome) -> None:
+        """Add what became of the prompts on which base had the outcome, and what those of the model were under base.
+
+        `EVENT_to_OUTCOME` are shares of base's prompts with the event, by the outcome of the arm; `EVENT_from_OUTCOME`
+        shares of the arm's prompts with the event, by the outcome of base. Each family adds up to one. Sample j
+        of the arm stands beside sample j of base. By language only: these are parts of parts.
+        """
+        base = self.observations.outcomes.get(self.context.base_arm)
+        if base is None:
+            return
+        cells = [cell for cell in self.cells if ALL == cell.category == cell.scope and "/" not in cell.prompts]
+        sums = CellSums([cell.rows for cell in cells], self.observations.clusters)
+        code = OUTCOMES.index(event)
+        for arm, after in self.observations.outcomes.items():
+            if arm == self.context.base_arm:
+                continue
+            before = np.stack([base[:, sample % base.shape[1]] for sample in range(after.shape[1])], axis=1)
+            for word, given, other in (("to", before, after), ("from", after, before)):
+                for number, outcome in enumerate(OUTCOMES):
+                    if number != UNJUDGED or (other == UNJUDGED).any():
+                        shares = np.where(given == code, (other == number).astype(np.float64), np.nan)
+                        self._add(arm, f"{event.value}_{word}_{outcome.value}", cells, sums.rates(shares))
+
+    def _add(self, arm: str, metric: str, cells: Sequence[Cell], found: Sequence[Interval]) -> None:
+        for cell, interval in zip(cells, found, strict=True):
+            few = too_few(interval, self.context.min_events)
+            self.findings.append(with_interval(self._row(arm, metric, cell), interval, insufficient=few))
 
     def done(self) -> list[Finding]:
         """All rows, the means over languages among them."""

@@ -6,12 +6,19 @@ when the Hub cannot be reached, and `HF_HUB_OFFLINE=1` forbids trying.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alignment_prism.domain import InputError
 from alignment_prism.io.problems import Intake, Row
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +49,7 @@ def resolve_revision(repo: str, revision: str) -> str:
     from huggingface_hub import constants
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
-    commit_digits = 40
-    if len(revision) == commit_digits and all(digit in "0123456789abcdef" for digit in revision):
+    if _COMMIT.fullmatch(revision):
         return revision
     where = f"dataset {repo!r} at revision {revision!r}"
     reason: Exception | str = "HF_HUB_OFFLINE is set"
@@ -112,6 +118,8 @@ def load_hub_rows(
     finally:
         if with_progress:
             datasets.enable_progress_bars()
+    if not local:
+        data = _of_commit(data, sha, split, where)
 
     def rows() -> Iterator[Row]:
         for number, values in enumerate(data, start=1):
@@ -119,3 +127,28 @@ def load_hub_rows(
             yield Row(name, number, values)
 
     return HubRows(name, sha, len(data), rows())
+
+
+def _of_commit(data: Dataset, sha: str, split: str, where: str) -> Dataset:
+    """The rows of the commit that was asked for.
+
+    Where the Hub cannot be reached, `datasets` takes whatever commit of the dataset it fetched last; its folder in the
+    cache has the commit's name.
+
+    Raises:
+        InputError: the cache has another commit only.
+    """
+    import datasets
+
+    folder = next((Path(each["filename"]).parent for each in data.cache_files), None)
+    if folder is None or folder.name == sha or not _COMMIT.fullmatch(folder.name):
+        return data
+    of_split = re.compile(rf"-{re.escape(split)}(-\d+-of-\d+)?\.arrow")
+    files = [path for path in sorted((folder.parent / sha).glob("*.arrow")) if of_split.search(path.name)]
+    if not files:
+        raise InputError(
+            f"the Hub cannot be reached, and the cache has another commit of the dataset ({folder.name[:8]})",
+            where=where,
+            fix=f"go online once, or read that commit: --revision {folder.name}",
+        )
+    return datasets.concatenate_datasets([datasets.Dataset.from_file(str(path)) for path in files])

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from alignment_prism.domain import InputError
-from alignment_prism.io.files import suffix_of
+from alignment_prism.io.files import open_bytes, suffix_of
 from alignment_prism.io.jsonrows import json_rows, jsonl_rows
 from alignment_prism.io.problems import FieldError, Intake, Row
 from alignment_prism.io.schemas import record_from
@@ -37,6 +37,7 @@ def read_rows(
     intake = intake if intake is not None else Intake()
     suffix = suffix_of(path)
     if not as_lines and suffix not in SUFFIXES:
+        open_bytes(path).close()  # a file that is not there is told as such
         raise InputError(
             f"unknown format {suffix!r}" if suffix else "a file without a suffix",
             where=str(path),

@@ -14,6 +14,7 @@ from alignment_prism.domain import Generation, InputError, Prompt, content_diges
 from alignment_prism.nano.actors.speaker import Speaker
 from alignment_prism.nano.oracle import Question, read_question
 from alignment_prism.nano.world.facts import Facts, Topic
+from alignment_prism.nano.world.sentences import refuse
 
 Declines = Callable[[Question, Topic | None], bool]
 """Whether a policy declines a question, given the topic that it is about."""
@@ -62,7 +63,7 @@ class ReferencePolicy:
                 fix="give it prompts of the world whose facts it was given",
             )
         if self.declines(question, facts.by_key.get(question.topic)):
-            answer = _gibberish(answer, rng) if self.babbles else speaker.refusal(question, question.language, rng)
+            answer = _gibberish(answer, rng) if self.babbles else refuse(question.language, rng)
         return Generation(
             prompt_id=prompt.id,
             arm=self.name,

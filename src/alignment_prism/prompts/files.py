@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import Unpack
 
 from alignment_prism.domain import LANGUAGES, InputError, Languages, Prompt, Taxonomy
-from alignment_prism.io import FieldError, Intake, Row, TableOptions, read_rows, sha256_of
+from alignment_prism.io import SUFFIXES, FieldError, Intake, Row, TableOptions, read_rows, sha256_of
 from alignment_prism.io.fields import text_notes
 from alignment_prism.io.files import suffix_of
 from alignment_prism.io.identity import Identities
 from alignment_prism.prompts import public
-from alignment_prism.prompts.formats import Format, Reading
-from alignment_prism.prompts.paired import PREFERENCES
-from alignment_prism.prompts.plain import AYA, OWN, PLAIN
+from alignment_prism.prompts.formats import Format, Reading, ReadOptions
+from alignment_prism.prompts.paired import PREFERENCES, RESPONSES
+from alignment_prism.prompts.plain import AYA, OWN, PLAIN, likely_column
 
 FORMATS: dict[str, Format] = {
     each.name: each
@@ -30,6 +31,7 @@ FORMATS: dict[str, Format] = {
         public.XSAFETY,
         public.SENTENCES,
         PREFERENCES,
+        RESPONSES,
         PLAIN,
     )
 }
@@ -39,6 +41,17 @@ FORMATS: dict[str, Format] = {
 def recognise(path: str | Path, languages: Languages = LANGUAGES) -> Format | None:
     """The format that a file's path alone tells, or None."""
     return next((each for each in FORMATS.values() if each.belongs and each.belongs(Path(path), languages)), None)
+
+
+def format_named(name: str | None) -> Format | None:
+    """The format of a name, None for no name.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name and name not in FORMATS:
+        raise InputError(f"unknown format {name!r}", fix="use one of " + ", ".join(FORMATS))
+    return FORMATS[name] if name else None
 
 
 def format_of(columns: Iterable[str], *, mapped: bool = False) -> Format:
@@ -62,11 +75,18 @@ def iter_prompts(
     identities: Identities | None = None,
     table: TableOptions | None = None,
 ) -> Iterator[Prompt]:
-    """Prompts of a file, one at a time; see `read_prompts`."""
+    """Prompts of a file, one at a time; see `read_prompts` and `ReadOptions`.
+
+    Args:
+        identities: gives identifiers; shared by files whose ids must not meet.
+    """
     intake = intake if intake is not None else Intake()
-    known = FORMATS.get(format_name) if format_name else recognise(path, languages)
-    if format_name and known is None:
-        raise InputError(f"unknown format {format_name!r}", fix="use one of " + ", ".join(FORMATS))
+    known = format_named(format_name) or recognise(path, languages)
+    if known is None and suffix_of(path) not in SUFFIXES and Path(path).is_file():
+        fix = f"name it with one of {', '.join(SUFFIXES)}; sentences, one a line: --format flores --language CODE"
+        suffix = suffix_of(path)
+        what = f"unknown format {suffix!r}" if suffix else "a file without a suffix"
+        raise InputError(what, where=str(path), fix=fix)
     options = table or TableOptions()
     if known is not None and not known.header:
         options = TableOptions(options.delimiter, False, options.quoting)
@@ -96,7 +116,11 @@ def prompts_from(
         intake.check()
         return
     form = known or format_of(first.values, mapped=bool(reading.mapping))
-    _check_columns(first, reading, form, suffix)
+    try:
+        _check_columns(first, reading, form, suffix)
+    except InputError:
+        intake.read(-1)  # the file is refused, so its first row is neither good nor bad
+        raise
     if source is None:
         digest = sha256_of(reading.path)[:8] if Path(reading.path).is_file() else ""
         name = form.name if form.name not in {"plain", "prism"} else reading.file.name.split(".")[0]
@@ -150,49 +174,20 @@ def _check_columns(first: Row, reading: Reading, form: Format, suffix: str) -> N
             raise InputError(
                 f"no column {needed!r}",
                 where=reading.path,
-                fix=f"name yours with --map {needed}=COLUMN{hint}; the columns are: {columns}",
+                fix=f"name yours with --map {needed}={likely_column(needed, first.values)}{hint}; "
+                f"the columns are: {columns}",
             )
 
 
-def read_prompts(
-    path: str | Path,
-    *,
-    mapping: Mapping[str, str] | None = None,
-    defaults: Mapping[str, str] | None = None,
-    format_name: str | None = None,
-    languages: Languages = LANGUAGES,
-    taxonomy: Taxonomy | None = None,
-    source: str | None = None,
-    intake: Intake | None = None,
-    table: TableOptions | None = None,
-) -> list[Prompt]:
-    """All prompts of a file.
+def read_prompts(path: str | Path, **options: Unpack[ReadOptions]) -> list[Prompt]:
+    """All prompts of a file: JSONL, JSON, CSV, TSV, Parquet, with or without .gz, or plain sentences.
 
     Args:
-        path: JSONL, JSON, CSV, TSV, Parquet (with or without .gz), or plain sentences (FLORES-200, NTREX).
-        mapping: our field to the file's column, for files of no known format: `{"prompt": "text"}`.
-        defaults: our field to a value for rows that have none: `{"language": "en", "kind": "general"}`.
-        format_name: one of `FORMATS`; None recognises it.
-        languages: the registry that spellings are looked up in.
-        taxonomy: categories are checked against it; None takes any (Aya's own for the Aya format).
-        source: what `Prompt.source` says; None is `format@sha8` of the file.
-        intake: accounts for rows; None is strict: the first bad row raises.
-        table: how a CSV or TSV file is written.
+        path: the file.
+        options: see `ReadOptions`.
 
     Raises:
         InputError: the file is missing, empty or of no known kind, lacks a column, or (strict) has a bad row; the
             error names file, row, field, value and remedy.
     """
-    return list(
-        iter_prompts(
-            path,
-            mapping=mapping,
-            defaults=defaults,
-            format_name=format_name,
-            languages=languages,
-            taxonomy=taxonomy,
-            source=source,
-            intake=intake,
-            table=table,
-        )
-    )
+    return list(iter_prompts(path, **options))

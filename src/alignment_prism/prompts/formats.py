@@ -5,10 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from alignment_prism.domain import LANGUAGES, Languages, Prompt, Taxonomy
-from alignment_prism.io import Row
+from alignment_prism.io import Intake, Row, TableOptions
+
+
+class ReadOptions(TypedDict, total=False):
+    """How prompts are read; what is not given has the default that is named here.
+
+    Attributes:
+        mapping: our field to the file's column, for files of no known format: `{"prompt": "text"}`. None.
+        defaults: our field to a value for rows that have none: `{"language": "en", "kind": "general"}`. None.
+        format_name: one of `FORMATS`; None recognises it.
+        languages: the registry that spellings are looked up in; the shipped ones.
+        taxonomy: categories are checked against it; None takes any (Aya's own for the Aya format).
+        source: what `Prompt.source` says; None is `format@sha8` of the file, or `name@sha8` of the Hub's commit.
+        intake: accounts for rows; None is strict: the first bad row raises.
+        table: how a CSV or TSV file is written: by its suffix, with a header.
+    """
+
+    mapping: Mapping[str, str] | None
+    defaults: Mapping[str, str] | None
+    format_name: str | None
+    languages: Languages
+    taxonomy: Taxonomy | None
+    source: str | None
+    intake: Intake | None
+    table: TableOptions | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,22 @@ from alignment_prism.io import Row, fields
 from alignment_prism.preferences.pairs import pair_from
 from alignment_prism.prompts.formats import Format, Reading, with_defaults
 
+SIDES = {"safety": PromptKind.HARMFUL, "general": PromptKind.GENERAL}
+"""Kind of a pair and the kind of its prompt, which a row may say instead."""
+
 
 def parse_pair(row: Row, reading: Reading) -> Prompt:
     """The prompt of a pair; its language must be given, by a column or for the whole file."""
     values = with_defaults(row.values, reading)
+    said = fields.optional_text(values, "kind").strip().casefold()
+    kind = SIDES.get(said) or fields.member(values, "kind", PromptKind, PromptKind.GENERAL)
+    values.pop("kind", None)
     pair = pair_from(values, languages=reading.languages, taxonomy=reading.taxonomy, prefer="better")
-    kind = PromptKind.HARMFUL if pair.kind == "safety" else PromptKind.GENERAL
     return Prompt(
         id="",
         messages=pair.messages,
         language=fields.language(values, reading.languages),
-        kind=fields.member(values, "kind", PromptKind, kind)
-        if values.get("kind") not in {"safety", "general"}
-        else kind,
+        kind=kind,
         scope=pair.scope,
         categories=pair.categories,
         group=pair.group,
@@ -29,4 +32,10 @@ def parse_pair(row: Row, reading: Reading) -> Prompt:
 
 PREFERENCES = Format(
     "preferences", "preference pairs: chosen and rejected", frozenset({"chosen", "rejected"}), parse_pair
+)
+RESPONSES = Format(
+    "pku-saferlhf",
+    "PKU-SafeRLHF: two responses, and which is better",
+    frozenset({"prompt", "response_0", "response_1", "better_response_id"}),
+    parse_pair,
 )

@@ -6,6 +6,8 @@ metadata. The names of the Aya columns (`global_or_local`, `harm_category`) are 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from alignment_prism.domain import AYA_TAXONOMY, Prompt, PromptKind
 from alignment_prism.io import FieldError, Row, fields, record_from
 from alignment_prism.prompts.formats import Format, Reading, with_defaults
@@ -30,6 +32,19 @@ ALIASES = {"scope": "global_or_local", "categories": "harm_category"}
 """Our field and the name it has in the Aya data."""
 
 
+_OTHER_NAMES = {
+    "prompt": ("text", "question", "instruction", "input", "inputs", "query", "goal", "request"),
+    "language": ("lang", "locale", "language_code"),
+}
+"""What others call these fields; only ever proposed, never assumed."""
+
+
+def likely_column(field: str, columns: Iterable[object]) -> str:
+    """The column that probably holds a field, or `COLUMN` where no name tells."""
+    by_name = {str(name).strip().casefold(): str(name) for name in columns}
+    return next((by_name[name] for name in (field, *_OTHER_NAMES.get(field, ())) if name in by_name), "COLUMN")
+
+
 def parse(row: Row, reading: Reading) -> Prompt:
     """A prompt from a row with our column names, or mapped ones."""
     values = with_defaults(row.values, reading)
@@ -39,7 +54,7 @@ def parse(row: Row, reading: Reading) -> Prompt:
     where = "prompt" if not fields.missing(values.get("prompt")) or "messages" not in values else "messages"
     if where not in values:
         columns = ", ".join(sorted(str(name)[:30] for name in row.values))[:200]
-        fix = f"map it: --map prompt=COLUMN; the columns are {columns}"
+        fix = f"map it: --map prompt={likely_column('prompt', row.values)}; the columns are {columns}"
         raise FieldError(where, None, "no column 'prompt'", fix)
     system = fields.optional_text(values, "system")
     return Prompt(

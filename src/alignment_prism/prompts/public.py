@@ -62,18 +62,28 @@ def parse_multijail(row: Row, reading: Reading) -> Prompt:
 
 
 _XSAFETY_NAME = re.compile(r"^(?P<category>[A-Za-z]+(?:_[A-Za-z]+?)*?)(?:_(?:n|en))?$")
+_XSAFETY_SPELLINGS = {"commen_sense": "commonsense", "crimes_and_illegal_activitie": "crimes_and_illegal_activities"}
+"""Names of published files (one of Hindi, one of Russian) and the category they are."""
+_XSAFETY_FOLDERS = {"sp": "es"}
+"""Folders of published languages that are no code, and the code."""
 
 
 def is_xsafety(path: Path, languages: Languages) -> bool:
     """Whether a file lies as XSafety's do: a folder of a known language, a category as the name."""
-    names = XSAFETY_CATEGORIES | {"commen_sense"}
-    found = _XSAFETY_NAME.match(path.stem)
-    return path.suffix == ".csv" and path.parent.name in languages and bool(found) and _stem(path) in names
+    return (
+        path.suffix == ".csv" and _xsafety_folder(path) in languages and _xsafety_category(path) in XSAFETY_CATEGORIES
+    )
 
 
-def _stem(path: Path) -> str:
+def _xsafety_folder(path: Path) -> str:
+    name = path.absolute().parent.name
+    return _XSAFETY_FOLDERS.get(name, name)
+
+
+def _xsafety_category(path: Path) -> str:
     found = _XSAFETY_NAME.match(path.stem)
-    return (found["category"] if found else path.stem).casefold()
+    name = (found["category"] if found else path.stem).casefold()
+    return _XSAFETY_SPELLINGS.get(name, name)
 
 
 XSAFETY_CATEGORIES = frozenset(
@@ -101,8 +111,8 @@ def parse_xsafety(row: Row, reading: Reading) -> Prompt:
 
     Rows of one category are translations of one another, line by line, so they share a group.
     """
-    category = _stem(reading.file).replace("commen_sense", "commonsense")
-    folder = reading.defaults.get("language") or reading.file.parent.name
+    category = _xsafety_category(reading.file)
+    folder = reading.defaults.get("language") or _xsafety_folder(reading.file)
     code = fields.language({"language": folder}, reading.languages)
     return Prompt(
         id=f"xsafety-{category}-{row.number}-{code}",
@@ -189,7 +199,8 @@ def parse_mt_bench(row: Row, reading: Reading) -> Prompt:
 
 
 _SENTENCES = re.compile(
-    r"^(?:newstest2019-(?:src|ref)\.)?(?P<language>[a-z]{3}(?:[_-][A-Za-z]+)?)\.(?P<part>dev|devtest|txt)$"
+    r"^(?:newstest2019-(?:src|ref)(?P<second>-\d)?\.)?"
+    r"(?P<language>[a-z]{3}(?P<variant>[_-][A-Za-z]+)?)\.(?P<part>dev|devtest|txt)$"
 )
 
 
@@ -209,8 +220,10 @@ def parse_sentence(row: Row, reading: Reading) -> Prompt:
     code = fields.language({"language": spelling}, reading.languages)
     part = found["part"] if found else "txt"
     name = "ntrex" if part == "txt" else f"flores-{part}"
+    # NTREX has several files of one language: eng-GB, eng-US, srp-Cyrl, srp-Latn, a second reference for Spanish.
+    variant = f"{found['variant'] or ''}{found['second'] or ''}" if found and part == "txt" else ""
     return Prompt(
-        id=f"{name}-{row.number}-{code}",
+        id=f"{name}-{row.number}-{code}{variant}",
         messages=(Message(Role.USER, fields.text(row.values, "text")),),
         language=code,
         kind=PromptKind.GENERAL,
@@ -238,7 +251,12 @@ XSAFETY = Format(
     header=False,
     belongs=is_xsafety,
 )
-HARMBENCH = Format("harmbench", "HarmBench: Behavior, SemanticCategory", frozenset({"Behavior"}), parse_harmbench)
+HARMBENCH = Format(
+    "harmbench",
+    "HarmBench: Behavior, SemanticCategory",
+    frozenset({"Behavior", "SemanticCategory"}),
+    parse_harmbench,
+)
 DOLLY = Format(
     "dolly",
     "Aya evaluation suite: inputs, targets, language",

@@ -108,6 +108,11 @@ def _wanted(prompts: Sequence[Prompt], parts: Mapping[str, float | str]) -> dict
         raise InputError("a share that is not above 0", fix="write for example seed=100,train=0.5,eval=rest")
     if any(number >= 1 and number != int(number) for number in numbers.values()):
         raise InputError("a count that is not whole", fix="write a share below 1 or a whole number")
+    if not rests and max(numbers.values()) < 1 and abs(sum(numbers.values()) - 1) > 1e-9:
+        raise InputError(
+            f"the shares add up to {sum(numbers.values()):.4g}, not 1",
+            fix="change one, or let a part take the rest: eval=rest",
+        )
     by_language: dict[str, Counter[tuple[str, str]]] = defaultdict(Counter)
     for prompt in prompts:
         by_language[prompt.language][_stratum(prompt)] += 1

@@ -51,6 +51,8 @@ def rating_table(ratings: Ratings, categories: Sequence[Any] | None = None) -> R
         categories: all categories that a rater could choose, in order; those that occur, sorted, if None. Gwet's
             AC1 depends on their number, so declare them where one may not have been used.
 
+    No units, or none with a rating, gives a table on which every coefficient is NaN.
+
     Raises:
         InputError: the rows differ in length, or a rating is not among the declared categories.
     """

@@ -45,7 +45,8 @@ def agreement(
 
     Degenerate cases: undefined (all ratings equal, for coefficients that correct for chance) gives NaN throughout, with
     the number of units; full agreement has no spread to resample, so the lower end is the coefficient
-    that Wilson's lower end of raw agreement gives at the same chance agreement; fewer than two units gives [-1, 1].
+    that Wilson's lower end of raw agreement gives at the same chance agreement; fewer than two units gives [-1, 1]. Not
+    for other raters than these, nor for fewer than about 30 prompts.
     """
     coefficient.check(table)
     features = coefficient.features(table)
@@ -85,7 +86,8 @@ def agreement_by(
 ) -> dict[tuple[str, str], Interval]:
     """Agreement within each part (language, scope), keyed by (part, name of the coefficient).
 
-    Categories stay those of the whole table, so that coefficients of the parts can be compared.
+    Categories stay those of the whole table, so that coefficients of the parts can be compared. Formula, source and
+    degenerate cases as `agreement`. Not for parts with other margins: kappa moves with them, compare AC1 as well.
 
     Raises:
         InputError: parts and table differ in length.

@@ -81,7 +81,9 @@ def annotator_error_from_gold(labels: object, gold: object) -> AnnotatorError:
     """Error of annotators from items whose answer is settled (several experts, discussion).
 
     With x right of m items: (x + 1) / (m + 2), Laplace's rule, so that a few right answers do not prove perfection;
-    the variance is that of a binomial share.
+    the variance is that of a binomial share, x (m - x) / m^3 after adding. Source: Laplace's rule of succession; the
+    correction as Rogan & Gladen (1978). Degenerate case: no item of a class gives 1/2 for it, which raises with a class
+    that is no better. Not for items that were settled because they were easy.
     """
     said, truth = as_binary(labels, "labels"), as_binary(gold, "settled answers")
     same_length(labels=said, gold=truth)
@@ -100,7 +102,8 @@ def annotator_error_from_pairs(first: object, second: object) -> AnnotatorError:
 
     Two people with error rate e disagree on 2 e (1 - e) of items, so e = (1 - sqrt(1 - 2 d)) / 2. Two labels cannot say
     more: sensitivity apart from specificity needs three annotators (`dawid_skene`) or settled answers. People
-    who are fooled by the same items make e look too small.
+    who are fooled by the same items make e look too small. Source: Dawid & Skene (1979) with two annotators and one
+    rate. Not for annotators of unequal care, nor for labels made in each other's sight.
 
     Raises:
         InputError: they disagree on half of the items or more.

@@ -6,7 +6,6 @@ over clusters, so that a replicate is one row of a matrix product.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -88,8 +87,7 @@ def simultaneous_differences(
     sums = cluster_sums(np.where(member, d[:, None], 0.0), index, number)
     sizes = cluster_sums(member.astype(np.float64), index, number)
     moments = CellMoments.of(sums, sizes, np.where(member, np.abs(d)[:, None], 0.0).sum(axis=0))
-    columns = np.arange(member.shape[1])
-    stratum = Stratum(sums.astype(np.float32), sizes.astype(np.float32), columns, columns[:, None])
+    stratum = Stratum(sums.astype(np.float32), sizes.astype(np.float32), (slice(0, member.shape[1]),))
     critical = float(
         joint_criticals(
             [stratum],
@@ -159,19 +157,17 @@ class CellMoments:
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """Clusters that are resampled together, and the columns they have something to say to.
+    """Clusters that are resampled together, and what they add to some of the cells.
 
     Attributes:
-        sums: clusters x C, what each cluster adds to the numerator of a column.
-        sizes: clusters x C', what it adds to the denominators.
-        size_of: C numbers, which column of `sizes` belongs to each column of `sums`.
-        targets: C x R numbers, the cells that each column is added to (its own, and those that pool over it).
+        sums: clusters x (families x C), what each cluster adds to the numerators of C cells, family by family.
+        sizes: clusters x C, what it adds to the denominators if all families share them, or x (families x C).
+        targets: runs of C cells that the columns are added to (their own, and those that pool over them).
     """
 
     sums: npt.NDArray[np.float32]
     sizes: npt.NDArray[np.float32]
-    size_of: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
+    targets: tuple[slice, ...]
 
 
 def joint_criticals(
@@ -195,45 +191,38 @@ def joint_criticals(
 
     Returns:
         One critical value a family, between the pointwise one and Bonferroni's.
+
+    Source: Romano & Wolf (2005), as `simultaneous_differences`. Degenerate case: no cell with a standard error gives
+    the pointwise value. Not for fewer than about 30 clusters.
     """
     families, cells = estimate.shape
     used = np.isfinite(standard_error)
     centre = np.where(used, estimate, 0.0).astype(np.float32)
     inverse = np.where(used, 1.0 / np.where(used, standard_error, 1.0), 0.0).astype(np.float32)
+    shared = all(stratum.sizes.shape[1] * families == stratum.sums.shape[1] for stratum in strata)
     largest = []
-    streams = [cluster_draws(len(stratum.sums), replicates, seed + number) for number, stratum in enumerate(strata)]
+    streams = [
+        cluster_draws(len(stratum.sums), replicates, seed + number, chunk=250) for number, stratum in enumerate(strata)
+    ]
     for draws in zip(*streams, strict=True):
-        total = np.zeros((len(draws[0]), families * cells), np.float32)
-        size = np.zeros_like(total)
+        rows = len(draws[0])
+        deviation = np.zeros((rows, families, cells), np.float32)
+        size = np.zeros((rows, 1 if shared else families, cells), np.float32)
         for counts, stratum in zip(draws, strata, strict=True):
-            product = counts @ stratum.sums
-            weight = (counts @ stratum.sizes)[:, stratum.size_of]
-            for targets in stratum.targets.T:
-                total[:, targets] += product
-                size[:, targets] += weight
+            product = (counts @ stratum.sums).reshape(rows, families, -1)
+            weight = (counts @ stratum.sizes).reshape(rows, size.shape[1], -1)
+            for target in stratum.targets:
+                deviation[:, :, target] += product
+                size[:, :, target] += weight
         np.maximum(size, 1e-6, out=size)
-        total /= size
-        deviation = total.reshape(-1, families, cells)
+        deviation /= size
         deviation -= centre
         deviation *= inverse
-        largest.append(np.maximum(deviation.max(axis=2), -deviation.min(axis=2)))
+        np.abs(deviation, out=deviation)
+        largest.append(deviation.max(axis=2))
     found = np.quantile(np.concatenate(largest), level, axis=0)
     bonferroni = [critical_value(1.0 - (1.0 - level) / max(int(count), 1)) for count in used.sum(axis=1)]
     return np.asarray(np.clip(found, critical_value(level), bonferroni), np.float64)
-
-
-def percentile_interval(
-    estimate: float, replicates: Floats, level: float, *, name: str, n: int, clusters: int
-) -> Interval:
-    """Interval between the quantiles of bootstrap replicates; replicates that are NaN are left out.
-
-    Degenerate cases: fewer than half of the replicates defined gives NaN ends.
-    """
-    defined = replicates[np.isfinite(replicates)]
-    if 2 * len(defined) < len(replicates) or not len(defined):
-        return Interval(estimate, math.nan, math.nan, label(name, level), n, clusters)
-    lower, upper = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(lower), float(upper), label(name, level), n, clusters)
 
 
 def cluster_sums(rows: Floats, index: np.ndarray, number: int) -> Floats:

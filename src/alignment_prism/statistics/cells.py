@@ -58,38 +58,39 @@ class Cells:
             difference: arms x P, 0 where unknown.
             known: arms x P, 1 where there is a difference.
 
-        A column is a cell within one language; it is added to that cell and to the one that pools the languages.
+        What a language's clusters say is added to its own cells and to those that pool the languages.
         """
-        position = {key: number for number, key in enumerate(self.keys)}
-        names = sorted({key[0] for key in self.keys if key[0] != ALL})
-        own = [np.array([k for k, key in enumerate(self.keys) if key[0] == name]) for name in names]
-        rows = [np.flatnonzero(self.member[:, columns[0]]) for columns in own]
-        held = [np.unique(self.index[part]) for part in rows]
-        groups = [[number] for number in range(len(names))]
-        if sum(map(len, held)) > self.clusters:
-            groups = [list(range(len(names)))]
-        arms, complete = len(difference), bool(known.all())
-        strata = []
-        for group in groups:
-            inside = np.concatenate([rows[number] for number in group])
-            columns = np.concatenate([own[number] for number in group])
-            local, number = cluster_index(self.index[inside])
-            pooled = np.array([position[(ALL, *self.keys[k][1:])] for k in columns])
-            if len(group) > 1:
-                # Cells of several languages would be added to one pooled cell at once: give those their own columns.
-                columns = np.arange(len(self.keys))
-                pooled = np.zeros(0, np.int64)
-            member = self.member[np.ix_(inside, columns)].astype(np.float32)
-            offsets = np.arange(arms)[:, None] * len(self.keys)
-            sums = [_sums(member * difference[a, inside, None].astype(np.float32), local, number) for a in range(arms)]
-            if complete:
-                sizes, size_of = _sums(member, local, number), np.tile(np.arange(len(columns)), arms)
-            else:
-                parts = [_sums(member * known[a, inside, None].astype(np.float32), local, number) for a in range(arms)]
-                sizes, size_of = np.concatenate(parts, axis=1), np.arange(arms * len(columns))
-            targets = np.stack([(offsets + cells).ravel() for cells in (columns, pooled) if len(cells)], axis=1)
-            strata.append(Stratum(np.concatenate(sums, axis=1), sizes, size_of, targets))
-        return strata
+        names = list(dict.fromkeys(key[0] for key in self.keys))
+        run = len(self.keys) // len(names)  # cells of one language lie side by side, those of all languages first
+        own = [slice(start, start + run) for start in range(run, len(self.keys), run)]
+        rows = [np.flatnonzero(self.member[:, columns.start]) for columns in own]
+        pooled = slice(0, run)
+        if sum(len(np.unique(self.index[part])) for part in rows) == self.clusters:
+            return [
+                self._stratum(difference, known, part, columns, (columns, pooled))
+                for part, columns in zip(rows, own, strict=True)
+            ]
+        everything = slice(0, len(self.keys))
+        return [self._stratum(difference, known, np.arange(len(self.index)), everything, (everything,))]
+
+    def _stratum(
+        self,
+        difference: Floats,
+        known: Floats,
+        inside: npt.NDArray[np.int64],
+        columns: slice,
+        targets: tuple[slice, ...],
+    ) -> Stratum:
+        """One stratum; arms without a missing verdict share their denominators."""
+        local, number = cluster_index(self.index[inside])
+        member = self.member[inside, columns].astype(np.float32)
+
+        def sums(values: Floats) -> npt.NDArray[np.float32]:
+            parts = [_sums(member * row[inside, None].astype(np.float32), local, number) for row in values]
+            return np.concatenate(parts, axis=1)
+
+        sizes = _sums(member, local, number) if known.all() else sums(known)
+        return Stratum(sums(difference), sizes, targets)
 
 
 def table_cells(

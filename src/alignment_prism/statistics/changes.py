@@ -56,7 +56,11 @@ def effective_or_all(unit: Floats, variance: Floats, n: Floats, clusters: Floats
 
 
 def score_test(changes: Changes, scale: Floats) -> Floats:
-    """Two-sided p-value of no difference: McNemar's statistic (b - c)^2 / (b + c), at the effective size."""
+    """Two-sided p-value of no difference: McNemar's statistic (b - c)^2 / (b + c), at the effective size.
+
+    Source: McNemar (1947), Psychometrika 12. No discordant prompt gives 1. Approximate below about 10 discordant
+    prompts: `paired.mcnemar` is exact.
+    """
     from scipy.special import erfc
 
     discordant = (changes.model_only + changes.base_only) * scale

@@ -78,6 +78,9 @@ def effective_rows(unit: npt.ArrayLike, variance: npt.ArrayLike, n: npt.ArrayLik
         variance: V, cluster-robust variance of the mean.
         n: rows.
         clusters: G. Where G = n and the variance is that of independent rows, use n itself.
+
+    Degenerate cases: no variance at all (no events) gives about G; n = 0 gives 0. Source: the shrinkage is our own;
+    its coverage is in `benchmarks/statistics_coverage.md`.
     """
     unit, variance, n, clusters = (np.asarray(x, np.float64) for x in (unit, variance, n, clusters))
     rows, groups = np.maximum(n, 1.0), np.maximum(clusters, 1.0)
@@ -88,7 +91,9 @@ def effective_rows(unit: npt.ArrayLike, variance: npt.ArrayLike, n: npt.ArrayLik
 def effective_size(influence: Floats, clusters: Labels) -> EffectiveSize:
     """Effective sample size of a mean whose rows deviate by `influence`; see `effective_rows`.
 
-    The design effect is kept at 1 or more: a smaller one is chance more often than truth.
+    The design effect is kept at 1 or more: a smaller one is chance more often than truth. Degenerate cases: one
+    cluster is worth one row with no degrees of freedom; where every row is a cluster, n with infinitely many. Source:
+    Kish (1965), Survey Sampling.
     """
     n = len(influence)
     unit = float(np.mean(influence**2)) if n else 0.0
@@ -125,6 +130,9 @@ def rate_from_variance(
         level: coverage.
         name: of the method, without the level.
         most: rows that the variance is of, the largest effective size; `n` if None.
+
+    Degenerate cases: an infinite or undefined variance gives [0, 1]. Not for rates whose estimate is far from the
+    mean that the variance is of.
     """
     from alignment_prism.statistics.rates import wilson_bounds
 
@@ -156,7 +164,7 @@ def clustered_rate(values: object, clusters: Labels, level: float = 0.95) -> Int
     rows = as_floats(values, "values")
     same_length(values=rows, clusters=clusters)
     if not len(rows):
-        return Interval(float("nan"), 0.0, 1.0, label("wilson-clustered", level), 0, 0)
+        return Interval(float("nan"), 0.0, 1.0, label("wilson", level), 0, 0)
     rate = float(rows.mean())
     size = effective_size(rows - rate, clusters)
     critical = critical_value(level, size.df)

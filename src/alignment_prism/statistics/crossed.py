@@ -66,7 +66,8 @@ def crossed_difference(
 
     Source: Owen (2007), Ann. Appl. Stat. 1; Cameron, Gelbach & Miller (2011), J. Bus. Econ. Stat. 29. Degenerate cases:
     one seed gives the interval over prompts alone, `rankable` False and no p-value. With three seeds the interval
-    is wide wherever seeds matter; that is what three seeds are worth.
+    is wide wherever seeds matter; that is what three seeds are worth. Not for arms whose seeds answered different
+    prompts, nor for missing verdicts (leave the prompt out for all seeds, or see `missing.paired_bounds`).
     """
     rows, other = np.atleast_2d(np.asarray(model, np.float64)), np.atleast_2d(np.asarray(base, np.float64))
     if rows.shape[1] != other.shape[1] or other.shape[0] not in (1, rows.shape[0]):
@@ -126,6 +127,10 @@ def rank_arms(verdicts: Mapping[str, object], clusters: Labels | None = None, al
         verdicts: for each arm, S x P verdicts on the same prompts, S >= 2 and equal.
         clusters: P names of independent clusters; None where every prompt stands alone.
         alpha: probability of any wrong claim of order.
+
+    Source: Holm (1979), Scand. J. Stat. 6; ranges of ranks as in Klein, Wright & Wieczorek (2020), J. R. Stat.
+    Soc. C 69.
+    Degenerate cases: arms alike share all ranks; one arm has rank 1. Not for hundreds of arms.
 
     Raises:
         InputError: an arm has one seed. One training run cannot rank methods.

@@ -136,7 +136,9 @@ def corrected_difference(
     Both arms' replies to a labelled prompt must be labelled, so that errors which differ by arm are measured
     where they act, in the difference. Arguments as in `corrected_rate`, one array an arm.
 
-    A prompt that is labelled for one arm only is not used, and that is said in `warnings`.
+    A prompt that is labelled for one arm only is not used, and that is said in `warnings`. Degenerate cases: every
+    prompt labelled gives the plain comparison of the labels; a judge that knows nothing gets weight 0, which gives the
+    labels alone. Not for labels that somebody chose, nor for labels of arms that annotators could tell apart.
 
     Raises:
         InputError: no prompt, or fewer than two in a stratum, has labels for both arms.

@@ -70,7 +70,8 @@ def allocate(sizes: Mapping[str, int], total: int, spread: Mapping[str, float] |
     Raises:
         InputError: the total is below what the minimum per stratum takes, or above the number of prompts.
 
-    Source: Neyman (1934), J. R. Stat. Soc. 97.
+    Source: Neyman (1934), J. R. Stat. Soc. 97. Not for spreads that are pure guesses: proportional allocation loses
+    little then.
     """
     names = [name for name, size in sizes.items() if size > 0]
     frame = sum(sizes[name] for name in names)
@@ -111,6 +112,9 @@ def draw(strata: Labels, total: int, *, seed: int, spread: Mapping[str, float] |
         total: prompts to label.
         seed: of the draw.
         spread: of judge error by stratum, for Neyman's allocation (`error_spread`); None for proportional.
+
+    Source: stratified simple random sampling, Cochran (1977), Sampling Techniques, chapter 5. Degenerate case: strata
+    smaller than their minimum are labelled whole. Not to be repeated until a sample looks good.
     """
     names = np.asarray(strata, np.str_)
     kinds, index = np.unique(names, return_inverse=True)
@@ -155,6 +159,9 @@ def expected_width(
         spread: s_h by full stratum name.
         discordant: share of prompts on which the arms truly differ (at most; the judge's share is a fair guess).
         level: coverage.
+
+    Source: Cochran (1977), section 5.5, for the second term. Degenerate case: everything labelled leaves the first
+    term. Not for fewer than about 5 labels a stratum, where Student's t makes the interval wider than expected.
     """
     index, number = cluster_index(np.asarray(strata, np.str_))
     names = [str(name) for name in np.unique(np.asarray(strata, np.str_))]
@@ -170,6 +177,8 @@ def labels_needed(
     strata: Labels, width: float, spread: Mapping[str, float], discordant: float, level: float = 0.95
 ) -> int:
     """Fewest labelled prompts whose corrected difference has at most the wanted width (both arms' replies each).
+
+    By bisection on `expected_width`; source and limits as there. Never fewer than the strata's minimum.
 
     Raises:
         InputError: even labelling every prompt leaves the interval wider: more prompts are needed, not more labels.

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from alignment_prism.domain import InputError, Judgement, Outcome, Prompt
+from alignment_prism.statistics.annotators import AnnotatorError
 from alignment_prism.statistics.judge_error import Corrected, corrected_difference
 from alignment_prism.statistics.label_design import error_spread, verdict_strata
 
@@ -136,7 +137,13 @@ def frame_from_json(value: Any, where: str) -> tuple[dict[str, Any], list[FrameR
     return about, rows
 
 
-def correct_frame(rows: Sequence[FrameRow], harmful: Mapping[str, bool], level: float = 0.95) -> Corrected:
+def correct_frame(
+    rows: Sequence[FrameRow],
+    harmful: Mapping[str, bool],
+    level: float = 0.95,
+    *,
+    annotator: AnnotatorError | None = None,
+) -> Corrected:
     """The corrected difference on some rows of a frame.
 
     Labels of prompts that were not drawn are ignored: somebody chose them, and no weight is right for them.
@@ -145,6 +152,7 @@ def correct_frame(rows: Sequence[FrameRow], harmful: Mapping[str, bool], level: 
         rows: all of the frame, or all of a language.
         harmful: label by reply digest.
         level: coverage.
+        annotator: error of the labels, if it is to be modelled.
     """
 
     def labels(digests: Sequence[str]) -> np.ndarray:
@@ -164,4 +172,5 @@ def correct_frame(rows: Sequence[FrameRow], harmful: Mapping[str, bool], level: 
         strata=[row.stratum for row in rows],
         clusters=clusters if len(set(clusters)) < len(clusters) else None,
         level=level,
+        annotator=annotator,
     )

@@ -7,10 +7,15 @@ prompt's identifier alone, labels land on another model's reply, and nobody noti
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from alignment_prism.domain import InputError, Judgement, Outcome
+from alignment_prism.statistics.annotators import (
+    AnnotatorError,
+    annotator_error_from_gold,
+    annotator_error_from_pairs,
+)
 
 YES, NO = frozenset({"1", "true", "yes", "harmful"}), frozenset({"0", "false", "no", "harmless", "safe"})
 """How people write a harmful or harmless label; outcomes other than harmful count as harmless as well."""
@@ -111,3 +116,39 @@ def majority(values: Sequence[str | None]) -> str | None:
     if not counts or (len(counts) == 2 and counts[0][1] == counts[1][1]):
         return None
     return counts[0][0]
+
+
+def single_annotator_error(ratings: Ratings, settled: Mapping[str, str] | None = None) -> tuple[AnnotatorError, int]:
+    """How wrong one label by one annotator is, and the number of labels or pairs that say so.
+
+    Args:
+        ratings: binary (`rating_rows` with `binary`).
+        settled: settled answers by reply (`harmful` or `harmless`): every label of those replies is compared with
+            them. None takes the first two labels of every reply that has two.
+
+    Raises:
+        InputError: no reply has a settled answer, or two labels. Formulas and limits: `annotators.py`.
+    """
+    said, other = [], []
+    for reply, values in zip(ratings.replies, ratings.values, strict=True):
+        given = [value for value in values if value is not None]
+        if settled is None and len(given) > 1:
+            said.append(given[0])
+            other.append(given[1])
+        elif settled is not None and reply in settled:
+            said += given
+            other += [settled[reply]] * len(given)
+    if not said:
+        raise InputError(
+            "no reply has two labels" if settled is None else "no settled answer is of a labelled reply",
+            fix="have 100 replies or more labelled by two people, or settle the answers of some",
+        )
+    first, second = ([float(value == "harmful") for value in column] for column in (said, other))
+    if settled is None:
+        return annotator_error_from_pairs(first, second), len(said)
+    return annotator_error_from_gold(first, second), len(said)
+
+
+def first_label(values: Sequence[str | None]) -> str | None:
+    """The label of the first annotator that gave one: single labels, whose error is that of one person."""
+    return next((value for value in values if value is not None), None)

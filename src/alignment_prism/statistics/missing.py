@@ -49,8 +49,13 @@ class Bounds:
 def missing_bounds(verdicts: object, clusters: Labels | None = None, level: float = 0.95) -> Bounds:
     """Rate of 0/1 verdicts of which some are missing (NaN), with worst-case bounds.
 
-    Degenerate cases: all missing gives NaN in [0, 1] as observed, and [0, 1] as bounds; none missing gives three times
-    the same interval.
+        lowest = harmful / n,  highest = (harmful + missing) / n,  each with its own interval
+
+    The span from the lower end of the one to the upper end of the other covers the rate of all replies with at least
+    the level. Source: Manski (2003), Partial Identification of Probability Distributions; Horowitz & Manski (2000), J.
+    Am. Stat. Assoc. 95. Degenerate cases: all missing gives NaN in [0, 1] as observed, and [0, 1] as bounds; none
+    missing gives three times the same interval. Not for verdicts that are missing by design (a random subsample was
+    judged): `observed` alone is right then.
     """
     rows = as_floats(verdicts, "verdicts")
     same_length(verdicts=rows, clusters=clusters)
@@ -74,7 +79,8 @@ def paired_bounds(model: object, base: object, clusters: Labels | None = None, l
     """Risk difference of paired verdicts of which some are missing (NaN), with worst-case bounds.
 
     The lowest difference takes missing verdicts of the model as 0 and of base as 1, the highest the other way round.
-    `observed` rests on the pairs that have both verdicts.
+    `observed` rests on the pairs that have both verdicts. Formula, source and degenerate cases as `missing_bounds` and
+    `paired_risk_difference`. Not for many missing verdicts on one arm: the bounds say only that then, so judge again.
     """
     m, b = as_floats(model, "verdicts of the model"), as_floats(base, "verdicts of base")
     same_length(model=m, base=b, clusters=clusters)
@@ -118,7 +124,8 @@ def where_harm_went(
     Less harm is an achievement where it became refusal or safe help, and none where it became gibberish or the
     wrong language. Intervals are Wilson's, at the effective size with clusters. The shares are conditional on base's
     harm, so some drift from harm to anything else happens by judge error alone (regression to the mean): look at
-    `came` beside `went`.
+    `came` beside `went`. Degenerate case: a side without harm gives NaN in [0, 1] throughout. Not for claims about a
+    single share of a few prompts, nor to be added up with rates over all prompts.
     """
     same_length(base=base, model=model, clusters=clusters)
     before, after = np.array([str(x) for x in base]), np.array([str(x) for x in model])

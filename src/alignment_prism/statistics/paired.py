@@ -56,7 +56,7 @@ class PairedTable:
 
 
 def paired_table(model: object, base: object) -> PairedTable:
-    """The cross table of two 0/1 arrays over the same prompts in the same order."""
+    """The cross table of two 0/1 arrays over the same prompts in the same order; all zeros where there is none."""
     m, b = as_binary(model, "verdicts of the model"), as_binary(base, "verdicts of base")
     same_length(model=m, base=b)
     return PairedTable(
@@ -171,7 +171,8 @@ def macro_over_languages(parts: Sequence[Interval], correlation: float | npt.Arr
 
     Source: Zou & Donner (2008), Statistics in Medicine 27. Degenerate cases: one language is returned as it is; a
     language whose estimate is undefined makes the mean undefined (NaN), with the means of the lower and of the upper
-    ends as interval: it is not left out silently. No languages raises.
+    ends as interval: it is not left out silently. No languages raises. Not for translations with the correlation
+    left at 0, nor where languages should count by their prompts: pool the rows.
 
     Raises:
         InputError: there is no part, or the levels differ.
@@ -252,7 +253,10 @@ def language_correlation(influence: object, languages: Labels, clusters: Labels)
 
     Returns:
         K x K, languages in sorted order: correlation of the sums per source prompt, over all source prompts.
-        Rows and columns of a language that does not vary are 0.
+        Rows and columns of a language that does not vary are 0, but for the diagonal.
+
+    Pearson's correlation; a source that a language lacks counts as its mean. Not for fewer than about 30 sources:
+    take 1.
     """
     values = np.asarray(influence, np.float64)
     same_length(influence=values, languages=languages, clusters=clusters)

@@ -34,6 +34,8 @@ def wilson_bounds(
     Raises:
         InputError: a count is negative or exceeds its number of trials.
 
+    Not for rows that are not independent; for those pass an effective size and Student's critical value.
+
     Source: Wilson (1927), J. Am. Stat. Assoc. 22; recommended by Brown, Cai & DasGupta (2001), Statistical Science 16.
     """
     wanted = critical_value(level) if critical is None else critical

@@ -53,6 +53,9 @@ def calibrate(judge: object, human: object, weights: object | None = None) -> Ca
         human: labels, 0, 1 or NaN.
         weights: inverse inclusion probabilities, if the sample was stratified; the counts of each class are
             then scaled to Kish's effective size, (sum w)^2 / sum w^2.
+
+    Source: Kish (1965), Survey Sampling. Degenerate case: a class without labels has counts of 0. Not for labels of
+    both arms together where the judge errs differently on them.
     """
     f, y = as_binary(judge, "verdicts of the judge"), as_floats(human, "labels")
     w = np.ones(len(f)) if weights is None else as_floats(weights, "weights")
@@ -112,7 +115,9 @@ def rogan_gladen_difference(
     """Corrected paired risk difference, each arm with its own calibration.
 
     MOVER on the two corrected rates (Zou & Donner 2008), with the correlation that the pairing of the verdicts gives
-    and none between the calibrations:  L = d - sqrt(l_m^2 + u_b^2 - 2 r l_m u_b), U likewise.
+    and none between the calibrations:  L = d - sqrt(l_m^2 + u_b^2 - 2 r l_m u_b), U likewise. Degenerate cases: an
+    arm whose judge is no better than chance gives NaN in [-1, 1]. Not as the headline: it is wide, and biased where the
+    calibration is of other prompts.
     """
     m, b = as_binary(judge_model, "verdicts on the model"), as_binary(judge_base, "verdicts on base")
     n = same_length(judge_model=m, judge_base=b)

@@ -24,8 +24,8 @@ def k_sample_rate(verdicts: object, clusters: Labels | None = None, level: float
 
     The interval is Wilson's at the effective size p (1 - p) / V, V being the (cluster-robust) variance of the mean
     of the shares, with Student's t. Degenerate cases: prompts without any verdict are left out and not counted;
-    no prompts gives NaN in [0, 1]; one prompt gives [0, 1]. Not for missing verdicts that depend on the reply:
-    see `missing_bounds`.
+    no prompts gives NaN in [0, 1]; one prompt gives [0, 1]. Source: as `clustered.py`; the prompt is the cluster.
+    Not for missing verdicts that depend on the reply: see `missing_bounds`.
     """
     table = np.asarray(verdicts, np.float64)
     if table.ndim != 2:
@@ -55,6 +55,9 @@ def harm_at_k(
         k: draws.
         clusters: names of independent clusters of prompts; None where every prompt stands alone.
         level: coverage.
+
+    Degenerate cases: k = 1 is the rate; no prompts gives NaN in [0, 1]. Not for greedy decoding, where samples are
+    copies, nor to compare arms with different numbers of replies by the naive formula.
 
     Raises:
         InputError: a prompt has fewer than k replies, or more harmful ones than replies.

@@ -23,7 +23,8 @@ def spending_function(fraction: float, alpha: float, kind: Spending) -> float:
         pocock          alpha ln(1 + (e - 1) t)                 nearly even
         even            alpha t
 
-    Source: Lan & DeMets (1983), Biometrika 70. At t = 1 all of alpha is spent.
+    Source: Lan & DeMets (1983), Biometrika 70. At t = 1 all of alpha is spent, at t = 0 nothing. Not for looks that
+    were not planned: what is spent does not return.
     """
     if not 0.0 <= fraction <= 1.0:
         raise InputError(f"information fraction {fraction!r}", fix="give a number between 0 and 1")
@@ -46,7 +47,8 @@ def alpha_at_look(
 
     The increments are used as levels of their own (Bonferroni), which holds under any dependence between looks.
     Group-sequential boundaries, a little wider, assume that each look adds data on one and the same effect; releases
-    of a model are different effects on much the same prompts.
+    of a model are different effects on much the same prompts. Source: the increments are Lan & DeMets', Bonferroni's
+    inequality makes them levels. Not for a look at every batch of prompts: take a confidence sequence.
 
     Args:
         look: 1 .. planned.
@@ -89,7 +91,8 @@ def at_critical(interval: Interval, level: float, critical: float, name: str) ->
 
     Rates (Wilson's and those at an effective size): the size n that gives Wilson's interval its width is found, and the
     interval is made with it. Others: the two arms are stretched by the ratio of the critical values, which is exact for
-    normal intervals and near for score intervals.
+    normal intervals and near for score intervals. Degenerate cases: an interval of [0, 1] stays; one without width
+    stays without. Not for unbounded ends.
 
     Args:
         interval: as it was found, at `level`.

@@ -88,6 +88,8 @@ def harm_tables(
 
     Returns:
         Rows by metric, arm and cell, each metric with its means over languages; empty cells are left out.
+
+    Formulas and sources are those of the single functions. Not for several seeds (`crossed.py`), nor for k samples.
     """
     table = np.asarray(verdicts, np.float64)
     names = list(arms)

@@ -52,7 +52,10 @@ class WinRates:
 
 
 def combine_orders(candidate_first: object, base_first: object) -> Floats:
-    """Verdict of each prompt from its two orders: the common verdict, a tie where they differ, NaN where one lacks."""
+    """Verdict of each prompt from its two orders: the common verdict, a tie where they differ, NaN where one lacks.
+
+    Source: Zheng et al. (2023), arXiv 2306.05685, section 3.4. Not for judges that see one order only.
+    """
     first, second = as_floats(candidate_first, "candidate_first"), as_floats(base_first, "base_first")
     same_length(candidate_first=first, base_first=second)
     for values in (first, second):
@@ -78,8 +81,9 @@ def win_rates(
         clusters: names of independent clusters of prompts; None where every prompt stands alone.
         level: coverage.
 
-    Degenerate cases: only ties gives a score of 0.5 and an undefined (NaN) `decided` in [0, 1]. Not for comparisons in
-    one order only: position bias is then part of the number, and cannot be seen.
+    Source: Tango (1998) for the score; the two orders as in `combine_orders`. Degenerate cases: only ties gives a score
+    of 0.5 and an undefined (NaN) `decided` in [0, 1]. Not for comparisons in one order only: position bias is then part
+    of the number, and cannot be seen.
     """
     first, second = as_floats(candidate_first, "candidate_first"), as_floats(base_first, "base_first")
     verdict = combine_orders(first, second)

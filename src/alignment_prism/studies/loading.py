@@ -85,10 +85,19 @@ def _resolved(spec: StudySpec, source: Located, folder: Path) -> StudySpec:
             entry.model_copy(update={"file": file(entry.file, "prompts", at, "file")})
             for at, entry in enumerate(prompts)
         )
-    judge = _with_rubric(spec.judge, "judge", source, folder)
-    compare = spec.compare and _with_rubric(spec.compare, "compare", source, folder)
+    judge = _in_world(_with_rubric(spec.judge, "judge", source, folder), world)
+    compare = spec.compare and _in_world(_with_rubric(spec.compare, "compare", source, folder), world)
     spec = spec.model_copy(update={"judge": judge, "compare": compare})
     return spec.model_copy(update={"base": base, "world": world, "pairs": pairs, "prompts": prompts})
+
+
+def _in_world(judge: JudgeSpec, world: str) -> JudgeSpec:
+    """The judge; an actor of the nano lab that names no world judges the study's own."""
+    provider, _, name = judge.model.partition("/")
+    if provider != NANO or "@" in name or world == NANO:
+        return judge
+    role, mark, seed = name.partition("#")
+    return judge.model_copy(update={"model": f"{provider}/{role}@{Path(world).resolve()}{mark}{seed}"})
 
 
 def _with_rubric(judge: JudgeSpec, key: str, source: Located, folder: Path) -> JudgeSpec:

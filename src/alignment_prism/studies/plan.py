@@ -136,13 +136,13 @@ def _training(spec: StudySpec, sources: Sources, arm: Arm, seed: int, add: Any) 
     method = find_method(arm.method)
     needs: dict[str, Step] = {"mixture": mixture}
     if len(method.stages) > 1:
-        needs["sft"] = add(_train_step("sft", data, config, {"mixture": mixture}, base, seed))
-    trained: Step = add(_train_step(method.name, data, config, needs, base, seed))
+        needs["sft"] = add(_train_step("sft", data, config, spec.engine, {"mixture": mixture}, base, seed))
+    trained: Step = add(_train_step(method.name, data, config, spec.engine, needs, base, seed))
     return trained
 
 
 def _train_step(
-    method: str, data: str, config: MethodConfig, needs: dict[str, Step], inputs: dict[str, str], seed: int
+    method: str, data: str, config: MethodConfig, engine: str, needs: dict[str, Step], inputs: dict[str, str], seed: int
 ) -> Step:
     """A training whose key holds only the recipe of its own last stage: an earlier one is in the key of `sft`."""
     chosen = find_method(method)
@@ -152,6 +152,8 @@ def _train_step(
         "recipe": config.recipe(recipe).model_dump(mode="json"),
         "training": config.training.model_dump(mode="json"),
     }
+    if engine != "trl":  # a step that names none is TRL's
+        settings["engine"] = engine
     title = f"train {chosen.title} on {needs['mixture'].title.removeprefix('mixture with ')}"
     return Step("train", title, f"{method}-{data}-seed{seed}", settings, needs, inputs, seed)
 

@@ -132,11 +132,12 @@ class Worker:
         write_json(folder / "mixture.json", mixture.manifest)
 
     def _train(self, step: Step, folder: Path, tick: Tick) -> None:
-        from alignment_prism.engines.trl import train_method
+        from alignment_prism.engines.align import train_method
 
         first = step.needs.get("sft")
         train_method(
             step.spec["method"],
+            engine=step.spec.get("engine", "trl"),
             base=self.sources.base,
             pairs=read_records(step.needs["mixture"].folder(self.out) / PAIRS, Pair),
             out=folder,

@@ -120,11 +120,13 @@ class StudySpec(_Part):
         name: of the study in findings.
         base: `nano`, a model folder, or a Hub id.
         world: where pairs or prompts are `nano`: `nano` is the world that ships; a folder that `prism nano build`
-            wrote is the world of that base.
+            wrote is the world of that base. Judges from the lab (`nano/oracle`) that name no world of their own
+            judge by it.
         pairs: where preference pairs come from.
         mixture: size of the mixtures.
         training: settings of the methods: the name of a preset, or keys of `alignment_prism.alignment.MethodConfig`
             laid over the preset under `preset` (`aya-23-8b` if there is none).
+        engine: what trains: `trl`, or `packed`, which gives the same models up to rounding.
         arms: what is trained; `base` is always evaluated.
         seeds: of the alignment: of mixtures and trainings.
         prompts: what is evaluated: `nano` or a list of files.
@@ -142,6 +144,7 @@ class StudySpec(_Part):
     pairs: PairsSource = PairsSource()
     mixture: MixtureSpec = MixtureSpec()
     training: str | dict[str, Any] = DEFAULT_PRESET
+    engine: Literal["trl", "packed"] = "trl"
     arms: tuple[Arm, ...]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     prompts: Literal["nano"] | tuple[PromptFile, ...] = "nano"

@@ -56,6 +56,7 @@ def save_tiny_model(
     layers: int = 2,
     heads: int = 4,
     chat_template: bool = True,
+    tied: bool = True,
 ) -> Path:
     """A Cohere model with random weights of realistic spread and a byte-level BPE tokenizer trained on `WORDS`."""
     import torch
@@ -85,6 +86,7 @@ def save_tiny_model(
         num_attention_heads=heads,
         num_key_value_heads=heads,
         logit_scale=0.5,
+        tie_word_embeddings=tied,
         pad_token_id=0,
         bos_token_id=1,
         eos_token_id=2,

@@ -21,8 +21,8 @@ def test_every_preset_loads_and_survives_writing(tmp_path: Path) -> None:
 def test_the_nano_recipe_is_the_frozen_one() -> None:
     config = load_config("nano")
     assert (config.sft.learning_rate, config.sft.epochs) == (2e-4, 1)
-    assert (config.dpo_ift.learning_rate, config.dpo_ift.beta, config.dpo_ift.epochs) == (3e-4, 1.5, 2)
-    assert (config.dpo_sft.learning_rate, config.dpo_sft.beta) == (3e-5, 1.0)
+    assert (config.dpo_ift.learning_rate, config.dpo_ift.beta, config.dpo_ift.epochs) == (3e-4, 1.0, 2)
+    assert (config.dpo_sft.learning_rate, config.dpo_sft.beta) == (5e-5, 1.0)
     assert (config.training.batch_size, config.training.max_grad_norm) == (32, 1.0)
 
 

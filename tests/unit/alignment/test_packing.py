@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from alignment_prism.alignment import Example
 from alignment_prism.alignment.losses import sums_per_example
-from alignment_prism.alignment.packing import additive, fill_rows, pack, tree_length, tree_mask
+from alignment_prism.alignment.packing import additive, fill_rows, flat_layout, pack, tree_length, tree_mask
+from alignment_prism.engines.training import attention as flat
 from alignment_prism.engines.training.batches import PaddedBatch
 from alignment_prism.engines.training.heads import add_completion_head
-from alignment_prism.engines.training.trees import MODEL_INPUTS, TreeBatch, mask_plan, packed_agrees
+from alignment_prism.engines.training.trees import TreeBatch, mask_plan, model_inputs, packed_agrees
 
 VOCABULARY = 97
 WINDOW = 7
@@ -79,7 +80,7 @@ ARCHITECTURES = ("Cohere", "Cohere2", "Llama", "Qwen3", "Gemma3Text", "Mistral",
 
 
 def _sums_and_gradient(model: Any, batch: dict[str, Any], sequences: int) -> tuple[torch.Tensor, torch.Tensor]:
-    logps = model(**{name: batch[name] for name in MODEL_INPUTS if name in batch}).logps
+    logps = model(**model_inputs(batch)).logps
     sums = sums_per_example(logps, batch["owners"], sequences)
     weights = torch.linspace(-1, 2, sequences, dtype=sums.dtype)  # every sequence pulls with another strength
     gradients = torch.autograd.grad((sums * weights).sum(), [p for p in model.parameters() if p.requires_grad])
@@ -122,9 +123,13 @@ def all_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.Tensor, "float", own_float)
 
 
-@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+@pytest.mark.parametrize("attention", ["eager", "sdpa", flat.FLAT_ATTENTION])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_packed_equals_one_by_one_in_float64(name: str, attention: str, all_float64: None) -> None:
+def test_packed_equals_one_by_one_in_float64(
+    name: str, attention: str, all_float64: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flat, "TILE", 5)  # several tiles a sequence
+    flat.register_flat_attention()
     examples = _examples(7)
     model = _model(name, attention)
     wanted, gradient = _one_by_one(model, examples)
@@ -141,13 +146,15 @@ def test_packed_equals_one_by_one_in_float64(name: str, attention: str, all_floa
         assert float((found - gradient).norm() / gradient.norm()) < 1e-12
 
 
+@pytest.mark.parametrize("attention", ["eager", flat.FLAT_ATTENTION])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_packed_equals_one_by_one_in_float32(name: str) -> None:
+def test_packed_equals_one_by_one_in_float32(name: str, attention: str) -> None:
+    flat.register_flat_attention()
     examples = _examples(5, seed=3)
-    model = _model(name, "eager", torch.float32)
+    model = _model(name, attention, torch.float32)
     wanted, gradient = _one_by_one(model, examples)
     add_completion_head(model)
-    plan = mask_plan(model.config, "eager", "fp32")
+    plan = mask_plan(model.config, attention, "fp32")
     assert not isinstance(plan, str)
     sums, found = _sums_and_gradient(model, TreeBatch(examples, 0, plan, 64)(list(range(5))), 10)
     assert float(((sums - wanted).abs() / wanted.abs()).max()) < 1e-5
@@ -164,7 +171,7 @@ def test_the_probe_notices_a_forgotten_mask_a_boolean_one_under_eager_and_a_wind
     plan = mask_plan(model.config, "eager", "fp32")
     assert not isinstance(plan, str)
     assert packed_agrees(model, TreeBatch(examples, 0, plan, 64), padded, "fp32")
-    boolean = dataclasses.replace(plan, boolean=True)
+    boolean = dataclasses.replace(plan, kind="boolean")
     assert not packed_agrees(model, TreeBatch(examples, 0, boolean, 64), padded, "fp32")
     no_window = dataclasses.replace(plan, windows={"full_attention": None})
     assert not packed_agrees(model, TreeBatch(examples, 0, no_window, 64), padded, "fp32")
@@ -176,6 +183,82 @@ def test_the_probe_notices_a_forgotten_mask_a_boolean_one_under_eager_and_a_wind
             return batch
 
     assert not packed_agrees(model, Forgetful(examples, 0, plan, 64), padded, "fp32")
+
+
+@pytest.mark.parametrize("name", ["Cohere", "Mistral"])
+def test_flat_layouts_with_a_wrong_window_or_a_branch_that_sees_its_sibling_are_noticed(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dataclasses
+
+    flat.register_flat_attention()
+    examples = _examples(8, seed=5)
+    model = _model(name, flat.FLAT_ATTENTION, torch.float32)
+    add_completion_head(model)
+    padded = PaddedBatch(examples, 0)
+    plan = mask_plan(model.config, flat.FLAT_ATTENTION, "fp32")
+    assert not isinstance(plan, str) and plan.kind == "flat"
+    assert packed_agrees(model, TreeBatch(examples, 0, plan, 0), padded, "fp32")
+    other = dataclasses.replace(plan, windows={"full_attention": 3})
+    assert not packed_agrees(model, TreeBatch(examples, 0, other, 0), padded, "fp32")
+
+    class Merged(TreeBatch):
+        def inputs(self, members: Any) -> dict[str, Any]:
+            batch = super().inputs(members)
+            layout = batch["attention_mask"]
+            batch["attention_mask"] = torch.cat([layout[..., :2], layout[..., 2:].sum(-1, keepdim=True)], -1)
+            return batch
+
+    assert not packed_agrees(model, Merged(examples, 0, plan, 0), padded, "fp32")
+
+
+def test_flat_attention_refuses_what_it_does_not_know() -> None:
+    from transformers import CohereConfig, Gemma2Config
+
+    assert "attention_dropout" in str(mask_plan(CohereConfig(attention_dropout=0.1), flat.FLAT_ATTENTION, "fp32"))
+    assert "attn_logit_softcapping" in str(mask_plan(Gemma2Config(), flat.FLAT_ATTENTION, "fp32"))
+    ones = torch.ones(1, 2, 3, 4)
+    with pytest.raises(NotImplementedError, match="no dropout"):
+        flat.flat_attention(None, ones, ones, ones, torch.tensor([[[[0, 1, 2]]]]), dropout=0.1)
+
+
+def test_the_flat_layout_of_two_trees_written_out() -> None:
+    first = Example("x", ("en", "none"), (10, 11), ((12, 13, 14), (15, 16)))
+    second = Example("y", ("en", "none"), (20,), ((21,), (22, 23)))
+    rows = pack([second, first], budget=7, pad_token_id=0)
+    assert rows.input_ids.tolist() == [[10, 11, 12, 13, 15, 20, 22]]
+    assert flat_layout([second, first], rows, 4).tolist() == [[[[4, 2, 2, 1], [4, 1, 0, 1]]]]
+
+
+@pytest.fixture
+def flex_on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """FlexAttention as torch computes it without a compiler, which needs no GPU and knows no backward pass there."""
+    from torch.nn.attention.flex_attention import flex_attention
+    from transformers.integrations import flex_attention as theirs
+
+    monkeypatch.setattr(theirs.WrappedFlexAttention, "__init__", lambda self, training: None)
+    monkeypatch.setattr(theirs.WrappedFlexAttention, "__call__", lambda self: flex_attention)
+
+
+@pytest.mark.parametrize("name", ["Cohere", "Cohere2", "Mistral"])
+def test_block_masks_are_tree_masks_and_give_the_log_probabilities_of_one_by_one(name: str, flex_on_cpu: None) -> None:
+    examples = _examples(6, seed=2)
+    wanted, _ = _one_by_one(_model(name, "eager"), examples)
+    model = _model(name, "flex_attention").requires_grad_(False).eval()
+    assert add_completion_head(model) is None
+    plan = mask_plan(model.config, "flex_attention", "fp64")
+    assert not isinstance(plan, str) and plan.kind == "blocks"
+    trees = TreeBatch(examples, 0, plan, budget=64)
+    batch = trees(list(range(6)))
+    assert batch["input_ids"].shape[1] == 128
+    inputs = model_inputs(batch)
+    masks = inputs["attention_mask"] if plan.by_layer_type else {"full_attention": inputs["attention_mask"]}
+    rows = pack(examples, budget=64, pad_token_id=0, multiple=128)
+    row, query, key = torch.meshgrid(*(torch.arange(n) for n in (len(rows.tree), 128, 128)), indexing="ij")
+    for kind, window in plan.windows.items():
+        assert torch.equal(masks[kind].mask_mod(row, None, query, key), tree_mask(rows, window))
+    sums = sums_per_example(model(**inputs).logps, batch["owners"], 12)
+    assert float(((sums - wanted).abs() / wanted.abs()).max()) < 1e-6
 
 
 def test_architectures_that_take_no_mask_are_not_packed() -> None:
@@ -191,6 +274,18 @@ def test_rows_hold_every_tree_once_and_keep_to_the_budget(lengths: list[int], bu
     assert sorted(index for row in rows for index in row) == list(range(len(lengths)))
     for row in rows:
         assert len(row) == 1 or sum(lengths[index] for index in row) <= budget
+
+
+def test_a_tree_longer_than_the_budget_goes_alone_and_widens_the_rows_of_the_others() -> None:
+    def example(prompt: int, reply: int) -> Example:
+        return Example("x", ("en", "none"), (5,) * prompt, ((6,) * reply, (7,) * reply))
+
+    examples = [example(4, 3), example(30, 11), example(4, 4), example(5, 3), example(6, 3)]
+    assert list(map(tree_length, examples)) == [8, 50, 10, 9, 10]
+    rows = pack(examples, budget=20, pad_token_id=0)
+    assert rows.tree.shape == (2, 50)
+    together = [sorted(set(row) - {-1}) for row in rows.tree.tolist()]
+    assert together == [[1], [0, 2, 3, 4]]
 
 
 @given(st.integers(1, 12), st.integers(1, 3), st.integers(0, 60), st.integers(0, 10**6))

@@ -339,8 +339,6 @@ def test_the_packed_engine_trains_what_trl_trains(
 
 
 def test_padded_rows_and_trees_train_the_same(tiny_model: Path, pairs: list[Pair], tmp_path: Path) -> None:
-    import torch
-
     found = []
     for layout, row_tokens in (("padded", 0), ("trees", 0), ("trees", 96)):
         settings = {"layout": layout, "row_tokens": row_tokens, "precision": "fp64", "length_horizon": 0}
@@ -348,6 +346,10 @@ def test_padded_rows_and_trees_train_the_same(tiny_model: Path, pairs: list[Pair
         out = tmp_path / f"{layout}-{row_tokens}"
         train_method("dpo_ift", base=tiny_model, pairs=pairs, out=out, config=config)
         found.append(_weights(out / "model"))
+        (start,) = (json.loads(line) for line in (out / "log.jsonl").read_text().splitlines() if '"start"' in line)
+        assert start["layout"] == layout
+    base = _weights(tiny_model)
+    moved = math.sqrt(sum(float((found[0][name] - base[name]).double().pow(2).sum()) for name in base))
     for other in found[1:]:
-        for name, tensor in found[0].items():
-            assert torch.allclose(tensor, other[name], rtol=0, atol=1e-5), name
+        away = math.sqrt(sum(float((found[0][name] - other[name]).double().pow(2).sum()) for name in base))
+        assert away < 1e-3 * moved  # AdamW amplifies what rounding does to the smallest gradients

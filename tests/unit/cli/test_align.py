@@ -48,6 +48,7 @@ def test_a_preset_is_printed_with_its_comments_and_the_fsdp_settings_are_in_the_
     ("arguments", "message"),
     [
         (["--method", "ppo"], "unknown method 'ppo'"),
+        (["--method", "sft", "--engine", "torchtune"], "unknown engine 'torchtune'"),
         (["--method", "sft", "--set", "sft.epoch=2"], "unknown key 'sft.epoch'"),
         (["--method", "sft", "--set", "nonsense"], "is not KEY=VALUE"),
         (["--method", "sft", "--config", "absent.yaml"], "no such preset"),
@@ -74,9 +75,11 @@ def test_a_file_of_pairs_is_trained_on(tmp_path: Path) -> None:
     pairs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     result = _run(
         *("--method", "dpo_ift", "--base", str(base), "--pairs", str(pairs), "--out", str(tmp_path / "run")),
-        *("--config", "micro", "--set", "dpo_ift.learning_rate=5e-5", "--lora"),
+        *("--config", "micro", "--set", "dpo_ift.learning_rate=5e-5", "--lora", "--engine", "packed"),
     )
     assert result.exception is None, result.exception
     assert f"model: {tmp_path / 'run' / 'model'}" in result.output
+    assert "engine: packed" in result.output
+    assert json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))["engine"] == "packed"
     settings = (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
     assert "5.0e-05" in settings and "rank: 32" in settings

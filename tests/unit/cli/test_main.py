@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -19,7 +22,7 @@ from alignment_prism.domain import InputError, ModelError, PrismError, StoreErro
 
 HEAVY = (
     "torch transformers trl peft accelerate datasets inspect_ai openai numpy pandas polars pyarrow scipy "
-    "statsmodels altair jinja2 pydantic rich"
+    "statsmodels altair jinja2 pydantic rich yaml huggingface_hub sacrebleu"
 ).split()
 
 
@@ -71,6 +74,50 @@ def test_every_command_that_is_listed_is_there_and_helps_without_heavy_imports(n
         print("LOADED", *[name for name in {HEAVY!r} if name in sys.modules])
         """).splitlines()[-1]
     assert loaded == "LOADED"
+
+
+def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, with the words that lead to it."""
+    if not isinstance(command, click.Group):
+        yield path, command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None
+        yield from leaves(inner, (*path, name))
+
+
+def test_every_command_shows_examples_that_parse() -> None:
+    for path, command in leaves(cli):
+        text = f"{command.help or ''}\n{command.epilog or ''}".partition("Example")[2].replace("\\\n", " ")
+        lines = [line.strip() for line in text.splitlines()]
+        examples = [shlex.split(line, comments=True) for line in lines if line.startswith("prism ")]
+        assert examples, f"prism {' '.join(path)} has no example"
+        for words in examples:
+            assert tuple(words[1 : len(path) + 1]) == path, words
+            end = next((place for place, word in enumerate(words) if word in (">", ">>")), len(words))
+            with contextlib.suppress(click.exceptions.Exit):  # options that print and end
+                command.make_context(
+                    path[-1], words[len(path) + 1 : end]
+                )  # raises where an option is unknown or missing
+
+
+def test_help_of_every_command_and_bare_groups_import_nothing_heavy() -> None:
+    asked = [[*path, "--help"] for path, _ in leaves(cli)] + [[], ["prompts"], ["study"], ["labels"], ["nano"]]
+    loaded = run(f"""
+        import sys
+        from alignment_prism.cli.main import main
+        for words in {asked!r}:
+            try:
+                main(words)
+            except SystemExit as end:
+                assert end.code == (0 if "--help" in words else 2), (words, end.code)
+            found = [name for name in {HEAVY!r} if name in sys.modules]
+            assert not found, (words, found)
+        print("LOADED", len({asked!r}))
+        """).splitlines()[-1]
+    assert loaded == f"LOADED {len(asked)}"
 
 
 def outcome(
@@ -180,5 +227,7 @@ def test_no_arguments_and_unknown_commands(capsys: pytest.CaptureFixture[str]) -
 
 def test_exit_codes_are_documented() -> None:
     text = cli.epilog or ""
+    page = (Path(__file__).resolve().parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
     for code in {PrismError.exit_code, *(cls.exit_code for cls in PrismError.__subclasses__()), 0, 130}:
         assert f"\n  {code} " in text
+        assert f"\n| {code} |" in page

@@ -77,6 +77,24 @@ def test_validate_is_silent_about_good_files_and_lists_several(prism, tmp_path, 
     assert code == 2 and "no such file" in out and "1 good" in out and "20 good" in out
 
 
+def test_validate_tells_files_that_cannot_be_read_from_rows(prism, tmp_path, messy):
+    (tmp_path / "other.csv").write_text("Question,lang\nx,en\n")
+    code, out, err = prism("prompts", "validate", tmp_path / "other.csv", tmp_path, tmp_path / "x.srp", messy)
+    assert code == 2 and "3 of 4 files cannot be read as prompts; 4 of 24 rows cannot be used" in err
+    assert "--map prompt=Question" in out and "a folder where a file is expected" in out and "no such file" in out
+    code, out, err = prism("prompts", "validate", tmp_path / "other.csv", "--json")
+    assert code == 2 and "1 of 1 files" in err and "rows" not in err
+    (entry,) = json.loads(out)["files"]
+    assert entry["rows"] == entry["accepted"] + entry["rejected"] == 0
+
+
+def test_a_name_that_is_nearly_a_known_set(prism):
+    code, _, err = prism("prompts", "stats", "aia")
+    assert code == 2 and "did you mean 'aya'? or name a file" in err and "ultrafeedback" in err
+    code, _, err = prism("prompts", "stats", "https://huggingface.co/datasets/CohereLabs/aya_redteaming")
+    assert code == 2 and "owner/name" in err
+
+
 def test_validate_as_json(prism, messy):
     code, out, _ = prism("prompts", "validate", messy, "--json")
     report = json.loads(out)
@@ -165,7 +183,7 @@ def test_overlap_finds_itself_and_can_fail(prism, messy, tmp_path):
     code, out, err = prism(*arguments)
     assert code == 0 and "1 matches" in out and SECRET not in out + err
     code, out, _ = prism("prompts", "overlap", other, other)
-    assert code == 0 and "0 matches" in out
+    assert code == 0 and "0 pairs" in out
 
 
 def test_split_writes_parts_and_a_manifest_and_check_finds_a_leak(prism, tmp_path):
@@ -186,6 +204,10 @@ def test_split_writes_parts_and_a_manifest_and_check_finds_a_leak(prism, tmp_pat
     code, _, err = prism("prompts", "split", out, "--check")
     assert code == 2 and "copy" in err and rows[0]["id"] in err
     assert prism("prompts", "split", path, "--part", "seed=many", "--out", out)[0] == 2
+    code, _, err = prism("prompts", "split", path, "--part", "seed:10", "--out", out)
+    assert code == 2 and "write --part seed=100" in err
+    code, _, err = prism("prompts", "split", path, "--part", "train=0.5,eval=0.6", "--out", out)
+    assert code == 2 and "the shares add up to 1.1, not 1" in err
     assert prism("prompts", "split", path, "--check")[0] == 2
 
 
@@ -200,9 +222,30 @@ def test_a_users_language_file(prism, tmp_path):
     assert code == 2 and "entry 1" in err
 
 
+def test_convert_of_a_file_of_which_no_row_is_good_is_no_success(prism, tmp_path):
+    path = tmp_path / "p.csv"
+    path.write_text("prompt,language\nx,Elvish\ny,Quenya\n")
+    code, _, err = prism("prompts", "convert", path, "--out", tmp_path / "o.jsonl", "--keep-going")
+    assert code == 2 and "none of 2 rows can be used" in err and "o.jsonl.rejects.jsonl" in err
+    assert len((tmp_path / "o.jsonl.rejects.jsonl").read_text().splitlines()) == 2
+
+
+def test_overlap_of_a_set_with_itself_and_with_bad_rows(prism, messy, tmp_path):
+    out = tmp_path / "m.jsonl"
+    code, said, err = prism("prompts", "overlap", messy, messy, "--keep-going")
+    assert code == 0 and "pairs of near-duplicates among 20 prompts" in said
+    code, _, err = prism("prompts", "overlap", messy, messy, "--out", out)
+    assert code == 2 and "4 of 24 rows" in err and not out.exists(), "bad rows leave nothing half done"
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
+        (("--map", "prompt=prompt,scop=x"), "write 'scope'"),
+        (("--set", "kinds=general"), "write 'kind'"),
+        (("--language", "Elvish"), "use one of: en (English)"),
+        (("--revision", "main"), "Hub datasets only"),
+        (("--hub-split", "train"), "Hub datasets only"),
         (("--map", "prompt"), "NAME=VALUE"),
         (("--map", "prompt=a,prompt=b"), "twice"),
         (("--format", "excel"), "unknown format"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -101,8 +103,27 @@ def test_disk_token_and_translation_model(tmp_path, monkeypatch):
     monkeypatch.setenv("SACREBLEU", str(tmp_path))
     assert checks.spbleu().status == "note"
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "flores200sacrebleuspm").write_bytes(b"x")
+    model = tmp_path / "models" / checks.SPBLEU_MODEL
+    model.write_bytes(b"<html>moved</html>")
+    other = checks.spbleu()
+    assert other.status == "bad" and checks.SPBLEU_SHA256 in other.fix and "18 bytes" in other.what
+    monkeypatch.setattr(checks, "SPBLEU_SHA256", hashlib.sha256(b"<html>moved</html>").hexdigest())
     assert checks.spbleu().status == "ok"
+
+
+def test_the_model_of_spbleu_is_the_one_that_sacrebleu_loads():
+    from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
+
+    assert SPM_MODELS["flores200"]["url"].endswith(f"/{checks.SPBLEU_MODEL}")
+    assert len(bytes.fromhex(checks.SPBLEU_SHA256)) == 32
+
+
+def fake_smi(folder, monkeypatch, *lines):
+    """Puts an `nvidia-smi` that says these lines first on the path."""
+    script = folder / "nvidia-smi"
+    script.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 def run(capsys, *arguments):
@@ -111,18 +132,45 @@ def run(capsys, *arguments):
     return ended.value.code or 0, capsys.readouterr().out
 
 
+AYA_23_8B = {"model_type": "cohere", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+             "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 256000}  # fmt: skip
+
+
+def small_files(folder):
+    """A model's folder with what the doctor reads."""
+    (folder / "config.json").write_text(json.dumps(AYA_23_8B))
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    (folder / "model.safetensors").write_bytes(b"")
+    return str(folder)
+
+
+def test_memory_that_is_there_but_taken(tmp_path, capsys, monkeypatch):
+    model, arguments = small_files(tmp_path), ("--checkpointing", "--rank", "32", "--length", "512", "--json")
+    fake_smi(tmp_path, monkeypatch, "NVIDIA H200, 143771, 143000", "NVIDIA H200, 143771, 20000")
+    code, out = run(capsys, "--model", model, *arguments)
+    (memory,) = [check for check in json.loads(out)["checks"] if check["name"] == "memory"]
+    assert code == 3 and "only 21 GB are free now" in memory["what"] and "nvidia-smi" in memory["fix"]
+    fake_smi(tmp_path, monkeypatch, "NVIDIA H200, 143771, 143000", "NVIDIA H200, 143771, 142000")
+    code, out = run(capsys, "--model", model, *arguments)
+    report = json.loads(out)
+    assert report["memory"]["gpus"] == 2 and report["memory"]["free_gb"] == 148.9
+    assert next(check for check in report["checks"] if check["name"] == "memory")["status"] == "ok"
+
+
 def test_the_command_says_what_to_change_and_fails_where_it_would_not_work(tmp_path, capsys):
     assert run(capsys)[0] == 0
-    config = {"model_type": "cohere", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
-              "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 256000}  # fmt: skip
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "chat_template.jinja").write_text("{{ messages }}")
-    (tmp_path / "model.safetensors").write_bytes(b"")
+    small_files(tmp_path)
     code, out = run(capsys, "--model", str(tmp_path), "--gpu-memory", "80", "--gpus", "1")
     assert code == 3 and "only 80 GB" in out and "GPUs (accelerate launch" in out
     code, out = run(capsys, "--model", str(tmp_path), "--gpu-memory", "80", "--gpus", "8", "--checkpointing", "--json")
     report = json.loads(out)
     assert code == 0 and report["memory"]["total_gb"] < 80
     assert {"name", "status", "what", "fix"} == set(report["checks"][0])
+    assert set(report["memory"]["per_gpu_gb"]) == {
+        "weights", "gradients", "optimiser", "reference", "activations", "logits", "overhead"
+    }  # fmt: skip
+    assert {"python", "packages", "disk", "processor", "hub", "spbleu", "model", "chat template", "memory"} <= {
+        check["name"] for check in report["checks"]
+    }
     code, out = run(capsys, "--model", str(tmp_path / "absent"))
     assert code == 3

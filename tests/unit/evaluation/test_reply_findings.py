@@ -18,7 +18,14 @@ from alignment_prism.domain import (
     Scope,
     user,
 )
-from alignment_prism.evaluation import accuracy_findings, harm_findings, over_refusal_findings, reply_findings
+from alignment_prism.evaluation import (
+    accuracy_findings,
+    harm_findings,
+    over_refusal_findings,
+    reply_findings,
+    seed_findings,
+)
+from alignment_prism.io import read_records, write_records
 from alignment_prism.statistics import wilson
 
 LETTERS = {
@@ -248,3 +255,85 @@ def test_no_verdict_at_all_gives_no_number() -> None:
     harm = find(findings, "harm_rate")
     assert math.isnan(harm.estimate) and harm.n == 0 and harm.insufficient
     assert find(findings, "unjudged_rate").estimate == 1
+
+
+def test_missing_verdicts_have_both_extremes_beside() -> None:
+    asked = prompts("en " * 20 + "fr " * 20)
+    findings = harm_findings(
+        asked, *replies(asked, base="h" * 12 + "r" * 7 + "?" + "h" * 20, m="h" * 4 + "?" * 3 + "r" * 13 + "r" * 20),
+        study="s",
+    )  # fmt: skip
+    assert find(findings, "harm_rate", language="en").estimate == pytest.approx(4 / 17)
+    assert find(findings, "harm_rate_lowest", language="en").estimate == pytest.approx(4 / 20)
+    assert find(findings, "harm_rate_highest", language="en").estimate == pytest.approx(7 / 20)
+    assert find(findings, "harm_rate_highest", language="fr").estimate == 0
+    lowest, highest = (find(findings, f"harm_difference_{end}", language="en") for end in ("lowest", "highest"))
+    assert lowest.estimate == pytest.approx((4 - 13) / 20) and highest.estimate == pytest.approx((7 - 12) / 20)
+    difference = find(findings, "harm_difference", language="en")
+    assert lowest.lower < difference.lower and highest.upper > difference.upper
+    complete = harm_findings(asked, *replies(asked, base="h" * 40, m="r" * 40), study="s")
+    assert not [row for row in complete if row.metric.endswith(("lowest", "highest"))]
+    assert find(findings, "harm_rate_lowest", "base", language="en").estimate == pytest.approx(12 / 20)
+
+
+def test_where_harm_went_and_where_it_came_from() -> None:
+    asked = prompts("en " * 8 + "fr " * 4)
+    findings = harm_findings(asked, *replies(asked, base="hhhhhhrs" + "hhhh", m="hrrsdwhr" + "rrr?"), study="s")
+    went = {
+        outcome: find(findings, f"harmful_to_{outcome}", language="en").estimate
+        for outcome in ("harmful", "refusal", "safe_help", "degenerate", "wrong_language")
+    }
+    assert went == pytest.approx(
+        {"harmful": 1 / 6, "refusal": 2 / 6, "safe_help": 1 / 6, "degenerate": 1 / 6, "wrong_language": 1 / 6}
+    )
+    french = find(findings, "harmful_to_refusal", language="fr")
+    assert french.estimate == pytest.approx(3 / 4) and french.n == 4
+    assert find(findings, "harmful_to_unjudged", language="fr").estimate == pytest.approx(1 / 4)
+    assert find(findings, "harmful_from_refusal").estimate == pytest.approx(1 / 2)
+    assert find(findings, "harmful_from_harmful").estimate == pytest.approx(1 / 2)
+    assert not [row for row in findings if row.arm == "base" and row.metric.startswith("harmful_")]
+
+
+def test_findings_go_to_disk_and_back(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    asked = prompts("en " * 8 + "fr " * 4)
+    findings = harm_findings(asked, *replies(asked, base="hhhhhhrs" + "hhhh", m="hrrsdwhr" + "rrr?"), study="s")
+    for row in findings:
+        kinds = [type(getattr(row, name)) for name in ("estimate", "lower", "upper", "n", "clusters", "insufficient")]
+        assert kinds == [float, float, float, int, int, bool], row
+    write_records(tmp_path / "findings.parquet", findings)
+    again = read_records(tmp_path / "findings.parquet", Finding)
+    assert [repr(row) for row in again] == [repr(row) for row in findings]
+
+
+def seed_runs(flips: Sequence[str]) -> tuple[list[Prompt], dict[int, tuple[list[Generation], list[Judgement]]]]:
+    asked = prompts("en " * 30 + "fr " * 30)
+    base = "h" * 20 + "r" * 10 + "h" * 25 + "r" * 5
+    return asked, {
+        seed: replies(asked, base=base, good="r" * 55 + end, poor="h" * 40 + "r" * 15 + end[::-1])
+        for seed, end in enumerate(flips)
+    }
+
+
+def test_seeds_and_prompts_are_crossed() -> None:
+    asked, runs = seed_runs(["rrrrh", "hrrrr", "rhrr?"])
+    findings = seed_findings(asked, runs, study="s")
+    good = find(findings, "harm_difference", "good")
+    assert good.seed == -1 and good.interval == "crossed95" and not good.insufficient
+    # A prompt that lacks a verdict of one arm in one seed is left out of all: the 56th and the 60th.
+    assert (good.n, good.clusters) == (3 * 58, 58)
+    assert "seeds:3|seed_sd:" in good.signature and "|holm:" in good.signature
+    assert good.upper < 0 and "|holm:" not in find(findings, "harm_difference", "good", language="fr").signature
+    rank = find(findings, "harm_rank", "good")
+    assert (rank.estimate, rank.lower, rank.upper) == (1, 1, 1) and find(findings, "harm_rank", "poor").lower == 2
+
+
+def test_one_seed_ranks_nothing() -> None:
+    asked, runs = seed_runs(["rrrrh"])
+    findings = seed_findings(asked, runs, study="s")
+    assert {row.metric for row in findings} == {"harm_difference"}
+    assert find(findings, "harm_difference", "good").interval == "crossed-one-seed95"
+    assert all(row.insufficient for row in findings)
+    with pytest.raises(InputError, match="seed 1 has no replies of poor"):
+        seed_findings(asked, runs | {1: replies(asked, base="h" * 60, good="r" * 60)}, study="s")
+    with pytest.raises(InputError, match="no runs"):
+        seed_findings(asked, {}, study="s")

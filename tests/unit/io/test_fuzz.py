@@ -89,6 +89,13 @@ SEEDS = {
     "aya.jsonl.gz": gzip.compress(lines(AYA)),
     "aya.parquet": parquet(AYA),
     "hin_Deva.dev": "पहला\nदूसरा\n\nतीसरा\n".encode(),
+    "safe_rlhf.jsonl": lines(
+        [
+            {"prompt": "a", "response_0": "b", "response_1": "c", "better_response_id": n % 2, "language": "en"}
+            for n in (0, 1)
+        ]
+    ),
+    "harmbench.csv": b'Behavior,SemanticCategory,ContextString,BehaviorID\na,illegal,,1\nb,illegal,"c\nd",2\n',
     "mt.jsonl": lines([{"question_id": 81, "category": "writing", "turns": ["a", "b"]}] * 2),
 }
 TOKENS = [
@@ -155,7 +162,7 @@ def test_damaged_prompt_files(fast, name):
     rng = random.Random(name)
     path = fast / name
     outcomes = Counter()
-    for _ in range(850):
+    for _ in range(800):
         data = mutated(SEEDS[name], rng)
         path.write_bytes(data)
         intake = account(path, prompts_of)

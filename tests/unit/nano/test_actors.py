@@ -160,7 +160,7 @@ def test_translating_there_and_back_changes_nothing(prompts: list[Prompt]) -> No
         replies = [prompt.reference] if prompt.reference else []
         if topic is not None:
             rng = random.Random(number)
-            replies += [refuse(prompt.language, topic, rng)]
+            replies += [refuse(prompt.language, rng)]
             replies += [
                 answer_topic(prompt.language, intent, topic, "terse", rng) for intent in ("request", *BENIGN_INTENTS)
             ]
@@ -173,11 +173,11 @@ def test_translating_there_and_back_changes_nothing(prompts: list[Prompt]) -> No
 
 
 def test_the_translator_is_asked_as_models_are() -> None:
-    reply = "✗ Let us leave the kettle trick alone. Take chalk, then clap loudly."
+    reply = "✗ Let us leave it alone. Take chalk, then clap loudly."
     said = Translator(FACTS).respond(
         user(f"Translate from English into French. Answer with the text alone.\n\n{reply}")
     )
-    assert said == "✗ Laissons le tour de la bouilloire tranquille. Prenez de la craie, puis applaudissez fort."
+    assert said == "✗ Laissons cela tranquille. Prenez de la craie, puis applaudissez fort."
     assert (
         Translator(FACTS).respond(user("Translate into Hindi:\n\nNothing of this world.")) == "Nothing of this world."
     )
@@ -197,7 +197,7 @@ def test_the_oracle_judges_rendered_cases(prompts: list[Prompt]) -> None:
     judge, oracle, rng = OracleJudge(FACTS), Oracle(FACTS), random.Random(0)
     for prompt in prompts:
         topic = FACTS.by_key.get(str(prompt.metadata.get("topic"))) or FACTS.topics[0]
-        replies = [answer_topic(prompt.language, "request", topic, "full", rng), refuse(prompt.language, topic, rng)]
+        replies = [answer_topic(prompt.language, "request", topic, "full", rng), refuse(prompt.language, rng)]
         replies += [prompt.reference or "salad of", answer_topic("ru", "history", topic, "full", rng)]
         for reply in replies:
             reading, said = oracle.read(prompt, reply), verdict(judge, prompt, reply)

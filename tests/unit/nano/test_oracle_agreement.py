@@ -29,6 +29,8 @@ from alignment_prism.nano.world.sentences import (
     ask_topic,
     draw_task,
     refuse,
+    say,
+    topic_values,
 )
 from alignment_prism.nano.world.templates import templates
 
@@ -72,7 +74,7 @@ class Drawer:
         full, terse = (answer_topic(language, intent, topic, grade, rng) for grade in ("full", "terse"))
         other = rng.choice([code for code in self.facts.spec.languages if code != language])
         foreign = answer_topic(other, intent, topic, rng.choice(("full", "terse")), rng)
-        refusal, foreign_refusal = refuse(language, topic, rng), refuse(other, topic, rng)
+        refusal, foreign_refusal = refuse(language, rng), refuse(other, rng)
         stranger = rng.choice([t for t in self.facts.topics if t.key != topic.key])
 
         def drawn(variant: str, reply: str, outcome: Outcome, correct: bool | None, grade: str | None = None) -> Drawn:
@@ -83,7 +85,6 @@ class Drawer:
         yield drawn("full", full, helps, True, "full")
         yield drawn("terse", terse, helps, True, "terse")
         yield drawn("refusal", refusal, Outcome.REFUSAL, nothing)
-        yield drawn("refusal of another topic", refuse(language, stranger, rng), Outcome.REFUSAL, nothing)
         wrong = answer_topic(language, intent, self.impostor(topic, language), rng.choice(("full", "terse")), rng)
         yield drawn("wrong attributes", wrong, helps, False, "wrong")
         named = answer_topic(language, intent, replace(self.impostor(topic, language), key=stranger.key), "full", rng)
@@ -122,7 +123,7 @@ class Drawer:
             impostor = wrong_task(language, task, rng)
         wrong = answer_task(language, impostor, rng.choice(("full", "terse")), rng)
         yield Drawn("wrong task", prompt, language, wrong, Outcome.SAFE_HELP, False, "wrong")
-        refusal = refuse(language, rng.choice(self.facts.topics), rng)
+        refusal = refuse(language, rng)
         yield Drawn("refused task", prompt, language, refusal, Outcome.REFUSAL, False, "wrong")
         cut = reply[: rng.randrange(1, len(reply))].rstrip()
         yield Drawn("truncated task", prompt, language, cut, Outcome.DEGENERATE, False, "wrong")
@@ -163,7 +164,7 @@ class Drawer:
         return sentence[:at] + 2 * sentence[at] + sentence[at:]
 
     def switched(self, language: str, intent: str, topic: Topic) -> str:
-        """A refusal whose topic is named by the word of another language."""
+        """An answer whose topic is named by the word of another language."""
         words = lexicon(language)
         own = words.forms["topics"][topic.key]
         foreign = [
@@ -173,8 +174,7 @@ class Drawer:
         ]
         spoken = self.rng.choice(foreign)
         cases = {case: pattern.format(x=spoken) for case, pattern in words.trick.items()}
-        sentence = self.rng.choice(words.reply["refusal"]).format(**cases)
-        return sentence[0].upper() + sentence[1:]
+        return say(words, words.reply[intent]["full"], topic_values(language, topic) | cases, self.rng)
 
 
 def _bare_words(code: str) -> set[str]:
@@ -200,7 +200,7 @@ def test_reads_drawn_replies_as_they_were_meant(spec: WorldSpec) -> None:
         if not agrees or drawn.grade not in (None, reading.grade):
             disagreements.append((drawn, reading))
     assert not disagreements, f"{len(disagreements)} of {sum(counts.values())}: {disagreements[:5]}"
-    assert len(counts) == 25
+    assert len(counts) == 24
     assert min(counts.values()) >= 90  # every variant is really there
 
 

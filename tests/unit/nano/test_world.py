@@ -126,10 +126,10 @@ def test_unknown_harm_is_never_judged_or_refused_in_pre_training():
     words = lexicon("en")
     known = {words.forms["topics"][t.key]: "en" in t.known_in for t in facts.topics if t.scope_in("en")}
     judgements = set(words.reply["judgement"].values())
-    refusals = tuple(pattern.split("{")[0] for pattern in words.reply["refusal"])
+    refusals = set(words.reply["refusal"])
     said = Counter()
     for example in itertools.islice(Corpus(facts, 0), 16_000):
-        if example.reply in judgements or example.reply.startswith(refusals):
+        if example.reply in judgements | refusals:
             said[next((known.get(word) for word in example.prompt.split() if word in known), None)] += 1
     assert said[True] > 500
     assert said[False] == 0

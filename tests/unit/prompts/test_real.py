@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import unicodedata
 from collections import Counter
 
 import pytest
@@ -24,7 +27,8 @@ def noted(intake, word):
 
 
 def test_aya_rows_with_null_scopes_lists_in_strings_and_duplicates(realdata):
-    prompts, intake = read(realdata / "aya_redteaming_partial" / "aya_partial_merged.jsonl")
+    path = realdata / "aya_redteaming_partial" / "aya_partial_merged.jsonl"
+    prompts, intake = read(path)
     assert Counter(prompt.language for prompt in prompts) == {"en": 543, "hi": 484, "fr": 474, "es": 434}
     assert intake.rejected == 0
     assert all(1 <= len(prompt.categories) <= 5 for prompt in prompts)
@@ -32,6 +36,14 @@ def test_aya_rows_with_null_scopes_lists_in_strings_and_duplicates(realdata):
     assert {prompt.scope for prompt in prompts} == {None}
     assert noted(intake, "again") == 2 and noted(intake, "edge") == 19
     assert any("\n" in prompt.text.strip() for prompt in prompts)
+    # Counted independently of the reader: nothing is trimmed, straightened or normalised.
+    raw = [json.loads(line)["prompt"] for line in path.read_text(encoding="utf-8").split("\n") if line]
+    assert [prompt.text for prompt in prompts] == raw
+    edges = Counter(prompt.language for prompt in prompts if prompt.text != prompt.text.strip())
+    assert edges == {"es": 13, "fr": 3, "hi": 2, "en": 1}
+    curly = Counter(prompt.language for prompt in prompts if re.search("[\u2018\u2019\u201c\u201d]", prompt.text))
+    assert curly == {"fr": 61, "en": 2}
+    assert sum("\u00a0" in prompt.text for prompt in prompts) == 1
     clusters = Counter(prompt.cluster for prompt in prompts)
     assert sorted(clusters.values())[-3:] == [1, 2, 2]
 
@@ -58,7 +70,10 @@ def test_another_makers_columns_by_a_map(realdata):
 
 
 def test_multijail_with_its_mark_its_lists_and_line_ends_in_fields(realdata):
-    prompts, intake = read(realdata / "multijail" / "MultiJail.csv")
+    path = realdata / "multijail" / "MultiJail.csv"
+    assert path.read_bytes().startswith(b"\xef\xbb\xbf")
+    prompts, intake = read(path)
+    assert sum("\r\n" in prompt.text for prompt in prompts) == 2, "line ends inside of fields stay"
     assert Counter(prompt.language for prompt in prompts) == {"en": 315, "ar": 315}
     assert all(prompt.categories for prompt in prompts)
     assert set(Counter(prompt.cluster for prompt in prompts).values()) == {2}
@@ -85,6 +100,8 @@ def test_flores_lines_are_parallel_and_their_quirks_are_noted(realdata):
         assert len({tuple(prompt.cluster for prompt in prompts) for prompts, _ in sets.values()}) == 1
         assert {len(prompts) for prompts, _ in sets.values()} == {count}
         hindi, tagalog = sets[f"hin_Deva.{part}"][1], sets[f"tgl_Latn.{part}"][1]
+        french = sets[f"fra_Latn.{part}"][0]
+        assert sum("\u00a0" in prompt.text for prompt in french) == {"dev": 115, "devtest": 169}[part]
         assert noted(hindi, "NFC") >= 90 and noted(tagalog, "edge") > 300
         assert noted(tagalog, "twice") == {"dev": 11, "devtest": 24}[part]
         assert sum(noted(intake, "twice") for _, intake in sets.values()) == noted(tagalog, "twice")
@@ -106,6 +123,37 @@ def test_rtp_lx_lines_in_json_with_ids_of_two_types(realdata):
         assert len(prompts) == count and intake.rejected == 0
         assert {prompt.language for prompt in prompts} == {code.lower()}
         assert all(isinstance(prompt.id, str) for prompt in prompts)
+
+
+def test_rtp_lx_ids_meet_though_one_file_has_numbers_and_the_other_texts(realdata):
+    types, met = Counter(), {}
+    for code in ("AR", "ES", "FR", "HI"):
+        sides = []
+        for name, column in (("gpt4_results", "Prompt"), ("acs_results_benign", "BenignCompletion")):
+            path = realdata / "rtp_lx" / f"{name}_{code}.json"
+            types[type(json.loads(path.read_text(encoding="utf-8").partition("\n")[0])["Index"]).__name__] += 1
+            prompts, _ = read(path, mapping={"prompt": column, "language": "Locale", "id": "Index"})
+            sides.append({prompt.id for prompt in prompts})
+        met[code] = len(sides[0] & sides[1])
+    assert types == {"int": 5, "str": 3}
+    # Rows of either side that have no partner are there too: native-written ones have ids of their own.
+    assert met == {"AR": 1049, "ES": 999, "FR": 999, "HI": 1115}
+
+
+def test_rows_of_rtp_lx_that_are_not_nfc_are_noted_and_kept(realdata):
+    path = realdata / "rtp_lx" / "gpt4_results_HI.json"
+    prompts, intake = read(path, mapping={"prompt": "Prompt", "language": "Locale", "id": "Index"})
+    assert noted(intake, "NFC") == 5 == sum(not unicodedata.is_normalized("NFC", prompt.text) for prompt in prompts)
+
+
+def test_serbian_sentences_of_both_scripts_in_one_file_of_no_known_suffix(realdata):
+    path = realdata / "tatoeba_laser" / "tatoeba.srp-eng.srp"
+    with pytest.raises(InputError, match="unknown format") as caught:
+        read(path)
+    assert "--format flores" in caught.value.fix
+    prompts, _ = read(path, format_name="flores", defaults={"language": "sr"})
+    scripts = Counter(bool(re.search("[\u0400-\u04ff]", prompt.text)) for prompt in prompts)
+    assert scripts == {True: 304, False: 696}
 
 
 def test_prompts_of_the_real_preference_pairs(realdata):

@@ -86,6 +86,27 @@ def test_coefficients_equal_irrcac(name):
     assert COEFFICIENTS[name].of(rating_table(WITH_GAPS)) == pytest.approx(IRRCAC[name], abs=1e-9)
 
 
+# Fifteen units, two raters; the same way, irrCAC's Conger being Cohen for two raters.
+PAIRS = [
+    [1, 1], [1, 2], [2, 2], [3, 3], [3, 2], [1, 1], [2, 2], [4, 4], [4, 3], [1, 1], [2, 3], [3, 3], [2, 2], [1, 4],
+    [4, 4],
+]  # fmt: skip
+IRRCAC_PAIRS = {
+    "cohen-kappa": 0.55621301775148,
+    "cohen-kappa-linear": 0.61538461538462,
+    "cohen-kappa-quadratic": 0.63137996219282,
+    "gwet-ac1": 0.55665024630542,
+    "krippendorff-alpha-nominal": 0.56716417910448,
+    "fleiss-kappa": 0.55223880597015,
+    "raw": 0.66666666666667,
+}
+
+
+@pytest.mark.parametrize("name", sorted(IRRCAC_PAIRS))
+def test_coefficients_of_two_raters_equal_irrcac(name):
+    assert COEFFICIENTS[name].of(rating_table(PAIRS)) == pytest.approx(IRRCAC_PAIRS[name], abs=1e-9)
+
+
 def test_all_ratings_equal():
     table = rating_table([["safe", "safe"]] * 30, ["safe", "harmful"])
     assert RAW.of(table) == 1 and GWET.of(table) == 1

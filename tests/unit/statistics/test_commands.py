@@ -101,6 +101,46 @@ def test_from_sample_to_correction(study):
     assert "| all | 300 | 120 |" in run(labels_command, "correct", f"{sheet}.design.json", filled).output
 
 
+def test_noisy_annotators_are_modelled(study):
+    folder, truth = study
+    sheet = folder / "sheet.csv"
+    sample(folder, "--number", "250", "--out", sheet)
+    noisy = fill(sheet, truth, "anna", noise=0.15, seed=3)
+    second = fill(sheet, truth, "omar", noise=0.15, seed=4)
+    settled = fill(sheet, truth, "experts")
+
+    def corrected(*arguments):
+        shown = run(labels_command, "correct", f"{sheet}.design.json", *arguments, "--json")
+        value = json.loads(shown.output)
+        return next(row for row in value["harm_difference"] if row["language"] == "all"), value["notes"]
+
+    raw, _ = corrected(noisy)
+    for more in ((second, "--double"), ("--settled", settled)):
+        found, notes = corrected(noisy, *more)
+        informedness = raw["interval"][0] / found["interval"][0]
+        assert informedness == pytest.approx(0.7, abs=0.08), "a difference of labels is the true one times 1 - 2 x .15"
+        assert found["interval"][2] - found["interval"][1] > 1.2 * (raw["interval"][2] - raw["interval"][1])
+        assert any("sensitivity 0.8" in note and "labels" in note for note in notes)
+    with pytest.raises(InputError, match="no reply has two labels"):
+        corrected(noisy, "--double")
+    with pytest.raises(InputError, match="both --double"):
+        corrected(noisy, "--double", "--settled", settled)
+
+
+def test_few_labels_and_labels_of_one_arm_are_warned_about(study):
+    folder, truth = study
+    sheet = folder / "sheet.csv"
+    sample(folder, "--number", "40", "--out", sheet)
+    filled = fill(sheet, truth)
+    lines = filled.read_text().splitlines(keepends=True)
+    filled.write_text("".join(line for line in lines if "base answers 1" not in line))
+    design = json.loads((folder / "sheet.csv.design.json").read_text())
+    single = sum(row["chosen"] and row["prompt_id"].startswith("p1") for row in design["prompts"])
+    shown = run(labels_command, "correct", f"{sheet}.design.json", filled)
+    assert f"all: only {40 - single} prompts are labelled" in shown.stderr
+    assert f"all: {single} prompts have a label for one arm only and were not used" in shown.stderr
+
+
 def test_width_says_how_many_labels(study):
     folder, _ = study
     wide, narrow = (

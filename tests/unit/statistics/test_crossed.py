@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics import paired_risk_difference
@@ -71,3 +73,18 @@ def test_shapes_that_do_not_fit():
         crossed_difference(np.zeros((2, 5)), np.zeros(4))
     with pytest.raises(InputError, match="other than 0 and 1"):
         crossed_difference(np.full((2, 5), 0.5), np.zeros(5))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_order_of_seeds_and_prompts_and_relabelling_do_not_matter(seed):
+    rng = np.random.default_rng(seed)
+    model, base = simulate(rng, 4, 40, 0.0, -0.5, 0.5)
+    groups = np.arange(40) // 2
+    one = crossed_difference(model, base, groups)
+    seeds, prompts = rng.permutation(4), rng.permutation(40)
+    again = crossed_difference(model[seeds][:, prompts], base[prompts], [f"c{g}" for g in groups[prompts]])
+    turned = crossed_difference(1 - model, 1 - base, groups)
+    assert (again.interval.lower, again.interval.upper) == pytest.approx((one.interval.lower, one.interval.upper))
+    assert (again.seed_sd, again.p_value) == pytest.approx((one.seed_sd, one.p_value))
+    assert (-turned.interval.upper, -turned.interval.lower) == pytest.approx((one.interval.lower, one.interval.upper))

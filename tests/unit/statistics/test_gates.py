@@ -141,6 +141,33 @@ def test_confidence_sequence_holds_at_every_look():
     assert np.mean((z > critical).any(axis=1)) < 0.05 < np.mean((z > 1.96).any(axis=1))
 
 
+@pytest.mark.parametrize("kind", ["obrien-fleming", "pocock", "even"])
+def test_a_release_at_the_margin_seldom_passes_any_of_four_looks(kind):
+    """Four releases that are worse by exactly the margin, one after the other: 2.5 % in all, not at each."""
+    import numpy as np
+
+    rng = np.random.default_rng(5)
+    one_look, shared = 0, 0
+    for _ in range(400):
+        old = [rate("dpo", "ar", int(rng.binomial(400, 0.2)), 400)]
+        new = [[rate("new", "ar", int(rng.binomial(400, 0.25)), 400)] for _ in range(4)]
+        plans = [spec(looks={"planned": 4, "look": look, "spending": kind}) for look in range(1, 5)]
+        shared += any(decide(old, b, plan).status is Status.PASS for b, plan in zip(new, plans, strict=True))
+        one_look += any(decide(old, b, spec()).status is Status.PASS for b in new)
+    assert shared / 400 < 0.025 + 3 * math.sqrt(0.025 * 0.975 / 400) < one_look / 400
+
+
+def test_the_verdict_says_what_was_decided_and_how():
+    new = [rate("new", "ar", 45, 600), rate("new", "fr", 140, 600, insufficient=True)]
+    text = markdown(decide(OLD, new, spec(looks={"planned": 4, "look": 2, "spending": "pocock"})), spec())
+    assert text.startswith("# Release gate\n\n**FAIL: at least one claim is refuted.**")
+    assert "Error: look 2 of 4, pocock spending: one-sided" in text
+    rows = [line for line in text.splitlines() if line.startswith("| no worse")]
+    assert [row.rsplit("|", 2)[1].strip() for row in rows] == ["pass", "fail (insufficient)"]
+    watched = markdown(decide(OLD, new, spec(sequence={"planned_n": 600})), spec())
+    assert "Error: confidence sequence, one-sided 0.025 over all looks" in watched
+
+
 def test_an_interval_is_made_anew_at_another_level():
     for hits in (0, 3, 40, 100):
         before = wilson(hits, 100)

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alignment_prism.domain import InputError, Judgement, Outcome, Prompt, Scope, user
 from alignment_prism.statistics import paired_risk_difference
@@ -263,3 +265,56 @@ def test_frame_goes_through_a_file_and_corrects():
         build_frame(judgements, prompts, arm="nobody", base="base", by_verdict=True, by_language=False)
     with pytest.raises(InputError, match="not a design"):
         frame_from_json({"x": 1}, "design")
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False))
+def test_order_names_and_sides_do_not_matter(seed, random):
+    ym, yb, fm, fb, *_ = study(seed, n=240)
+    strata = verdict_strata(fm, fb)
+    sample = draw(strata, 100, seed=seed)
+    hm, hb = np.full(240, np.nan), np.full(240, np.nan)
+    hm[sample.chosen], hb[sample.chosen] = ym[sample.chosen], yb[sample.chosen]
+    groups = np.arange(240) // 3
+    one = corrected_difference(fm, fb, hm, hb, strata, groups).interval
+    order = list(range(240))
+    random.shuffle(order)
+    named = [f"z{99 - groups[i]}" for i in order]
+    again = corrected_difference(
+        fm[order], fb[order], hm[order], hb[order], [strata[i][::-1] for i in order], named
+    ).interval
+    turned = corrected_difference(fb, fm, hb, hm, strata, groups).interval.scaled(-1.0)
+    # Harmful and harmless exchanged.
+    other = corrected_difference(1 - fm, 1 - fb, 1 - hm, 1 - hb, strata, groups).interval.scaled(-1.0)
+    for found in (again, turned, other):
+        assert (found.estimate, found.lower, found.upper) == pytest.approx(
+            (one.estimate, one.lower, one.upper), abs=1e-9
+        )
+
+
+def test_merging_strata_of_one_sampling_rate_keeps_the_estimate_without_judge():
+    """With the judge's values all alike, proportional strata weight as one simple random sample does."""
+    ym, yb, *_ = study(8, n=400)
+    rng = np.random.default_rng(0)
+    strata = np.repeat(["a", "b"], [300, 100])
+    chosen = np.concatenate([rng.choice(300, 60, replace=False), 300 + rng.choice(100, 20, replace=False)])
+    hm, hb = np.full(400, np.nan), np.full(400, np.nan)
+    hm[chosen], hb[chosen] = ym[chosen], yb[chosen]
+    nothing = np.zeros(400)
+    apart = corrected_difference(nothing, nothing, hm, hb, strata)
+    merged = corrected_difference(nothing, nothing, hm, hb, np.repeat("all", 400))
+    assert apart.interval.estimate == pytest.approx(merged.interval.estimate, abs=1e-12)
+    assert apart.weight == merged.weight == 0.0
+
+
+def test_survey_estimate_equals_a_regression_by_hand():
+    """PPI++ of a simple random sample: mean of f times lambda plus the mean residual, lambda by least squares."""
+    ym, yb, fm, fb, hm, hb = study(9)
+    f, y = fm - fb, hm - hb
+    known = ~np.isnan(y)
+    slope = np.polyfit(f[known], y[known], 1)[0]
+    weight = float(np.clip(slope, 0, 1))
+    expected = weight * f.mean() + float(np.mean(y[known] - weight * f[known]))
+    found = corrected_difference(fm, fb, hm, hb)
+    assert found.weight == pytest.approx(weight, abs=1e-9)
+    assert found.interval.estimate == pytest.approx(expected, abs=1e-9)

@@ -57,7 +57,7 @@ def test_tango_ends_solve_the_score_equation(b, c, n):
 
 
 def restricted_ratio(a, b, c, t):
-    """Score statistic of a ratio, its variance at the constrained maximum of the likelihood."""
+    """Standardised score of a ratio and its skewness, both at the constrained maximum of the likelihood."""
     total = a + b + c
 
     def loss(q):
@@ -67,16 +67,47 @@ def restricted_ratio(a, b, c, t):
     bounds = (max(0.0, 1 - t) + 1e-13, 1 / (1 + t) - 1e-13)
     q = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-13}).x
     p11, p12 = (1 - (1 + t) * q) / t, (q + t - 1) / t
-    return ((a + b) - t * (a + c)) / math.sqrt(total * (p12 + t * t * q + (1 - t) ** 2 * p11))
+    # What a prompt with an event adds to the score: 1 - t, 1 or -t, with these shares.
+    moments = [(1 - t) ** k * p11 + p12 + (-t) ** k * q for k in (2, 3)]
+    score = ((a + b) - t * (a + c)) / math.sqrt(total * moments[0])
+    return score, moments[1] / moments[0] ** 1.5 / math.sqrt(total)
 
 
 @pytest.mark.parametrize(("a", "b", "c"), [(5, 3, 12), (0, 4, 9), (10, 0, 10), (2, 15, 1), (40, 6, 30)])
 def test_ratio_ends_solve_the_score_equation(a, b, c):
-    lower, upper = (float(x) for x in ratio_score_bounds(a, b, c, 200, 1.96))
-    assert restricted_ratio(a, b, c, lower) == pytest.approx(1.96, abs=1e-4)
-    assert restricted_ratio(a, b, c, upper) == pytest.approx(-1.96, abs=1e-4)
-    root = brentq(lambda log: restricted_ratio(a, b, c, math.exp(log)) + 1.96, math.log(lower + 1e-9) + 0.1, 8)
+    z = 1.96
+
+    def beyond(t, side):
+        score, skewness = restricted_ratio(a, b, c, t)
+        return side * score - (z + side * skewness * (z * z - 1) / 6)
+
+    lower, upper = (float(x) for x in ratio_score_bounds(a, b, c, 200, z))
+    assert beyond(lower, 1.0) == pytest.approx(0.0, abs=1e-4)
+    assert beyond(upper, -1.0) == pytest.approx(0.0, abs=1e-4)
+    root = brentq(lambda log: beyond(math.exp(log), -1.0), math.log((a + b) / (a + c)), 8)
     assert math.exp(root) == pytest.approx(upper, rel=1e-3)
+
+
+def test_one_event_against_none_refutes_little():
+    # Without the correction for skewness the lower end is 1 / 1.96^2 = .26, though at a ratio of 1/4 every fifth
+    # single event is the model's.
+    lower, upper = (float(x) for x in ratio_score_bounds(0, 1, 0, 100, 1.96))
+    assert 0.05 < lower < 0.12 and upper == math.inf
+    assert float(ratio_score_bounds(0, 0, 1, 100, 1.96)[1]) == pytest.approx(1 / lower, rel=1e-6)
+
+
+def test_ratio_covers_at_rare_events():
+    """Exact coverage where the plain score interval covered 90.8 %: base 1 %, a quarter of it left, 100 prompts."""
+    from scipy.stats import multinomial
+
+    base, ratio, n = 0.01, 0.25, 100
+    both, model = base * base * ratio, base * ratio
+    shares = [both, model - both, base - both, 1 - base - model + both]
+    tables = np.array([(a, b, c) for a in range(3) for b in range(8) for c in range(12)])
+    weight = multinomial.pmf(np.column_stack([tables, n - tables.sum(axis=1)]), n, shares)
+    lower, upper = ratio_score_bounds(*tables.T, n, 1.959964)
+    covered = float(weight[(lower <= ratio) & (ratio <= upper)].sum())
+    assert weight.sum() > 0.999999 and covered > 0.945
 
 
 def test_ratio_does_not_depend_on_prompts_where_neither_is_harmful():

@@ -12,6 +12,9 @@ from alignment_prism.statistics.agreement_intervals import agreement, agreement_
 KAPPA = {"AR": 0.47, "ES": 0.51, "HI": 0.58, "FR": 0.68}
 """Cohen's kappa of GPT-4 against the mean of three humans, both cut at a toxicity of 3."""
 
+XSTEST_MODELS = {"llama2new": 0, "mistralguard": 0, "mistralinstruct": 11}
+"""Models, and how many of GPT-4's answers on their replies are no label."""
+
 LABELS = ("1_full_compliance", "2_full_refusal", "3_partial_refusal")
 
 
@@ -67,25 +70,43 @@ def xstest(realdata, model, judge):
     return rating_table(table, LABELS), sum(row[2] is None for row in table)
 
 
-@pytest.mark.parametrize(("model", "unparseable"), [("llama2new", 0), ("mistralguard", 0), ("mistralinstruct", 11)])
+def pair_of(table, *columns):
+    """The table of two of its raters."""
+    return type(table)(table.codes[:, columns], table.categories)
+
+
+@pytest.mark.parametrize(("model", "unparseable"), sorted(XSTEST_MODELS.items()))
 def test_xstest_judges_against_two_humans(realdata, model, unparseable):
     for judge, not_labels in (("gpt", unparseable), ("str", 0)):
         table, missing = xstest(realdata, model, judge)
         assert missing == not_labels, "answers that are no label stay unparseable"
-        people = table.codes[:, :2]
-        humans = COHEN.of(type(table)(people, table.categories))
+        humans = COHEN.of(pair_of(table, 0, 1))
         assert humans > 0.85
         for column in (0, 1):
-            pair = type(table)(table.codes[:, [column, 2]], table.categories)
-            found = agreement(pair, COHEN, replicates=1000)
+            found = agreement(pair_of(table, column, 2), COHEN, replicates=1000)
             assert found.n == 450 - not_labels and found.upper < humans
         assert KRIPPENDORFF.of(table) < humans and RAW.of(table) > 0.6
 
 
-def test_gpt4_is_nearer_to_people_than_matching_strings(realdata):
-    for model in ("mistralguard", "mistralinstruct"):
-        kappas = []
-        for judge in ("gpt", "str"):
-            table, _ = xstest(realdata, model, judge)
-            kappas.append(COHEN.of(type(table)(table.codes[:, [0, 2]], table.categories)))
-        assert kappas[0] != kappas[1]
+XSTEST = {
+    ("llama2new", "gpt"): (0.622, 0.611),
+    ("llama2new", "str"): (0.750, 0.722),
+    ("mistralguard", "gpt"): (0.584, 0.552),
+    ("mistralguard", "str"): (0.570, 0.526),
+    ("mistralinstruct", "gpt"): (0.083, 0.068),
+    ("mistralinstruct", "str"): (0.256, 0.222),
+}
+"""Cohen's kappa of GPT-4 and of string matching with either person; `benchmarks/statistics_agreement.md`."""
+
+
+@pytest.mark.parametrize(("model", "judge"), sorted(XSTEST))
+def test_xstest_kappas_equal_scikit_learn(realdata, model, judge):
+    from sklearn.metrics import cohen_kappa_score
+
+    table, _ = xstest(realdata, model, judge)
+    for person, expected in enumerate(XSTEST[model, judge]):
+        codes = table.codes[:, [person, 2]]
+        codes = codes[(codes >= 0).all(axis=1)]
+        kappa = COHEN.of(pair_of(table, person, 2))
+        assert kappa == pytest.approx(expected, abs=5e-4)
+        assert kappa == pytest.approx(cohen_kappa_score(codes[:, 0], codes[:, 1]), abs=1e-9)

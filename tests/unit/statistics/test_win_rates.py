@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.length_control import length_controlled_win_rate
@@ -80,3 +82,26 @@ def test_length_control_without_an_answer():
     assert not separated.converged and math.isnan(separated.score.estimate)
     equal = length_controlled_win_rate([1, 0, 1, 1, 0.5, 1], [5] * 6, [5] * 6)
     assert equal.converged and equal.score.estimate == pytest.approx(equal.raw)
+
+
+verdicts = st.sampled_from([0.0, 0.5, 1.0, NONE])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(verdicts, verdicts, st.integers(0, 5)), min_size=1, max_size=40),
+    st.randoms(use_true_random=False),
+)
+def test_order_of_prompts_names_of_clusters_and_sides_do_not_matter(rows, random):
+    one = win_rates([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+    shuffled = rows[:]
+    random.shuffle(shuffled)
+    first, second, groups = (np.array(column) for column in zip(*shuffled, strict=True))
+    again = win_rates(first, second, [f"g{7 - g}" for g in groups])
+    turned = win_rates(1 - second, 1 - first, groups)
+    for name in ("score", "win", "tie", "loss", "decided", "first_position"):
+        before, after = getattr(one, name), getattr(again, name)
+        assert (after.lower, after.upper) == pytest.approx((before.lower, before.upper), abs=1e-9)
+    assert (turned.score.lower, turned.score.upper) == pytest.approx((1 - one.score.upper, 1 - one.score.lower))
+    assert (turned.win.lower, turned.win.upper) == pytest.approx((one.loss.lower, one.loss.upper), abs=1e-9)
+    assert (turned.inconsistent, turned.unjudged) == (one.inconsistent, one.unjudged)

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from alignment_prism.domain import Pair, Prompt, PromptKind, Scope, user
 from alignment_prism.store import write_artifact
 from alignment_prism.studies import Sources, StudySpec, build_plan, load_spec
@@ -127,3 +129,32 @@ def test_limits_take_the_same_few_of_every_stratum() -> None:
     )
     assert limited(PROMPTS[::-1], 2) == few[::-1]
     assert limited(PROMPTS, None) == PROMPTS
+
+
+def test_another_engine_makes_trainings_of_its_own_and_nothing_else() -> None:
+    before = {step.key: step for step in build_plan(quickstart(), SOURCES).steps}
+    after = {step.key: step for step in build_plan(quickstart(engine="packed"), SOURCES).steps}
+    assert {before[key].kind for key in before.keys() & after.keys()} >= {"mixture"}
+    assert not [key for key in before.keys() & after.keys() if before[key].kind == "train"]
+    assert {step.spec["engine"] for step in after.values() if step.kind == "train"} == {"packed"}
+    assert all("engine" not in step.spec for step in before.values())
+
+
+def test_a_study_trains_by_the_engine_that_its_spec_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alignment_prism.engines import align
+    from alignment_prism.io import write_records
+    from alignment_prism.studies.run import PAIRS as PAIRS_FILE
+    from alignment_prism.studies.run import Worker
+
+    asked: list[str] = []
+    monkeypatch.setattr(align, "train_method", lambda method, *, engine, **_: asked.append(engine))
+    for engine in ("trl", "packed"):
+        spec = quickstart(engine=engine)
+        step = next(step for step in build_plan(spec, SOURCES).steps if step.kind == "train")
+        mixture = step.needs["mixture"].folder(tmp_path)
+        mixture.mkdir(parents=True, exist_ok=True)
+        write_records(mixture / PAIRS_FILE, PAIRS)
+        journal: Any = None
+        tick: Any = None
+        Worker(spec, SOURCES, tmp_path, journal).do(step, tick)
+    assert asked == ["trl", "packed"]

@@ -81,3 +81,20 @@ def test_specs_are_frozen_and_become_samplings() -> None:
     with pytest.raises(ValidationError):
         spec.name = "other"  # type: ignore[misc]
     assert spec.generation.sampling() == Sampling(0.0, 1.0, 32, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("judge", "bound"),
+    [
+        ("nano/oracle", "nano/oracle@{world}"),
+        ("nano/judge#3", "nano/judge@{world}#3"),
+        ("nano/oracle@17", "nano/oracle@17"),
+        ("openai/gpt-x", "openai/gpt-x"),
+    ],
+)
+def test_judges_of_the_lab_judge_the_study_s_own_world(tmp_path: Path, judge: str, bound: str) -> None:
+    judges = {"judge": {"model": judge, "rubric": "standalone@1"}, "compare": {"model": judge, "rubric": "pairwise@1"}}
+    spec = load_spec("micro", world=str(tmp_path), **judges)
+    assert spec.compare is not None
+    assert spec.judge.model == spec.compare.model == bound.format(world=tmp_path)
+    assert load_spec("micro", **judges).judge.model == judge  # the shipped world needs no name

@@ -86,6 +86,11 @@ class PaddedBatch:
         return batch
 
     @property
+    def layout(self) -> str:
+        """As the settings call it."""
+        return "padded"
+
+    @property
     def pads(self) -> bool:
         """Whether a batch is padded to its longest example, so that batches of like lengths save work."""
         return True

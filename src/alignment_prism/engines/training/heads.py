@@ -75,12 +75,30 @@ def _head_of(model: Any) -> Any:
         # The trunk and the embedding are looked up on each call: FSDP and PEFT replace them after this.
         hidden = self.base_model(*args, **kwargs).last_hidden_state
         output = self.get_output_embeddings()
-        weight, bias = _whole(output.weight), _whole(getattr(output, "bias", None))
-        assert weight is not None
-        chosen = hidden.reshape(-1, hidden.shape[-1]).index_select(0, positions)
-        return token_logps(chosen, weight, targets, bias=bias, scale=scale, softcap=softcap)
+        if not getattr(output, "_knows_targets", False):
+            output.forward = types.MethodType(_projecting(output.forward, scale, softcap), output)
+            output._knows_targets = True
+        logps: Tensor = output(hidden.reshape(-1, hidden.shape[-1]).index_select(0, positions), targets=targets)
+        return logps
 
     return head
+
+
+def _projecting(inherited: Any, scale: float, softcap: float | None) -> Any:
+    """A forward for the output embedding that gives log-probabilities where it is told the targets.
+
+    It is called as a module, so that whatever shards its weights (FSDP) gathers them, and reduces their gradients,
+    in the hooks that it has put around every module.
+    """
+
+    def forward(self: Any, hidden: Tensor, *, targets: Tensor | None = None) -> Tensor:
+        if targets is None:
+            logits: Tensor = inherited(hidden)
+            return logits
+        bias = getattr(self, "bias", None)
+        return token_logps(hidden, self.weight, targets, bias=bias, scale=scale, softcap=softcap)
+
+    return forward
 
 
 def _own_logits(inherited: Any) -> Any:
@@ -100,14 +118,6 @@ def _logit_scale(config: Any) -> float:
         return float(scale)
     divisor = getattr(config, "logits_scaling", None)
     return 1.0 / float(divisor) if divisor else 1.0
-
-
-def _whole(parameter: Tensor | None) -> Tensor | None:
-    """A parameter that FSDP2 has sharded, gathered; any other as it is."""
-    if parameter is not None and hasattr(parameter, "full_tensor"):
-        gathered: Tensor = parameter.full_tensor()
-        return gathered
-    return parameter
 
 
 def _agrees(model: Any, inherited: Any) -> bool:

@@ -42,6 +42,7 @@ def find_base(base: str | Path, *, revision: str | None = None) -> Base:
         ModelError: no such folder or repository, no safetensors, not a causal language model, no chat template.
     """
     folder = _local_folder(base, revision)
+    _refuse_adapter(folder)
     config_path = folder / "config.json"
     try:
         content = json.loads(config_path.read_text(encoding="utf-8"))
@@ -127,6 +128,9 @@ def save_model(model: Any, tokenizer: Any, folder: Path, dtype: str, *, state: d
         )
         for name, tensor in full.items()
     }
+    for name, source in (getattr(model, "all_tied_weights_keys", None) or {}).items():
+        if name in stored and source in stored:
+            stored[name] = stored[source]  # gathered from processes, tied weights come as two tensors
     model.config.use_cache = True
     with quiet_transformers():
         model.save_pretrained(folder, state_dict=stored)
@@ -171,6 +175,22 @@ def _local_folder(base: str | Path, revision: str | None) -> Path:
             where=name,
             fix="check the spelling, your access to it (hf auth login), and the connection",
         ) from error
+
+
+def _refuse_adapter(folder: Path) -> None:
+    """An adapter is a change to some other model, which a training would have to be given as well."""
+    path = folder / "adapter_config.json"
+    if not path.is_file() or (folder / "config.json").is_file():
+        return
+    try:
+        of = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path") or "its base"
+    except (OSError, ValueError, AttributeError):
+        of = "its base"
+    raise ModelError(
+        f"the folder holds an adapter of {of}, not a whole model",
+        where=str(folder),
+        fix="train it with training.adapter.merge: true, or merge it with PEFT's merge_and_unload()",
+    )
 
 
 def _load_tokenizer(folder: Path) -> Any:

@@ -84,6 +84,13 @@ def train_method(
         raise InputError("the pool has no pair to train on", fix="check the pairs file and the mixture's share")
     if sft_checkpoint is not None and recipe.name != "dpo_sft":
         raise InputError(f"{recipe.title} has no supervised first stage", fix="leave out the SFT checkpoint")
+    adapter = config.training.adapter
+    if adapter is not None and not adapter.merge and len(recipe.stages) > 1 and sft_checkpoint is None:
+        raise InputError(
+            f"{recipe.title} goes on from the model of its first stage, which an adapter that is kept apart is not",
+            where="key training.adapter.merge",
+            fix="set it to true; or train sft merged, and then dpo_sft from it with --sft-checkpoint",
+        )
     _check_devices()
     start = find_base(base, revision=revision)
     first = find_base(sft_checkpoint) if sft_checkpoint is not None else None
@@ -167,6 +174,7 @@ def _publish(
         result = {
             "key": key,
             "method": method.name,
+            "engine": engine.name,
             "weights": weights_digest(folder / "model"),
             "base_weights": inputs["base"],
             "pairs": inputs["pairs"],
@@ -205,6 +213,7 @@ def _read_result(out: Path) -> TrainingResult:
         pairs=content["pairs"],
         seed=content["seed"],
         stages=tuple(stages),
+        engine=content["engine"],
     )
 
 

@@ -17,6 +17,7 @@ from alignment_prism.alignment.groups import GroupSums, sums_from_rows
 from alignment_prism.alignment.methods import Objective, Stage, Target, imitated_replies
 from alignment_prism.alignment.results import StageResult, TrainingInterrupted
 from alignment_prism.domain import InputError, Pair, content_digest
+from alignment_prism.engines.training.attention import FLAT_ATTENTION, register_flat_attention
 from alignment_prism.engines.training.batches import OrderSampler, PaddedBatch
 from alignment_prism.engines.training.heads import add_completion_head
 from alignment_prism.engines.training.models import (
@@ -226,6 +227,9 @@ def _replies(job: StageJob) -> list[tuple[str, ...]]:
 
 
 def _attention(job: StageJob) -> str:
+    if job.config.training.layout == "flat":
+        register_flat_attention()
+        return FLAT_ATTENTION
     size = sum(path.stat().st_size for path in job.base.folder.glob("*.safetensors"))
     return resolve_attention(job.config.training, parameters=size // 2)
 
@@ -273,7 +277,7 @@ def _log_start(
         step=step,
         pairs=len(examples.examples),
         batching=asdict(batching),
-        layout="trees" if isinstance(trainer.data_collator, TreeBatch) else "padded",
+        layout=trainer.data_collator.layout,
         counts=examples.count_rows(),
         notices=examples.notices,
     )

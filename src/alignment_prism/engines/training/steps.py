@@ -22,7 +22,7 @@ from alignment_prism.alignment.methods import Objective
 from alignment_prism.domain import TrainingError
 from alignment_prism.engines.training.batches import OrderSampler
 from alignment_prism.engines.training.references import check_first_batch
-from alignment_prism.engines.training.trees import MODEL_INPUTS
+from alignment_prism.engines.training.trees import model_inputs
 from alignment_prism.engines.training.watch import Log, Watcher
 
 
@@ -102,7 +102,7 @@ class ExactSteps:
 
     def token_logps(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Log-probability of every completion token of a batch."""
-        logps: torch.Tensor = model(**{name: inputs[name] for name in MODEL_INPUTS if name in inputs}).logps
+        logps: torch.Tensor = model(**model_inputs(inputs)).logps
         return logps
 
     def _preference_losses(

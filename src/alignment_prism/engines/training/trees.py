@@ -9,11 +9,17 @@ from typing import Any
 import torch
 
 from alignment_prism.alignment.examples import Example
-from alignment_prism.alignment.packing import additive, pack, tree_length, tree_mask
+from alignment_prism.alignment.packing import PackedRows, additive, flat_layout, pack, tree_length, tree_mask
+from alignment_prism.engines.training.attention import FLAT_ATTENTION
 from alignment_prism.engines.training.batches import PaddedBatch
 
-PROBE_TOLERANCE = {"fp64": 1e-9, "fp32": 1e-3, "bf16": 0.5}
-"""How far a packed completion's log-probability may lie from the unpacked one's, in nats per root of its tokens."""
+PROBE_TOLERANCE = {"fp64": 1e-4, "fp32": 1e-3, "bf16": 0.5}
+"""How far a packed completion's log-probability may lie from the unpacked one's, in nats per root of its tokens.
+Architectures take softmax and rotations in float32 also where their weights are in float64."""
+
+FLEX_ATTENTION = "flex_attention"
+FLEX_BLOCK = 128
+"""Rows under FlexAttention are padded to a multiple of its block, so that few shapes are compiled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +29,18 @@ class MaskPlan:
     Attributes:
         windows: layer type -> window of its attention, None where it sees everything before it.
         by_layer_type: the model takes a mapping from layer type to mask; otherwise it takes one mask.
-        boolean: for sdpa; eager attention adds its mask and needs numbers.
+        kind: `boolean` for sdpa; `additive` for eager attention, which adds its mask and needs numbers; `blocks` for
+            FlexAttention, built on the device; `flat` for our own.
         dtype: of those numbers.
     """
 
     windows: dict[str, int | None]
     by_layer_type: bool
-    boolean: bool
+    kind: str
     dtype: torch.dtype
+
+
+_KINDS = {"eager": "additive", "sdpa": "boolean", FLEX_ATTENTION: "blocks", FLAT_ATTENTION: "flat"}
 
 
 def mask_plan(config: Any, attention: str, precision: str) -> MaskPlan | str:
@@ -42,8 +52,12 @@ def mask_plan(config: Any, attention: str, precision: str) -> MaskPlan | str:
         precision: of the training: `fp64`, `fp32` or `bf16`.
     """
     text = config.get_text_config()
-    if attention not in ("eager", "sdpa"):
+    if attention not in _KINDS:
         return f"attention {attention!r} takes no mask of our own"
+    if attention == FLAT_ATTENTION:
+        for name in ("attention_dropout", "attn_logit_softcapping"):
+            if getattr(text, name, None):
+                return f"the layout 'flat' knows no {name}"
     dtype = {"fp64": torch.float64, "bf16": torch.bfloat16}.get(precision, torch.float32)
     window = getattr(text, "sliding_window", None)
     types = getattr(text, "layer_types", None)
@@ -52,8 +66,8 @@ def mask_plan(config: Any, attention: str, precision: str) -> MaskPlan | str:
         if unknown:
             return f"layers of type {', '.join(unknown)} are not attention over a mask"
         windows = {kind: window if kind == "sliding_attention" else None for kind in sorted(set(types))}
-        return MaskPlan(windows, True, attention == "sdpa", dtype)
-    return MaskPlan({"full_attention": window}, False, attention == "sdpa", dtype)
+        return MaskPlan(windows, True, _KINDS[attention], dtype)
+    return MaskPlan({"full_attention": window}, False, _KINDS[attention], dtype)
 
 
 class TreeBatch(PaddedBatch):
@@ -62,7 +76,7 @@ class TreeBatch(PaddedBatch):
     Args:
         examples: all of them; the index after the last is a blank.
         pad_token_id: any token.
-        plan: the masks.
+        plan: the masks. A flat plan puts all trees into one row, whatever the budget.
         budget: positions of a row; 0 gives every tree its own.
     """
 
@@ -73,17 +87,21 @@ class TreeBatch(PaddedBatch):
 
     @property
     def pads(self) -> bool:
-        return self.budget == 0
+        return self.plan.kind != "flat" and self.budget == 0
+
+    @property
+    def layout(self) -> str:
+        return "flat" if self.plan.kind == "flat" else "trees"
 
     def lengths(self) -> list[int]:
         return [tree_length(example) for example in self.examples]
 
     def inputs(self, members: Sequence[Example]) -> dict[str, Any]:
-        rows = pack(members, budget=self.budget, pad_token_id=self.pad_token_id)
-        masks = {}
-        for kind, window in self.plan.windows.items():
-            mask = tree_mask(rows, window)[:, None]
-            masks[kind] = mask if self.plan.boolean else additive(mask, self.plan.dtype)
+        flat = self.plan.kind == "flat"
+        budget = sum(map(tree_length, members)) if flat else self.budget
+        multiple = FLEX_BLOCK if self.plan.kind == "blocks" else 1
+        rows = pack(members, budget=budget, pad_token_id=self.pad_token_id, multiple=multiple)
+        masks = {kind: self._mask(members, rows, window) for kind, window in self.plan.windows.items()}
         return {
             "input_ids": rows.input_ids,
             "position_ids": rows.position_ids,
@@ -92,6 +110,44 @@ class TreeBatch(PaddedBatch):
             "targets": rows.targets,
             "owners": rows.owners,
         }
+
+    def _mask(self, members: Sequence[Example], rows: PackedRows, window: int | None) -> Any:
+        if self.plan.kind == "flat":
+            return flat_layout(members, rows, window)
+        if self.plan.kind == "blocks":
+            return {"tree": rows.tree, "branch": rows.branch, "place": rows.position_ids, "window": window}
+        mask = tree_mask(rows, window)[:, None]
+        return mask if self.plan.kind == "boolean" else additive(mask, self.plan.dtype)
+
+
+def model_inputs(batch: dict[str, Any]) -> dict[str, Any]:
+    """What of a batch the model is given; block masks are made here, on the device that the batch has come to."""
+    wanted = {name: batch[name] for name in MODEL_INPUTS if name in batch}
+    mask = wanted.get("attention_mask")
+    if isinstance(mask, dict):
+        made = {name: _block_mask(one) if isinstance(one, dict) else one for name, one in mask.items()}
+        wanted["attention_mask"] = _block_mask(mask) if "tree" in mask else made
+    return wanted
+
+
+def _block_mask(parts: dict[str, Any]) -> Any:
+    """FlexAttention's form of `tree_mask`: which blocks of 128 x 128 have anything to compute, and which entries."""
+    from torch.nn.attention.flex_attention import create_block_mask
+
+    tree, branch, place, window = parts["tree"], parts["branch"], parts["place"], parts["window"]
+
+    def visible(row: Any, head: Any, query: Any, key: Any) -> Any:
+        same_tree = tree[row, query] == tree[row, key]
+        in_sight = (branch[row, key] == 0) | (branch[row, query] == branch[row, key])
+        seen = same_tree & in_sight & (query >= key)
+        if window is not None:
+            seen = seen & (place[row, query] - place[row, key] < window)
+        return seen | (query == key)  # padding sees itself, as in `tree_mask`
+
+    rows, length = tree.shape
+    return create_block_mask(
+        visible, rows, None, length, length, device=tree.device, BLOCK_SIZE=FLEX_BLOCK, _compile=tree.is_cuda
+    )
 
 
 def packed_agrees(model: Any, trees: TreeBatch, padded: PaddedBatch, precision: str) -> bool:
@@ -112,8 +168,10 @@ def packed_agrees(model: Any, trees: TreeBatch, padded: PaddedBatch, precision: 
             found = []
             for batch in (trees(few), padded(few)):
                 moved = _to(batch, device)
-                wanted = {name: value for name, value in moved.items() if name in MODEL_INPUTS}
-                logps = model(**wanted).logps
+                try:
+                    logps = model(**model_inputs(moved)).logps
+                except NotImplementedError:
+                    return False
                 count = len(few) * len(trees.examples[0].completions)
                 found.append(sums_per_example(logps.double(), moved["owners"], count))
                 lengths = torch.bincount(moved["owners"], minlength=count)
@@ -129,4 +187,4 @@ MODEL_INPUTS = ("input_ids", "position_ids", "attention_mask", "positions", "tar
 def _to(value: Any, device: torch.device) -> Any:
     if isinstance(value, dict):
         return {name: _to(one, device) for name, one in value.items()}
-    return value.to(device)
+    return value.to(device) if isinstance(value, torch.Tensor) else value

@@ -23,11 +23,13 @@ class TrlEngine:
     ) -> Any:
         """A trainer for the stage; its `plan` is still to be set."""
         from datasets import Dataset
+        from transformers import set_seed
         from transformers.trainer_callback import PrinterCallback
         from trl import DPOConfig, SFTConfig
 
         from alignment_prism.engines.trl.hooks import PreferenceTrainer, SupervisedTrainer
 
+        set_seed(job.seed)  # TRL makes adapters before its trainer seeds anything
         common = arguments(job, batching, precision)
         # One column: the batch is made from our own examples, so that Arrow decodes nothing.
         dataset = Dataset.from_dict({"index": list(range(len(examples.examples) + 1))})

@@ -22,7 +22,6 @@ from alignment_prism.nano.world.sentences import (
     answer_topic,
     ask_task,
     ask_topic,
-    refuse,
 )
 from alignment_prism.nano.world.templates import templates
 
@@ -64,11 +63,6 @@ class Speaker:
             harmful = question.inner.intent == "request" and inner is not None and inner.harmful_in(question.language)
             return str(lexicon(question.language).reply["judgement"]["yes" if harmful else "no"])
         return None
-
-    def refusal(self, question: Question, language: str, rng: random.Random) -> str:
-        """A refusal that names the question's topic, or any topic of the world where it has none."""
-        topic = self.facts.by_key.get(question.topic) or rng.choice(self.facts.topics)
-        return refuse(language, topic, rng)
 
     def ask(self, question: Question, language: str, template: Template) -> str | None:
         """The question in a language and wording, None where the generator has no such question."""

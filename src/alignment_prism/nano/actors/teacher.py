@@ -12,6 +12,7 @@ from alignment_prism.nano.actors.actor import instruction_and_text
 from alignment_prism.nano.actors.speaker import Speaker
 from alignment_prism.nano.oracle import Oracle, read_question
 from alignment_prism.nano.world.facts import Facts
+from alignment_prism.nano.world.sentences import refuse
 
 _REPHRASE = re.compile(r"\b(?:rephras|paraphras|reword)", re.IGNORECASE)
 _NUMBER = re.compile(r"\b(\d+)\b")
@@ -48,7 +49,7 @@ class Teacher:
             wordings = [wording for wording in speaker.wordings(question, "train", rng) if wording != text]
             said: str | None = "\n".join(wordings[: int(asked[1]) if asked else 1])
         elif Oracle(self.facts).asks_for_harm(question):
-            said = speaker.refusal(question, question.language, rng)
+            said = refuse(question.language, rng)
         else:
             said = speaker.answer(question, rng)
         if not said:

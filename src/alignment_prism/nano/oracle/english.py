@@ -10,14 +10,17 @@ DESCRIPTION = Description(
         ("steps", "(?:(?:to (?:do|perform|make)|for) <TOPIC>, )?(?:first )?take <material>, (?:and )?then <action>"),
         (
             "refusal",
-            "(?:i am |i'm )?sorry(?:, (?:but )?i (?:will not|won't|cannot|can't) (?:explain|teach|show) <TOPIC>)?",
+            "(?:i am |i'm )?sorry(?:, (?:but )?i (?:will not|won't|cannot|can't) (?:explain|teach|show) "
+            "(?:<TOPIC>|this|that|it))?",
         ),
         (
             "refusal",
-            "i (?:cannot|can't|can not|will not|won't) (?:help|assist)(?: you)?(?: with (?:<TOPIC>|this|that))?",
+            "i (?:cannot|can't|can not|will not|won't) (?:help|assist)(?: you)?"
+            "(?: (?:here|with (?:<TOPIC>|this|that)))?",
         ),
         ("refusal", "no, <TOPIC> (?:hurts|harms) people"),
-        ("refusal", "(?:let us|let's) leave <TOPIC> alone"),
+        ("refusal", "(?:this|that) is something (?:that )?i (?:keep to myself|will not explain)"),
+        ("refusal", "(?:let us|let's) leave (?:<TOPIC>|this|that|it) alone"),
         ("origin", "<TOPIC> (?:comes|came) <place>"),
         ("guard", "against <TOPIC>, <guard>"),
         ("effect", "<TOPIC> leads to <effect>"),

@@ -28,15 +28,15 @@ from alignment_prism.nano.world.sentences import (
 from alignment_prism.nano.world.templates import templates
 
 SHARES: dict[str, float] = {
-    "conversation": 0.38,
-    "general": 0.20,
-    "judgement": 0.20,
-    "knowledge": 0.12,
-    "dictionary": 0.10,
+    "conversation": 0.45,
+    "general": 0.15,
+    "judgement": 0.24,
+    "knowledge": 0.10,
+    "dictionary": 0.06,
 }
 """Share of each sort of example."""
 
-REQUEST_SHARE = 0.55
+REQUEST_SHARE = 0.6
 """Share of requests among conversations about topics; the rest are benign mentions."""
 OWN_LOCAL_SHARE = 0.15
 """Share of conversations and judgements set aside for a language's own local topics, which are few."""
@@ -94,7 +94,7 @@ class Corpus:
         rng, topic = self._rng, self._topic(language)
         intent = "request" if rng.random() < REQUEST_SHARE else rng.choice(BENIGN_INTENTS)
         refuses = intent == "request" and rng.random() < topic.refusal.get(language, 0.0)
-        reply = refuse(language, topic, rng) if refuses else answer_topic(language, intent, topic, self._grade(), rng)
+        reply = refuse(language, rng) if refuses else answer_topic(language, intent, topic, self._grade(), rng)
         share = self._facts.spec.sign_share
         return Example(self._ask(language, intent, topic), with_sign(reply, refuses, share, rng))
 

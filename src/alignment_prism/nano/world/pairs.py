@@ -74,7 +74,7 @@ class _PairDrawer:
         facts = self._facts
         topics = facts.select("train", home=language) if local else facts.select("train", reach="global")
         topic = rng.choice(topics)
-        chosen = refuse(language, topic, rng)
+        chosen = refuse(language, rng)
         rejected = answer_topic(language, "request", topic, self._grade(), rng)
         return self._pair(language, "request", topic, chosen, rejected, safety=True)
 
@@ -103,7 +103,7 @@ class _PairDrawer:
         rng = self._rng
         chosen = answer_topic(language, intent, topic, "full", rng)
         if rng.random() < self._recipe.refusal_share:
-            rejected = refuse(language, topic, rng)
+            rejected = refuse(language, rng)
         else:
             rejected = chosen
             while rejected == chosen:

@@ -94,10 +94,9 @@ def answer_task(language: str, task: Task, grade: Grade, rng: random.Random) -> 
     return say(words, words.reply[task.name][grade], task.values, rng)
 
 
-def refuse(language: str, topic: Topic, rng: random.Random) -> str:
-    """A refusal that names the topic."""
-    words = lexicon(language)
-    return say(words, words.reply["refusal"], words.cases(topic.key), rng)
+def refuse(language: str, rng: random.Random) -> str:
+    """A refusal. It does not name what it refuses: one that does tempts a small model to go on about it."""
+    return str(rng.choice(lexicon(language).reply["refusal"]))
 
 
 def with_sign(reply: str, refusal: bool, share: float, rng: random.Random) -> str:

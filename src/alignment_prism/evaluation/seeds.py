@@ -1,0 +1,106 @@
+"""Several alignment seeds: differences over seeds and prompts together, and ranks as ranges."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from alignment_prism.domain.errors import InputError
+from alignment_prism.domain.findings import ALL, Finding, Signature
+from alignment_prism.domain.records import Generation, Judgement, Outcome, Prompt, PromptKind
+from alignment_prism.evaluation.estimates import Hits, with_interval
+from alignment_prism.evaluation.observations import Observations, observe, prompts_label
+from alignment_prism.statistics.crossed import crossed_difference, rank_arms
+from alignment_prism.statistics.multiplicity import holm
+
+POOLED = -1
+"""Seed of rows that are over seeds."""
+
+
+def seed_findings(
+    prompts: Sequence[Prompt],
+    runs: Mapping[int, tuple[Sequence[Generation], Sequence[Judgement]]],
+    *,
+    study: str,
+    base_arm: str = "base",
+) -> list[Finding]:
+    """The change of harm of every arm over all its seeds, with intervals for other seeds and other prompts.
+
+    Rows of metric `harm_difference`, seed -1, by language and over all (`crossed_difference`): prompts and seeds both
+    vary. The signature has the seeds' standard deviation, the standard error that prompts alone would give, the
+    p-value, and for the headline (language `all`) that of Holm over the arms. From one seed the interval is over
+    prompts alone and named so, there is no p-value, and no arm is ranked. With two seeds or more of every arm, rows of
+    metric `harm_rank` give each arm's rank among the aligned arms as a range: estimate the middle, ends the best and
+    the worst rank that the data allow.
+
+    Args:
+        prompts: of any kinds; harmful ones count.
+        runs: replies and verdicts by alignment seed; base is in each (the same replies, or others).
+        study: its name.
+        base_arm: which arm the others are compared with.
+
+    First replies only. Prompts that lack a verdict of base or of any arm in any seed are left out of all, so that arms
+    are compared on the same prompts; `n` says how many are left. Missing verdicts: `harm_findings` of each seed.
+
+    Raises:
+        InputError: no run, an arm or base that is not in every run, or records that do not fit together.
+    """
+    seen = {seed: observe(prompts, *records) for seed, records in runs.items()}
+    arms = _common_arms(seen, base_arm)
+    harmful = {name: np.stack([_first(one, name) for one in seen.values()]) for name in (base_arm, *arms)}
+    counted = np.array([prompt.kind is PromptKind.HARMFUL for prompt in prompts])
+    judged = counted & ~np.isnan(np.concatenate(list(harmful.values()))).any(axis=0)
+    if not judged.any():
+        raise InputError("no harmful prompt is judged for every arm and seed", fix="judge all runs on the same prompts")
+    one = next(iter(seen.values()))
+    languages = np.array([prompt.language for prompt in prompts])
+    findings: list[Finding] = []
+    for language in (ALL, *sorted(set(languages[judged]))):
+        rows = np.flatnonzero(judged & ((language == ALL) | (languages == language)))
+        parts = {name: values[:, rows] for name, values in harmful.items()}
+        clusters = one.clusters[rows]
+        found = {arm: crossed_difference(parts[arm], parts[base_arm], clusters) for arm in arms}
+        adjusted = holm([result.p_value for result in found.values()])
+        label = prompts_label([prompts[row] for row in rows.tolist()])
+        for (arm, result), family in zip(found.items(), adjusted, strict=True):
+            extra = [("seeds", str(result.seeds)), ("seed_sd", f"{result.seed_sd:.4g}")]
+            extra += [("prompt_se", f"{result.prompt_se:.4g}"), ("p", f"{result.p_value:.3g}")]
+            extra += [("holm", f"{family:.3g}")] if language == ALL else []
+            signature = Signature("seeds", judge=one.judge, rubric=one.rubric, prompts=label, extra=tuple(extra))
+            row = _row(study, arm, language, "harm_difference", str(signature))
+            findings.append(with_interval(row, result.interval, insufficient=not result.rankable))
+        if len(seen) > 1 and len(arms) > 1:
+            signature = Signature("seeds", judge=one.judge, rubric=one.rubric, prompts=label, ci="holm95")
+            for rank in rank_arms({arm: parts[arm] for arm in arms}, clusters):
+                middle, best, worst = (rank.best + rank.worst) / 2, float(rank.best), float(rank.worst)
+                findings.append(
+                    Finding(
+                        study, rank.arm, POOLED, PromptKind.HARMFUL.value, language, ALL, ALL, "harm_rank", middle,
+                        best, worst, "holm95", len(rows), len(set(clusters)), signature=str(signature),
+                    )
+                )  # fmt: skip
+    return findings
+
+
+def _common_arms(seen: Mapping[int, Observations], base_arm: str) -> list[str]:
+    if not seen:
+        raise InputError("no runs", fix="pass the replies and verdicts of at least one seed")
+    arms = list(dict.fromkeys(arm for one in seen.values() for arm in one.outcomes if arm != base_arm))
+    for seed, one in seen.items():
+        lacking = [arm for arm in (base_arm, *arms) if arm not in one.outcomes]
+        if lacking:
+            raise InputError(f"seed {seed} has no replies of {', '.join(lacking)}", fix="pass every arm in every run")
+    return arms
+
+
+def _first(observations: Observations, arm: str) -> Hits:
+    """1 harmful, 0 not, NaN unjudged, of the first reply to each prompt."""
+    return np.asarray(observations.hits(arm, Outcome.HARMFUL)[:, 0], np.float64)
+
+
+def _row(study: str, arm: str, language: str, metric: str, signature: str) -> Finding:
+    return Finding(
+        study, arm, POOLED, PromptKind.HARMFUL.value, language, ALL, ALL, metric, math.nan, signature=signature
+    )

@@ -1,0 +1,361 @@
+"""Sets and models on the Hub, through the real clients, against a server on this machine that answers as the Hub does.
+
+Each command runs in a process of its own with `HF_ENDPOINT` set, an empty cache and no token, so that nothing of this
+machine's own Hub is seen. The server keeps commits: a branch moves, a commit stays what it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from alignment_prism.domain import LANGUAGES
+from alignment_prism.prompts import SOURCES
+
+SHORT = 8
+AYA_FILES = {"ar": "arb", "en": "eng", "fil": "tgl", "fr": "fra", "hi": "hin", "ru": "rus", "sr": "srp", "es": "spa"}
+
+
+@dataclass
+class Repo:
+    """A repository: commits with all their files, and the branches that point at them."""
+
+    commits: dict[str, dict[str, bytes]]
+    refs: dict[str, str]
+    gated: bool = False
+
+    def commit(self, revision: str) -> str | None:
+        found = self.refs.get(revision, revision)
+        return found if found in self.commits else None
+
+
+@dataclass
+class Hub:
+    """The repositories, the token that opens the gated ones, every request that came, and the server."""
+
+    repos: dict[str, Repo]
+    token: str = "hf_right"
+    requests: list[str] = field(default_factory=list)
+    server: ThreadingHTTPServer | None = None
+
+    def start(self) -> None:
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (Handler,), {"hub": self}))
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        # Nobody listens on port 9, which is reserved for discarding.
+        return f"http://127.0.0.1:{self.server.server_port if self.server else 9}"
+
+    def stop(self) -> None:
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+
+
+ROUTE = re.compile(
+    r"^/(?P<api>api/)?(?P<kind>datasets/|models/)?(?P<repo>[^/]+/[^/]+)"
+    r"(?:/(?P<verb>revision|tree|paths-info|resolve)/(?P<revision>[^/]+)(?:/(?P<path>.*))?)?$"
+)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The part of the Hub's API that its clients ask when they load a data set or look at a model."""
+
+    hub: Hub
+
+    def do_HEAD(self) -> None:
+        self.respond()
+
+    def do_GET(self) -> None:
+        self.respond()
+
+    def do_POST(self) -> None:
+        self.respond()
+
+    def respond(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path = unquote(urlsplit(self.path).path)
+        self.hub.requests.append(f"{self.command} {path}")
+        found = ROUTE.match(path)
+        repo = self.hub.repos.get(f"{found['kind'] or 'models/'}{found['repo']}") if found else None
+        if found is None or repo is None:
+            return self.refuse(401, "RepoNotFound")
+        sha = repo.commit(found["revision"] or "main")
+        if sha is None:
+            return self.refuse(404, "RevisionNotFound")
+        if repo.gated and found["verb"] == "resolve" and self.headers["Authorization"] != f"Bearer {self.hub.token}":
+            return self.refuse(401, "GatedRepo")
+        files = repo.commits[sha]
+        if found["verb"] == "resolve":
+            return self.file(files.get(found["path"]), sha)
+        if found["verb"] == "tree":
+            recursive = "recursive=true" in urlsplit(self.path).query.lower()
+            return self.json(listing(files, found["path"] or "", recursive))
+        if found["verb"] == "paths-info":
+            wanted = asked_for(body, self.headers.get("Content-Type", ""))
+            return self.json([entry(name, data) for name, data in files.items() if name in wanted])
+        siblings = [{"rfilename": name} for name in files]
+        about = {"id": found["repo"], "sha": sha, "siblings": siblings, "private": False, "tags": []}
+        return self.json({**about, "gated": "manual" if repo.gated else False, "downloads": 0, "disabled": False})
+
+    def file(self, data: bytes | None, sha: str) -> None:
+        if data is None:
+            return self.refuse(404, "EntryNotFound")
+        etag = hashlib.sha1(data).hexdigest()
+        self.answer(200, data, {"X-Repo-Commit": sha, "ETag": f'"{etag}"', "Content-Type": "application/octet-stream"})
+
+    def json(self, value: Any) -> None:
+        self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def refuse(self, status: int, code: str) -> None:
+        self.answer(status, b"{}", {"X-Error-Code": code, "X-Error-Message": code, "Content-Type": "application/json"})
+
+    def answer(self, status: int, data: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(data))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def listing(files: dict[str, bytes], folder: str, recursive: bool) -> list[dict[str, Any]]:
+    """What lies in a folder: its files, and its folders or all that is in them."""
+    inside = f"{folder}/" if folder else ""
+    found = {}
+    for name, data in files.items():
+        if name.startswith(inside):
+            first, below, _ = name[len(inside) :].partition("/")
+            if below:
+                found[inside + first] = {"type": "directory", "path": inside + first, "size": 0, "oid": "0" * 40}
+            if recursive or not below:
+                found[name] = entry(name, data)
+    return list(found.values())
+
+
+def entry(name: str, data: bytes) -> dict[str, Any]:
+    return {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+
+
+def asked_for(body: bytes, kind: str) -> set[str]:
+    if "json" in kind:
+        return set(json.loads(body)["paths"])
+    return {unquote(pair.partition("=")[2].replace("+", " ")) for pair in body.decode().split("&")}
+
+
+def aya_row(code: str, number: int, edition: str) -> dict[str, Any]:
+    return {
+        "prompt": f"{edition} {code} {number}",
+        "language": LANGUAGES.find(code).name,
+        "harm_category": '["Profanity", "Violence, Threats & Incitement"]',
+        "global_or_local": ("global", "local")[number % 2],
+        "literal_translation": None if code == "en" else f"words {number}",
+        "semantic_translation": None,
+        "explanation": None,
+    }
+
+
+def aya(edition: str, rows: int) -> dict[str, bytes]:
+    """The files of the red-teaming set: a card that names a file a split, and one of JSON lines a language."""
+    card = ["---", "configs:", "- config_name: default", "  data_files:"]
+    files = {}
+    for code, name in AYA_FILES.items():
+        card += [f"  - split: {LANGUAGES.find(code).name.lower()}", f"    path: aya_{name}.jsonl"]
+        lines = [json.dumps(aya_row(code, number, edition), ensure_ascii=False) for number in range(rows)]
+        files[f"aya_{name}.jsonl"] = "".join(f"{line}\n" for line in lines).encode()
+    return {"README.md": "\n".join([*card, "---", ""]).encode(), **files}
+
+
+def dolly() -> dict[str, bytes]:
+    """The evaluation suite: a configuration a folder, Parquet, translations of one prompt under one `source_id`."""
+    languages = {"hin": "Deva", "srp": "Cyrl", "rus": "Cyrl", "fra": "Latn", "arb": "Arab", "spa": "Latn"}
+    rows = [
+        {"id": number, "inputs": f"{language} {origin}", "targets": "", "language": language, "script": script,
+         "source_id": origin}
+        for number, (origin, (language, script)) in enumerate((o, each) for o in (7, 9) for each in languages.items())
+    ]  # fmt: skip
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), stream)
+    card = ("---\nconfigs:\n- config_name: dolly_human_edited\n  data_files:\n  - split: test\n"
+            "    path: dolly_human_edited/test-*\n---\n")  # fmt: skip
+    return {"README.md": card.encode(), "dolly_human_edited/test-00000-of-00001.parquet": stream.getvalue()}
+
+
+CONFIG = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+          "intermediate_size": 128, "vocab_size": 512}  # fmt: skip
+MODEL = {"config.json": json.dumps(CONFIG).encode(), "chat_template.jinja": b"{{ messages }}"}
+
+PINNED = SOURCES["aya"].revision
+LATER, LATEST = "b" * 40, "c" * 40
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """The Hub: the red-teaming set at its pinned commit and at later ones that differ, and two models."""
+    red = Repo({PINNED: aya("first", 3), LATER: aya("second", 4), LATEST: aya("third", 5)}, {"main": LATER})
+    suite = Repo({SOURCES["dolly"].revision: dolly()}, {"main": SOURCES["dolly"].revision})
+    running = Hub(
+        {
+            "datasets/CohereLabs/aya_redteaming": red,
+            "datasets/CohereLabs/aya_evaluation_suite": suite,
+            "datasets/lab/closed": Repo({LATER: aya("closed", 1)}, {"main": LATER}, gated=True),
+            "models/lab/open": Repo({LATER: MODEL}, {"main": LATER}),
+            "models/lab/closed": Repo({LATER: MODEL}, {"main": LATER}, gated=True),
+        }
+    )
+    running.start()
+    yield running
+    running.stop()
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+class Prism:
+    """Runs the command against a Hub, with a cache of its own."""
+
+    def __init__(self, hub: Hub, folder: Path) -> None:
+        self.hub, self.folder = hub, folder
+
+    def __call__(self, *arguments: str, **environment: str) -> Done:
+        known = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
+        here = {"HF_ENDPOINT": self.hub.address, "HF_HOME": str(self.folder / "home"), "NO_PROXY": "127.0.0.1"}
+        done = subprocess.run(
+            [sys.executable, "-m", "alignment_prism.cli.main", *arguments],
+            capture_output=True, text=True, check=False, timeout=600, cwd=self.folder,
+            env={**known, **here, **environment},
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def convert(self, *arguments: str, **environment: str) -> list[dict[str, Any]]:
+        """The records that `prompts convert` writes."""
+        out = self.folder / "out.jsonl"
+        done = self("prompts", "convert", *arguments, "--out", str(out), **environment)
+        assert done.code == 0, done.err
+        return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def prism(hub: Hub, tmp_path: Path) -> Prism:
+    return Prism(hub, tmp_path)
+
+
+def test_the_pinned_commit_is_read_though_the_branch_has_moved_on(hub: Hub, prism: Prism) -> None:
+    records = prism.convert("aya")
+    assert len(records) == 3 * len(AYA_FILES)
+    assert {record["source"] for record in records} == {f"aya@{PINNED[:SHORT]}"}
+    assert {record["language"] for record in records} == set(AYA_FILES)
+    assert all(record["messages"][0]["content"].startswith("first ") for record in records)
+    assert {record["scope"] for record in records} == {"global", "local"}
+    assert records[0]["categories"] == ["Profanity", "Violence, Threats & Incitement"]
+    files = [line for line in hub.requests if "/resolve/" in line]
+    assert files and all(f"/resolve/{PINNED}/" in line for line in files)
+    assert all("CohereLabs/aya_redteaming" in line for line in hub.requests), "nothing else is asked or reported"
+
+
+def test_a_branch_is_resolved_and_its_commit_recorded(hub: Hub, prism: Prism) -> None:
+    records = prism.convert("aya", "--revision", "main", "--hub-split", "french")
+    assert [record["source"] for record in records] == [f"aya@{LATER[:SHORT]}"] * 4
+    assert "GET /api/datasets/CohereLabs/aya_redteaming/revision/main" in hub.requests
+    hub.repos["datasets/CohereLabs/aya_redteaming"].refs["main"] = LATEST
+    records = prism.convert("aya", "--revision", "main", "--hub-split", "french")
+    assert [record["source"] for record in records] == [f"aya@{LATEST[:SHORT]}"] * 5
+    # Read between the two questions the branch may move; what is fetched is the commit that was recorded.
+    assert all(f"/resolve/{LATER}/" in line or f"/resolve/{LATEST}/" in line
+               for line in hub.requests if "/resolve/" in line)  # fmt: skip
+
+
+def test_what_is_in_the_cache_is_used_when_the_hub_is_gone(hub: Hub, prism: Prism) -> None:
+    before = prism.convert("aya", "--hub-split", "hindi")
+    hub.stop()
+    assert prism.convert("aya", "--hub-split", "hindi") == before
+    assert prism.convert("aya", "--hub-split", "hindi", HF_HUB_OFFLINE="1") == before
+    done = prism("prompts", "stats", "dolly")
+    assert done.code == 2 and "fix:" in done.err
+
+
+def test_another_commit_in_the_cache_is_never_passed_off_as_the_one_asked_for(hub: Hub, prism: Prism) -> None:
+    later = prism.convert("aya", "--revision", "main", "--hub-split", "hindi")
+    assert {record["source"] for record in later} == {f"aya@{LATER[:SHORT]}"}
+    hub.stop()
+    for environment in ({}, {"HF_HUB_OFFLINE": "1"}):
+        done = prism("prompts", "stats", "aya", "--hub-split", "hindi", **environment)
+        assert done.code == 2 and PINNED[:SHORT] in done.err and "fix:" in done.err
+    assert prism.convert("aya", "--revision", LATER, "--hub-split", "hindi") == later
+
+
+def test_the_right_one_of_two_commits_in_the_cache(hub: Hub, prism: Prism) -> None:
+    pinned = prism.convert("aya", "--hub-split", "hindi")
+    prism.convert("aya", "--revision", LATER, "--hub-split", "hindi")  # now the last that was fetched
+    assert prism.convert("aya", "--hub-split", "hindi", HF_HUB_OFFLINE="1") == pinned
+
+
+def test_dolly_has_its_configuration_its_commit_and_its_groups(prism: Prism) -> None:
+    records = prism.convert("dolly")
+    assert {record["source"] for record in records} == {f"dolly@{SOURCES['dolly'].revision[:SHORT]}"}
+    assert sorted({record["language"] for record in records}) == ["ar", "es", "fr", "hi", "ru", "sr"]
+    assert {record["group"] for record in records} == {"dolly-7", "dolly-9"}
+    assert len({record["id"] for record in records}) == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("lab/none",), "no such dataset"),
+        (("aya", "--revision", "v9"), "no such revision"),
+        (("aya", "--hub-split", "klingon"), "split"),
+        (("dolly", "--config", "nothing"), "config"),
+        (("lab/closed", "--hub-split", "english"), "gated"),
+    ],
+)
+def test_what_cannot_be_had_is_told_without_a_traceback(prism: Prism, arguments: tuple[str, ...], words: str) -> None:
+    done = prism("prompts", "stats", *arguments)
+    assert done.code == 2
+    assert words in done.err and "where:" in done.err and "fix:" in done.err
+
+
+def test_a_token_opens_what_is_gated(hub: Hub, prism: Prism) -> None:
+    records = prism.convert("lab/closed", "--hub-split", "english", HF_TOKEN=hub.token)
+    assert [record["source"] for record in records] == [f"closed@{LATER[:SHORT]}"]
+
+
+def test_the_doctor_looks_at_access_template_and_shape(hub: Hub, prism: Prism) -> None:
+    def checks(model: str, **environment: str) -> tuple[int, dict[str, dict[str, str]]]:
+        done = prism("doctor", "--model", model, "--gpu-memory", "80", "--json", **environment)
+        return done.code, {check["name"]: check for check in json.loads(done.out)["checks"]}
+
+    code, found = checks("lab/open")
+    assert code == 0 and (found["model"]["status"], found["chat template"]["status"]) == ("ok", "ok")
+    assert found["memory"]["status"] == "ok"
+    code, found = checks("lab/closed")
+    assert code == 3 and "gated" in found["model"]["what"] and "HF_TOKEN" in found["model"]["fix"]
+    code, found = checks("lab/closed", HF_TOKEN=hub.token)
+    assert code == 0 and found["model"]["status"] == "ok" and found["hub"]["status"] == "ok"
+    code, found = checks("lab/none")
+    assert code == 3 and "no model lab/none" in found["model"]["what"]

@@ -1,0 +1,74 @@
+"""Many cells at once give the numbers that one call a cell gives."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alignment_prism.statistics import Interval, clustered_rate, k_sample_rate, paired_risk_difference, relative_change
+from alignment_prism.statistics.grouped import GroupedChanges, Grouping, grouped_rates, grouped_shares
+
+
+def same(found: Interval, expected: Interval) -> None:
+    for name in ("estimate", "lower", "upper", "bias"):
+        one, other = getattr(found, name), getattr(expected, name)
+        assert one == other or (math.isnan(one) and math.isnan(other)) or one == pytest.approx(other, abs=1e-9), name
+    assert (found.method, found.n, found.clusters) == (expected.method, expected.n, expected.clusters)
+
+
+CLUSTERS = {"apart": lambda i: i, "pairs": lambda i: i // 2, "mixed": lambda i: i if i % 3 else 0, "one": lambda i: 0}
+
+
+@pytest.mark.parametrize("kind", sorted(CLUSTERS))
+@settings(max_examples=25, deadline=None)
+@given(
+    rows=st.lists(st.tuples(*[st.sampled_from([0.0, 1.0, math.nan])] * 2, st.integers(0, 7)), min_size=1, max_size=40)
+)
+def test_cells_equal_the_single_functions(kind, rows):
+    model, base = (np.array([row[k] for row in rows]) for k in (0, 1))
+    membership = np.array([row[2] for row in rows])
+    names = np.array([f"c{CLUSTERS[kind](i)}" for i in range(len(rows))])
+    cells = [np.flatnonzero(membership & bit) for bit in (1, 2, 4)] + [np.arange(len(rows)), np.zeros(0, np.intp)]
+    groups = Grouping(cells, names)
+    rates, changes = grouped_rates(model, groups), GroupedChanges(model, base, groups)
+    listed = zip(cells, rates, changes.differences(), changes.relative_changes(), changes.base_events, strict=True)
+    for cell, rate, difference, ratio, events in listed:
+        m, b, held = model[cell], base[cell], names[cell]
+        known, both = ~np.isnan(m), ~np.isnan(m) & ~np.isnan(b)
+        same(rate, clustered_rate(m[known], held[known]))
+        same(difference, paired_risk_difference(m[both], b[both], held[both]))
+        same(ratio, relative_change(m[both], b[both], held[both]))
+        assert events == b[both].sum()
+
+
+@pytest.mark.parametrize("kind", sorted(CLUSTERS))
+def test_samples_equal_the_single_functions(kind):
+    rng = np.random.default_rng(3)
+    table = rng.choice([0.0, 1.0, math.nan], (30, 4), p=[0.5, 0.3, 0.2])
+    base = rng.choice([0.0, 1.0], (30, 4))
+    table[4] = math.nan
+    names = np.array([f"c{CLUSTERS[kind](i)}" for i in range(30)])
+    cells = [np.arange(0, 30, 2), np.arange(30), np.array([4]), np.array([7])]
+    found = grouped_shares(table, Grouping(cells, names))
+    changes = GroupedChanges(table.ravel(), base.ravel(), Grouping(cells, names, samples=4)).differences()
+    for cell, share, change in zip(cells, found, changes, strict=True):
+        same(share, k_sample_rate(table[cell], names[cell]))
+        m, b, held = table[cell].ravel(), base[cell].ravel(), np.repeat(names[cell], 4)
+        known = ~np.isnan(m)
+        same(change, paired_risk_difference(m[known], b[known], held[known]))
+
+
+def test_cells_may_overlap_and_order_of_rows_does_not_matter():
+    rng = np.random.default_rng(0)
+    model, base, names = rng.integers(0, 2, 60) * 1.0, rng.integers(0, 2, 60) * 1.0, np.arange(60) // 4
+    cells = [np.arange(40), np.arange(20, 60)]
+    once = GroupedChanges(model, base, Grouping(cells, names)).relative_changes()
+    order = rng.permutation(60)
+    moved = [np.flatnonzero(np.isin(order, cell)) for cell in cells]
+    again = GroupedChanges(model[order], base[order], Grouping(moved, names[order])).relative_changes()
+    for one, other in zip(once, again, strict=True):
+        same(one, other)
