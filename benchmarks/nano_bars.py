@@ -1,10 +1,10 @@
 """Do the methods keep the bars of the nano lab, and do the nulls and reference policies miss them?
 
     python benchmarks/nano_bars.py --out results/nano-bars                      # shipped world, five alignment seeds
-    python benchmarks/nano_bars.py --world results/base-101 --world results/base-102 --out results/nano-bars
+    python benchmarks/nano_bars.py --world results/base-201 --world results/base-202 --out results/nano-bars
 
 A world is the folder of a base that `prism nano build --seed N --out FOLDER` wrote, or `shipped`. The recipe is the
-quickstart's, frozen; nothing was tuned on worlds 101 and 102. Prints one table a world and a verdict, and writes them
+quickstart's, frozen; nothing was tuned on worlds 201 and 202. Prints one table a world and a verdict, and writes them
 to `--table`. Interrupted, it goes on where it stopped.
 """
 

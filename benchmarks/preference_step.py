@@ -400,6 +400,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--lora", action="store_true", help="adapters instead of all weights")
     parser.add_argument("--state", type=Path, default=Path("results/preference_step.json"), help="what is done already")
     parser.add_argument("--table", type=Path, default=None, help="Markdown file to write as well")
+    parser.add_argument("--note", default="", help="a line for the table's head: what else was running")
     options = parser.parse_args()
     cuda = torch.cuda.is_available()
     options.device = torch.device("cuda" if cuda else "cpu")
@@ -428,6 +429,7 @@ def main() -> None:
         f"{options.attention}, gradient checkpointing {'on' if options.device.type == 'cuda' else 'off'}",
         "trained": "LoRA" if options.lora else "all weights",
         "rounds": str(options.rounds),
+        **({"note": options.note} if options.note else {}),
     }
     state: dict[str, Any] = {"setting": setting, "shapes": {}}
     if options.state.exists():

@@ -4,7 +4,7 @@
 
 Prints, and writes to `statistics_coverage.md` beside this file: for every method the number of cells, the mean and the
 worst coverage over them, their Monte Carlo error and the mean width. A cell is one point of the grid below; methods of
-one section see the same data. One thread; about ten minutes of processor time. With --csv every section is written as
+one section see the same data. One thread; about eight minutes of processor time. With --csv every section is written as
 soon as it is through, and a second run with the same file takes up where the first was interrupted.
 """
 
@@ -782,7 +782,8 @@ ORDER = (
 
 TEXT = """# Coverage of nominal 95 % intervals
 
-Measured on {day} by `python benchmarks/statistics_coverage.py --replicates {factor:g}`, one thread; {machine}.
+Measured on {day} by `python benchmarks/statistics_coverage.py --replicates {factor:g}`, one thread;
+{machine}.
 
 {cells} cells. Bold: what this package uses ({ours} cells); the others are naive, or violate an assumption on purpose,
 for comparison. Over all cells of the bold methods: mean coverage {mean:.1f} %, worst cell {worst:.1f} % (Monte Carlo

@@ -106,12 +106,14 @@ def main() -> None:
         lines.append(timed(kind, size, lambda data=data: harm_tables(**data, replicates=REPLICATES)))  # type: ignore
     records = nano_study()
     lines.append(timed("findings of a nano study", len(records[2]), lambda: reply_findings(*records, study="s")))
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}, "
+    machine += f"numpy {np.__version__}, scipy {scipy.__version__}"
     text = f"""# Time of the tables
 
-Measured on {datetime.now(UTC).date().isoformat()} by `python benchmarks/statistics_speed.py`; {os.cpu_count()} cores,
-{platform.system()} {platform.machine()}, Python {platform.python_version()}, numpy {np.__version__}, scipy
-{scipy.__version__}. {JUDGEMENTS:,} judgements (at least), {ARMS} arms x {LANGUAGES} languages, every cell of language x
-scope x category, joint intervals from {REPLICATES:,} bootstrap replicates. Aim: 10 seconds.
+Measured on {datetime.now(UTC).date().isoformat()} by `python benchmarks/statistics_speed.py`; {machine}.
+
+{JUDGEMENTS:,} judgements (at least), {ARMS} arms x {LANGUAGES} languages, every cell of language x scope x category, joint
+intervals from {REPLICATES:,} bootstrap replicates. Aim: 10 seconds.
 
 {chr(10).join(lines)}
 """

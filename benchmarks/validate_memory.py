@@ -3,7 +3,8 @@
     python benchmarks/validate_memory.py [--gigabytes 1]
 
 Rows are like those of the Aya Red-teaming set, 300 bytes on average, in four scripts; one in a thousand is bad in some
-way. Bar: memory stays under 500 MB, and does not grow with the file but for 13 to 27 bytes a row that find duplicates.
+way. Bar: memory stays under 500 MB. It does not grow with the file but for the digests that find duplicates: two sets,
+of texts and of ids, of 13 to 27 bytes a row each.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alignment_prism.domain import LANGUAGES
+from alignment_prism.nano.base.build import shipped_base
 from alignment_prism.prompts import SOURCES
 
 SHORT = 8
@@ -206,6 +207,12 @@ CONFIG = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num
           "intermediate_size": 128, "vocab_size": 512}  # fmt: skip
 MODEL = {"config.json": json.dumps(CONFIG).encode(), "chat_template.jinja": b"{{ messages }}"}
 
+
+def shipped_model() -> dict[str, bytes]:
+    """A model that can be loaded: the base of the nano lab."""
+    return {path.name: path.read_bytes() for path in shipped_base().iterdir() if path.is_file()}
+
+
 PINNED = SOURCES["aya"].revision
 LATER, LATEST = "b" * 40, "c" * 40
 
@@ -220,6 +227,7 @@ def hub() -> Iterator[Hub]:
             "datasets/CohereLabs/aya_redteaming": red,
             "datasets/CohereLabs/aya_evaluation_suite": suite,
             "datasets/lab/closed": Repo({LATER: aya("closed", 1)}, {"main": LATER}, gated=True),
+            "models/lab/nano": Repo({LATER: shipped_model()}, {"main": LATER}),
             "models/lab/open": Repo({LATER: MODEL}, {"main": LATER}),
             "models/lab/closed": Repo({LATER: MODEL}, {"main": LATER}, gated=True),
         }
@@ -359,3 +367,24 @@ def test_the_doctor_looks_at_access_template_and_shape(hub: Hub, prism: Prism) -
     assert code == 0 and found["model"]["status"] == "ok" and found["hub"]["status"] == "ok"
     code, found = checks("lab/none")
     assert code == 3 and "no model lab/none" in found["model"]["what"]
+
+
+def test_a_model_by_its_id_replies_and_is_aligned_and_the_second_time_from_the_cache(hub: Hub, prism: Prism) -> None:
+    prompts, pairs = prism.folder / "prompts.jsonl", prism.folder / "pairs.jsonl"
+    asked = "Hello, what is 2 plus 3? Thank you."
+    prompts.write_text(json.dumps({"id": "p", "prompt": asked, "language": "en"}) + "\n")
+    pairs.write_text(json.dumps({"prompt": asked, "chosen": "2 plus 3 makes 5.", "rejected": "5."}) + "\n")
+    generate = ("generate", "--model", "hub:lab/nano", "--prompts", str(prompts), "--max-tokens", "16")
+    done = prism(*generate, "--out", "first.jsonl")
+    assert done.code == 0, done.err
+    assert any(line == "GET /lab/nano/resolve/" + LATER + "/model.safetensors" for line in hub.requests)
+    done = prism("align", "--method", "sft", "--base", "lab/nano", "--pairs", str(pairs), "--config", "micro",
+                 "--out", "run")  # fmt: skip
+    assert done.code == 0, done.err
+    assert (prism.folder / "run" / "model" / "model.safetensors").is_file()
+    hub.stop()
+    assert prism(*generate, "--out", "second.jsonl").code == 0
+    replies = [json.loads((prism.folder / f"{name}.jsonl").read_text())["reply"] for name in ("first", "second")]
+    assert replies[0] == replies[1] and "5" in replies[0]
+    done = prism("generate", "--model", "hub:lab/none", "--prompts", str(prompts), "--out", "third.jsonl")
+    assert done.code != 0 and "lab/none" in done.err and "fix:" in done.err
