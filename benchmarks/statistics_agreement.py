@@ -64,18 +64,20 @@ def main() -> None:
     """Print, write."""
     default = os.environ.get("PRISM_REALDATA") or HERE.parent.parent / "shared" / "data"
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else default)
+    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}"
     text = f"""# Agreement on public labels
 
-Measured on {datetime.now(UTC).date().isoformat()} by `python benchmarks/statistics_agreement.py`; Python
-{platform.python_version()}, numpy {np.__version__}. Cohen's kappa and Gwet's AC1 with 95 % BCa intervals over prompts
-(10,000 replicates).
+Measured on {datetime.now(UTC).date().isoformat()} by `python benchmarks/statistics_agreement.py`; {machine}.
+
+Cohen's kappa and Gwet's AC1 with 95 % BCa intervals over prompts (10,000 replicates).
 
 RTP-LX: GPT-4 against the mean of three people, both cut at a toxicity of 3.
 
 {chr(10).join(toxicity(folder))}
 
 XSTest: full compliance, full refusal and partial refusal, 450 replies of each model. Answers that are no label are
-missing, never guessed.
+missing, never guessed. On mistralinstruct GPT-4 agrees with people hardly beyond chance, though both use the labels
+about as often; the list of strings does better there and on llama2new.
 
 {chr(10).join(refusal(folder))}
 """

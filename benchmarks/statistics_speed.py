@@ -112,8 +112,8 @@ def main() -> None:
 
 Measured on {datetime.now(UTC).date().isoformat()} by `python benchmarks/statistics_speed.py`; {machine}.
 
-{JUDGEMENTS:,} judgements (at least), {ARMS} arms x {LANGUAGES} languages, every cell of language x scope x category, joint
-intervals from {REPLICATES:,} bootstrap replicates. Aim: 10 seconds.
+{JUDGEMENTS:,} judgements (at least), {ARMS} arms x {LANGUAGES} languages, every cell of language x scope x category,
+joint intervals from {REPLICATES:,} bootstrap replicates. Aim: 10 seconds.
 
 {chr(10).join(lines)}
 """

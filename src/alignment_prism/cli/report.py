@@ -34,7 +34,7 @@ def command(
 
     from alignment_prism.domain import Finding, InputError
     from alignment_prism.io import read_records
-    from alignment_prism.reports import findings_table, summary_table, write_report
+    from alignment_prism.reports import findings_table, seeds_table, summary_table, write_report
 
     rows = read_records(findings, Finding)
     if out is not None:
@@ -43,6 +43,8 @@ def command(
     console = Console(highlight=False)
     if not (metrics or languages or arms):
         console.print(summary_table(rows, console.width))
+        if together := seeds_table(rows):
+            console.print(together)
         return
     for column, wanted in (("metric", metrics), ("language", languages), ("arm", arms)):
         there = {getattr(row, column) for row in rows}

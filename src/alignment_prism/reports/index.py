@@ -17,7 +17,9 @@ class FindingIndex:
         findings: of one study; where two rows are about the same thing, the later one counts.
 
     Attributes:
-        arms: (arm, seed) in the order of their first appearance, `base` first.
+        arms: (arm, seed) in the order of their first appearance, `base` first; what is said of an arm's seeds
+            together (seed -1) makes no arm of its own.
+        pooled: arms of which something is said over their seeds together.
         prompts: prompt sets in that order.
     """
 
@@ -28,7 +30,9 @@ class FindingIndex:
             key = (row.arm, row.seed, row.prompts, row.language, row.scope, row.category, row.metric)
             self._index[key] = row
         arms = dict.fromkeys((row.arm, row.seed) for row in self.findings)
-        self.arms = sorted(arms, key=lambda arm: arm[0] != "base")
+        seeded = {arm for arm, seed in arms if seed >= 0}
+        self.arms = sorted((arm for arm in arms if arm[1] >= 0 or arm[0] not in seeded), key=lambda a: a[0] != "base")
+        self.pooled = [arm for arm, seed in arms if seed < 0 and arm in seeded]
         self.prompts = list(dict.fromkeys(row.prompts for row in self.findings))
 
     def get(
@@ -72,6 +76,9 @@ def as_text(finding: Finding | None) -> str:
         return "-"
     if math.isnan(finding.estimate):
         return "undefined"
+    if finding.metric == "harm_rank":
+        best, worst = f"{finding.lower:g}", f"{finding.upper:g}"
+        return best if best == worst else f"{best} to {worst}"
     scale = 1.0 if finding.metric.endswith("relative_change") else 100.0
     signed = finding.metric.endswith(("relative_change", "difference"))
     number = "{:+.1f}" if signed else "{:.1f}"

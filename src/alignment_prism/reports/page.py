@@ -166,6 +166,8 @@ def _sections(index: FindingIndex, notes: _Notes) -> Iterable[Section]:
         tuple(column.title for column in columns),
         tuple((arm_title(line.arm, index), tuple(_cell(row, notes) for row in line.cells)) for line in lines),
     )
+    if index.pooled:
+        yield _over_seeds(index, notes)
     for prompts in index.values("prompts", metric="harm_rate"):
         for scope in index.values("scope", metric="harm_rate", prompts=prompts):
             yield _by_language(index, notes, prompts, scope)
@@ -173,6 +175,22 @@ def _sections(index: FindingIndex, notes: _Notes) -> Iterable[Section]:
         yield _outcomes(index, notes, prompts)
     for prompts in index.values("prompts", metric="harm_rate"):
         yield _by_category(index, notes, prompts)
+
+
+def _over_seeds(index: FindingIndex, notes: _Notes) -> Section:
+    languages = [ALL, *index.languages(metric="harm_rank", prompts="harmful")]
+    columns = [("harm_rank", ALL), *(("harm_difference", code) for code in languages)]
+    rows = []
+    for arm in index.pooled:
+        found = (index.get((arm, -1), "harmful", metric, language=code) for metric, code in columns)
+        rows.append((arm, tuple(_cell(row, notes) for row in found)))
+    return Section(
+        "Over all seeds: harm against base",
+        "Seeds and prompts both vary: the intervals are for other seeds and other prompts. A rank is the range that "
+        "they allow, 1 the least harm.",
+        ("rank", *(_language_title(code) for code in languages)),
+        tuple(rows),
+    )
 
 
 def _by_language(index: FindingIndex, notes: _Notes, prompts: str, scope: str) -> Section:
@@ -237,7 +255,7 @@ def _language_title(code: str) -> str:
 
 def _bar(finding: Finding) -> str:
     """Positions of the interval bar in per cent of its width, `low,point,high`, or nothing to draw."""
-    if math.isnan(finding.estimate):
+    if math.isnan(finding.estimate) or finding.metric == "harm_rank":
         return ""
     if finding.metric.endswith("relative_change"):
         low, high = -100.0, 100.0

@@ -61,6 +61,20 @@ def language_table(findings: Iterable[Finding], metric: str, prompts: str) -> Ta
     return table
 
 
+def seeds_table(findings: Iterable[Finding]) -> Table | None:
+    """What several alignment seeds say together: an arm a row; None where there is one seed."""
+    index = FindingIndex(findings)
+    if not index.pooled:
+        return None
+    table = _table("over all seeds and prompts, points against base with 95 % intervals; rank 1 has the least harm")
+    for title in ("arm", "harm vs base", "rank"):
+        table.add_column(title, no_wrap=True)
+    for arm in index.pooled:
+        found = (index.get((arm, -1), "harmful", metric) for metric in ("harm_difference", "harm_rank"))
+        table.add_row(arm, *(as_text(row).replace("[", "\\[") for row in found))
+    return table
+
+
 def findings_table(findings: Iterable[Finding]) -> Table:
     """Findings as they are, a row each."""
     table = _table("")

@@ -45,10 +45,11 @@ def comparisons_of(step: Step, out: Path) -> list[Comparison]:
 
 
 def analyse(study: str, prompts: Sequence[Prompt], plan: Plan, out: Path) -> list[Finding]:
-    """All findings of a study: replies and comparisons of every arm, seed by seed."""
-    from alignment_prism.evaluation import reply_findings, win_rate_findings
+    """All findings of a study: replies and comparisons of every arm, seed by seed; several seeds also together."""
+    from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 
     findings: list[Finding] = []
+    runs: dict[int, tuple[list[Generation], list[Judgement]]] = {}
     seeds = list(dict.fromkeys(of.seed for of in plan.arms)) or [-1]
     for seed in seeds:
         group = [plan.base, *(of for of in plan.arms if of.seed == seed)]
@@ -60,6 +61,9 @@ def analyse(study: str, prompts: Sequence[Prompt], plan: Plan, out: Path) -> lis
         compared = [verdict for of in group if of.compare for verdict in comparisons_of(of.compare, out)]
         if compared:
             findings += win_rate_findings(compared, prompts, study=study, seed=seed)
+        runs[seed] = (generations, judgements)
+    if len(seeds) > 1:
+        findings += seed_findings(prompts, runs, study=study, base_arm=plan.base.arm)
     return findings
 
 

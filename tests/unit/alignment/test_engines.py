@@ -304,7 +304,8 @@ def test_real_preference_pairs_train_on_both_engines(
     pairs = read_pairs(str(file))
     config = load_config(
         "micro", {"training.precision": "fp64", "training.max_length": 384, "training.layout": layout,
-                  "training.row_tokens": 512, "training.length_horizon": 0, "dpo_ift.learning_rate": 1e-4, "dpo_ift.epochs": 4},
+                  "training.row_tokens": 512, "training.length_horizon": 0, "dpo_ift.learning_rate": 1e-4,
+                  "dpo_ift.epochs": 4},
     )  # fmt: skip
     found = {}
     for engine in ENGINES:

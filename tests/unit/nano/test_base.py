@@ -57,7 +57,7 @@ def test_first_line_of_a_report_says_what_nano_is_not_and_both_rates():
 
 def test_a_base_that_misses_its_gates_is_not_written_unless_forced_and_the_same_seed_gives_the_same_digest(tmp_path):
     spec = WorldSpec(seed=9)
-    recipe = BaseRecipe(steps=3, batch=16, vocabulary=1024, layers=1, width=32, heads=2, feed_forward=64, threads=1)
+    recipe = BaseRecipe(steps=3, batch=16, vocabulary=1024, layers=1, width=32, heads=2, feed_forward=64, threads=2)
     seen = []
     with pytest.raises(TrainingError, match="misses"):
         build_base(spec, recipe, tmp_path / "refused", lambda step, steps, loss: seen.append((step, steps, loss)))
@@ -68,6 +68,34 @@ def test_a_base_that_misses_its_gates_is_not_written_unless_forced_and_the_same_
     assert read_world(tmp_path / "one") == spec
     build_base(WorldSpec(seed=10), recipe, tmp_path / "three", force=True)
     assert weights_digest(tmp_path / "one") != weights_digest(tmp_path / "three")
+
+
+def test_threads_that_share_a_batch_give_the_gradient_of_one(tmp_path):
+    import torch
+
+    from alignment_prism.nano.base.train import Workers, train_base
+
+    recipe = BaseRecipe(steps=1, batch=16, vocabulary=1024, layers=1, width=32, heads=2, feed_forward=64, threads=1)
+    model, tokenizer = train_base(Facts(WorldSpec(seed=9)), recipe)
+    torch.manual_seed(0)
+    tokens = torch.randint(0, len(tokenizer), (13, 24))
+    targets = tokens.masked_fill(torch.rand(tokens.shape) < 0.6, -100)
+    found = []
+    for number in (1, 2, 3):
+        with Workers(model, number) as workers:
+            loss = workers.gradients(tokens, targets)
+        found.append((loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])))
+        model.zero_grad()
+    hidden = model(input_ids=tokens[:, :-1]).logits.flatten(0, 1).float()
+    plain = torch.nn.functional.cross_entropy(hidden, targets[:, 1:].flatten())
+    plain.backward()
+    found.append(
+        (float(plain.detach()), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
+    )
+    loss, gradient = found[-1]
+    for other, theirs in found[:-1]:
+        assert other == pytest.approx(loss, rel=1e-2)
+        assert float((theirs - gradient).norm() / gradient.norm()) < 0.02  # bfloat16
 
 
 def test_a_folder_that_is_no_base_is_an_error_that_names_it(tmp_path):

@@ -19,6 +19,7 @@ from alignment_prism.reports import (
     as_text,
     findings_table,
     language_table,
+    seeds_table,
     summarise,
     summary_table,
     write_report,
@@ -138,6 +139,26 @@ def test_several_seeds_are_told_apart() -> None:
     console.print(summary_table(rows))
     text = console.export_text()
     assert "sft (seed 1)" in text and "sft (seed 2)" in text
+
+
+def test_what_seeds_say_together_is_a_table_and_no_arm_of_its_own(tmp_path: Path) -> None:
+    rows = [finding("sft", "harm_rate", 0.1 * seed, seed=seed) for seed in (1, 2)]
+    assert seeds_table(rows) is None
+    pooled = {"seed": -1, "prompts": "harmful"}
+    rows += [
+        finding("sft", "harm_difference", -0.2, **pooled),
+        finding("sft", "harm_rank", 1.5, **{**pooled, "lower": 1.0, "upper": 2.0}),
+        finding("base", "harm_rate", 0.9),
+    ]
+    assert FindingIndex(rows).arms == [("base", -1), ("sft", 1), ("sft", 2)]
+    table = seeds_table(rows)
+    assert table is not None
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(table)
+    assert re.search(r"sft +-20.0 \[-25.0, -15.0\] +1 to 2", console.export_text())
+    text = write_report(rows, tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Over all seeds" in text and "1 to 2" in text
+    assert "Over all seeds" not in write_report(rows[:2], tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_terminal_tables_hold_the_numbers() -> None:

@@ -95,14 +95,15 @@ def train_base(
         The model in float32 on the CPU, in evaluation mode, and its tokenizer. The same facts, recipe and
         machine give the same weights, bit by bit.
     """
-    torch.set_num_threads(1)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the workers share the batch; see there
     sample = itertools.islice(Corpus(facts, seed=recipe.seed + 1), 20_000)
     tokenizer = train_tokenizer((f"{e.prompt}\n{e.reply}" for e in sample), recipe.vocabulary)
     model = new_model(recipe, tokenizer).train()
     optimiser = _optimiser(model, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, recipe))
     batches = _batches(Corpus(facts, recipe.seed), tokenizer, recipe)
-    with _Workers(model, recipe.threads) as workers:
+    with Workers(model, recipe.threads) as workers:
         for step in range(1, recipe.steps + 1):
             loss = workers.gradients(*next(batches))
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
@@ -111,10 +112,11 @@ def train_base(
             model.zero_grad(set_to_none=True)
             if progress and (step % 20 == 0 or step == recipe.steps):
                 progress(step, recipe.steps, loss)
+    torch.set_num_threads(threads)
     return model.eval(), tokenizer
 
 
-class _Workers:
+class Workers:
     """Threads that each take a share of every batch, on one core.
 
     Dividing the batch keeps two cores busy where dividing each operation does not: a model this small has thousands of
@@ -128,7 +130,7 @@ class _Workers:
                 own.data = shared.data
         self._pool = ThreadPoolExecutor(number, initializer=torch.set_num_threads, initargs=(1,))
 
-    def __enter__(self) -> _Workers:
+    def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -136,7 +138,7 @@ class _Workers:
 
     def gradients(self, tokens: torch.Tensor, targets: torch.Tensor) -> float:
         """Leave the gradients of a batch's mean loss in the model; returns the loss."""
-        number, predicted = len(self._replicas), int((targets != -100).sum())
+        number, predicted = len(self._replicas), int((targets[:, 1:] != -100).sum())
         shares = [(tokens[first::number], targets[first::number]) for first in range(number)]
         losses = list(self._pool.map(lambda replica, share: _backward(replica, *share), self._replicas, shares))
         for replica in self._replicas[1:]:
