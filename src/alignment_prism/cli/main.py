@@ -57,6 +57,8 @@ Exit codes:
   3    a model, judge or provider cannot be used
   4    a training cannot start or went wrong
   5    a stored artifact is missing, incomplete or altered
+  6    prism compare: a check of the gate is refuted
+  7    prism compare: undecided, more prompts may decide
   130  stopped with Ctrl-C; finished work is kept
 """
 INTERRUPTED = 130
