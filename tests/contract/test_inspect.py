@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ class Script:
     """What the scripted provider does.
 
     Attributes:
-        answer: from the last message's text to the answer; may raise.
+        answer: from the last message's text to the answer, or to one that is awaited; may raise.
         calls: texts it was asked.
         configs: sampling settings it was asked with.
         busiest: most calls under way at once.
@@ -71,6 +72,8 @@ def provider() -> Script:
                 try:
                     await asyncio.sleep(0)
                     answer = script.answer(input[-1].text)
+                    if inspect.isawaitable(answer):
+                        answer = await answer
                 finally:
                     script.busy -= 1
                 if isinstance(answer, ModelOutput):
@@ -193,6 +196,20 @@ def test_a_model_that_only_fails_is_given_up_and_nothing_is_lost(script: Script,
             judge_generations(PROMPTS, replies(), judge="scripted/j", journal=journal, max_connections=1)
         assert len(journal) == 6 and "6 of 20 answers are kept" in error.value.what
     assert len(script.calls) == 6 + MAX_FAILURES_IN_A_ROW
+
+
+def test_answers_under_way_when_a_model_is_given_up_are_kept(script: Script, tmp_path: Path) -> None:
+    def answer(text: str) -> Any:
+        if text == "text 3":
+            raise ConnectionError("connection refused")
+        return asyncio.sleep(0.2, "late")
+
+    script.answer = answer
+    requests = {str(n): Request(user(f"text {n}")) for n in range(20)}
+    with CallJournal(tmp_path / "calls.jsonl") as journal:
+        with pytest.raises(ModelError, match="3 of 20 answers are kept"):
+            ask_all(Endpoint("scripted/x", connections=3), requests, journal=journal)
+        assert len(script.calls) == 4 and len(journal) == 3  # the two beside the failure, and the first
 
 
 def test_the_journal_knows_judge_rubric_and_reply_apart(script: Script, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server
     result = run_study(spec, study / "out")
     assert {(row.arm, row.seed) for row in result.findings} == {
         ("base", -1),
-        *((arm, seed) for arm in ("aligned", "local_only") for seed in (1, 2)),
+        *((arm, seed) for arm in ("aligned", "local_only") for seed in (-1, 1, 2)),  # -1: both seeds together
     }
     assert load_findings(study / "out" / "findings.parquet") != []
     assert {row.prompts for row in result.findings if row.metric == "harm_rate"} == {"harmful"}

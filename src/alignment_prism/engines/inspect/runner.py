@@ -25,6 +25,9 @@ Progress = Callable[[int, int], None]
 MAX_FAILURES_IN_A_ROW = 8
 """After so many failed calls without one success between them the model is taken to be out of order."""
 
+GRACE = 10.0
+"""Seconds for which the calls under way are awaited once the model is out of order: their answers are paid for."""
+
 
 class Journal(Protocol):
     """What is needed of a journal of calls, see `alignment_prism.store.calls.CallJournal`."""
@@ -122,23 +125,41 @@ class _Run:
         self.journal = journal
         self.progress = progress
         self.failures = 0
+        self.broken: Exception | None = None
 
     async def all(self, keys: Sequence[str]) -> None:
         async with self.endpoint.open() as model:
             await self.one(model, keys[0], retries=min(FIRST_RETRIES, self.endpoint.retries))
-            rest = iter(keys[1:])
+            if self.broken is None:
+                await self._many(model, keys[1:])
+        if isinstance(self.broken, PrismError):  # An actor of ours says itself what is wrong and how to mend it.
+            raise self.broken
+        if self.broken is not None:
+            raise self._explained(self.broken) from self.broken
 
-            async def work() -> None:
-                for key in rest:  # the workers share one iterator, so each key is taken once
-                    await self.one(model, key)
+    async def _many(self, model: Model, keys: Sequence[str]) -> None:
+        rest = iter(keys)
 
-            workers = [asyncio.create_task(work()) for _ in range(min(self.endpoint.connections, len(keys) - 1))]
-            try:
-                await asyncio.gather(*workers)
-            finally:
-                for worker in workers:
-                    worker.cancel()
-                await asyncio.gather(*workers, return_exceptions=True)
+        async def work() -> None:
+            for key in rest:  # the workers share one iterator, so each key is taken once
+                await self.one(model, key)
+                if self.broken is not None:
+                    return
+
+        workers = [asyncio.create_task(work()) for _ in range(min(self.endpoint.connections, len(keys)))]
+        try:
+            waiting: set[asyncio.Task[None]] = set(workers)
+            while waiting:
+                grace = GRACE if self.broken is not None else None
+                done, waiting = await asyncio.wait(waiting, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+                for worker in done:
+                    worker.result()  # raises what no handler foresaw
+                if not done:
+                    break
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
 
     async def one(self, model: Model, key: str, retries: int | None = None) -> None:
         from inspect_ai.model import GenerateConfig
@@ -166,20 +187,21 @@ class _Run:
         self._tell()
 
     def _failed(self, key: str, error: Exception) -> None:
-        if isinstance(error, PrismError):  # An actor of ours says itself what is wrong and how to mend it.
-            raise error
         self.failures += 1
-        reason = explain(error)
-        if is_fatal(error) or self.failures >= MAX_FAILURES_IN_A_ROW:
-            done = sum(not answer.error for answer in self.answers.values())
-            kept = f"; {done} of {len(self.requests)} answers are kept" if self.journal is not None and done else ""
-            raise ModelError(
-                f"the model cannot be used: {reason}{kept}",
-                where=self.endpoint.address,
-                fix=f"{self.endpoint.remedy(error)}; then run the same command again",
-            ) from error
-        self.answers[key] = Answer("", error=reason)
+        if isinstance(error, PrismError) or is_fatal(error) or self.failures >= MAX_FAILURES_IN_A_ROW:
+            self.broken = self.broken or error
+            return
+        self.answers[key] = Answer("", error=explain(error))
         self._tell()
+
+    def _explained(self, error: Exception) -> ModelError:
+        done = sum(not answer.error for answer in self.answers.values())
+        kept = f"; {done} of {len(self.requests)} answers are kept" if self.journal is not None and done else ""
+        return ModelError(
+            f"the model cannot be used: {explain(error)}{kept}",
+            where=self.endpoint.address,
+            fix=f"{self.endpoint.remedy(error)}; then run the same command again",
+        )
 
     def _tell(self) -> None:
         if self.progress is not None:
