@@ -1,8 +1,9 @@
 """Pairs per second of DPO training: the packed engine against the real TRL trainer, at its default and at its best.
 
-Every contender takes the same model, optimiser, precision and attention on the same pairs. They take turns batch by
-batch, so that a busy machine slows all of them alike. TRL runs its own `training_step` with its own collator and loss;
-its best has references computed beforehand and batches grouped by length over all pairs, its default neither.
+Every contender takes the same model, optimiser and precision on the same pairs. They take turns batch by batch, so that
+a busy machine slows all of them alike. TRL runs its own `training_step` with its own collator and loss; its best has
+references computed beforehand and batches grouped by length over all pairs, its default neither. On a CPU its best runs
+with each of transformers' two attentions, and every comparison is with the faster of them.
 
     python benchmarks/preference_step.py                                  # all shapes, a small Cohere model, CPU
     python benchmarks/preference_step.py --lengths redteam --pairs 16     # a part of them
@@ -10,7 +11,10 @@ its best has references computed beforehand and batches grouped by length over a
 
 Shapes: hh-rlhf (real rows; name the file with --hh-rlhf), and log-normal tokens of median prompt/completion: redteam
 40/220, long 200/220, chat 150/50. A shape that is done is in the state file and is not run again; the table is written
-after each. The ceiling is how many times fewer floating-point operations the pairs need than TRL's best spends on them.
+after each. The ceiling is how many times fewer floating-point operations the pairs need than TRL's best spends on them:
+what could be gained if both sides computed at one rate. They need not: `rate` is what a contender counts on its own
+batches (what the pairs need for ours, what padding and full head take for TRL), over seconds, as a share of the rate of
+a large matrix product. A share of the ceiling over 100 % is the quotient of two such rates.
 """
 
 from __future__ import annotations
@@ -50,6 +54,7 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 BEST = "TRL best (references, grouped)"
 DEFAULT = "TRL default"
+KERNELS = ("sdpa", "eager")
 Step = Callable[[list[int]], None]
 
 
@@ -283,11 +288,12 @@ def measure(lengths: str, options: argparse.Namespace) -> dict[str, Any]:
         step = packed_step(model(attention), examples, options, options.batch)
         contenders[name] = (step, cut(shuffled, options.batch))
     theirs = options.trl_micro or options.batch
-    best = trl_step(model(options.attention), examples, options, None, theirs)
-    contenders[BEST] = (best, cut(by_length, options.batch))
+    for kernel in KERNELS[:1] if cuda else KERNELS:
+        step = trl_step(model(kernel), examples, options, None, theirs)
+        contenders[f"{BEST}, {kernel}"] = (step, cut(by_length, options.batch))
     if options.shape == "small":  # a third and a fourth model of 8 B would not fit
-        live = trl_step(model(options.attention), examples, options, model(options.attention), theirs)
-        contenders[DEFAULT] = (live, cut(shuffled, options.batch))
+        live = trl_step(model(KERNELS[0]), examples, options, model(KERNELS[0]), theirs)
+        contenders[f"{DEFAULT}, {KERNELS[0]}"] = (live, cut(shuffled, options.batch))
 
     config = CohereShape(options.shape)
     own = needed(config, examples)
@@ -335,16 +341,19 @@ def _median(values: list[int]) -> int:
 
 
 def matrix_rate(device: torch.device) -> float:
-    """Operations a second of a large bfloat16 product."""
-    left = torch.randn(8192, 8192, device=device, dtype=torch.bfloat16)
-    for _ in range(5):
-        left @ left
-    torch.cuda.synchronize()
-    begin = time.perf_counter()
-    for _ in range(50):
-        left @ left
-    torch.cuda.synchronize()
-    return 50 * 2 * 8192**3 / (time.perf_counter() - begin)
+    """Operations a second of a large product: bfloat16 on a GPU, float32 on a CPU, the fastest of five tries."""
+    cuda = device.type == "cuda"
+    width, times = (8192, 10) if cuda else (1536, 2)
+    left = torch.randn(width, width, device=device, dtype=torch.bfloat16 if cuda else torch.float32)
+    spans = []
+    for _ in range(6):  # the first one warms up
+        begin = time.perf_counter()
+        for _ in range(times):
+            left @ left
+        if cuda:
+            torch.cuda.synchronize()
+        spans.append(time.perf_counter() - begin)
+    return times * 2 * width**3 / min(spans[1:])
 
 
 def table(state: dict[str, Any]) -> str:
@@ -354,29 +363,30 @@ def table(state: dict[str, Any]) -> str:
         "# Preference training: pairs per second", "",
         "Written by `benchmarks/preference_step.py`, whose head says what is compared.", "",
         *(f"- {name}: {value}" for name, value in setting.items()), "",
-        "Rates are pairs over seconds of all rounds together, in brackets those of the slowest and fastest round.",
-        "`over best` divides by TRL at its best; `ceiling` is what counted operations allow there; `share` how much of",
-        "it is reached.", "",
-        "| lengths | contender | pairs/s | over best | ceiling | share |", "|---|---|---|---|---|---|",
+        "Pairs/s are of all rounds together, in brackets the slowest and the fastest round. `over best` divides by the",
+        "faster TRL best of the shape; `ceiling` is what counted operations allow there, `share` how much of it is",
+        "reached. `rate` is operations a second as a share of a large matrix product's; for packed rows only those",
+        "that are needed count.", "",
+        "| lengths | contender | pairs/s | over best | ceiling | share | rate |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for lengths, found in state["shapes"].items():
         rates = {name: found["pairs"] * len(spans) / sum(spans) for name, spans in found["seconds"].items()}
+        best = max(rate for name, rate in rates.items() if name.startswith(BEST))
         title = f"{lengths} (medians {found['prompt']}/{found['completion']})"
+        factor = 2 if setting["trained"] == "LoRA" else 3
         for name, spans in found["seconds"].items():
             low, high = found["pairs"] / max(spans), found["pairs"] / min(spans)
-            over = rates[name] / rates[BEST]
-            share = f"{over / found['ceiling']:.0%}" if name.startswith("packed") else ""
-            limit = f"{found['ceiling']:.2f}" if share else ""
+            over, packed = rates[name] / best, name.startswith("packed")
+            share = f"{over / found['ceiling']:.0%}" if packed else ""
+            limit = f"{found['ceiling']:.2f}" if packed else ""
+            done = found["needed"] * (1 if packed else found["ceiling"])
+            rate = f"{factor * done * len(spans) / sum(spans) / state['matrix_rate']:.0%}"
             lines.append(
-                f"| {title} | {name} | {rates[name]:.2f} ({low:.2f}-{high:.2f}) | {over:.2f} | {limit} | {share} |"
+                f"| {title} | {name} | {rates[name]:.2f} ({low:.2f}-{high:.2f}) | {over:.2f} | {limit} | {share} "
+                f"| {rate if packed or name.startswith(BEST) else ''} |"
             )
             title = ""
-        if "matrix_rate" in state:
-            factor = 2 if setting["trained"] == "LoRA" else 3
-            for name in (one for one in rates if one.startswith("packed")):
-                reached = factor * found["needed"] * len(found["seconds"][name]) / sum(found["seconds"][name])
-                lines.append(f"| | {name}: share of the matrix rate | {reached / state['matrix_rate']:.1%} | | | |")
-            lines += [f"| | {name}: memory | {peak:.1f} GiB | | | |" for name, peak in found["memory"].items()]
+        lines += [f"| | {name}: memory | {peak:.1f} GiB | | | | |" for name, peak in found["memory"].items()]
     return "\n".join(lines) + "\n"
 
 
@@ -396,7 +406,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=2048, help="most tokens of a prompt or a completion")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default=None)
-    parser.add_argument("--attention", choices=["eager", "sdpa"], default=None, help="of TRL and of packed rows")
+    parser.add_argument("--attention", choices=KERNELS, default=None, help="of packed rows")
     parser.add_argument("--lora", action="store_true", help="adapters instead of all weights")
     parser.add_argument("--state", type=Path, default=Path("results/preference_step.json"), help="what is done already")
     parser.add_argument("--table", type=Path, default=None, help="Markdown file to write as well")
@@ -405,7 +415,7 @@ def parse() -> argparse.Namespace:
     cuda = torch.cuda.is_available()
     options.device = torch.device("cuda" if cuda else "cpu")
     options.precision = options.precision or ("bf16" if cuda else "fp32")
-    options.attention = options.attention or ("sdpa" if cuda else "eager")
+    options.attention = options.attention or "sdpa"
     options.batch = options.batch or (8 if options.shape == "small" else 32)
     options.rows = options.rows or (4096 if cuda else 512)
     if options.shape != "small" and not cuda:
@@ -425,8 +435,8 @@ def main() -> None:
         "device": f"{device}, {torch.get_num_threads()} threads",
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "versions": ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "trl", "accelerate")),
-        "both sides": f"{options.precision}, batches of {options.batch} of {options.pairs} pairs, TRL's attention "
-        f"{options.attention}, gradient checkpointing {'on' if options.device.type == 'cuda' else 'off'}",
+        "both sides": f"{options.precision}, batches of {options.batch} of {options.pairs} pairs, "
+        f"gradient checkpointing {'on' if options.device.type == 'cuda' else 'off'}",
         "trained": "LoRA" if options.lora else "all weights",
         "rounds": str(options.rounds),
         **({"note": options.note} if options.note else {}),
@@ -436,7 +446,7 @@ def main() -> None:
         before = json.loads(options.state.read_text(encoding="utf-8"))
         same = {**before["setting"], "date": ""} == {**setting, "date": ""}
         state = before if same else state
-    if options.device.type == "cuda" and "matrix_rate" not in state:
+    if "matrix_rate" not in state:
         state["matrix_rate"] = matrix_rate(options.device)
     for lengths in (one for one in options.lengths if one not in state["shapes"]):
         state["shapes"][lengths] = measure(lengths, options)

@@ -15,6 +15,7 @@ import torch
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 from alignment_prism.engines.decoding import Decoder, Pick, greedy, sampler
+from alignment_prism.engines.folders import model_folder
 from alignment_prism.generation.batching import BATCH_TOKENS, plan_batches
 from alignment_prism.generation.templates import prompt_ids, require_chat_template
 from alignment_prism.generation.weights import weights_digest
@@ -56,7 +57,7 @@ def load_local(model: str | Path, *, device: str = "auto", dtype: str = "auto") 
     Raises:
         ModelError: there is no such model, it has no safetensors, no chat template, or is no causal language model.
     """
-    folder = _folder(model)
+    folder = model_folder(model)
     weights = weights_digest(folder)
     from transformers import AutoTokenizer
 
@@ -172,34 +173,6 @@ def _check(sampling: Sampling) -> None:
         raise InputError(
             f"{sampling.samples} greedy samples would all be the same", fix="give a temperature above 0, or one sample"
         )
-
-
-def _folder(model: str | Path) -> Path:
-    """The folder of a model; for a Hub id its snapshot, from the local cache if it is there."""
-    path = Path(model)
-    name = str(model)
-    if path.is_dir():
-        return path
-    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or path.exists():
-        raise ModelError("the model folder does not exist", where=name, fix="give a folder that save_pretrained wrote")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    patterns = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
-    try:
-        return Path(snapshot_download(name, local_files_only=True, allow_patterns=patterns))
-    except HFValidationError as error:
-        raise ModelError("neither a model folder nor a Hub id", where=name, fix="check the spelling") from error
-    except OSError:
-        pass
-    try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
-    except Exception as error:  # the Hub's client raises many kinds: offline, gated, missing
-        raise ModelError(
-            f"no such folder, and the Hub does not give the model: {type(error).__name__}",
-            where=name,
-            fix="check the spelling, the network, and, for a gated model, that you are logged in (hf auth login)",
-        ) from error
 
 
 def _load_weights(folder: Path, dtype: Any) -> Any:

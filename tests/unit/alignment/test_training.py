@@ -281,7 +281,7 @@ def test_bases_that_cannot_be_trained_are_refused(
     (bare / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="no chat template"):
         train_method("sft", base=bare, pairs=pairs, out=tmp_path / "run", config=config)
-    with pytest.raises(ModelError, match="no such model folder"):
+    with pytest.raises(ModelError, match="model folder does not exist"):
         train_method("sft", base=tmp_path / "absent", pairs=pairs, out=tmp_path / "run", config=config)
     (bare / "model.safetensors").unlink()
     with pytest.raises(ModelError, match="no safetensors"):

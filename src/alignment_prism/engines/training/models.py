@@ -11,6 +11,7 @@ from typing import Any
 
 from alignment_prism.alignment.config import TrainingConfig
 from alignment_prism.domain import ModelError
+from alignment_prism.engines.folders import model_folder
 
 SMALL = 100_000_000
 """Parameters below which eager attention is the faster one on a CPU."""
@@ -41,7 +42,7 @@ def find_base(base: str | Path, *, revision: str | None = None) -> Base:
     Raises:
         ModelError: no such folder or repository, no safetensors, not a causal language model, no chat template.
     """
-    folder = _local_folder(base, revision)
+    folder = model_folder(base, revision)
     _refuse_adapter(folder)
     config_path = folder / "config.json"
     try:
@@ -150,31 +151,6 @@ def quiet_transformers() -> Iterator[None]:
     finally:
         if enabled:
             logging.enable_progress_bar()
-
-
-def _local_folder(base: str | Path, revision: str | None) -> Path:
-    path = Path(base)
-    if path.is_dir():
-        return path
-    name = str(base)
-    if isinstance(base, Path) or name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise ModelError("there is no such model folder", where=name, fix="name a folder, or a Hub id such as org/name")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    wanted = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, OSError):
-        pass  # not in the cache: the user named a remote model, so it may be fetched
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise ModelError(
-            f"neither a folder nor a model that the Hub gives us: {error}",
-            where=name,
-            fix="check the spelling, your access to it (hf auth login), and the connection",
-        ) from error
 
 
 def _refuse_adapter(folder: Path) -> None:

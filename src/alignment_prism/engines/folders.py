@@ -1,0 +1,47 @@
+"""Where a model's files are: a folder, or the snapshot of a Hub id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alignment_prism.domain.errors import ModelError
+
+_FILES = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+
+
+def model_folder(model: str | Path, revision: str | None = None) -> Path:
+    """The folder of a model; for a Hub id that of its snapshot, which is fetched only if it is not in the local cache.
+
+    Args:
+        model: a folder that `save_pretrained` wrote, or a Hub id such as `org/name`.
+        revision: of the Hub id: branch, tag or commit; None is the default branch.
+
+    Raises:
+        ModelError: there is no such folder, or the Hub does not give the model.
+    """
+    path, name = Path(model), str(model)
+    if path.is_dir():
+        return path
+    if isinstance(model, Path) or path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise ModelError(
+            "the model folder does not exist" if not path.exists() else "the model is a file, not a folder",
+            where=name,
+            fix="give a folder that save_pretrained wrote, or a Hub id such as org/name",
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True))
+    except HFValidationError as error:
+        raise ModelError("neither a model folder nor a Hub id", where=name, fix="check the spelling") from error
+    except OSError:
+        pass  # not in the cache: the user named a remote model, so it may be fetched
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
+    except Exception as error:  # the Hub's client raises many kinds: offline, gated, missing
+        raise ModelError(
+            f"no such folder, and the Hub does not give the model: {type(error).__name__}",
+            where=name,
+            fix="check the spelling, the network, and, for a gated model, that you are logged in (hf auth login)",
+        ) from error
