@@ -85,8 +85,8 @@ class TrainingConfig(Settings):
             where the device computes it natively, else float32.
         attention: implementation: `eager`, `sdpa`, `flash_attention_2` (needs its package, packs nothing),
             `flex_attention` (CUDA: block masks, so that long packed rows cost no more than their pairs), or `auto`:
-            eager for small models on a CPU, where its backward pass is twice as fast, else sdpa. The layout `flat`
-            has its own.
+            eager for rows of less than 200 tokens in bfloat16 on a CPU, where it is faster, else sdpa. The layout
+            `flat` has its own.
         gradient_checkpointing: recompute activations in the backward pass: about a third more time, far less memory.
         layout: `trees` computes the prompt of a pair once and packs pairs into rows; `flat` puts all of them into one
             sequence without padding, whose attention runs pair by pair with a kernel of our own, meant for CPUs;

@@ -13,8 +13,9 @@ from alignment_prism.alignment.config import TrainingConfig
 from alignment_prism.domain import ModelError
 from alignment_prism.engines.folders import model_folder
 
-SMALL = 100_000_000
-"""Parameters below which eager attention is the faster one on a CPU."""
+SHORT_ROWS = 200
+"""Tokens of a row below which eager attention is the faster one on a CPU in bfloat16, where sdpa has a slow backward
+pass; in float32 sdpa never loses. Measured in `benchmarks/attention_cpu.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +100,14 @@ def resolve_precision(config: TrainingConfig) -> str:
     return "bf16" if _cpu_has_bf16() else "fp32"
 
 
-def resolve_attention(config: TrainingConfig, parameters: int) -> str:
-    """`auto` as this machine and model mean it."""
+def resolve_attention(config: TrainingConfig, precision: str, row_tokens: float) -> str:
+    """`auto` as it is meant for this machine, precision, and rows of so many tokens on average."""
     import torch
 
     if config.attention != "auto":
         return config.attention
-    return "eager" if not torch.cuda.is_available() and parameters < SMALL else "sdpa"
+    slow = precision == "bf16" and not torch.cuda.is_available() and row_tokens < SHORT_ROWS
+    return "eager" if slow else "sdpa"
 
 
 def save_model(model: Any, tokenizer: Any, folder: Path, dtype: str, *, state: dict[str, Any] | None = None) -> None:

@@ -15,6 +15,7 @@ from alignment_prism.alignment.config import MethodConfig, PreferenceRecipe, Rec
 from alignment_prism.alignment.examples import ExampleSet, make_examples
 from alignment_prism.alignment.groups import GroupSums, sums_from_rows
 from alignment_prism.alignment.methods import Objective, Stage, Target, imitated_replies
+from alignment_prism.alignment.packing import tree_length
 from alignment_prism.alignment.results import StageResult, TrainingInterrupted
 from alignment_prism.domain import InputError, Pair, content_digest
 from alignment_prism.engines.training.attention import FLAT_ATTENTION, register_flat_attention
@@ -106,9 +107,9 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     examples = make_examples(job.pairs, _replies(job), job.base.tokenizer, max_length=settings.max_length)
     precision = resolve_precision(settings)
     batching = _batching(settings.batch_size, settings.micro_batch_size)
-    model = load_model(
-        job.base.folder, precision, _attention(job), frozen=settings.adapter is not None and precision == "bf16"
-    )
+    attention = _attention(job, examples, precision)
+    frozen = settings.adapter is not None and precision == "bf16"
+    model = load_model(job.base.folder, precision, attention, frozen=frozen)
     notice = add_completion_head(model)
     if notice:
         examples.notices.append(notice)
@@ -226,12 +227,15 @@ def _replies(job: StageJob) -> list[tuple[str, ...]]:
     return [(reply,) for reply in imitated_replies(job.pairs, target, job.seed)]
 
 
-def _attention(job: StageJob) -> str:
-    if job.config.training.layout == "flat":
+def _attention(job: StageJob, examples: ExampleSet, precision: str) -> str:
+    settings = job.config.training
+    if settings.layout == "flat":
         register_flat_attention()
         return FLAT_ATTENTION
-    size = sum(path.stat().st_size for path in job.base.folder.glob("*.safetensors"))
-    return resolve_attention(job.config.training, parameters=size // 2)
+    trees = settings.layout == "trees"
+    lengths = [tree_length(one) if trees else one.padded_length for one in examples.examples]
+    row = max(settings.row_tokens if trees else 0, sum(lengths) / len(lengths))
+    return resolve_attention(settings, precision, row)
 
 
 def _collator(job: StageJob, model: Any, examples: ExampleSet, precision: str) -> PaddedBatch:
