@@ -2,8 +2,9 @@
 
 Every contender takes the same model, optimiser and precision on the same pairs. They take turns batch by batch, so that
 a busy machine slows all of them alike. TRL runs its own `training_step` with its own collator and loss; its best has
-references computed beforehand and batches grouped by length over all pairs, its default neither. On a CPU its best runs
-with each of transformers' two attentions, and every comparison is with the faster of them.
+references computed beforehand and batches grouped by length over all pairs, its default neither. On a CPU a pilot over
+a part of the pairs finds the attention of transformers and the pairs taken at a time (gradient accumulation) with which
+TRL's best is fastest; it goes in with those, and also with sdpa and whole batches. Ours always takes whole batches.
 
     python benchmarks/preference_step.py                                  # all shapes, a small Cohere model, CPU
     python benchmarks/preference_step.py --lengths redteam --pairs 16     # a part of them
@@ -264,6 +265,25 @@ def spent(config: Any, members: list[Example], head_everywhere: bool, causal: bo
     return flops(config, rows * length, head, scores)
 
 
+def find_best(examples: list[Example], batches: list[list[int]], options: argparse.Namespace) -> dict[str, float]:
+    """Pairs a second of TRL with each attention and pairs at a time, on every fourth batch."""
+    steps = {
+        f"{kernel} by {size}": trl_step(
+            make_model(options.shape, kernel, options.device), examples, options, None, size
+        )
+        for kernel in KERNELS
+        for size in (options.batch, options.batch // 2, options.batch // 4, 1)
+    }
+    part = batches[1::4]
+    spans = dict.fromkeys(steps, 0.0)
+    for number, batch in enumerate([part[0], *part]):
+        for name, step in steps.items():
+            begin = time.perf_counter()
+            step(batch)
+            spans[name] += (time.perf_counter() - begin) * (number > 0)
+    return {name: sum(map(len, part)) / span for name, span in spans.items()}
+
+
 def measure(lengths: str, options: argparse.Namespace) -> dict[str, Any]:
     """All contenders on one shape, in turns."""
     vocabulary = SHAPES[options.shape]["vocab_size"]
@@ -281,24 +301,31 @@ def measure(lengths: str, options: argparse.Namespace) -> dict[str, Any]:
         return make_model(options.shape, attention, options.device)
 
     cuda = options.device.type == "cuda"
+    config = CohereShape(options.shape)
     contenders: dict[str, tuple[Step, list[list[int]]]] = {}
     kinds = {"packed, FlexAttention": "flex_attention"} if cuda else {
         "packed, flat": FLAT_ATTENTION, f"packed, rows of {options.rows}": options.attention}  # fmt: skip
     for name, attention in kinds.items():
         step = packed_step(model(attention), examples, options, options.batch)
         contenders[name] = (step, cut(shuffled, options.batch))
-    theirs = options.trl_micro or options.batch
-    for kernel in KERNELS[:1] if cuda else KERNELS:
-        step = trl_step(model(kernel), examples, options, None, theirs)
-        contenders[f"{BEST}, {kernel}"] = (step, cut(by_length, options.batch))
+    theirs = options.trl_micro or options.batch  # as many as fit, where memory does not take the batch
+    settings = [(KERNELS[0], theirs)]
+    pilot: dict[str, float] = {}
+    if not cuda:
+        pilot = find_best(examples, cut(by_length, options.batch), options)
+        kernel, size = max(pilot, key=lambda setting: pilot[setting]).split(" by ")
+        settings = list(dict.fromkeys([(kernel, int(size)), *settings]))
+    operations = {}
+    for kernel, size in settings:
+        name = f"{BEST}, {kernel} by {size}"
+        contenders[name] = (trl_step(model(kernel), examples, options, None, size), cut(by_length, options.batch))
+        micro = [part for batch in cut(by_length, options.batch) for part in cut(batch, size)]
+        operations[name] = sum(spent(config, [examples[i] for i in part], not cuda, cuda) for part in micro)
     if options.shape == "small":  # a third and a fourth model of 8 B would not fit
         live = trl_step(model(KERNELS[0]), examples, options, model(KERNELS[0]), theirs)
-        contenders[f"{DEFAULT}, {KERNELS[0]}"] = (live, cut(shuffled, options.batch))
+        contenders[f"{DEFAULT}, {KERNELS[0]} by {theirs}"] = (live, cut(shuffled, options.batch))
 
-    config = CohereShape(options.shape)
     own = needed(config, examples)
-    micro = [part for batch in cut(by_length, options.batch) for part in cut(batch, theirs)]
-    trl = sum(spent(config, [examples[i] for i in part], not cuda, cuda) for part in micro)
     for step, batches in contenders.values():  # the longest first: shapes are compiled, buffers are made
         step(max(batches, key=lambda batch: max(examples[index].padded_length for index in batch)))
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -323,8 +350,9 @@ def measure(lengths: str, options: argparse.Namespace) -> dict[str, Any]:
         "completion": _median([len(c) for example in examples for c in example.completions]),
         "tokens": sum(map(tree_length, examples)),
         "seconds": seconds,
-        "ceiling": trl / own,
+        "operations": operations,
         "needed": own,
+        "pilot": pilot,
         "memory": memory,
     }
 
@@ -363,29 +391,33 @@ def table(state: dict[str, Any]) -> str:
         "# Preference training: pairs per second", "",
         "Written by `benchmarks/preference_step.py`, whose head says what is compared.", "",
         *(f"- {name}: {value}" for name, value in setting.items()), "",
-        "Pairs/s are of all rounds together, in brackets the slowest and the fastest round. `over best` divides by the",
-        "faster TRL best of the shape; `ceiling` is what counted operations allow there, `share` how much of it is",
-        "reached. `rate` is operations a second as a share of a large matrix product's; for packed rows only those",
-        "that are needed count.", "",
+        "Pairs/s are of all rounds together, in brackets the slowest and the fastest round. `by 8` means eight pairs",
+        "at a time. `over best` divides by the fastest TRL best of the shape; `ceiling` is what counted operations",
+        "allow over it, `share` how much of that is reached. `rate` is operations a second as a share of a large",
+        "matrix product's; for packed rows only those that are needed count.", "",
         "| lengths | contender | pairs/s | over best | ceiling | share | rate |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for lengths, found in state["shapes"].items():
         rates = {name: found["pairs"] * len(spans) / sum(spans) for name, spans in found["seconds"].items()}
-        best = max(rate for name, rate in rates.items() if name.startswith(BEST))
+        winner = max(found["operations"], key=lambda name: rates[name])
+        best, ceiling = rates[winner], found["operations"][winner] / found["needed"]
         title = f"{lengths} (medians {found['prompt']}/{found['completion']})"
         factor = 2 if setting["trained"] == "LoRA" else 3
         for name, spans in found["seconds"].items():
             low, high = found["pairs"] / max(spans), found["pairs"] / min(spans)
             over, packed = rates[name] / best, name.startswith("packed")
-            share = f"{over / found['ceiling']:.0%}" if packed else ""
-            limit = f"{found['ceiling']:.2f}" if packed else ""
-            done = found["needed"] * (1 if packed else found["ceiling"])
+            share = f"{over / ceiling:.0%}" if packed else ""
+            limit = f"{ceiling:.2f}" if packed else ""
+            done = found["needed"] if packed else found["operations"].get(name, 0.0)
             rate = f"{factor * done * len(spans) / sum(spans) / state['matrix_rate']:.0%}"
             lines.append(
                 f"| {title} | {name} | {rates[name]:.2f} ({low:.2f}-{high:.2f}) | {over:.2f} | {limit} | {share} "
                 f"| {rate if packed or name.startswith(BEST) else ''} |"
             )
             title = ""
+        if found["pilot"]:
+            tried = ", ".join(f"{name} {rate:.2f}" for name, rate in found["pilot"].items())
+            lines.append(f"| | pilot of TRL best, pairs/s: {tried} | | | | | |")
         lines += [f"| | {name}: memory | {peak:.1f} GiB | | | | |" for name, peak in found["memory"].items()]
     return "\n".join(lines) + "\n"
 
