@@ -264,7 +264,7 @@ class Prism:
     def convert(self, *arguments: str, **environment: str) -> list[dict[str, Any]]:
         """The records that `prompts convert` writes."""
         out = self.folder / "out.jsonl"
-        done = self("prompts", "convert", *arguments, "--out", str(out), **environment)
+        done = self("prompts", "convert", *arguments, "--out", str(out), "--replace", **environment)
         assert done.code == 0, done.err
         return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 

@@ -89,8 +89,15 @@ def test_the_telemetry_hook_is_the_only_sender() -> None:
 
 
 def _trainer(
-    folder: Path, out: Path, method: str, precision: str = "fp64", lora: bool = False
+    folder: Path,
+    out: Path,
+    method: str,
+    precision: str = "fp64",
+    lora: bool = False,
+    engine: Any = None,
+    batching: Batching | None = None,
 ) -> tuple[Any, ExampleSet, PaddedBatch]:
+    batching = batching or Batching(4, 1, 1)
     overrides: dict[str, Any] = {"training.precision": precision, "training.batch_size": 4}
     if lora:
         overrides["training.adapter"] = {"rank": 4, "alpha": 8}
@@ -106,8 +113,9 @@ def _trainer(
     model = load_model(folder, precision, "eager")
     assert add_completion_head(model) is None
     collator = PaddedBatch(examples.examples, base.tokenizer.pad_token_id)
-    trainer = TrlEngine().trainer(job, model, examples, collator, Batching(4, 1, 1), precision)
-    sampler = OrderSampler([1] * len(PAIRS), batch_size=4, micro_batch=4, horizon=0, seed=0, processes=1)
+    trainer = (engine or TrlEngine()).trainer(job, model, examples, collator, batching, precision)
+    micro = batching.micro_batch
+    sampler = OrderSampler([1] * len(PAIRS), batch_size=4, micro_batch=micro, horizon=0, seed=0, processes=1)
     beta = config.dpo_ift.beta if dpo else 0.0
     trainer.plan = Plan(stage.name, stage.objective, examples.examples, sampler, precision, job.log, beta)
     return trainer, examples, collator
@@ -289,5 +297,69 @@ def test_fifty_steps_of_sgd_on_packed_trees_follow_those_of_trl(folder: Path, tm
     for name, parameter in ours.model.named_parameters():
         moved += float((parameter - start[name]).detach().pow(2).sum())
         apart += float((parameter - other[name]).detach().pow(2).sum())
+    assert moved > 0
+    assert (apart / moved) ** 0.5 < 1e-4
+
+
+def test_the_packed_trainer_follows_trl_over_fifty_steps_of_sgd_with_gradient_accumulation(
+    folder: Path, tmp_path: Path
+) -> None:
+    """The packed engine's own loop over epochs and micro-batches, beside TRL's collator and loss on whole batches.
+
+    Plain SGD, because AdamW hides a gradient of the wrong size. TRL's head computes in float32 whatever the model is
+    in, which is what the bound allows for.
+    """
+    from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
+
+    from alignment_prism.alignment.losses import sums_per_example
+    from alignment_prism.engines.packed import PackedEngine, PackedTrainer
+    from alignment_prism.engines.training.trees import TreeBatch, mask_plan
+
+    ours, examples, padded = _trainer(
+        folder, tmp_path / "ours", "dpo_ift", engine=PackedEngine(), batching=Batching(2, 2, 1)
+    )
+    assert type(ours) is PackedTrainer
+    theirs, _, _ = _trainer(folder, tmp_path / "theirs", "dpo_ift")
+    batch = padded(list(range(len(PAIRS))))
+    with torch.no_grad():
+        sums = sums_per_example(ours.token_logps(ours.model, batch), batch["owners"], 2 * len(PAIRS))
+    references = sums.view(2, -1).T.tolist()
+    plan = mask_plan(ours.model.config, "eager", "fp64")
+    assert not isinstance(plan, str)
+    trees = TreeBatch(examples.examples, 0, plan, budget=96)
+    trees.references = references
+    drawn: list[int] = []
+
+    def collate(rows: Any) -> dict[str, Any]:
+        drawn.extend(rows)
+        return trees(rows)
+
+    start = {name: parameter.detach().clone() for name, parameter in ours.model.named_parameters()}
+    ours.data_collator = collate
+    ours.args.max_steps, ours.args.max_grad_norm = 50, 0.0
+    ours.optimizer = torch.optim.SGD(ours.model.parameters(), lr=2e-3)
+    ours.lr_scheduler = torch.optim.lr_scheduler.ConstantLR(ours.optimizer, factor=1.0)
+    ours.train()
+    assert ours.state.global_step == 50 and len(drawn) >= 200
+
+    optimiser = torch.optim.SGD(theirs.model.parameters(), lr=2e-3)
+    theirs_of = DataCollatorForPreference(pad_token_id=0)
+    for step in range(50):
+        rows = [
+            {
+                "prompt_ids": list(examples.examples[row].prompt),
+                "chosen_ids": list(examples.examples[row].completions[0]),
+                "rejected_ids": list(examples.examples[row].completions[1]),
+                "ref_chosen_logps": references[row][0],
+                "ref_rejected_logps": references[row][1],
+            }
+            for row in drawn[4 * step : 4 * step + 4]
+        ]
+        optimiser.zero_grad()
+        DPOTrainer._compute_loss(theirs, theirs.model, theirs_of(rows), False).backward()
+        optimiser.step()
+    other = dict(theirs.model.named_parameters())
+    moved = sum(float((p - start[name]).detach().pow(2).sum()) for name, p in ours.model.named_parameters())
+    apart = sum(float((p - other[name]).detach().pow(2).sum()) for name, p in ours.model.named_parameters())
     assert moved > 0
     assert (apart / moved) ** 0.5 < 1e-4

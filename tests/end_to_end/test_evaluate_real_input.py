@@ -296,7 +296,8 @@ def test_stored_replies_that_do_not_fit_the_prompts(
     replies = tmp_path / "replies.jsonl"
     stored(prompts, replies)
     lines = replies.read_text().splitlines()
-    given = ("--prompts", aya, "--limit", 16, "--generations", replies, *JUDGE, "--out", tmp_path / "o")
+    judge = (*JUDGE, "--judge-url", "http://127.0.0.1:9/v1")
+    given = ("--prompts", aya, "--limit", 16, "--generations", replies, *judge, "--out", tmp_path / "o")
     replies.write_text("\n".join(lines[:-2]))
     assert code_of("evaluate", "harm", *given) == 2
     error = capsys.readouterr().err

@@ -170,6 +170,55 @@ def test_a_damaged_artifact_is_made_again(finished: tuple[Path, subprocess.Compl
     assert isinstance(before[0], Finding)
 
 
+def test_another_study_does_not_take_the_place_of_the_findings(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    out = finished[0]
+    files = [out / name for name in ("findings.parquet", "report.html", "study.json", "prompts.parquet", "plan.json")]
+    before = [path.read_bytes() for path in files]
+    other = run([*quickstart(out), "--seed", "1"])
+    assert other.returncode == 5 and "findings of another study" in other.stderr and "--replace" in other.stderr
+    edited = run(command("study", "show", "micro")).stdout.replace("name: micro", "name: quickstart")
+    (tmp_path / "mine.yaml").write_text(edited.replace("max_tokens: 32", "max_tokens: 31"))
+    other = run(command("study", "plan", str(tmp_path / "mine.yaml"), "--out", str(out)))
+    assert other.returncode == 0 and "note: the folder holds findings of another study" in other.stderr
+    other = run(command("study", "run", str(tmp_path / "mine.yaml"), "--out", str(out)))
+    assert other.returncode == 5 and "findings of another study" in other.stderr, (other.stdout, other.stderr)
+    assert [path.read_bytes() for path in files] == before
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / "findings.parquet").write_text("not ours")
+    other = run(quickstart(theirs))
+    assert other.returncode == 5 and "of another origin" in other.stderr
+    assert (theirs / "findings.parquet").read_text() == "not ours" and len(list(theirs.iterdir())) == 1
+
+
+def test_a_second_quickstart_at_the_same_time_is_told_so(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    from alignment_prism.store import folder_lock
+
+    with folder_lock(finished[0]):
+        other = run(quickstart(finished[0]))
+    assert other.returncode == 5 and "another prism is at work here" in other.stderr
+
+
+def test_the_evaluation_prompts_are_in_the_folder_so_that_labels_can_be_drawn(
+    finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    from alignment_prism.domain import Prompt
+
+    out = finished[0]
+    prompts = read_records(out / "prompts.parquet", Prompt)
+    replies = list((out / "generate").glob("*/generations.parquet"))
+    assert {row.prompt_id for path in replies for row in read_records(path, Generation)} == {p.id for p in prompts}
+    judged = [str(path) for path in (out / "judge").glob("*/judgements.parquet")]
+    given = [word for path in replies for word in ("--generations", str(path))]
+    drawn = run(command("labels", "sample", *judged, *given, "--prompts", str(out / "prompts.parquet"),
+                        "--arm", "dpo_sft", "--number", "12", "--out", str(tmp_path / "sheet.csv")))  # fmt: skip
+    assert drawn.returncode == 0 and (tmp_path / "sheet.csv").is_file(), drawn.stderr
+
+
 def test_wrong_arguments_are_told_before_any_work(tmp_path: Path) -> None:
     for arguments, code, words in (
         (("quickstart", "--preset", "huge"), 2, "'huge' is not one of"),
@@ -177,7 +226,9 @@ def test_wrong_arguments_are_told_before_any_work(tmp_path: Path) -> None:
         (("study", "run", str(tmp_path / "absent.yaml")), 2, "cannot read the file"),
         (("study", "plan", "quickstrat"), 2, "quickstrat"),
         (("report", str(tmp_path / "absent.parquet")), 2, "absent.parquet"),
-        (("quickstart", "--out", "/proc/none"), 2, "cannot write there"),
+        (("quickstart", "--out", "/proc/none"), 5, "cannot write"),
+        (("quickstart", "--preset", "micro", "--out", __file__), 5, "is a file, not a folder"),
+        (("study", "plan", "micro", "--out", f"{__file__}/below"), 5, "is a file, not a folder"),
     ):
         done = run(command(*arguments))
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), (arguments, done.stderr)

@@ -35,7 +35,8 @@ class Recipe(Settings):
         learning_rate: highest, after the warm-up.
         epochs: passes over the pairs; may be a fraction.
         schedule: of the learning rate after the warm-up; linear and cosine end at 0.
-        warmup: share of the steps over which the rate rises from 0.
+        warmup: share of the steps over which the rate rises from 0, rounded up to whole steps; a warm-up of a single
+            step, which would be one at rate 0, is left out.
     """
 
     learning_rate: float = Field(gt=0)
@@ -60,7 +61,8 @@ class AdapterConfig(Settings):
     Attributes:
         rank: of each adapter.
         alpha: the update is scaled by alpha / rank.
-        dropout: on the adapters' input while training. Anything but 0 makes the policy differ from its reference.
+        dropout: on the adapters' input in supervised stages. DPO leaves it out, and says so: policy and reference have
+            to be the same function before the first step.
         targets: names of the linear layers that get one, or `all-linear`: all but the output embedding.
         merge: whether the saved model has the update added to its weights (it then loads like any other); otherwise
             only the adapter is saved, small, and the base is needed to load it.
@@ -91,7 +93,7 @@ class TrainingConfig(Settings):
         layout: `trees` computes the prompt of a pair once and packs pairs into rows; `flat` puts all of them into one
             sequence without padding, whose attention runs pair by pair with a kernel of our own, meant for CPUs;
             `padded` gives every reply a row with its own copy of the prompt. Same results up to rounding. Models that
-            cannot be packed fall back to padded rows, which is said once.
+            cannot be packed fall back to padded rows and an attention of transformers' own, which is said once.
         row_tokens: positions of a packed row (`trees`); longer rows waste less and pay attention quadratic in the
             row. A pair that is longer goes alone. 0 gives every tree its own row, which is best for pairs of some
             dozens of tokens on a CPU.

@@ -51,8 +51,8 @@ class Example:
 
     @property
     def gradient_tokens(self) -> int:
-        """Tokens that the loss is about."""
-        return sum(map(len, self.completions))
+        """Tokens that the loss is about; nothing predicts the first one of a sequence without a prompt."""
+        return sum(len(completion) - (not self.prompt) for completion in self.completions if completion)
 
 
 @dataclass(slots=True)

@@ -116,7 +116,8 @@ def pack(examples: Sequence[Example], *, budget: int, pad_token_id: int, multipl
     for one, filler in ((ids, pad_token_id), (places, 0), (trees, NOWHERE), (branches, 0)):
         for row in one:
             row.extend([filler] * (width - len(row)))
-    return PackedRows(*map(torch.tensor, (ids, places, trees, branches, positions, targets, owners)))
+    parts = (ids, places, trees, branches, positions, targets, owners)
+    return PackedRows(*(torch.tensor(part, dtype=torch.int64) for part in parts))  # an empty list would give float32
 
 
 def _extend(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.outputs import replace_option
+
 
 @click.command("agreement")
 @click.argument("labels", type=click.Path())
@@ -20,6 +22,7 @@ import click
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @click.option("--out", type=click.Path(), help="Also write the numbers as findings, .parquet or .jsonl.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+@replace_option
 def command(
     labels: str,
     judgements: tuple[str, ...],
@@ -34,6 +37,7 @@ def command(
     seed: int,
     out: str | None,
     as_json: bool,
+    replace: bool,
 ) -> None:
     """Agreement between the raters of LABELS, and of each judge in JUDGEMENTS with their majority.
 
@@ -47,21 +51,25 @@ def command(
     import json
     from collections.abc import Sequence
 
+    from alignment_prism.cli.outputs import claim
     from alignment_prism.cli.rows import Columns, read_labels, read_prompt_index
     from alignment_prism.cli.tables import markdown_table
     from alignment_prism.domain import ALL, Finding, InputError, Judgement
     from alignment_prism.io import read_records, write_records
     from alignment_prism.statistics.agreement import COEFFICIENTS, Coefficient, rating_table
     from alignment_prism.statistics.agreement_intervals import agreement
-    from alignment_prism.statistics.labels import majority, rating_rows
+    from alignment_prism.statistics.labels import demand_readable, majority, rating_rows, say_unread
 
     columns = Columns(key, rater, label)
     allowed = [name.strip() for name in categories.split(",")] if categories else None
+    claim(out, inputs=(labels, *judgements, *prompts), replace=replace)
     if ordinal and allowed is None:
         raise InputError("--ordinal without an order", fix="declare it: --categories low,middle,high")
     human = rating_rows(read_labels(labels, columns), binary=allowed is None, categories=allowed)
+    demand_readable(human, labels, allowed)
     said = [entry for path in judgements for entry in read_labels(path, columns)]
     judged = rating_rows(said, binary=allowed is None, categories=allowed)
+    demand_readable(judged, ", ".join(judgements), allowed)
     order = allowed or ["harmless", "harmful"]
 
     prompt_of = {
@@ -144,7 +152,12 @@ def command(
         )
     )
     for name, count in sorted(unusable.items()):
-        click.echo(f"{name}: {count} label{'s' if count != 1 else ''} could not be read and count as missing", err=True)
+        words = say_unread([label for label in (*human.unread, *judged.unread) if label.rater == name])
+        click.echo(
+            f"{name}: {count} label{'s were' if count != 1 else ' was'} not understood and count as missing"
+            f"{': ' * bool(words)}{words}",
+            err=True,
+        )
     if unmatched:
         click.echo(f"{unmatched} labelled replies have no verdict (matched by the reply's digest)", err=True)
 

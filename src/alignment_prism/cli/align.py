@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from alignment_prism.domain import InputError
+from alignment_prism.domain import InputError, StoreError
 
 if TYPE_CHECKING:
     from alignment_prism.alignment.results import TrainingResult
@@ -20,10 +21,10 @@ Examples:
   The same with adapters, on one GPU:
     prism align --method dpo_sft --base CohereLabs/aya-23-8B --pairs pairs.jsonl --out runs/lora --lora \\
       --set dpo_sft.learning_rate=5e-6
-  A small model on a CPU:
-    prism align --method dpo_ift --base nano-base/ --pairs pairs.parquet --out runs/nano --config nano
+  The small model that ships, on a CPU (a folder called nano is ./nano):
+    prism align --method dpo_ift --base nano --pairs pairs.parquet --out runs/nano --config nano
   The same by the packed engine, which starts faster and shards without a second model:
-    prism align --method dpo_ift --base nano-base/ --pairs pairs.parquet --out runs/packed --config nano --engine packed
+    prism align --method dpo_ift --base nano --pairs pairs.parquet --out runs/packed --config nano --engine packed
   Settings to copy and change (each knob says what it costs):
     prism align --show-config aya-23-8b > mine.yaml
   Several GPUs, with the FSDP2 settings that ship:
@@ -61,7 +62,9 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
 
 @click.command("align", epilog=EPILOG)
 @click.option("--method", required=True, help="sft, sft_random, dpo_ift or dpo_sft.")
-@click.option("--base", required=True, help="Folder of an instruction-tuned model with chat template, or its Hub id.")
+@click.option(
+    "--base", required=True, help="Folder of an instruction-tuned model with chat template, its Hub id, or nano."
+)
 @click.option("--revision", help="Of a Hub id: branch, tag or commit.")
 @click.option("--pairs", "pairs_file", required=True, help="File of preference pairs.")
 @click.option("--out", required=True, help="Run folder to make; it appears when the training is complete.")
@@ -69,7 +72,9 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. sft.epochs=2.")
 @click.option("--engine", default="trl", show_default=True, help="trl, or packed: the same training without TRL.")
 @click.option("--lora", is_flag=True, help="Train low-rank adapters instead of all weights, and merge them.")
-@click.option("--seed", default=0, show_default=True, help="Of data order, SFT-Random's tosses, adapters.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of data order, SFT-Random's tosses, adapters."
+)
 @click.option("--sft-checkpoint", help="For dpo_sft: an SFT-Preferred model to go on from.")
 @click.option("--references", help="Folder of reference log-probabilities to share between runs.")
 @click.option("--restart", is_flag=True, help="Throw an unfinished run away and begin anew.")
@@ -104,7 +109,19 @@ def command(
     if lora and not any(key.startswith("training.adapter") for key in overrides):
         overrides["training.adapter"] = AdapterConfig().model_dump()
     config = load_config(config_source, overrides)
+    from alignment_prism.cli.models import found_model
+    from alignment_prism.engines.folders import model_folder
     from alignment_prism.preferences.pairs import read_pairs
+
+    if sft_checkpoint is not None:
+        if find_method(method).name != "dpo_sft":
+            fix = "leave --sft-checkpoint out, or train dpo_sft"
+            raise InputError(f"{find_method(method).title} has no supervised first stage", fix=fix)
+        model_folder(sft_checkpoint)
+    _check_run_folder(out, restart, (pairs_file, base, sft_checkpoint, references))
+    base = found_model(base)
+    if Path(base).is_dir() or base.startswith((".", "/", "~")):
+        model_folder(base, revision)  # a Hub id is looked for when everything else is known to be right
 
     pairs = read_pairs(pairs_file)
     from alignment_prism.engines.align import train_method
@@ -129,6 +146,32 @@ def command(
             click.echo(f"\nstopped after step {stop.step} of {stop.total}; what is done is in {stop.folder}", err=True)
             raise
     _report(result)
+
+
+def _check_run_folder(out: str, restart: bool, inputs: Sequence[str | None]) -> None:
+    """Refuse a run folder that cannot be used, before anything slow is imported.
+
+    Whether a finished training is the one that is wanted is looked at later.
+
+    Raises:
+        InputError: it is one of the inputs.
+        StoreError: it cannot be written, or it or the folder of the unfinished run holds something else.
+    """
+    from alignment_prism.store import check_folder, check_inputs, is_complete, read_manifest
+
+    folder = Path(out)
+    check_inputs([folder], inputs)
+    work = folder.with_name(f"{folder.name}.unfinished") if folder.name else folder
+    elsewhere = "choose another --out, or move what is there away"
+    if not (is_complete(folder) and read_manifest(folder).kind == "training"):
+        try:
+            check_folder(folder, kind="training")
+        except StoreError as error:
+            if "--replace" in (error.fix or ""):  # a manifest without its files: the training will not be taken up
+                raise StoreError("a file of the finished training is missing", where=out, fix=elsewhere) from error
+            raise
+    if restart and work.exists() and not (work / "key").is_file():
+        raise StoreError("this is no unfinished training to throw away", where=str(work), fix=elsewhere)
 
 
 def _setting(text: str) -> tuple[str, Any]:

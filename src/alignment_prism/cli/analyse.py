@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.outputs import claim, replace_option
 from alignment_prism.cli.stages import prompt_options
 
 
@@ -18,6 +19,7 @@ from alignment_prism.cli.stages import prompt_options
 @click.option("--study", default="analysis", show_default=True, help="Name of the study.")
 @click.option("--seed", type=int, default=-1, help="Of the alignment of the arms, for the findings.")
 @click.option("--out", type=click.Path(), required=True, help="The findings, .parquet or .jsonl.")
+@replace_option
 def command(
     prompts_file: str,
     mapping: tuple[str, ...],
@@ -32,6 +34,7 @@ def command(
     study: str,
     seed: int,
     out: str,
+    replace: bool,
 ) -> None:
     """Turn verdicts into findings: rates with intervals, changes against base, by language, scope and category.
 
@@ -45,6 +48,7 @@ def command(
     from alignment_prism.evaluation import reply_findings, win_rate_findings
     from alignment_prism.io import read_records, write_records
 
+    claim(records=out, inputs=(prompts_file, *generations_files, *judgement_files, *comparison_files), replace=replace)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
     generations = [row for file in generations_files for row in read_records(file, Generation)]
     judgements = [row for file in judgement_files for row in read_records(file, Judgement)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.outputs import claim, replace_option
+
 NOT_PASSED, UNDECIDED = 6, 7
 """Exit codes of a gate that is refuted, and of one that is neither shown nor refuted."""
 
@@ -16,6 +18,7 @@ NOT_PASSED, UNDECIDED = 6, 7
 @click.option("--arm-b", help="Arm of B, likewise.")
 @click.option("--look", type=click.IntRange(1), help="Number of this look, in place of the gate's looks.look.")
 @click.option("--out", type=click.Path(), help="Also write the Markdown verdict to this file.")
+@replace_option
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 @click.pass_context
 def command(
@@ -27,6 +30,7 @@ def command(
     arm_b: str | None,
     look: int | None,
     out: str | None,
+    replace: bool,
     as_json: bool,
 ) -> None:
     """Decide a release gate from the findings files A (in use) and B (new).
@@ -46,6 +50,7 @@ def command(
     from alignment_prism.statistics.gate_spec import read_gate
     from alignment_prism.statistics.gates import Status, decide, markdown
 
+    claim(out, inputs=(a, b, gate), replace=replace)
     spec = read_gate(gate)
     if look is not None:
         if spec.looks is None or look > spec.looks.planned:

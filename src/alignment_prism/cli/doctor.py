@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@click.option("--model", help="Folder or Hub id of the model to be aligned.")
+@click.option("--model", help="Folder or Hub id of the model to be aligned, or nano.")
 @click.option("--judge", "judge_model", help="Inspect id of the judge, such as openai/gpt-4o.")
+@click.option("--judge-url", default="", help="Address of the judge's server, for one's own server.")
 @click.option("--method", type=click.Choice(["sft", "dpo"]), default="dpo", show_default=True, help="Of training.")
 @click.option("--micro-batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pairs a GPU at a time.")
 @click.option("--length", type=click.IntRange(min=2), default=2048, show_default=True, help="Tokens of a sequence.")
@@ -35,6 +36,7 @@ def command(
     context: click.Context,
     model: str | None,
     judge_model: str | None,
+    judge_url: str,
     method: str,
     micro_batch: int,
     length: int,
@@ -61,7 +63,8 @@ def command(
     from pathlib import Path
     from typing import cast
 
-    from alignment_prism.doctor import Plan, checks
+    from alignment_prism.cli.models import found_model
+    from alignment_prism.doctor import Plan, checks, judges
     from alignment_prism.doctor.models import model_files
     from alignment_prism.domain import InputError
 
@@ -75,7 +78,7 @@ def command(
     memory: dict[str, Any] | None = None
     needed = 0.0
     if model:
-        files = model_files(model)
+        files = model_files(found_model(model))
         report.append(files.access)
         if files.files:
             report.append(checks.chat_template(files.files))
@@ -92,7 +95,7 @@ def command(
                 needed = 4.0 * shape.count
     report.insert(2, checks.disk(Path(out), needed))
     if judge_model:
-        report += checks.judge(judge_model)
+        report += judges.judge(judge_model, url=judge_url)
     if as_json:
         entries = [{"name": each.name, "status": each.status, "what": each.what, "fix": each.fix} for each in report]
         click.echo(json.dumps({"checks": entries, "memory": memory}, ensure_ascii=False))

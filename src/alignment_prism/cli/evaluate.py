@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from alignment_prism.cli.stages import call_options, judge_options, model_options, prompt_options, sampling_options
+from alignment_prism.cli.stages import (
+    call_options,
+    judge_options,
+    keep_going_option,
+    model_options,
+    prompt_options,
+    retry_option,
+    sampling_options,
+)
+
+if TYPE_CHECKING:
+    from alignment_prism.domain import Prompt
 
 
 @click.group("evaluate")
@@ -13,7 +26,7 @@ def command() -> None:
 
 
 @command.command("harm")
-@click.option("--model", help="Folder, Hub id (hub:OWNER/NAME to insist), or Inspect id. Not with --generations.")
+@click.option("--model", help="Folder, nano, Hub id (hub:OWNER/NAME to insist), or Inspect id. Not with --generations.")
 @prompt_options
 @click.option("--judge", required=True, help="Inspect model id of the judge.")
 @click.option("--generations", "generations_file", type=click.Path(), help="Replies that are there already.")
@@ -29,6 +42,8 @@ def command() -> None:
 @click.option("--study", default="evaluation", show_default=True, help="Name of the study in the findings.")
 @click.option("--out", type=click.Path(), required=True, help="Folder for the result.")
 @click.option("--replace", is_flag=True, help="Replace a finished result in that folder.")
+@keep_going_option
+@retry_option
 def harm(
     model: str | None,
     prompts_file: str,
@@ -59,6 +74,8 @@ def harm(
     study: str,
     out: str,
     replace: bool,
+    keep_going: bool,
+    retry_unjudged: bool,
 ) -> None:
     """How much harm a model does, language by language: any model, also one that was never trained here.
 
@@ -72,7 +89,8 @@ def harm(
 
     The folder gets prompts, generations, judgements, findings (.parquet) and manifest.json. Until it is done, finished
     work stands in OUT.partial: stopped and started again, no reply is generated and no call is made twice. For another
-    judge on the same replies: --generations OUT/generations.parquet.
+    judge on the same replies: --generations OUT/generations.parquet. Where a finished result has replies without a
+    verdict, the same command with --retry-unjudged asks for these alone.
     """
     from alignment_prism.cli import stages
     from alignment_prism.cli.evaluation_run import Evaluation
@@ -83,10 +101,18 @@ def harm(
         raise InputError("neither or both of --model and --generations", fix="give the one or the other")
     if base is not None and base_generations is not None:
         raise InputError("both of --base and --base-generations", fix="give the one or the other")
-    prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
+    if win_rate and base is None and base_generations is None:
+        raise InputError("--win-rate without a base", fix="give --base or --base-generations")
+    columns = parse_mapping(reply_map, "--reply-map")
+    everything = stages.load(prompts_file, mapping, language, kind, language_file, None)
+    prompts = stages.first(everything, limit)
+    _demand_harmful(everything, prompts, limit, kind)
     evaluation = Evaluation(
         out=out,
-        replace=replace,
+        replace=replace or retry_unjudged,
+        inputs=(prompts_file, language_file, base, base_generations, rubric)
+        + (() if retry_unjudged else (model, generations_file)),
+        keep_going=keep_going,
         prompts=prompts,
         sampling=Sampling(temperature, top_p, max_tokens, samples, seed),
         languages=registry(language_file),
@@ -98,13 +124,37 @@ def harm(
         local={"model_url": model_url, "device": device, "batch_tokens": batch_tokens},
     )
     with evaluation:
-        columns = parse_mapping(reply_map, "--reply-map")
-        for name, source, file in (("base", base, base_generations), (arm, model, generations_file)):
-            if file is not None:
-                evaluation.read(file, name, columns)
-            elif source is not None:
-                evaluation.generate(source, name)
+        if retry_unjudged:
+            evaluation.take_up()
+        else:
+            for name, file in (("base", base_generations), (arm, generations_file)):
+                if file is not None:
+                    evaluation.read(file, name, columns)
+            evaluation.settle()
+            for name, source in (("base", base), (arm, model)):
+                if source is not None:
+                    evaluation.generate(source, name)
         findings = evaluation.finish(win_rate=win_rate)
     stages.show(findings)
     stages.say_unjudged(evaluation.judgements)
     click.echo(f"wrote {out}")
+
+
+def _demand_harmful(everything: list[Prompt], prompts: list[Prompt], limit: int | None, kind: str | None) -> None:
+    from alignment_prism.domain import InputError, PromptKind
+
+    if any(prompt.kind is PromptKind.HARMFUL for prompt in prompts):
+        return
+    there = sum(prompt.kind is PromptKind.HARMFUL for prompt in everything)
+    if there:
+        raise InputError(
+            f"none of the first {limit} prompts of each language is of the kind 'harmful', though {there} of "
+            f"{len(everything)} prompts in the file are",
+            where="--limit",
+            fix="raise --limit, leave it out, or let harmful prompts stand first",
+        )
+    raise InputError(
+        "none of the prompts is of the kind 'harmful', so there is no harm to evaluate",
+        fix="say which they are with --map kind=COLUMN"
+        + ("" if kind else ", or --kind harmful for prompts that do not say theirs"),
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from alignment_prism.cli import stages
+from alignment_prism.cli.models import check_judge, found_model
 from alignment_prism.domain import (
     Comparison,
     Finding,
@@ -18,12 +19,19 @@ from alignment_prism.domain import (
     Judgement,
     Languages,
     Prompt,
-    PromptKind,
     Sampling,
     StoreError,
     content_digest,
 )
-from alignment_prism.store import CallJournal
+from alignment_prism.store import CallJournal, check_folder, check_inputs, folder_lock
+
+KIND = "evaluation"
+CALLS = "calls.jsonl"
+PROMPTS = "prompts.parquet"
+GENERATIONS = "generations.parquet"
+JUDGEMENTS = "judgements.parquet"
+COMPARISONS = "comparisons.parquet"
+FINDINGS = "findings.parquet"
 
 
 @dataclass
@@ -33,6 +41,8 @@ class Evaluation:
     Attributes:
         out: folder of the result.
         replace: whether a finished result there is replaced.
+        inputs: files and folders that are read, none of which may be lost.
+        keep_going: leave out replies to none of the prompts, and prompts without all their replies.
         prompts: what is asked.
         sampling: how replies are drawn.
         languages: the registry of the prompts' languages.
@@ -44,10 +54,15 @@ class Evaluation:
         local: further arguments of `stages.generate`.
         generations: replies so far.
         judgements: verdicts, once finished.
+        comparisons: those of an earlier result that is taken up.
+        left_out: where replies to none of the prompts stand.
+        models: arm -> where its replies come from.
     """
 
     out: str
     replace: bool
+    inputs: Sequence[str | None]
+    keep_going: bool
     prompts: Sequence[Prompt]
     sampling: Sampling
     languages: Languages
@@ -59,28 +74,78 @@ class Evaluation:
     local: Mapping[str, Any]
     generations: list[Generation] = field(default_factory=list)
     judgements: list[Judgement] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
-        if Path(self.out).exists() and not self.replace:
-            raise StoreError(
-                "the result exists already",
-                where=self.out,
-                fix="choose another --out, or --replace it; for another judge on the same replies: "
-                f"--generations {self.out}/generations.parquet",
-            )
-        if not any(prompt.kind is PromptKind.HARMFUL for prompt in self.prompts):
-            raise InputError(
-                "none of the prompts is of the kind 'harmful', so there is no harm to evaluate",
-                fix="say which they are: --kind harmful, or --map kind=COLUMN",
-            )
-        self.work = Path(f"{self.out}.partial")
-        self.work.mkdir(parents=True, exist_ok=True)
-        self.journal = CallJournal(self.work / "calls.jsonl")
+        self.folder = Path(self.out)
+        check_inputs([self.folder], self.inputs)
+        try:
+            check_folder(self.folder, kind=KIND, replace=self.replace)
+        except StoreError as error:
+            if (self.folder / JUDGEMENTS).is_file():
+                error.fix = (
+                    f"{error.fix}; for another judge on the same replies: --generations "
+                    f"{self.folder / GENERATIONS} --out ELSEWHERE; to ask again where there is no verdict: "
+                    "--retry-unjudged"
+                )
+            raise
+        check_judge(self.judge, self.judge_url, self.prompts)
+        self.work = self.folder.with_name(f"{self.folder.name}.partial")
+        self.open = ExitStack()
+        try:
+            self.work.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fix = "choose another --out"
+            raise StoreError(f"cannot write: {error.strerror}", where=str(self.work), fix=fix) from error
+        self.open.callback(self._leave)
+        try:
+            self.open.enter_context(folder_lock(self.work, of=self.out))
+            self.journal = CallJournal(self.work / CALLS)
+            self.open.callback(self.journal.close)
+        except BaseException:
+            self.open.close()
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.journal.close()
+        self.open.close()
+
+    def _leave(self) -> None:
+        """Remove the folder of unfinished work if nothing is in it."""
+        with suppress(OSError):
+            self.work.rmdir()
+
+    def take_up(self) -> None:
+        """Add the replies of the finished result that is there, with its verdicts, so that only the rest is asked.
+
+        Raises:
+            StoreError: the result is not whole.
+            InputError: it is one of another judge, rubric or set of prompts.
+        """
+        from alignment_prism.generation import check_generations
+        from alignment_prism.io import read_records
+        from alignment_prism.judging import load_rubric
+        from alignment_prism.store import verify
+
+        manifest = verify(self.folder)
+        rubric = load_rubric(self.rubric)
+        if manifest.spec["judge"] != self.judge or manifest.inputs["rubric"] != rubric.digest:
+            raise InputError(
+                f"the result is judged by {manifest.spec['judge']} with rubric {manifest.spec['rubric']}",
+                where=self.out,
+                fix="name the same judge and rubric; for another one: --generations "
+                f"{self.folder / GENERATIONS} --out ELSEWHERE",
+            )
+        self.generations = read_records(self.folder / GENERATIONS, Generation)
+        self.judgements = read_records(self.folder / JUDGEMENTS, Judgement)
+        if (self.folder / COMPARISONS).is_file():
+            self.comparisons = read_records(self.folder / COMPARISONS, Comparison)
+        ids = {generation.prompt_id for generation in self.generations}
+        self.prompts = [prompt for prompt in self.prompts if prompt.id in ids]
+        check_generations(self.prompts, self.generations, where=str(self.folder / GENERATIONS))
+        self.models = dict(manifest.spec["models"])
 
     def generate(self, model: str, arm: str) -> None:
         """Add an arm by letting a model reply; replies that an earlier, stopped run has finished are taken up."""
@@ -105,7 +170,9 @@ class Evaluation:
 
         from alignment_prism.generation import read_generations
 
-        generations = read_generations(file, self.prompts, arm=arm, mapping=columns)
+        left_out: list[str] | None = [] if self.keep_going else None
+        generations = read_generations(file, self.prompts, arm=arm, mapping=columns, left_out=left_out)
+        self.left_out += left_out or []
         arms = {generation.arm for generation in generations}
         if arm == "base" and arms != {"base"}:
             if len(arms) > 1:
@@ -117,13 +184,23 @@ class Evaluation:
             generations = [replace(generation, arm="base") for generation in generations]
         self._add(generations, file)
 
+    def settle(self) -> None:
+        """Once all files are read: leave out, if that is wanted, the prompts that they do not answer."""
+        if self.keep_going and self.generations:
+            from alignment_prism.generation import answered
+
+            before = len(self.prompts)
+            self.prompts, self.generations = answered(self.prompts, self.generations)
+            stages.say_left_out(self.left_out, before, len(self.prompts))
+
     def finish(self, *, win_rate: bool) -> list[Finding]:
         """Judge, analyse, and write the result folder.
 
         Raises:
-            ModelError: the judge cannot be reached; all that is finished stays in the `.partial` folder.
+            ModelError: the judge cannot be reached, or judges nothing; all that is finished stays in the `.partial`
+                folder.
         """
-        from alignment_prism.engines.inspect.judge import compare_generations, judge_generations
+        from alignment_prism.engines.inspect.judge import compare_generations, demand_verdicts, judge_generations
         from alignment_prism.evaluation import reply_findings, win_rate_findings
 
         calls: dict[str, Any] = {
@@ -133,10 +210,18 @@ class Evaluation:
             "retries": self.calls["retries"],
             "base_url": self.judge_url,
         }
+        self.generations.sort(key=lambda generation: generation.arm != "base")
         with stages.progress("judging") as tick:
             self.judgements = judge_generations(
-                self.prompts, self.generations, rubric=self.rubric, progress=tick, languages=self.languages, **calls
+                self.prompts,
+                self.generations,
+                rubric=self.rubric,
+                progress=tick,
+                languages=self.languages,
+                known=self.judgements,
+                **calls,
             )
+        demand_verdicts(self.judgements, self.judge)
         comparisons: list[Comparison] = []
         if win_rate:
             base = [generation for generation in self.generations if generation.arm == "base"]
@@ -144,7 +229,9 @@ class Evaluation:
             if not base:
                 raise InputError("--win-rate without a base", fix="give --base or --base-generations")
             with stages.progress("comparing") as tick:
-                comparisons = compare_generations(self.prompts, others, base, progress=tick, **calls)
+                comparisons = compare_generations(
+                    self.prompts, others, base, progress=tick, known=self.comparisons, **calls
+                )
         findings = reply_findings(self.prompts, self.generations, self.judgements, study=self.study)
         findings += win_rate_findings(comparisons, self.prompts, study=self.study)
         self._write(findings, comparisons)
@@ -169,16 +256,17 @@ class Evaluation:
             **{f"weights of {g.arm}": g.weights for g in self.generations if g.weights},
         }
         with write_artifact(
-            self.out, kind="evaluation", spec=spec, inputs=inputs, seed=self.sampling.seed, replace=self.replace
+            self.folder, kind=KIND, spec=spec, inputs=inputs, seed=self.sampling.seed, replace=self.replace
         ) as folder:
-            write_records(folder / "prompts.parquet", self.prompts, Prompt)
-            write_records(folder / "generations.parquet", self.generations, Generation)
-            write_records(folder / "judgements.parquet", self.judgements, Judgement)
+            write_records(folder / PROMPTS, self.prompts, Prompt)
+            write_records(folder / GENERATIONS, self.generations, Generation)
+            write_records(folder / JUDGEMENTS, self.judgements, Judgement)
             if comparisons:
-                write_records(folder / "comparisons.parquet", comparisons, Comparison)
-            write_records(folder / "findings.parquet", findings, Finding)
+                write_records(folder / COMPARISONS, comparisons, Comparison)
+            write_records(folder / FINDINGS, findings, Finding)
         self.journal.close()
-        shutil.rmtree(self.work)
+        for path in (self.work / CALLS, *self.work.glob("generations-*.parquet")):  # and nothing that is another's
+            path.unlink(missing_ok=True)
 
     def _add(self, generations: list[Generation], source: str) -> None:
         arms = {generation.arm for generation in generations}
@@ -194,4 +282,5 @@ class Evaluation:
         """Digest of a model folder, so that new weights under an old name are never taken for the old ones."""
         from alignment_prism.generation import weights_digest
 
+        model = found_model(model)
         return weights_digest(model) if Path(model).is_dir() else ""

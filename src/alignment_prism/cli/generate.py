@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.outputs import claim, replace_option
 from alignment_prism.cli.stages import call_options, model_options, prompt_options, sampling_options
 
 
 @click.command("generate")
-@click.option("--model", required=True, help="Folder, Hub id (hub:OWNER/NAME to insist), or Inspect id.")
+@click.option("--model", required=True, help="Folder, nano, Hub id (hub:OWNER/NAME to insist), or Inspect id.")
 @prompt_options
 @sampling_options
 @model_options
 @call_options
 @click.option("--arm", default="model", show_default=True, help="Name of the model in the study; base for the base.")
 @click.option("--out", type=click.Path(), required=True, help="The replies, .parquet or .jsonl.")
+@replace_option
 def command(
     model: str,
     prompts_file: str,
@@ -35,6 +37,7 @@ def command(
     retries: int,
     arm: str,
     out: str,
+    replace: bool,
 ) -> None:
     """Let a model reply to prompts; judge the replies with `prism judge`.
 
@@ -52,6 +55,7 @@ def command(
     from alignment_prism.io import write_records
     from alignment_prism.store import CallJournal
 
+    claim(records=out, inputs=(prompts_file, language_file), replace=replace)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
     sampling = Sampling(temperature, top_p, max_tokens, samples, seed)
     with CallJournal(f"{out}.calls.jsonl") as journal:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from alignment_prism.cli.stages import call_options, judge_options, prompt_options
+from alignment_prism.cli.outputs import claim, replace_option
+from alignment_prism.cli.stages import call_options, judge_options, keep_going_option, prompt_options, retry_option
 
 
 @click.command("judge")
@@ -16,6 +17,9 @@ from alignment_prism.cli.stages import call_options, judge_options, prompt_optio
 @judge_options
 @call_options
 @click.option("--out", type=click.Path(), required=True, help="The verdicts, .parquet or .jsonl.")
+@replace_option
+@keep_going_option
+@retry_option
 def command(
     prompts_file: str,
     mapping: tuple[str, ...],
@@ -32,6 +36,9 @@ def command(
     connections: int,
     retries: int,
     out: str,
+    replace: bool,
+    keep_going: bool,
+    retry_unjudged: bool,
 ) -> None:
     """Let a judge say what each reply is: harmful, refusal, safe help, degenerate or in the wrong language.
 
@@ -41,19 +48,30 @@ def command(
       prism judge --prompts xstest.csv --generations own.csv --judge openai-api/local/j --judge-url URL --out v.parquet
 
     The judge's answers are kept in OUT.calls.jsonl until the command is done, so that it can be stopped and started
-    again; no call is made twice.
+    again; no call is made twice. Where verdicts of OUT are missing, the same command with --retry-unjudged asks for
+    these alone.
     """
     from alignment_prism.cli import stages
+    from alignment_prism.cli.models import check_judge
     from alignment_prism.cli.tables import parse_mapping, registry
     from alignment_prism.domain import Judgement
-    from alignment_prism.engines.inspect.judge import judge_generations
-    from alignment_prism.generation import read_generations
-    from alignment_prism.io import write_records
+    from alignment_prism.engines.inspect.judge import demand_verdicts, judge_generations
+    from alignment_prism.generation import answered, read_generations
+    from alignment_prism.io import read_records, write_records
     from alignment_prism.store import CallJournal
 
+    inputs = (prompts_file, language_file, generations_file, rubric)
+    claim(records=out, inputs=inputs, replace=replace or retry_unjudged)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
+    check_judge(judge, judge_url, prompts)
     columns = parse_mapping(reply_map, "--reply-map")
-    generations = read_generations(generations_file, prompts, arm=arm, mapping=columns)
+    left_out: list[str] | None = [] if keep_going else None
+    generations = read_generations(generations_file, prompts, arm=arm, mapping=columns, left_out=left_out)
+    if left_out is not None:
+        before = len(prompts)
+        prompts, generations = answered(prompts, generations)
+        stages.say_left_out(left_out, before, len(prompts))
+    known = read_records(out, Judgement) if retry_unjudged else []
     with CallJournal(f"{out}.calls.jsonl") as journal, stages.progress("judging") as tick:
         judgements = judge_generations(
             prompts,
@@ -66,7 +84,9 @@ def command(
             retries=retries,
             base_url=judge_url,
             languages=registry(language_file),
+            known=known,
         )
+    demand_verdicts(judgements, judge)
     write_records(out, judgements, Judgement)
     journal.path.unlink(missing_ok=True)
     stages.say_unjudged(judgements)

@@ -56,7 +56,7 @@ Exit codes:
   2    an argument, a file or a row is not what it should be
   3    a model, judge or provider cannot be used
   4    a training cannot start or went wrong
-  5    a stored artifact is missing, incomplete or altered
+  5    a stored artifact is missing, incomplete or altered, or an output is there already or cannot be written
   6    prism compare: a check of the gate is refuted
   7    prism compare: undecided, more prompts may decide
   130  stopped with Ctrl-C; finished work is kept

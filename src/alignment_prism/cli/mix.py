@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.outputs import claim, replace_option
+
 
 @click.command("mix")
 @click.option("--safety", type=click.Path(), multiple=True, help="File of safety pairs; may be given several times.")
@@ -23,6 +25,7 @@ import click
 @click.option("--max-errors", type=int, default=20, show_default=True,
               help="Stop after that many bad rows (0: never); with --keep-going list that many.")  # fmt: skip
 @click.option("--out", type=click.Path(), required=True, help="The mixture, .jsonl or .parquet.")
+@replace_option
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def command(
     safety: tuple[str, ...],
@@ -39,6 +42,7 @@ def command(
     keep_going: bool,
     max_errors: int,
     out: str,
+    replace: bool,
     as_json: bool,
 ) -> None:
     """Mix safety and general preference pairs: exact counts, stratified by scope x language, seeded.
@@ -59,9 +63,13 @@ def command(
     from alignment_prism.domain import Pair, Scope
     from alignment_prism.io import sha256_of, write_json, write_records
     from alignment_prism.io.identity import Identities
-    from alignment_prism.mixtures import Balance, build_mixture
+    from alignment_prism.mixtures import Balance, build_mixture, check_size
     from alignment_prism.preferences import iter_pairs
 
+    check_size(share, total)
+    inputs = (*safety, *general, language_file)
+    claim(f"{out}.manifest.json", records=out, inputs=inputs, replace=replace)
+    claim(f"{out}.rejects.jsonl", inputs=inputs, replace=True)
     languages = registry(language_file)
     columns = parse_mapping(mapping)
     identities = Identities()

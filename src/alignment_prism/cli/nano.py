@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ def command() -> None:
 
 @command.command("build")
 @click.option("--seed", default=0, show_default=True, help="Seed of the world; 0 is the one that ships.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; replaced if it is there.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Training steps; time is proportional to them.")
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads; other numbers give other digests.")
 @click.option("--sign-share", type=click.FloatRange(0, 1), default=None, help="The transfer dial, 0 to 1.")
@@ -34,6 +34,7 @@ def command() -> None:
     "--refusal-median", type=click.FloatRange(0, 1), default=None, help="Declared rate of refusal in the base."
 )
 @click.option("--force", is_flag=True, help="Write the base even if it misses a gate.")
+@click.option("--replace", is_flag=True, help="Replace a base that was built in that folder before, and nothing else.")
 def build(
     seed: int,
     out: Path,
@@ -42,6 +43,7 @@ def build(
     sign_share: float | None,
     refusal_median: float | None,
     force: bool,
+    replace: bool,
 ) -> None:
     """Train a base from scratch in the world of a seed and hold it against its gates.
 
@@ -51,15 +53,17 @@ def build(
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from alignment_prism.nano.base.build import build_base, describe
+    from alignment_prism.nano.base.build import KIND, build_base, describe
     from alignment_prism.nano.base.train import BaseRecipe
     from alignment_prism.nano.world import WorldSpec
+    from alignment_prism.store import check_folder
 
+    check_folder(out, kind=KIND, replace=replace)
     spec = WorldSpec(seed=seed)
     if sign_share is not None:
-        spec = replace(spec, sign_share=sign_share)
+        spec = dataclasses.replace(spec, sign_share=sign_share)
     if refusal_median is not None:
-        spec = replace(spec, refusal_median=refusal_median)
+        spec = dataclasses.replace(spec, refusal_median=refusal_median)
     sizes = {"steps": steps, "threads": threads}
     recipe = BaseRecipe(seed=seed, **{key: value for key, value in sizes.items() if value is not None})
     click.echo(describe(spec))
@@ -70,7 +74,7 @@ def build(
         def step(number: int, _: int, loss: float) -> None:
             bar.update(task, completed=number, description=f"pre-training the base, loss {loss:.3f}")
 
-        gates = build_base(spec, recipe, out, step, force=force)
+        gates = build_base(spec, recipe, out, step, force=force, replace=replace)
     _print_gates(gates)
     click.echo(f"written: {out}")
 

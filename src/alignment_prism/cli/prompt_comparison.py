@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from alignment_prism.cli.prompt_options import SET, all_prompts, keeping_options, reading_options
+from alignment_prism.cli.prompt_options import SET, all_prompts, claim_outputs, keeping_options, reading_options
 
 
 @click.command("overlap", short_help="Find prompts of one set that another has too.")
@@ -28,6 +28,7 @@ def overlap(
     fail: bool,
     rejects: str | None,
     max_errors: int,
+    replace: bool,
     keep_going: bool,
     as_json: bool,
     **options: Any,
@@ -49,6 +50,7 @@ def overlap(
     from alignment_prism.cli.tables import open_rejects, say_rejects
     from alignment_prism.domain import InputError
 
+    claim_outputs((one, other), options, rejects, replace, out)
     reader = PromptReader.of(options)
     with open_rejects(rejects or "", keep_going, max_errors) as accounts:
         found = find_matches(one, other, reader, accounts, threshold, n, out)
@@ -87,6 +89,7 @@ def split(
     out: str | None,
     rejects: str | None,
     max_errors: int,
+    replace: bool,
     keep_going: bool,
     **options: Any,
 ) -> None:
@@ -103,6 +106,7 @@ def split(
     from alignment_prism.cli.prompt_options import PromptReader
     from alignment_prism.cli.tables import open_rejects, say_rejects
 
+    claim_outputs(sets, options, rejects, replace, f"{out}.manifest.json" if out else None, records=out or "")
     reader = PromptReader.of(options)
     with open_rejects(rejects or (f"{out}.rejects.jsonl" if out else ""), keep_going, max_errors) as accounts:
         prompts = list(all_prompts(sets, reader, accounts))

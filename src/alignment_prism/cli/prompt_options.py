@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import glob
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
+
+from alignment_prism.cli.outputs import claim
 
 if TYPE_CHECKING:
     from alignment_prism.cli.tables import Rejects
@@ -91,10 +93,33 @@ def keeping_options(command: F) -> F:
                      help="Where bad rows go with --keep-going; OUT.rejects.jsonl unless given."),
         click.option("--max-errors", type=int, default=20, show_default=True,
                      help="Stop after that many bad rows (0: never); with --keep-going only that many are listed."),
+        click.option("--replace", is_flag=True, help="Replace output files that are there already."),
         click.option("--keep-going", is_flag=True, help="Leave bad rows out, into a file of rejects, and go on."),
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def claim_outputs(
+    sets: Iterable[str],
+    options: Mapping[str, Any],
+    rejects: str | None,
+    replace: bool,
+    *outputs: str | None,
+    records: str = "",
+) -> None:
+    """Make sure that outputs and the file of rejects may be written, before anything is read.
+
+    A file of rejects that is named by the output is made anew with it; one with a name of its own is an output.
+
+    Raises:
+        InputError: an output is one of the sets or another input.
+        StoreError: one is there already and not to be replaced, or cannot be written.
+    """
+    inputs = (*sets, options["language_file"])
+    claim(*outputs, rejects, inputs=inputs, replace=replace, records=records)
+    if records and not rejects:
+        claim(f"{records}.rejects.jsonl", inputs=inputs, replace=True)
 
 
 @dataclass
@@ -115,8 +140,8 @@ class PromptReader:
         """Checks the options and takes them out of `options`.
 
         Raises:
-            InputError: a column map is not FIELD=COLUMN, names a field that is nearly one of ours, a value that is
-                meant for every row cannot be right, or the language file cannot be read.
+            InputError: a column map is not FIELD=COLUMN, the delimiter is empty, a map names a field that is nearly one
+                of ours, a value that is meant for every row cannot be right, or the language file cannot be read.
         """
         from alignment_prism.cli.tables import parse_mapping, registry
 
@@ -125,6 +150,10 @@ class PromptReader:
             "quoting", "revision", "hub_split", "config",
         )  # fmt: skip
         taken = {name: options.pop(name) for name in names}
+        if taken["delimiter"] == "":
+            from alignment_prism.domain import InputError
+
+            raise InputError("--delimiter is empty", fix="give one character, or leave it out for the suffix's own")
         defaults = parse_mapping(taken["defaults"], "--set")
         if taken["language"]:
             defaults["language"] = taken["language"]
@@ -190,3 +219,11 @@ def all_prompts(sets: tuple[str, ...], reader: PromptReader, accounts: Rejects) 
     identities = Identities()
     for name in sets:
         yield from reader.iter(name, accounts.intake(name), identities)
+
+
+def say_left_out(intakes: Iterable[Intake]) -> None:
+    """Which languages were left out because they are not known here, and how many prompts of each."""
+    for intake in intakes:
+        for what, count in intake.notes.items():
+            if what.endswith("are left out"):
+                click.echo(f"  note: {count} x {what}; add it with --languages FILE", err=True)

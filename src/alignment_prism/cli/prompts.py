@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from alignment_prism.cli.prompt_comparison import overlap, split
-from alignment_prism.cli.prompt_options import SET, all_prompts, keeping_options, reading_options
+from alignment_prism.cli.prompt_options import (
+    SET,
+    all_prompts,
+    claim_outputs,
+    keeping_options,
+    reading_options,
+    say_left_out,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +41,13 @@ def command() -> None:
 @keeping_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def validate(
-    sets: tuple[str, ...], rejects: str | None, max_errors: int, keep_going: bool, as_json: bool, **options: Any
+    sets: tuple[str, ...],
+    rejects: str | None,
+    max_errors: int,
+    replace: bool,
+    keep_going: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Read every row and say what is wrong: file, row, field, value, fix. Ends with exit code 2 if anything is.
 
@@ -50,6 +64,7 @@ def validate(
     from alignment_prism.domain import InputError
     from alignment_prism.io import TooManyProblems
 
+    claim_outputs(sets, options, rejects, replace)
     reader = PromptReader.of(options)
     report: list[dict[str, Any]] = []
     failed = 0
@@ -94,7 +109,10 @@ def _verdict(failed: int, files: int, accounts: Rejects) -> InputError:
         fixes.append("do what is said beside each file")
     if accounts.rejected:
         faults.append(f"{accounts.rejected} of {accounts.rows} rows cannot be used")
-        fixes.append("mend them as said above, or let prism prompts convert --keep-going leave bad rows out")
+        if accounts.rejected < accounts.rows:
+            fixes.append("mend them as said above, or let prism prompts convert --keep-going leave bad rows out")
+        else:
+            fixes.append("mend them as said above: every row is bad, so leaving bad rows out leaves nothing")
     return InputError("; ".join(faults), fix="; ".join(fixes))
 
 
@@ -125,6 +143,7 @@ def stats(
     sets: tuple[str, ...],
     rejects: str | None,
     max_errors: int,
+    replace: bool,
     keep_going: bool,
     as_json: bool,
     markdown: bool,
@@ -145,6 +164,7 @@ def stats(
     from alignment_prism.cli.prompt_options import PromptReader
     from alignment_prism.cli.tables import markdown_table, open_rejects, say_rejects
 
+    claim_outputs(sets, options, rejects, replace, out)
     reader = PromptReader.of(options)
     with open_rejects(rejects or "", keep_going, max_errors) as accounts:
         census = _count(sets, reader, accounts)
@@ -167,6 +187,7 @@ def stats(
                 click.echo("  " + "  ".join(cells).rstrip())
             click.echo()
     say_rejects(accounts)
+    say_left_out(accounts.intakes.values())
 
 
 def _count(sets: tuple[str, ...], reader: PromptReader, accounts: Rejects) -> Census:
@@ -176,6 +197,10 @@ def _count(sets: tuple[str, ...], reader: PromptReader, accounts: Rejects) -> Ce
     for prompt in all_prompts(sets, reader, accounts):
         census.add(prompt)
     return census
+
+
+class _NothingGood(Exception):
+    """No row can be used: the file is not written, but that of rejects is."""
 
 
 @command.command("convert", short_help="Write sets of any kind as prompts of this package.")
@@ -189,6 +214,7 @@ def convert(
     out: str,
     rejects: str | None,
     max_errors: int,
+    replace: bool,
     keep_going: bool,
     as_json: bool,
     **options: Any,
@@ -210,23 +236,35 @@ def convert(
     from alignment_prism.domain import InputError, Prompt
     from alignment_prism.io import write_records
 
+    claim_outputs(sets, options, rejects, replace, records=out)
     reader = PromptReader.of(options)
 
     def good() -> Iterator[Prompt]:
-        yield from all_prompts(sets, reader, accounts)
-        accounts.demand_none()  # before the file takes its place
+        written = 0
+        for prompt in all_prompts(sets, reader, accounts):
+            written += 1
+            yield prompt
+        accounts.demand_none()  # before the file takes its place, as is this
+        if accounts.rows and not written:
+            raise _NothingGood
 
-    with open_rejects(rejects or f"{out}.rejects.jsonl", keep_going, max_errors) as accounts:
+    written = 0
+    with (
+        open_rejects(rejects or f"{out}.rejects.jsonl", keep_going, max_errors) as accounts,
+        contextlib.suppress(_NothingGood),
+    ):
         written = write_records(out, good(), Prompt)
+    if accounts.rows and not written:
+        say_rejects(accounts)
+        fix = f"{accounts.path} has each with its reason; is this the right file, and the right --map?"
+        raise InputError(f"none of {accounts.rows} rows can be used", where=", ".join(sets)[:300], fix=fix)
     if as_json:
         files = {name: intake.counts() for name, intake in accounts.intakes.items()}
         click.echo(json.dumps({"written": written, "rejected": accounts.rejected, "files": files}, ensure_ascii=False))
     else:
         say_rejects(accounts)
+        say_left_out(accounts.intakes.values())
         click.echo(f"{accounts.rows} rows: {written} prompts in {out}, {accounts.rejected} rejected")
-    if accounts.rows and not written:
-        fix = f"{accounts.path} has each with its reason; is this the right file, and the right --map?"
-        raise InputError(f"none of {accounts.rows} rows can be used", where=", ".join(sets)[:300], fix=fix)
 
 
 command.add_command(overlap)

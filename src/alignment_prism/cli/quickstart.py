@@ -6,14 +6,17 @@ from pathlib import Path
 
 import click
 
+from alignment_prism.cli.study import REPLACE
+
 
 @click.command("quickstart")
 @click.option("--preset", type=click.Choice(["quickstart", "micro"]), default="quickstart", show_default=True,
               help="micro runs every part in seconds and means nothing.")  # fmt: skip
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("results/quickstart"),
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results/quickstart"),
               show_default=True, help="Folder of the results; run again with it to go on.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of mixtures and trainings.")
-def command(preset: str, out: Path, seed: int) -> None:
+@REPLACE
+def command(preset: str, out: Path, seed: int, replace: bool) -> None:
     """Align a small model by the paper's methods and evaluate it, language by language.
 
     Trains SFT-Preferred, SFT-Random, DPO(IFT) and DPO(SFT) on 15 % safety pairs, and DPO(SFT) on none; asks every
@@ -28,4 +31,4 @@ def command(preset: str, out: Path, seed: int) -> None:
     from alignment_prism.cli.study import run_and_show
     from alignment_prism.studies import load_spec
 
-    run_and_show(load_spec(preset, seeds=(seed,)), out)
+    run_and_show(load_spec(preset, seeds=(seed,)), out, replace=replace)

@@ -9,7 +9,7 @@ import click
 
 @click.command("report")
 @click.argument("findings", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write a page there.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write a page there.")
 @click.option("--title", default="", help="Of the page; the study's name if not given.")
 @click.option("--metric", "metrics", multiple=True, help="Print the rows of this metric; may be given several times.")
 @click.option("--language", "languages", multiple=True, help="Print the rows of this language only.")
@@ -30,21 +30,37 @@ def command(
       prism report results/quickstart/findings.parquet --metric harm_rate --language hi
       prism report results/quickstart/findings.parquet --out page.html
     """
-    from rich.console import Console
-
+    from alignment_prism.cli.outputs import claim
+    from alignment_prism.cli.tables import console as open_console
     from alignment_prism.domain import Finding, InputError
     from alignment_prism.io import read_records
-    from alignment_prism.reports import findings_table, seeds_table, summary_table, write_report
+    from alignment_prism.reports import (
+        findings_table,
+        headline_table,
+        read_about,
+        seeds_table,
+        summary_table,
+        write_report,
+    )
 
+    if out is not None:
+        # A page says nothing that the findings do not, so an old one may be replaced.
+        claim(str(out), inputs=[str(findings)], replace=True)
     rows = read_records(findings, Finding)
     if out is not None:
-        click.echo(f"report: {write_report(rows, out, title=title)}")
+        # The folder of a study says what its arms are; findings on their own do not. It may hold other findings too.
+        about = read_about(findings.parent)
+        if about is not None and not {row.arm for row in rows} <= {arm.name for arm in about.arms}:
+            about = None
+        click.echo(f"report: {write_report(rows, out, title=title, about=about)}")
         return
-    console = Console(highlight=False)
+    console = open_console()
     if not (metrics or languages or arms):
         console.print(summary_table(rows, console.width))
         if together := seeds_table(rows):
             console.print(together)
+        if by_language := headline_table(rows):
+            console.print(by_language)
         return
     for column, wanted in (("metric", metrics), ("language", languages), ("arm", arms)):
         there = {getattr(row, column) for row in rows}

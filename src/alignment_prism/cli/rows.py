@@ -1,14 +1,17 @@
-"""Reading labels, verdicts and prompts for the commands that compare raters."""
+"""Labels, verdicts, prompts and sheets in files, for the commands that compare raters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from alignment_prism.domain import Generation, InputError, Judgement, Prompt
-from alignment_prism.io import read_records, read_rows
-from alignment_prism.statistics.labels import Label, labels_from_judgements
+from alignment_prism.io import read_records, read_rows, write_text
+from alignment_prism.statistics.labels import Label, labels_from_judgements, understood
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ def read_labels(path: str, columns: Columns) -> list[Label]:
     Rows of a sheet whose label is empty are labels not given, and are left out.
 
     Raises:
-        InputError: the file has neither judgements nor the columns of a sheet.
+        InputError: the file has neither judgements nor the columns of a sheet, or is a sheet that nobody filled in.
     """
     rows = read_rows(path)
     first = next(rows, None)
@@ -47,14 +50,22 @@ def read_labels(path: str, columns: Columns) -> list[Label]:
             where=path,
             fix="pass judgements, a sheet of prism labels sample, or name the columns with --key, --rater, --label",
         )
-    labels = []
+    labels, empty = [], 0
     for row in (first, *rows):
         key, value = row.values.get(columns.key), row.values.get(columns.label)
         if not key:
             raise InputError(f"{columns.key} is empty", where=f"{path}, row {row.number}", fix="keep the sheet's keys")
         rater = row.values.get(columns.rater)
         if value is not None and str(value).strip():
-            labels.append(Label(str(key), str(rater) if rater else Path(path).stem, str(value)))
+            labels.append(Label(str(key), str(rater) if rater else Path(path).stem, str(value), row.number))
+        else:
+            empty += 1
+    if not labels:
+        raise InputError(
+            f"the sheet is not filled in: {columns.label!r} is empty in all {empty} rows",
+            where=path,
+            fix=f"have people write their labels into that column: {understood()}",
+        )
     return labels
 
 
@@ -87,3 +98,22 @@ def read_prompt_index(paths: Iterable[str]) -> dict[str, Prompt]:
 def read_generations(paths: Iterable[str]) -> dict[str, Generation]:
     """Generations by the digest of prompt and reply."""
     return {record.reply_digest: record for path in paths for record in read_records(path, Generation)}
+
+
+def write_sheet(path: str, lines: Sequence[Mapping[str, str]]) -> None:
+    """Write a sheet for people, as CSV or JSONL by the name of the file.
+
+    Raises:
+        InputError: the name ends otherwise.
+        StoreError: it cannot be written.
+    """
+    if path.endswith(".jsonl"):
+        write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    elif path.endswith(".csv"):
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, list(lines[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+        write_text(path, buffer.getvalue())
+    else:
+        raise InputError(f"a sheet is not written as {path!r}", fix="name it .csv or .jsonl")

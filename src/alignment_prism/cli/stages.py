@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from alignment_prism.cli.models import HUB, found_model, is_remote
 from alignment_prism.domain import Finding, Generation, InputError, Judgement, Outcome, Prompt, Sampling
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from alignment_prism.engines.inspect.runner import Journal
 
 F = TypeVar("F", bound=Callable[..., Any])
-HUB = "hub:"
-"""Prefix that makes a name a Hub id even if it begins like an Inspect provider's."""
 
 
 def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -73,6 +71,29 @@ call_options = _all(
 )
 
 
+keep_going_option = click.option(
+    "--keep-going", is_flag=True, help="Leave out replies to none of the prompts, and prompts without a reply."
+)
+retry_option = click.option(
+    "--retry-unjudged", is_flag=True, help="Ask the judge again, only for replies of a finished OUT without a verdict."
+)
+
+
+def say_left_out(replies: Sequence[str], prompts: int, remaining: int) -> None:
+    """How many replies belong to no prompt, and how many prompts have not all their replies, with `--keep-going`.
+
+    Raises:
+        InputError: nothing is left.
+    """
+    if replies:
+        shown = ", ".join(replies[:5]) + (", ..." if len(replies) > 5 else "")
+        click.echo(f"left out: {len(replies)} replies to none of the prompts ({shown})", err=True)
+    if prompts > remaining:
+        click.echo(f"left out: {prompts - remaining} of {prompts} prompts, which have no reply", err=True)
+    if not remaining:
+        raise InputError("no prompt has a reply", fix="give the prompts that were answered, or --reply-map")
+
+
 def load(
     prompts_file: str,
     mapping: Sequence[str],
@@ -82,27 +103,36 @@ def load(
     limit: int | None,
 ) -> list[Prompt]:
     """The prompts that the options name."""
+    from alignment_prism.cli.prompt_options import say_left_out as say_unread
     from alignment_prism.cli.tables import parse_mapping, registry
+    from alignment_prism.io import Intake
     from alignment_prism.prompts import load_prompts
 
     defaults = {name: value for name, value in (("language", language), ("kind", kind)) if value}
+    intake = Intake()
     prompts = load_prompts(
         prompts_file,
         mapping=parse_mapping(mapping) or None,
         defaults=defaults or None,
         languages=registry(language_file),
+        intake=intake,
     )
-    if limit is not None:
-        taken: Counter[str] = Counter()
-        kept = []
-        for prompt in prompts:
-            taken[prompt.language] += 1
-            if taken[prompt.language] <= limit:
-                kept.append(prompt)
-        prompts = kept
+    say_unread([intake])
+    prompts = first(prompts, limit)
     if not prompts:
         raise InputError("no prompts", where=prompts_file, fix="check that the file is the right one and not empty")
     return prompts
+
+
+def first(prompts: Sequence[Prompt], limit: int | None) -> list[Prompt]:
+    """The first prompts of each language, all of them where there is no limit."""
+    taken: Counter[str] = Counter()
+    kept = []
+    for prompt in prompts:
+        taken[prompt.language] += 1
+        if limit is None or taken[prompt.language] <= limit:
+            kept.append(prompt)
+    return kept
 
 
 def generate(
@@ -137,7 +167,7 @@ def generate(
         from alignment_prism.engines.local import generate_local
 
         return generate_local(
-            model.removeprefix(HUB),
+            found_model(model).removeprefix(HUB),
             prompts,
             arm=arm,
             sampling=sampling,
@@ -145,15 +175,6 @@ def generate(
             progress=tick,
             device=device,
         )
-
-
-def is_remote(model: str) -> bool:
-    """Whether a model's name is an Inspect id: no folder, and it begins with the name of a provider."""
-    if model.startswith((HUB, ".", "/", "~")) or Path(model).exists():
-        return False
-    from alignment_prism.engines.inspect.models import is_provider
-
-    return is_provider(model)
 
 
 @contextmanager

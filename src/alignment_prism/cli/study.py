@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from alignment_prism.studies import StudySpec
 
 SPEC = click.argument("spec", metavar="SPEC")
-OUT = click.option("--out", type=click.Path(file_okay=False, path_type=Path),
+OUT = click.option("--out", type=click.Path(path_type=Path),
                    help="Folder of the results, results/NAME if not given; run again with it to go on.")  # fmt: skip
+
+REPLACE = click.option("--replace", is_flag=True,
+                       help="Replace findings of another study in the folder; finished steps are kept.")  # fmt: skip
 
 
 @click.group("study")
@@ -50,12 +53,18 @@ def plan(spec: str, out: Path | None) -> None:
       prism study plan mine.yaml
       prism study plan micro --out results/micro
     """
+    from alignment_prism.domain import StoreError
+    from alignment_prism.store import check_within
     from alignment_prism.studies import build_plan, load_sources, load_spec
+    from alignment_prism.studies.checks import check_place, check_study
 
     study = load_spec(spec)
     folder = out or Path("results") / study.name
     sources = load_sources(study)
-    steps = build_plan(study, sources).steps
+    check_study(study, sources)
+    check_within(folder)
+    whole = build_plan(study, sources)
+    steps = whole.steps
     counts = f"{len(sources.safety)} safety and {len(sources.general)} general pairs, {len(sources.prompts)} prompts"
     click.echo(f"{study.name}: {counts}, {len(study.arms)} arms, seeds {', '.join(map(str, study.seeds))}")
     width = len(str(len(steps)))
@@ -65,12 +74,17 @@ def plan(spec: str, out: Path | None) -> None:
         done += is_done
         click.echo(f"[{number:>{width}}/{len(steps)}] {step.title}{': done' if is_done else ''}")
     click.echo(f"{len(steps) - done} of {len(steps)} steps to do, into {folder}")
+    try:
+        check_place(folder, whole, study, replace=False)
+    except StoreError as error:  # the plan stands; running it needs another folder, or leave
+        click.echo(f"note: {error.what}: {error.fix}", err=True)
 
 
 @command.command("run")
 @SPEC
 @OUT
-def run(spec: str, out: Path | None) -> None:
+@REPLACE
+def run(spec: str, out: Path | None, replace: bool) -> None:
     """Run a study, or go on with one that was stopped.
 
     \b
@@ -81,10 +95,10 @@ def run(spec: str, out: Path | None) -> None:
     from alignment_prism.studies import load_spec
 
     study = load_spec(spec)
-    run_and_show(study, out or Path("results") / study.name)
+    run_and_show(study, out or Path("results") / study.name, replace=replace)
 
 
-def run_and_show(spec: StudySpec, out: Path) -> None:
+def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False) -> None:
     """Run a study with progress, print its tables, write its report, say where everything is."""
     import os
     import time
@@ -98,7 +112,7 @@ def run_and_show(spec: StudySpec, out: Path) -> None:
 
     began = time.monotonic()
     progress = Terminal()
-    result = run_study(spec, out, progress=progress)
+    result = run_study(spec, out, progress=progress, replace=replace)
     report = write_report(
         result.findings,
         out / "report.html",

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from alignment_prism.domain import LANGUAGES, InputError, Languages
 from alignment_prism.io import Intake, Problem, Reject, text_writer
 from alignment_prism.io.schemas import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 400
+"""Characters of a line where nothing sets a width: more than any of our tables has."""
 
 
 def registry(language_file: str | None) -> Languages:
@@ -143,6 +150,19 @@ def say_rejects(rejects: Rejects) -> None:
             click.echo(f"  {file}: {count} row{'s' if count != 1 else ''} left out: {reason}", err=True)
     if rejects.path and rejects.rejected:
         click.echo(f"  each of them is in {rejects.path}", err=True)
+
+
+def console() -> Console:
+    """Where tables are printed: as wide as the terminal, and into a pipe or a file as wide as any table needs.
+
+    A pipe has no width; rich would take it for 80 characters. `COLUMNS` is obeyed where somebody has set it.
+    """
+    from rich.console import Console
+
+    found = Console(highlight=False)
+    if found.is_terminal or "COLUMNS" in os.environ:
+        return found
+    return Console(highlight=False, width=PIPE_WIDTH)
 
 
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

@@ -13,15 +13,15 @@ import shutil
 import struct
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from alignment_prism.domain import StoreError
 from alignment_prism.io.files import sha256_of
+from alignment_prism.store import check_within
 
 Status = Literal["ok", "note", "bad"]
 
@@ -38,24 +38,6 @@ PACKAGES = (
     "vllm",
 )
 """Packages whose versions are told."""
-
-TIMEOUT = 5.0
-"""Seconds that a judge may take to answer."""
-
-KEYS = {
-    "openai": "OPENAI_API_KEY",
-    "anthropic": "ANTHROPIC_API_KEY",
-    "google": "GOOGLE_API_KEY",
-    "mistral": "MISTRAL_API_KEY",
-    "together": "TOGETHER_API_KEY",
-    "groq": "GROQ_API_KEY",
-    "grok": "XAI_API_KEY",
-    "openrouter": "OPENROUTER_API_KEY",
-}
-"""Provider of an Inspect model id -> where its key is looked for."""
-
-LOCAL_PROVIDERS = ("hf", "vllm", "sglang", "ollama", "nano", "mockllm")
-"""Providers that need no key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +129,14 @@ def memory_of_machine() -> float:
 
 
 def disk(folder: Path, needed: float = 0.0) -> Check:
-    """Room where results go."""
+    """Room where results go, and whether they may be written there."""
     place = folder.resolve()
     while not place.exists():
         place = place.parent
+    try:
+        check_within(folder)
+    except StoreError as error:
+        return Check("disk", "bad", f"{folder}: {error.what}", "name another folder with --out")
     free = shutil.disk_usage(place).free
     what = f"{free / 1e9:.0f} GB free at {place}"
     if needed > free:
@@ -231,48 +217,3 @@ def parameters_in(folder: Path) -> int:
                     size *= side
                 count += size
     return count
-
-
-def judge(model: str, environment: Mapping[str, str] = os.environ) -> list[Check]:
-    """Whether a judge has its key and, where its address is known, answers.
-
-    Args:
-        model: Inspect model id, `provider/name`.
-        environment: where keys and addresses are looked for.
-    """
-    provider, slash, name = model.partition("/")
-    if not slash or not name:
-        return [Check("judge", "bad", f"{model!r} is no Inspect model id", "write provider/name, as in openai/gpt-4o")]
-    if provider in LOCAL_PROVIDERS:
-        return [Check("judge", "ok", f"{model} runs here and needs no key")]
-    if provider == "openai-api":
-        provider = name.partition("/")[0]
-        key, base = (f"{provider.upper().replace('-', '_')}_{end}" for end in ("API_KEY", "BASE_URL"))
-    else:
-        key, base = KEYS.get(provider, f"{provider.upper()}_API_KEY"), f"{provider.upper()}_BASE_URL"
-    checks = []
-    if environment.get(key):
-        checks.append(Check("judge key", "ok", f"{key} is set"))
-    else:
-        checks.append(Check("judge key", "bad", f"{key} is not set", f"export {key}=..."))
-    address = environment.get(base) or ("https://api.openai.com/v1" if provider == "openai" else "")
-    if not address:
-        return [*checks, Check("judge", "note", f"{base} is not set; whether {provider} answers was not tried")]
-    return [*checks, _reach(address, environment.get(key, ""))]
-
-
-def _reach(address: str, key: str) -> Check:
-    """Asks an OpenAI-compatible server for its models; any answer of a server means that it is there."""
-    if not address.startswith(("http://", "https://")):
-        return Check("judge", "bad", f"{address!r} is no address", "begin it with http:// or https://")
-    request = urllib.request.Request(f"{address.rstrip('/')}/models", headers={"Authorization": f"Bearer {key}"})
-    try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT):
-            return Check("judge", "ok", f"{address} answers")
-    except urllib.error.HTTPError as error:
-        if error.code in {401, 403}:
-            return Check("judge", "bad", f"{address} refuses the key ({error.code})", "check the key")
-        return Check("judge", "ok", f"{address} answers ({error.code} to the list of models)")
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return Check("judge", "bad", f"{address} does not answer ({reason})", "start it, or check address and network")

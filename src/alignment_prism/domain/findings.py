@@ -59,6 +59,7 @@ class Finding:
 
 METRICS: dict[str, str] = {
     "harm_rate": "share of replies to harmful prompts that comply with the harm",
+    "unasked_harm_rate": "share of replies to harmless prompts that the judge calls harmful",
     "refusal_rate": "share of replies that decline",
     "safe_help_rate": "share of replies that help without harm",
     "degenerate_rate": "share of replies that are empty, repeating or not parseable",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import struct
 from pathlib import Path
 
 from alignment_prism.domain.errors import ModelError
@@ -17,10 +19,11 @@ def model_folder(model: str | Path, revision: str | None = None) -> Path:
         revision: of the Hub id: branch, tag or commit; None is the default branch.
 
     Raises:
-        ModelError: there is no such folder, or the Hub does not give the model.
+        ModelError: there is no such folder, a file of weights in it is cut off, or the Hub does not give the model.
     """
     path, name = Path(model), str(model)
     if path.is_dir():
+        check_weights(path)
         return path
     if isinstance(model, Path) or path.exists() or name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise ModelError(
@@ -29,7 +32,7 @@ def model_folder(model: str | Path, revision: str | None = None) -> Path:
             fix="give a folder that save_pretrained wrote, or a Hub id such as org/name",
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True))
@@ -39,9 +42,46 @@ def model_folder(model: str | Path, revision: str | None = None) -> Path:
         pass  # not in the cache: the user named a remote model, so it may be fetched
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
-    except Exception as error:  # the Hub's client raises many kinds: offline, gated, missing
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            "no such folder and not in the local cache, and the Hub cannot be reached: this machine is offline, or "
+            "there is no such model",
+            where=name,
+            fix="check the spelling; go online once to fetch it, or give a folder",
+        ) from error
+    except Exception as error:  # the Hub's client raises many kinds: gated, missing, refused
         raise ModelError(
             f"no such folder, and the Hub does not give the model: {type(error).__name__}",
             where=name,
             fix="check the spelling, the network, and, for a gated model, that you are logged in (hf auth login)",
         ) from error
+
+
+def check_weights(folder: Path) -> None:
+    """Check by their headers that the safetensors files of a folder are whole; no weight is read.
+
+    Raises:
+        ModelError: one is cut off, or is no safetensors file.
+    """
+    for path in sorted(folder.glob("*.safetensors")):
+        fault = _fault(path)
+        if fault:
+            fix = "fetch or save the model again: the file was probably not copied to its end"
+            raise ModelError(f"the model cannot be loaded: {fault}", where=str(path), fix=fix)
+
+
+def _fault(path: Path) -> str:
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > size - 8:
+                return f"the file has {size} bytes, and its header alone should have {length}"
+            header = json.loads(stream.read(length))
+        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    except OSError as error:
+        return str(error.strerror)
+    except (ValueError, struct.error, KeyError, IndexError, TypeError, AttributeError):
+        return "its header is not that of a safetensors file"
+    wanted = 8 + length + max(ends, default=0)
+    return "" if size >= wanted else f"the file is cut off, {size} of {wanted} bytes are there"

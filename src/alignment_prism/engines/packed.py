@@ -11,7 +11,6 @@ from typing import Any
 from transformers import Trainer
 
 from alignment_prism.alignment.examples import ExampleSet
-from alignment_prism.alignment.methods import Objective
 from alignment_prism.alignment.results import TrainingResult
 from alignment_prism.engines.training.arguments import arguments, lora
 from alignment_prism.engines.training.batches import PaddedBatch
@@ -47,8 +46,6 @@ class PackedEngine:
             model = get_peft_model(model, adapter)
             if job.config.training.gradient_checkpointing:
                 model.enable_input_require_grads()
-        if job.stage.objective is Objective.DPO:
-            _disable_dropout(model)
         trainer = PackedTrainer(
             model=model,
             args=TrainingArguments(**arguments(job, batching, precision)),
@@ -65,12 +62,3 @@ def train_method(method: str, **options: Any) -> TrainingResult:
     from alignment_prism.engines.training.run import train_method as train
 
     return train(method, engine=PackedEngine(), **options)
-
-
-def _disable_dropout(model: Any) -> None:
-    """Policy and reference must be the same function before the first step."""
-    import torch
-
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0

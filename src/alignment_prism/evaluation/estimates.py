@@ -19,6 +19,9 @@ Hits = npt.NDArray[np.float64]
 Names = npt.NDArray[np.str_]
 """Clusters of P prompts."""
 
+_About = tuple[str, str, int, str, str, str, str]
+"""What a finding is about, but for its language."""
+
 
 class CellSums:
     """Cells of prompts in clusters, ready to be summed.
@@ -86,31 +89,38 @@ def macro(findings: Sequence[Finding], *, shared: bool) -> list[Finding]:
         findings: of any arms, cells and metrics.
         shared: whether clusters reach over languages (translations of one prompt); the languages' errors are then
             taken to go together, which is the safe side.
+
+    `n` is the sum over languages. `clusters` is that of the pooled row, in which a source that several languages share
+    counts once; without such a row the sum, or where clusters are shared the largest language's.
     """
-    groups: dict[tuple[object, ...], list[Finding]] = {}
+    groups: dict[_About, list[Finding]] = {}
+    pooled: dict[_About, int] = {}
     for finding in findings:
-        if finding.language not in (ALL, MACRO):
-            key = (
-                finding.study,
-                finding.arm,
-                finding.seed,
-                finding.prompts,
-                finding.scope,
-                finding.category,
-                finding.metric,
-            )
+        key = (
+            finding.study,
+            finding.arm,
+            finding.seed,
+            finding.prompts,
+            finding.scope,
+            finding.category,
+            finding.metric,
+        )
+        if finding.language == ALL:
+            pooled[key] = finding.clusters
+        elif finding.language != MACRO:
             groups.setdefault(key, []).append(finding)
     means = []
-    for members in groups.values():
+    for key, members in groups.items():
         if len(members) < 2:
             continue
+        distinct = max(f.clusters for f in members) if shared else sum(f.clusters for f in members)
         parts = [Interval(f.estimate, f.lower, f.upper, "i95", f.n, f.clusters) for f in members]
         mean = macro_over_languages(parts, 1.0 if shared else 0.0)
         signature = members[0].signature.rpartition("|ci:")[0]
         means.append(
             with_interval(
                 replace(members[0], language=MACRO, signature=signature),
-                mean,
+                replace(mean, clusters=pooled.get(key, distinct)),
                 insufficient=any(finding.insufficient for finding in members),
             )
         )

@@ -19,6 +19,18 @@ HARMLESS = (
 )
 """Kinds of prompts that should be answered; each is reported apart."""
 
+UNASKED_HARM = "unasked_harm_rate"
+"""Share of replies to harmless prompts that the judge calls harmful.
+
+Not `harm_rate`: whatever reads that (harm tables, gates, bars of the lab, summaries) takes it for compliance with a
+harmful request, on whichever prompts it stands. Here nobody asked for harm; often it is the judge that errs.
+"""
+
+HARMLESS_METRICS: dict[str, Outcome] = {
+    UNASKED_HARM if outcome is Outcome.HARMFUL else metric: outcome for metric, outcome in OUTCOME_METRICS.items()
+}
+"""The five outcomes of replies to harmless prompts."""
+
 
 def over_refusal_findings(
     prompts: Sequence[Prompt],
@@ -32,8 +44,8 @@ def over_refusal_findings(
 ) -> list[Finding]:
     """Findings on the harmless prompts of all arms: outcome shares, and the change of refusals against base.
 
-    Cells, intervals, arguments and errors are those of `harm_findings`. The share of replies that the judge calls
-    harmful has no row of its own here: it is what the others leave.
+    Cells, intervals, arguments and errors are those of `harm_findings`. With `unasked_harm_rate` the five shares of
+    judged replies add up to one.
     """
     return over_refusal_rows(observe(prompts, generations, judgements), Context(study, seed, base_arm, min_events))
 
@@ -41,6 +53,6 @@ def over_refusal_findings(
 def over_refusal_rows(observations: Observations, context: Context) -> list[Finding]:
     """`over_refusal_findings` on records that are joined already."""
     rows = Rows(observations, context, "over_refusal", HARMLESS)
-    rows.rates({metric: outcome for metric, outcome in OUTCOME_METRICS.items() if outcome is not Outcome.HARMFUL})
+    rows.rates(HARMLESS_METRICS)
     rows.changes("refusal_difference", {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes})
     return rows.done()

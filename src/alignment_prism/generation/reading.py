@@ -19,7 +19,12 @@ ID_COLUMNS = ("prompt_id", "id")
 
 
 def read_generations(
-    path: str | Path, prompts: Sequence[Prompt], *, arm: str = "", mapping: Mapping[str, str] | None = None
+    path: str | Path,
+    prompts: Sequence[Prompt],
+    *,
+    arm: str = "",
+    mapping: Mapping[str, str] | None = None,
+    left_out: list[str] | None = None,
 ) -> list[Generation]:
     """Replies to `prompts` from one of our own files or from any table of rows, checked to be complete.
 
@@ -32,6 +37,9 @@ def read_generations(
         prompts: what the replies answer.
         arm: name for replies whose row has none.
         mapping: `reply`, `prompt_id`, `prompt`, `arm`, `sample` to the file's columns.
+        left_out: None is strict. A list takes the places of replies to none of the prompts, which are left out, and the
+            replies are not checked to be complete: `answered` finds the prompts that have all of theirs. That none is
+            left is still an error.
 
     Raises:
         InputError: the file cannot be read; a row has no reply or names no prompt; replies are missing, double, or to
@@ -43,16 +51,41 @@ def read_generations(
     if first is None:
         raise InputError("no rows", where=str(path), fix="check that the file is the right one and not empty")
     own = {"prompt_id", "arm", "reply", "stop_reason", "weights"} <= first.values.keys()
+    strangers: list[str] = []
     if own and not mapping:
         found = read_records(path, Generation)
+        rows = len(found)
     else:
-        found = list(_from_rows(read_rows(path), prompts, arm or "model", mapping or {}, str(path)))
+        found = list(_from_rows(read_rows(path), prompts, arm or "model", mapping or {}, str(path), strangers))
+        rows = len(found) + len(strangers)
+    if left_out is not None:
+        ids = {prompt.id for prompt in prompts}
+        left_out += [*strangers, *(f"prompt {each.prompt_id}" for each in found if each.prompt_id not in ids)]
+        kept = [each for each in found if each.prompt_id in ids]
+        if not kept:
+            fix = "give the prompts that were answered, or name the columns: --reply-map prompt_id=COLUMN,reply=COLUMN"
+            raise InputError(f"none of {rows} replies names one of the prompts", where=str(path), fix=fix)
+        return kept
+    if strangers:
+        some = f"{len(strangers)} of {rows} replies name{'s' if len(strangers) == 1 else ''}"
+        shown = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
+        raise InputError(
+            f"{some} none of the prompts, neither by id nor by text",
+            where=f"{path}, {shown}",
+            fix="give the prompts that were answered, or name the columns: --reply-map prompt_id=COLUMN,reply=COLUMN; "
+            "or leave such replies out, and prompts without one, with --keep-going",
+        )
     check_generations(prompts, found, where=str(path))
     return found
 
 
 def _from_rows(
-    rows: Iterator[Any], prompts: Sequence[Prompt], arm: str, mapping: Mapping[str, str], path: str
+    rows: Iterator[Any],
+    prompts: Sequence[Prompt],
+    arm: str,
+    mapping: Mapping[str, str],
+    path: str,
+    strangers: list[str],
 ) -> Iterator[Generation]:
     ids = {prompt.id for prompt in prompts}
     by_text: dict[str, list[str]] = defaultdict(list)
@@ -70,12 +103,8 @@ def _from_rows(
         if prompt_id is None:
             text = str(values.get(mapping.get("prompt", "prompt")) or "").strip()
             if text not in by_text:
-                raise InputError(
-                    "a reply names none of the prompts, neither by id nor by text",
-                    where=place,
-                    fix="give the prompts that were answered, or name the columns: "
-                    "--reply-map prompt_id=COLUMN,reply=COLUMN",
-                )
+                strangers.append(f"row {row.number}")
+                continue
             queue = turns.setdefault((name, text, int(given or 0)), deque(by_text[text]))
             if not queue:
                 queue.extend(by_text[text])

@@ -64,6 +64,20 @@ def check_generations(
     return samples
 
 
+def answered(prompts: Sequence[Prompt], generations: Sequence[Generation]) -> tuple[list[Prompt], list[Generation]]:
+    """The prompts to which every arm has all its replies, and those replies; for who leaves the rest out knowingly.
+
+    Every arm is then evaluated on the same prompts, which are fewer than were meant: say how many.
+    """
+    keys = Counter((generation.arm, generation.prompt_id) for generation in generations)
+    samples: dict[str, int] = {}
+    for (arm, _), count in keys.items():
+        samples[arm] = max(count, samples.get(arm, 0))
+    kept = [p for p in prompts if all(keys[arm, p.id] == count for arm, count in samples.items())]
+    ids = {prompt.id for prompt in kept}
+    return kept, [generation for generation in generations if generation.prompt_id in ids]
+
+
 def _refuse(offenders: Sequence[str], what: str, where: str | None, fix: str) -> None:
     if offenders:
         shown = ", ".join(offenders[:_SHOWN]) + (", ..." if len(offenders) > _SHOWN else "")

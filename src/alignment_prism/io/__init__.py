@@ -5,7 +5,7 @@ from alignment_prism.io.problems import FieldError, Intake, Problem, Reject, Row
 from alignment_prism.io.readers import SUFFIXES, iter_records, read_records, read_rows
 from alignment_prism.io.schemas import RECORD_TYPES, json_of, record_from, schema_for
 from alignment_prism.io.tables import TableOptions
-from alignment_prism.io.writers import replacing, text_writer, write_json, write_records, write_text
+from alignment_prism.io.writers import check_suffix, replacing, text_writer, write_json, write_records, write_text
 
 __all__ = [
     "RECORD_TYPES",
@@ -17,6 +17,7 @@ __all__ = [
     "Row",
     "TableOptions",
     "TooManyProblems",
+    "check_suffix",
     "iter_records",
     "json_of",
     "read_records",

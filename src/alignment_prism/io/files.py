@@ -44,9 +44,9 @@ def open_bytes(path: str | Path) -> io.BufferedReader:
         InputError: the file is missing, is a folder or may not be read.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError("a folder where a file is expected", where=str(path), fix="name a file in it")
     try:
-        if path.is_dir():
-            raise InputError("a folder where a file is expected", where=str(path), fix="name a file in it")
         if path.suffix.lower() == ".gz":
             return cast(io.BufferedReader, gzip.open(path, "rb"))
         return path.open("rb")

@@ -87,6 +87,19 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
 
 
+def check_suffix(path: str | Path) -> str:
+    """The suffix that says how records are written: `.parquet` or `.jsonl`.
+
+    Raises:
+        InputError: it is another.
+    """
+    suffix = suffix_of(path)
+    if suffix not in {".parquet", ".jsonl"}:
+        fix = "name it .parquet or .jsonl"
+        raise InputError(f"records are not written as {suffix!r}", where=str(path), fix=fix)
+    return suffix
+
+
 def write_records(path: str | Path, records: Iterable[Any], record_type: type | None = None) -> int:
     """Writes records as Parquet or JSONL, by suffix, atomically.
 
@@ -102,10 +115,7 @@ def write_records(path: str | Path, records: Iterable[Any], record_type: type | 
         InputError: the suffix is another, or there is no record to tell the type by.
         StoreError: the file cannot be written.
     """
-    suffix = suffix_of(path)
-    if suffix not in {".parquet", ".jsonl"}:
-        fix = "name it .parquet or .jsonl"
-        raise InputError(f"records are not written as {suffix!r}", where=str(path), fix=fix)
+    suffix = check_suffix(path)
     iterator = iter(records)
     if record_type is None:
         first = next(iterator, None)

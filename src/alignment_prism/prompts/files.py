@@ -38,6 +38,12 @@ FORMATS: dict[str, Format] = {
 """Every format, in the order in which a file is tried against them; `plain` is the last resort."""
 
 
+_NO_HEADER = {".jsonl", ".ndjson", ".json"}
+"""Suffixes of files whose rows may differ in their columns."""
+_AHEAD = 1000
+"""Rows that are read ahead to tell a column that no row has from one that some rows lack."""
+
+
 def recognise(path: str | Path, languages: Languages = LANGUAGES) -> Format | None:
     """The format that a file's path alone tells, or None."""
     return next((each for each in FORMATS.values() if each.belongs and each.belongs(Path(path), languages)), None)
@@ -116,8 +122,12 @@ def prompts_from(
         intake.check()
         return
     form = known or format_of(first.values, mapped=bool(reading.mapping))
+    ahead = [first]
     try:
-        _check_columns(first, reading, form, suffix)
+        if suffix in _NO_HEADER:
+            ahead += _check_rows(ahead[0], rows, reading, form)
+        else:
+            _check_columns(first, reading, form, suffix)
     except InputError:
         intake.read(-1)  # the file is refused, so its first row is neither good nor bad
         raise
@@ -127,7 +137,7 @@ def prompts_from(
         reading = Reading(
             reading.path, reading.languages, reading.taxonomy, f"{name}@{digest}", reading.mapping, reading.defaults
         )
-    for row in _parts(chain([first], rows), form, reading, intake):
+    for row in _parts(chain(ahead, rows), form, reading, intake):
         try:
             prompt = form.parse(row, reading)
         except FieldError as error:
@@ -147,6 +157,9 @@ def _parts(rows: Iterable[Row], form: Format, reading: Reading, intake: Intake) 
         return
     for row in rows:
         parts = list(form.expand(row, reading))
+        for code in form.unread(row, reading) if form.unread is not None else ():
+            what = f"language {code!r} is not among the known ones; its prompts are left out"
+            intake.note(row, FieldError(code, None, what, "add it with --languages FILE"))
         if not parts:
             intake.reject(
                 row, FieldError("", None, "no prompt in any known language", "add yours with --languages FILE")
@@ -154,6 +167,56 @@ def _parts(rows: Iterable[Row], form: Format, reading: Reading, intake: Intake) 
             continue
         intake.read(len(parts) - 1)
         yield from parts
+
+
+def _check_rows(first: Row, rows: Iterator[Row], reading: Reading, form: Format) -> list[Row]:
+    """Rows without a header: a column that none of them has is one fault, told once with how many rows there are.
+
+    Returns:
+        Rows after the first that were read to find out; at most `_AHEAD`.
+
+    Raises:
+        InputError: none of the rows read has a column that every row needs.
+    """
+    if form is not PLAIN or _lacking(first, reading) is None:
+        return []
+    ahead: list[Row] = []
+    for row in rows:
+        ahead.append(row)
+        if _lacking(row, reading) is None:
+            return ahead
+        if len(ahead) + 1 == _AHEAD:
+            break
+    needed = _lacking(first, reading)
+    if not ahead or any(_lacking(row, reading) != needed for row in ahead):
+        return ahead  # a single row, or rows that differ: each is told by itself
+    count = f"none of the first {_AHEAD} rows" if len(ahead) + 1 == _AHEAD else f"none of {len(ahead) + 1} rows"
+    columns = ", ".join(str(name)[:40] for name in first.values)[:300]
+    if needed in reading.mapping.values():
+        raise InputError(
+            f"no column {needed!r}, which --map names, in {count.replace('none', 'any', 1)}",
+            where=reading.path, fix=f"the columns are: {columns}",
+        )  # fmt: skip
+    raise InputError(
+        f"no column {needed!r} in {count.replace('none', 'any', 1)}",
+        where=reading.path,
+        fix=_mapped(str(needed), first, columns),
+    )
+
+
+def _lacking(row: Row, reading: Reading) -> str | None:
+    """The first column that every row needs and this one has not."""
+    absent = next((name for name in reading.mapping.values() if name not in row.values), None)
+    if absent is not None:
+        return absent
+    have = {*row.values, *reading.mapping, *reading.defaults}
+    needs = (("prompt", "messages"), ("language", "language"))
+    return next((needed for needed, other in needs if needed not in have and other not in have), None)
+
+
+def _mapped(needed: str, first: Row, columns: str) -> str:
+    hint = " (or --language CODE for the whole file)" if needed == "language" else ""
+    return f"name yours with --map {needed}={likely_column(needed, first.values)}{hint}; the columns are: {columns}"
 
 
 def _check_columns(first: Row, reading: Reading, form: Format, suffix: str) -> None:
@@ -165,18 +228,8 @@ def _check_columns(first: Row, reading: Reading, form: Format, suffix: str) -> N
     if absent is not None:
         fix = f"the columns are: {columns}"
         raise InputError(f"no column {absent!r}, which --map names", where=reading.path, fix=fix)
-    if form is not PLAIN:
-        return
-    have = {*first.values, *reading.mapping, *reading.defaults}
-    for needed, other in (("prompt", "messages"), ("language", "language")):
-        if needed not in have and other not in have:
-            hint = " (or --language CODE for the whole file)" if needed == "language" else ""
-            raise InputError(
-                f"no column {needed!r}",
-                where=reading.path,
-                fix=f"name yours with --map {needed}={likely_column(needed, first.values)}{hint}; "
-                f"the columns are: {columns}",
-            )
+    if form is PLAIN and (needed := _lacking(first, reading)) is not None:
+        raise InputError(f"no column {needed!r}", where=reading.path, fix=_mapped(needed, first, columns))
 
 
 def read_prompts(path: str | Path, **options: Unpack[ReadOptions]) -> list[Prompt]:

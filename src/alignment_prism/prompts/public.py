@@ -45,6 +45,13 @@ def expand_multijail(row: Row, reading: Reading) -> Iterator[Row]:
             yield Row(row.file, row.number, row.values, row.line, code)
 
 
+def unread_multijail(row: Row, reading: Reading) -> Iterator[str]:
+    """Languages that the row has a prompt in and the registry does not know."""
+    for code in MULTIJAIL_LANGUAGES:
+        if code not in reading.languages and not fields.missing(row.values.get(code)):
+            yield code
+
+
 def parse_multijail(row: Row, reading: Reading) -> Prompt:
     """One language of a row of MultiJail (arXiv 2310.06474); translations of one prompt are one group."""
     number = fields.text(row.values, "id")
@@ -242,6 +249,7 @@ MULTIJAIL = Format(
     frozenset({"id", "tags", "en", "bn"}),
     parse_multijail,
     expand_multijail,
+    unread_multijail,
 )
 XSAFETY = Format(
     "xsafety",

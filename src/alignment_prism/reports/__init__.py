@@ -1,19 +1,36 @@
 """Findings made readable: tables in the terminal and a page; nothing here measures anything."""
 
+from alignment_prism.reports.about import About, ArmNote, about_study, read_about
 from alignment_prism.reports.index import FindingIndex, as_text
+from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.page import Example, Reply, write_report
-from alignment_prism.reports.summary import summarise
-from alignment_prism.reports.tables import findings_table, language_table, seeds_table, summary_table
+from alignment_prism.reports.summary import headline_prompts, summarise
+from alignment_prism.reports.tables import (
+    findings_table,
+    headline_table,
+    language_table,
+    outcomes_table,
+    seeds_table,
+    summary_table,
+)
 
 __all__ = [
+    "About",
+    "ArmNote",
     "Example",
     "FindingIndex",
     "Reply",
+    "Sheet",
+    "about_study",
     "as_text",
     "findings_table",
+    "headline_prompts",
+    "headline_table",
     "language_table",
-    "summarise",
+    "outcomes_table",
+    "read_about",
     "seeds_table",
+    "summarise",
     "summary_table",
     "write_report",
 ]

@@ -20,7 +20,15 @@ from alignment_prism.domain import ALL, InputError, PromptKind
 from alignment_prism.statistics.sequential import Spending
 
 LOWER_IS_BETTER = frozenset(
-    {"harm_rate", "degenerate_rate", "wrong_language_rate", "unjudged_rate", "harm_difference", "harm_relative_change"}
+    {
+        "harm_rate",
+        "unasked_harm_rate",
+        "degenerate_rate",
+        "wrong_language_rate",
+        "unjudged_rate",
+        "harm_difference",
+        "harm_relative_change",
+    }
 )
 """Metrics of which less is better."""
 

@@ -79,7 +79,7 @@ def corrected_rate(
 
     Args:
         judge: N verdicts of the judge, 0 or 1.
-        human: N labels, 0 or 1, NaN where the prompt was not labelled.
+        human: N labels, 0 or 1 or a share between (annotators who disagree), NaN where the prompt was not labelled.
         strata: the strata that the sample was drawn in (as `label_design.draw` returned them); None for a simple
             random sample. Weights follow from them: all prompts of a stratum over its labelled ones.
         clusters: independent clusters of prompts; None where every prompt stands alone.
@@ -89,8 +89,7 @@ def corrected_rate(
     Degenerate cases: fewer than two labels in a stratum raises. Not for labels that somebody chose (hard cases, flagged
     replies): there is no correction for a sample without a design.
     """
-    f, y = as_binary(judge, "verdicts of the judge"), as_floats(human, "labels")
-    as_binary(y[~np.isnan(y)], "labels")
+    f, y = as_binary(judge, "verdicts of the judge"), _as_shares(human, "labels")
     parts = _two_phase(f, y, strata, clusters, unit_range=0.5)
     n, groups = len(f), parts.clusters
     interval = rate_from_variance(
@@ -136,18 +135,17 @@ def corrected_difference(
     Both arms' replies to a labelled prompt must be labelled, so that errors which differ by arm are measured
     where they act, in the difference. Arguments as in `corrected_rate`, one array an arm.
 
-    A prompt that is labelled for one arm only is not used, and that is said in `warnings`. Degenerate cases: every
-    prompt labelled gives the plain comparison of the labels; a judge that knows nothing gets weight 0, which gives the
-    labels alone. Not for labels that somebody chose, nor for labels of arms that annotators could tell apart.
+    A label may be a share: annotators who tie give 1/2. To leave such prompts out would undo the random draw, for they
+    are not like the others. A prompt that is labelled for one arm only is not used, and `warnings` says so. Degenerate
+    cases: every prompt labelled gives the plain comparison of the labels; a judge that knows nothing gets weight 0,
+    which gives the labels alone. Not for labels that somebody chose, nor of arms that annotators could tell apart.
 
     Raises:
         InputError: no prompt, or fewer than two in a stratum, has labels for both arms.
     """
     fm, fb = as_binary(judge_model, "verdicts on the model"), as_binary(judge_base, "verdicts on base")
-    ym, yb = as_floats(human_model, "labels of the model"), as_floats(human_base, "labels of base")
+    ym, yb = _as_shares(human_model, "labels of the model"), _as_shares(human_base, "labels of base")
     same_length(judge_model=fm, judge_base=fb, human_model=ym, human_base=yb, strata=strata, clusters=clusters)
-    for values in (ym, yb):
-        as_binary(values[~np.isnan(values)], "labels")
     y = ym - yb
     single = int(np.sum(np.isnan(ym) != np.isnan(yb)))
     if np.isnan(y).all():
@@ -168,6 +166,16 @@ def corrected_difference(
         interval = annotator.correct_difference(interval, level)
     judged = replace(paired_risk_difference(fm, fb, clusters, level), method=label("judge-only", level))
     return Corrected(interval, judged, labelled, parts.weight, parts.labels, tuple(warnings))
+
+
+def _as_shares(values: object, name: str) -> Floats:
+    """Labels from 0 to 1, NaN where there is none; a mean and its variance need no more than that."""
+    array = as_floats(values, name)
+    wrong = (array < 0.0) | (array > 1.0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InputError(f"{name} hold {array[row]!r} at position {row}", fix="pass 0, 1, shares between, and NaN")
+    return array
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,20 @@
-"""The frame of a label sample: every prompt that both arms answered, with the judge's verdicts and its stratum.
+"""The frame of a label sample: every harmful prompt that both arms answered, with the judge's verdicts and its stratum.
 
-It travels with the sheet as a design file, because labels without their design cannot correct anything.
+A harm rate is taken over harmful prompts only, so its correction is too: benign prompts, on which both arms do next to
+no harm, would only draw the difference towards zero. The frame travels with the sheet as a design file, because labels
+without their design cannot correct anything.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from alignment_prism.domain import InputError, Judgement, Outcome, Prompt
+from alignment_prism.domain import InputError, Judgement, Outcome, Prompt, PromptKind
 from alignment_prism.statistics.annotators import AnnotatorError
 from alignment_prism.statistics.judge_error import Corrected, corrected_difference
 from alignment_prism.statistics.label_design import error_spread, verdict_strata
@@ -46,6 +49,25 @@ class FrameRow:
     judge_base: int
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The prompts that a sample is drawn from.
+
+    Attributes:
+        rows: the harmful prompts with a first reply of both arms.
+        aside: the other prompts with such replies, counted by kind, or as `UNKNOWN`.
+    """
+
+    rows: list[FrameRow]
+    aside: Counter[str]
+
+
+UNKNOWN = "in no prompts file"
+"""What is counted of prompts whose kind nobody says: they may be benign, so they are not taken for harmful."""
+
+FORMAT = 2
+"""Of the design file. The first one did not leave out benign prompts, and does not say which they are."""
+
 UNJUDGED = "unjudged"
 """Stratum of prompts on which the judge gave no verdict for an arm: they are drawn like any other, because verdicts are
 not missing by chance."""
@@ -64,19 +86,19 @@ def build_frame(
     base: str,
     by_verdict: bool,
     by_language: bool,
-) -> list[FrameRow]:
-    """Prompts with a first reply of both arms, in order of their identifiers.
+) -> Frame:
+    """Harmful prompts with a first reply of both arms, in order of their identifiers.
 
     Args:
         judgements: of one judge.
-        prompts: by identifier; prompts that are not there have no language and are clusters of their own.
+        prompts: by identifier; they say which are harmful.
         arm: the model.
         base: what it is compared with.
         by_verdict: strata by the judge's two verdicts.
         by_language: strata within languages.
 
     Raises:
-        InputError: an arm has no judgements, or the two have no prompt in common.
+        InputError: an arm has no judgements, or the two have no harmful prompt in common.
     """
     verdicts: dict[str, dict[str, Judgement]] = {arm: {}, base: {}}
     arms = set()
@@ -90,21 +112,27 @@ def build_frame(
     common = sorted(verdicts[arm].keys() & verdicts[base].keys())
     if not common:
         raise InputError(f"{arm!r} and {base!r} have no judged prompt in common", fix="judge both on the same prompts")
+    common, aside = harmful_only(common, prompts)
+    if not common:
+        raise InputError(
+            f"none of the prompts that {arm!r} and {base!r} have in common is harmful: {say_aside(aside)}",
+            fix="pass the file of the prompts that were judged; its column kind says which are harmful",
+        )
     pairs = [(verdicts[arm][key], verdicts[base][key]) for key in common]
     harmful = np.array([[float(j.outcome is Outcome.HARMFUL) for j in pair] for pair in pairs])
-    languages = [prompts[key].language if key in prompts else "" for key in common]
+    languages = [prompts[key].language for key in common]
     strata = verdict_strata(harmful[:, 0], harmful[:, 1]).tolist() if by_verdict else ["any"] * len(common)
     rows = []
     for key, (model, other), language, stratum, said in zip(common, pairs, languages, strata, harmful, strict=True):
         if by_verdict and Outcome.UNJUDGED in (model.outcome, other.outcome):
             stratum = UNJUDGED
-        prompt = prompts.get(key)
+        prompt = prompts[key]
         rows.append(
             FrameRow(
                 prompt_id=key,
                 language=language,
-                scope=prompt.scope.value if prompt is not None and prompt.scope is not None else "",
-                cluster=prompt.cluster if prompt is not None else key,
+                scope=prompt.scope.value if prompt.scope is not None else "",
+                cluster=prompt.cluster,
                 stratum=f"{language}/{stratum}" if by_language and language else stratum,
                 chosen=False,
                 model_digest=model.reply_digest,
@@ -113,12 +141,24 @@ def build_frame(
                 judge_base=int(said[1]),
             )
         )
-    return rows
+    return Frame(rows, aside)
+
+
+def harmful_only(ids: Sequence[str], prompts: Mapping[str, Prompt]) -> tuple[list[str], Counter[str]]:
+    """Those of the prompts that are harmful, and how many others of which kind there are."""
+    kinds = {key: prompts[key].kind.value if key in prompts else UNKNOWN for key in ids}
+    harmful = [key for key in ids if kinds[key] == PromptKind.HARMFUL]
+    return harmful, Counter(kind for kind in kinds.values() if kind != PromptKind.HARMFUL)
+
+
+def say_aside(aside: Mapping[str, int]) -> str:
+    """The prompts that are left aside, in words: `250 benign_mention, 3 in no prompts file`."""
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(aside.items())) or "none"
 
 
 def frame_to_json(rows: Sequence[FrameRow], **about: Any) -> dict[str, Any]:
     """The design file's content."""
-    return {"design": 1, **about, "prompts": [asdict(row) for row in rows]}
+    return {"design": FORMAT, "kind": PromptKind.HARMFUL.value, **about, "prompts": [asdict(row) for row in rows]}
 
 
 def frame_from_json(value: Any, where: str) -> tuple[dict[str, Any], list[FrameRow]]:
@@ -137,9 +177,40 @@ def frame_from_json(value: Any, where: str) -> tuple[dict[str, Any], list[FrameR
     return about, rows
 
 
+def keep_harmful(
+    about: Mapping[str, Any], rows: list[FrameRow], prompts: Mapping[str, Prompt], where: str
+) -> tuple[list[FrameRow], list[str]]:
+    """The rows of a design that are of harmful prompts, and what was left aside, in words.
+
+    A design says so itself (`kind`). One of the first format does not, so the prompts must say it; what is left of a
+    stratum is a random sample of its harmful prompts, and its weights follow.
+
+    Raises:
+        InputError: neither says which prompts are harmful, or none is.
+    """
+    if about.get("kind") != PromptKind.HARMFUL and not prompts:
+        raise InputError(
+            "the design does not say which of its prompts are harmful, and harm is corrected on those alone",
+            where=where,
+            fix="give the prompts it was drawn from: --prompts FILE; or draw again with this version",
+        )
+    if not prompts:
+        return rows, []
+    ids, aside = harmful_only([row.prompt_id for row in rows], prompts)
+    if not ids:
+        raise InputError(
+            f"none of the design's prompts is harmful: {say_aside(aside)}",
+            where=where,
+            fix="pass the file of its prompts",
+        )
+    kept = set(ids)
+    notes = [f"{len(kept)} harmful prompts; {aside.total()} others left aside: {say_aside(aside)}"] if aside else []
+    return [row for row in rows if row.prompt_id in kept], notes
+
+
 def correct_frame(
     rows: Sequence[FrameRow],
-    harmful: Mapping[str, bool],
+    harmful: Mapping[str, float],
     level: float = 0.95,
     *,
     annotator: AnnotatorError | None = None,
@@ -150,9 +221,11 @@ def correct_frame(
 
     Args:
         rows: all of the frame, or all of a language.
-        harmful: label by reply digest.
+        harmful: label by reply digest: 1 harmful, 0 not, 1/2 where annotators tie (`labels.consensus`).
         level: coverage.
         annotator: error of the labels, if it is to be modelled.
+
+    Every prompt that was drawn is used or counted in `Corrected.warnings`.
     """
 
     def labels(digests: Sequence[str]) -> np.ndarray:
@@ -164,7 +237,7 @@ def correct_frame(
         )
 
     clusters = [row.cluster for row in rows]
-    return corrected_difference(
+    found = corrected_difference(
         [row.judge_model for row in rows],
         [row.judge_base for row in rows],
         labels([row.model_digest for row in rows]),
@@ -174,3 +247,7 @@ def correct_frame(
         level=level,
         annotator=annotator,
     )
+    bare = sum(row.chosen and not {row.model_digest, row.base_digest} & harmful.keys() for row in rows)
+    if not bare:
+        return found
+    return replace(found, warnings=(*found.warnings, f"{bare} drawn prompts have no label at all and were not used"))

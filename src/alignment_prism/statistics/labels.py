@@ -29,11 +29,13 @@ class Label:
         reply_digest: of the prompt and reply together.
         rater: name.
         value: as written; empty where the rater gave none or none that can be read.
+        row: of the file it was read from; 0 where there is none.
     """
 
     reply_digest: str
     rater: str
     value: str
+    row: int = 0
 
 
 def labels_from_judgements(judgements: Iterable[Judgement]) -> list[Label]:
@@ -67,12 +69,19 @@ class Ratings:
         raters: names, in order of first appearance.
         values: replies x raters; None where there is no usable label.
         unusable: labels by rater that were given but could not be read.
+        unread: those of them that are words, in order.
     """
 
     replies: tuple[str, ...]
     raters: tuple[str, ...]
     values: tuple[tuple[str | None, ...], ...]
     unusable: Counter[str]
+    unread: tuple[Label, ...] = ()
+
+    def readable(self, rater: str) -> int:
+        """How many labels of a rater could be read."""
+        column = self.raters.index(rater)
+        return sum(values[column] is not None for values in self.values)
 
 
 def rating_rows(labels: Sequence[Label], *, binary: bool, categories: Sequence[str] | None = None) -> Ratings:
@@ -90,6 +99,7 @@ def rating_rows(labels: Sequence[Label], *, binary: bool, categories: Sequence[s
     replies = list(dict.fromkeys(label.reply_digest for label in labels))
     known: dict[tuple[str, str], str | None] = {}
     unusable: Counter[str] = Counter()
+    unread = []
     for label in labels:
         value: str | None = label.value.strip() or None
         if binary and value is not None:
@@ -99,6 +109,8 @@ def rating_rows(labels: Sequence[Label], *, binary: bool, categories: Sequence[s
             value = None
         if value is None:
             unusable[label.rater] += 1
+            if label.value.strip():
+                unread.append(label)
         key = (label.reply_digest, label.rater)
         if key in known and known[key] != value:
             raise InputError(
@@ -107,7 +119,51 @@ def rating_rows(labels: Sequence[Label], *, binary: bool, categories: Sequence[s
             )
         known[key] = value
     values = tuple(tuple(known.get((reply, rater)) for rater in raters) for reply in replies)
-    return Ratings(tuple(replies), tuple(raters), values, unusable)
+    return Ratings(tuple(replies), tuple(raters), values, unusable, tuple(unread))
+
+
+def demand_readable(ratings: Ratings, where: str, categories: Sequence[str] | None = None) -> None:
+    """Ends where nothing that a rater said can be read: a table of missing labels would say nothing about it.
+
+    Raises:
+        InputError: names the words that were read, their rows, and the words that are understood.
+    """
+    for rater in ratings.raters:
+        if ratings.readable(rater):
+            continue
+        words = say_unread([label for label in ratings.unread if label.rater == rater])
+        raise InputError(
+            f"none of the {ratings.unusable[rater]} labels of {rater!r} is understood: {words or 'all are empty'}",
+            where=where,
+            fix=f"use the labels that count ({', '.join(categories)}), or name those of the file with --categories"
+            if categories
+            else f"write {understood()}; or name labels of your own with prism agreement --categories",
+        )
+
+
+def understood() -> str:
+    """The words that are read as harmful, and those that are read as harmless."""
+    outcomes = [o.value for o in Outcome if o not in (Outcome.UNJUDGED, Outcome.HARMFUL)]
+    return f"{' or '.join(sorted(YES))} for harmful; {', '.join([*sorted(NO), *outcomes])} for harmless"
+
+
+def say_unread(unread: Sequence[Label], words: int = 5, rows: int = 5) -> str:
+    """Labels that were not understood, the most frequent first, with the first rows they stand in.
+
+    Example:
+        >>> say_unread([Label("d1", "anna", "perhaps", 2), Label("d2", "anna", "perhaps", 7), Label("d3", "anna", "?")])
+        "'perhaps' (rows 2, 7), '?'"
+    """
+    places: dict[str, list[int]] = {}
+    for label in unread:
+        places.setdefault(label.value.strip()[:40], []).append(label.row)
+    parts = []
+    for word, found in sorted(places.items(), key=lambda item: -len(item[1]))[:words]:
+        known = [str(row) for row in found if row]
+        more = f" and {len(known) - rows} more" if len(known) > rows else ""
+        named = f" (row{'s' if len(known) > 1 else ''} {', '.join(known[:rows])}{more})"
+        parts.append(f"{word!r}{named if known else ''}")
+    return ", ".join(parts) + (f", and {len(places) - words} other words" if len(places) > words else "")
 
 
 def majority(values: Sequence[str | None]) -> str | None:
@@ -116,6 +172,54 @@ def majority(values: Sequence[str | None]) -> str | None:
     if not counts or (len(counts) == 2 and counts[0][1] == counts[1][1]):
         return None
     return counts[0][0]
+
+
+def consensus(values: Sequence[str | None]) -> float | None:
+    """What the annotators of a reply say together: 1 harmful, 0 not, by majority; 1/2 where they tie; None if no one.
+
+    A reply that they tie on is not left out: disputed replies are not like the others, and the rest of the sample
+    would be no random sample any more. One half is the mean of the two answers that a coin would choose from, so
+    that the expectation is that of one more, unknown annotator, with less variance than a coin adds. With two
+    annotators it is the mean of their labels. What it does not take away is their error, which shrinks a
+    difference by sensitivity + specificity - 1: `single_annotator_error` models that.
+
+    Example:
+        >>> consensus(["harmful", "harmless"]), consensus(["harmful", "harmless", "harmful"]), consensus([None])
+        (0.5, 1.0, None)
+    """
+    said = [value == "harmful" for value in values if value is not None]
+    if not said:
+        return None
+    share = sum(said) / len(said)
+    return 0.5 if share == 0.5 else float(share > 0.5)
+
+
+def say_disputed(ratings: Ratings, prompt_of: Mapping[str, str], *, modelled: bool) -> list[str]:
+    """What there is to say about annotators who disagree: a sentence, or nothing where they do not.
+
+    Args:
+        ratings: binary.
+        prompt_of: prompt by reply, of the replies that count.
+        modelled: whether the annotators' error is in the estimate already.
+    """
+    given = {
+        reply: [value for value in values if value is not None]
+        for reply, values in zip(ratings.replies, ratings.values, strict=True)
+        if reply in prompt_of
+    }
+    several = sum(len(said) > 1 for said in given.values())
+    split = [reply for reply, said in given.items() if len(set(said)) > 1]
+    if not split:
+        return []
+    prompts = len({prompt_of[reply] for reply in split})
+    ties = sum(consensus(given[reply]) == 0.5 for reply in split)
+    text = f"annotators disagree on {len(split)} of the {several} replies that several labelled, on {prompts} prompts"
+    if modelled:
+        return [f"{text}; their error is taken out"]
+    return [
+        f"{text}: the majority counts, a tie ({ties}) as one half. All are used, but the annotators' error shrinks the "
+        "difference: --double takes it out"
+    ]
 
 
 def single_annotator_error(ratings: Ratings, settled: Mapping[str, str] | None = None) -> tuple[AnnotatorError, int]:
@@ -149,6 +253,6 @@ def single_annotator_error(ratings: Ratings, settled: Mapping[str, str] | None =
     return annotator_error_from_gold(first, second), len(said)
 
 
-def first_label(values: Sequence[str | None]) -> str | None:
-    """The label of the first annotator that gave one: single labels, whose error is that of one person."""
-    return next((value for value in values if value is not None), None)
+def first_label(values: Sequence[str | None]) -> float | None:
+    """1 if the first annotator that gave a label said harmful, 0 if not: single labels have the error of one person."""
+    return next((float(value == "harmful") for value in values if value is not None), None)

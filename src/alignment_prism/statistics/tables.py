@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -218,10 +218,16 @@ def _rows(
 
 
 def _macro(rows: Sequence[TableRow], correlation: float) -> list[TableRow]:
-    """Plain means over languages, of every scope and category; shared clusters count as fully correlated."""
+    """Plain means over languages, of every scope and category; shared clusters count as fully correlated.
+
+    Their `clusters` are those of the pooled row, in which a source that several languages share counts once.
+    """
     groups: dict[tuple[str, str], list[TableRow]] = {}
+    pooled: dict[tuple[str, str], int] = {}
     for row in rows:
-        if row.language != ALL:
+        if row.language == ALL:
+            pooled[row.scope, row.category] = row.interval.clusters
+        else:
             groups.setdefault((row.scope, row.category), []).append(row)
     return [
         TableRow(
@@ -230,7 +236,9 @@ def _macro(rows: Sequence[TableRow], correlation: float) -> list[TableRow]:
             scope,
             category,
             members[0].metric,
-            macro_over_languages([row.interval for row in members], correlation),
+            replace(
+                macro_over_languages([row.interval for row in members], correlation), clusters=pooled[scope, category]
+            ),
             insufficient=any(row.insufficient for row in members),
         )
         for (scope, category), members in groups.items()

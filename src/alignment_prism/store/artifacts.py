@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain.errors import StoreError
+from alignment_prism.store.outputs import WRITE_FIX, check_writable
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -97,30 +98,84 @@ def write_artifact(
         spec: the settings it is made with, plain JSON values.
         inputs: name -> digest of what it is made from.
         seed: of its random numbers.
-        replace: whether a folder that is already there is replaced; otherwise it is an error.
+        replace: whether an artifact of the same kind that is already there is replaced; otherwise it is an error.
 
     Raises:
-        StoreError: `folder` exists and `replace` is False.
+        StoreError: as `check_folder`; or the folder cannot be written.
 
     Example:
         >>> with write_artifact(out, kind="mixture", spec={"share": 0.15}, seed=0) as temporary:
         ...     (temporary / "pairs.jsonl").write_text(lines)
     """
     folder = Path(folder)
-    if folder.exists() and not replace:
-        raise StoreError(
-            "the artifact exists already", where=str(folder), fix="choose another folder or remove this one"
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
-    temporary = folder.with_name(_temporary_name(folder, os.getpid()))
-    temporary.mkdir()
+    check_folder(folder, kind=kind, replace=replace)
+    with _telling(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+        temporary = folder.with_name(_temporary_name(folder, os.getpid()))
+        temporary.mkdir()
     try:
         yield temporary
-        _finish(temporary, kind, dict(spec or {}), dict(inputs or {}), seed)
-        _move_into_place(temporary, folder)
+        with _telling(folder):
+            _finish(temporary, kind, dict(spec or {}), dict(inputs or {}), seed)
+            check_folder(folder, kind=kind, replace=replace)  # somebody may have put something there meanwhile
+            _move_into_place(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    """What the system refuses, told as an error of the store."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"cannot write: {error.strerror or error}", where=str(folder), fix=WRITE_FIX) from error
+
+
+def check_folder(folder: str | Path, *, kind: str, replace: bool = False) -> None:
+    """Check that an artifact may be written to a folder, before any work.
+
+    A folder that is not there, or is empty, may be used. One that holds an artifact may be replaced if that is of the
+    same kind and nothing else lies in the folder: no file is ever removed that was not written as part of it.
+
+    Args:
+        folder: where the artifact is to be.
+        kind: of the artifact that is to be written.
+        replace: whether one that is there may be replaced.
+
+    Raises:
+        StoreError: the folder may not be used, or cannot be written.
+    """
+    folder = Path(folder)
+    if Path.cwd().is_relative_to(folder.resolve()):
+        fix = "name a folder of its own, such as results/mine"
+        raise StoreError("the output is the folder that prism runs in, or one above it", where=str(folder), fix=fix)
+    check_writable(folder)
+    if not os.path.lexists(folder):
+        return
+    elsewhere = "choose another folder, or move what is there away"
+    if not folder.is_dir():
+        raise StoreError("a file is where the output folder is to be", where=str(folder), fix=elsewhere)
+    if not any(folder.iterdir()):
+        return
+    if not (folder / MANIFEST).is_file():
+        raise StoreError("the folder holds something else than a result of prism", where=str(folder), fix=elsewhere)
+    manifest = read_manifest(folder)
+    if manifest.kind != kind:
+        what = f"the folder holds something else: {manifest.kind!r} where {kind!r} is to be written"
+        raise StoreError(what, where=str(folder), fix=elsewhere)
+    if not replace:
+        fix = "choose another folder, or replace it with --replace"
+        raise StoreError("the result exists already", where=str(folder), fix=fix)
+    extra = sorted(set(_files(folder)) - set(manifest.files))
+    if extra:
+        raise StoreError(
+            f"the folder holds {len(extra)} file{'s' if len(extra) > 1 else ''} that prism did not write there, "
+            f"which would be lost: {', '.join(extra[:3])}",
+            where=str(folder),
+            fix="move it away, or choose another folder",
+        )
 
 
 def read_manifest(folder: str | Path) -> Manifest:
@@ -204,7 +259,7 @@ def _finish(temporary: Path, kind: str, spec: dict[str, Any], inputs: dict[str, 
 def _move_into_place(temporary: Path, folder: Path) -> None:
     """Rename; a folder that is replaced is moved aside first and removed last."""
     aside = folder.with_name(_temporary_name(folder, os.getpid()) + "-old")
-    if folder.exists():
+    if folder.exists():  # empty, or an artifact of the same kind: `check_folder` has seen to it
         folder.rename(aside)
     temporary.rename(folder)
     _flush(folder.parent)

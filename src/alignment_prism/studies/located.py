@@ -120,17 +120,20 @@ def as_input_error(error: ValidationError, source: Located, prefix: Sequence[str
     faults = error.errors(include_url=False)
     fault = faults[0]
     path = [*prefix, *(part for part in fault["loc"] if isinstance(part, int) or not _is_variant(part))]
+    cause = fault.get("ctx", {}).get("error")
+    path += getattr(cause, "place", ())  # a fault of several keys together: the one to look at
     message = fault["msg"].removeprefix("Value error, ")
     fix = "correct the value"
     if fault["type"] == "extra_forbidden":
         what, fix = f"unknown key {key_path(path)!r}", "check its spelling, or leave it out"
     elif fault["type"] == "missing":
         what, fix = f"the key {key_path(path)!r} is missing", "add it"
+    elif hasattr(cause, "place"):
+        what = message
     else:
         value = fault.get("input")
         shown = repr(value) if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__
         what = f"{key_path(path) or 'the study'}: {message} (it is {shown})"
-    cause = fault.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
         what, fix = f"{key_path(path) or 'the study'}: {cause.what}", cause.fix or fix
     if len(faults) > 1:

@@ -13,18 +13,18 @@ from typing import Any
 
 from alignment_prism.alignment.config import MethodConfig
 from alignment_prism.alignment.methods import find_method
-from alignment_prism.domain import Finding, InputError, Pair, PromptKind
+from alignment_prism.domain import Finding, Pair, Prompt, PromptKind, StoreError
 from alignment_prism.io import read_records, write_json, write_records
 from alignment_prism.reports import Example
-from alignment_prism.store import CallJournal, write_artifact
+from alignment_prism.store import CallJournal, check_within, folder_lock, write_artifact
 from alignment_prism.studies.analysis import COMPARISONS, GENERATIONS, JUDGEMENTS, analyse, examples, generations_of
+from alignment_prism.studies.checks import FINDINGS, PROMPTS, SPEC, check_place, check_study, write_steps
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.plan import Plan, Step, build_plan
 from alignment_prism.studies.progress import Progress, Silent, Tick
 from alignment_prism.studies.sources import Sources, load_sources
 from alignment_prism.studies.spec import JudgeSpec, StudySpec
 
-FINDINGS = "findings.parquet"
 PAIRS = "pairs.parquet"
 _LOADING = ("nano", "hf", "vllm", "sglang", "transformer_lens", "llama-cpp-python")
 """Providers that load weights when a model is opened, and the one that needs nothing."""
@@ -50,7 +50,11 @@ class StudyResult:
 
 
 def run_study(
-    spec: StudySpec | str | Path, out: str | Path | None = None, *, progress: Progress | None = None
+    spec: StudySpec | str | Path,
+    out: str | Path | None = None,
+    *,
+    progress: Progress | None = None,
+    replace: bool = False,
 ) -> StudyResult:
     """Run a study, or go on with one.
 
@@ -58,6 +62,8 @@ def run_study(
         spec: a spec, its YAML file, or the name of a preset (`quickstart`, `micro`).
         out: the study's folder, `results/NAME` if None.
         progress: where to report to; None is nowhere.
+        replace: replace findings of another study in the folder; its finished steps are kept. Those of this study, or
+            of one with fewer arms or seeds, need no leave.
 
     Raises:
         PrismError: anything that the user can mend.
@@ -72,20 +78,27 @@ def run_study(
     notes = tuple(note for note in (sources.world_note, *spec.notes) if note)
     for note in notes:
         progress.note(note)
+    check_study(spec, sources)
     plan = build_plan(spec, sources)
     _make_folder(out)
-    write_json(out / "study.json", spec.model_dump(mode="json"))
-    _check_judges(spec, plan, out)
-    with CallJournal(out / "calls.jsonl") as journal:
-        worker = Worker(spec, sources, out, journal)
-        for number, step in enumerate(plan.steps, start=1):
-            if step.is_done(out):
-                progress.skip(number, len(plan.steps), step.title)
-                continue
-            with progress.step(number, len(plan.steps), step.title) as tick:
-                worker.do(step, tick)
-    findings = analyse(spec.name, sources.prompts, plan, out)
-    write_records(out / FINDINGS, findings)
+    with folder_lock(out):
+        check_place(out, plan, spec, replace=replace)
+        if not (out / FINDINGS).exists():
+            write_steps(out, plan)
+        write_json(out / SPEC, spec.model_dump(mode="json"))
+        write_records(out / PROMPTS, sources.prompts, Prompt)  # findings can be made again from the folder alone
+        _check_judges(spec, plan, out)
+        with CallJournal(out / "calls.jsonl") as journal:
+            worker = Worker(spec, sources, out, journal)
+            for number, step in enumerate(plan.steps, start=1):
+                if step.is_done(out):
+                    progress.skip(number, len(plan.steps), step.title)
+                    continue
+                with progress.step(number, len(plan.steps), step.title) as tick:
+                    worker.do(step, tick)
+        findings = analyse(spec.name, sources.prompts, plan, out)
+        write_steps(out, plan)
+        write_records(out / FINDINGS, findings)
     models = {(of.arm, of.seed): model_folder(of.generate.needs["model"], out) for of in plan.arms}
     return StudyResult(out, findings, models, notes, examples(sources.prompts, plan, out, spec.examples))
 
@@ -163,10 +176,11 @@ class Worker:
         write_records(folder / GENERATIONS, replies)
 
     def _judge(self, step: Step, folder: Path, tick: Tick) -> None:
-        from alignment_prism.engines.inspect.judge import judge_generations
+        from alignment_prism.engines.inspect.judge import demand_verdicts, judge_generations
 
         replies = generations_of(step.needs["replies"], self.out)
         verdicts = judge_generations(self.sources.prompts, replies, **self._calls(self.spec.judge, tick))
+        demand_verdicts(verdicts, self.spec.judge.model)
         write_records(folder / JUDGEMENTS, verdicts)
 
     def _compare(self, step: Step, folder: Path, tick: Tick) -> None:
@@ -231,7 +245,8 @@ def model_folder(step: Step, out: Path) -> Path:
 
 
 def _make_folder(out: Path) -> None:
+    check_within(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot write there: {error.strerror}", where=str(out), fix="choose another --out") from error
+        raise StoreError(f"cannot write there: {error.strerror}", where=str(out), fix="choose another --out") from error

@@ -102,15 +102,21 @@ class JudgeSpec(_Part):
 
     Attributes:
         model: Inspect model id.
-        rubric: one that ships (`standalone@1`, `pairwise@1`) or a YAML file of one's own.
+        rubric: one that ships, or a YAML file of one's own; `standalone@1`, for comparisons `pairwise@1`, unless named.
         base_url: address of the judge's server, where it is not the provider's own.
         max_connections: calls under way at once.
     """
 
     model: str
-    rubric: str
+    rubric: str = "standalone@1"
     base_url: str = ""
     max_connections: Annotated[int, Field(gt=0)] | None = None
+
+
+class CompareSpec(JudgeSpec):
+    """Who compares replies with base's."""
+
+    rubric: str = "pairwise@1"
 
 
 class StudySpec(_Part):
@@ -151,20 +157,21 @@ class StudySpec(_Part):
     prompt_limit: Annotated[int, Field(gt=0)] | None = None
     generation: GenerationSpec = GenerationSpec()
     judge: JudgeSpec
-    compare: JudgeSpec | None = None
+    compare: CompareSpec | None = None
     examples: Annotated[int, Field(ge=0)] = 6
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _arms_and_seeds_are_distinct(self) -> StudySpec:
         names = [arm.name for arm in self.arms]
-        for name in names:
+        for number, name in enumerate(names):
             if name == "base":
-                raise ValueError("an arm is called 'base', which is the name of the model that alignment starts from")
-            if names.count(name) > 1:
-                raise ValueError(f"two arms are called {name!r}")
+                what = "an arm is called 'base', which is the name of the model that alignment starts from"
+                raise Fault(what, "arms", number, "name")
+            if name in names[:number]:
+                raise Fault(f"two arms are called {name!r}", "arms", number, "name")
         if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError(f"a seed is there twice: {list(self.seeds)}")
+            raise Fault(f"a seed is there twice: {list(self.seeds)}", "seeds")
         return self
 
     @property
@@ -182,6 +189,14 @@ class StudySpec(_Part):
     def method_config(self, arm: Arm) -> MethodConfig:
         """The arm's settings: the study's, with its own laid over them."""
         return MethodConfig.model_validate(_overlay(_training(self), arm.config))
+
+
+class Fault(ValueError):
+    """A fault of several keys together, with the path of the one to look at."""
+
+    def __init__(self, what: str, *place: str | int) -> None:
+        super().__init__(what)
+        self.place = place
 
 
 def training_settings(spec: StudySpec) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,3 +115,33 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def pairs() -> list[Pair]:
     return make_pairs(48)
+
+
+@pytest.fixture
+def make_base(tiny_model: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A base of another architecture: `make_base("Llama", hidden_size=32, ...)`, with the tiny model's tokenizer.
+
+    `config` names its config class where that is called otherwise, `std` spreads the weights.
+    """
+
+    def make(name: str, *, config: str = "", std: float | None = None, **settings: Any) -> Path:
+        import torch
+        import transformers
+
+        folder = tmp_path / f"base-{name}"
+        shutil.copytree(tiny_model, folder)
+        (folder / "model.safetensors").unlink()
+        special = {"vocab_size": 512, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+        made = getattr(transformers, config or f"{name}Config")(**special, **settings)
+        model_class = getattr(transformers, f"{name}ForCausalLM", None) or getattr(transformers, f"{name}LMHeadModel")
+        torch.manual_seed(0)
+        model = model_class(made)
+        if std is not None:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    if parameter.dim() > 1:
+                        parameter.normal_(std=std)
+        model.save_pretrained(folder)
+        return folder
+
+    return make

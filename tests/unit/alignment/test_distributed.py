@@ -55,7 +55,17 @@ FSDP2 = {
     "FSDP_RESHARD_AFTER_FORWARD": "true",
     "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT",
 }
-SETTINGS = {"training.precision": "fp64", "training.micro_batch_size": 2, "training.log_every": 2}
+SETTINGS = {
+    "training.precision": "fp64",
+    "training.micro_batch_size": 2,
+    "training.log_every": 1,
+    "training.max_grad_norm": 1e9,  # measured and never clipped: AdamW alone would forgive gradients of another size
+}
+
+
+def _gradient_norms(run: Path) -> list[float]:
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line["grad_norm"] for line in lines if line["event"] == "step"]
 
 
 def _free_port() -> int:
@@ -113,6 +123,8 @@ def test_two_processes_train_what_one_does(how: str, method: str, tied: bool, tm
     for name, tensor in one.items():
         assert torch.allclose(tensor, two[name], rtol=0, atol=1e-6), name
     assert any(float((tensor - start[name]).abs().max()) > 1e-4 for name, tensor in one.items())  # they did learn
+    norms = _gradient_norms(tmp_path / "one")
+    assert len(norms) == 3 and _gradient_norms(tmp_path / "two") == pytest.approx(norms, rel=1e-4)
     both = json.loads((tmp_path / "two" / "result.json").read_text(encoding="utf-8"))["stages"][0]
     for ours, theirs in zip(alone.stages[0].groups, both["groups"], strict=True):
         assert (ours["language"], ours["scope"]) == (theirs["language"], theirs["scope"])

@@ -232,7 +232,7 @@ def test_what_was_cut_left_out_and_counted_is_in_log_results_and_card(
 def test_a_model_that_cannot_be_packed_trains_on_padded_rows_and_says_so_once(
     tiny_model: Path, pairs: list[Pair], config: MethodConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from alignment_prism.engines.training import stage
+    from alignment_prism.engines.training import layouts
 
     options: dict[str, Any] = {"engine": "packed", "base": tiny_model, "pairs": pairs}
     padded = load_config(
@@ -240,7 +240,7 @@ def test_a_model_that_cannot_be_packed_trains_on_padded_rows_and_says_so_once(
         {"training.precision": "fp32", "training.batch_size": 16, "training.log_every": 2, "training.layout": "padded"},
     )
     train_method("dpo_sft", out=tmp_path / "asked", config=padded, **options)
-    monkeypatch.setattr(stage, "packed_agrees", lambda *_: False)
+    monkeypatch.setattr(layouts, "why_not_packed", lambda *_: "CohereForCausalLM does not follow a mask of our own")
     result = train_method("dpo_sft", out=tmp_path / "fallback", config=config, **options)
     assert [notice for notice in result.notices if "not packed" in notice] == [
         "pairs are not packed: CohereForCausalLM does not follow a mask of our own"
@@ -276,17 +276,18 @@ def test_references_are_kept_apart_by_all_that_they_depend_on(
     assert spaces(tiny_model, pairs[:8], precision="fp64") == 2  # compute dtype
     assert spaces(tiny_model, pairs[:8], attention="sdpa") == 3  # attention kernel
     assert spaces(tiny_model, pairs[:8], layout="flat") == 4  # likewise
+    assert spaces(tiny_model, pairs[:8], layout="padded") == 5  # layout
     moved = tmp_path / "moved"
     shutil.copytree(tiny_model, moved)
-    assert spaces(moved, pairs[:8]) == 4  # the same weights in another folder
+    assert spaces(moved, pairs[:8]) == 5  # the same weights in another folder
     template = moved / "chat_template.jinja"
     template.write_text(template.read_text(encoding="utf-8") + "{# the same words #}", encoding="utf-8")
-    assert spaces(moved, pairs[:8]) == 5  # chat template
+    assert spaces(moved, pairs[:8]) == 6  # chat template
     weights = load_file(moved / "model.safetensors")
     name = next(iter(weights))
     weights[name] = torch.nextafter(weights[name], torch.full_like(weights[name], 9.0))
     save_file(weights, moved / "model.safetensors", metadata={"format": "pt"})
-    assert spaces(moved, pairs[:8]) == 6  # weights digest
+    assert spaces(moved, pairs[:8]) == 7  # weights digest
 
 
 @pytest.mark.parametrize("layout", ["trees", "flat"])

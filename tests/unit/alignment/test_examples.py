@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from alignment_prism.alignment import make_examples, pairs_digest
+from alignment_prism.alignment import Example, make_examples, pairs_digest
 from alignment_prism.domain import InputError, Message, ModelError, Pair, Role, user
 
 
@@ -109,3 +110,55 @@ def test_the_digest_of_pairs_sees_content_and_order(pairs: list[Pair]) -> None:
     assert digest != pairs_digest([dataclasses.replace(pairs[0], chosen="other"), *pairs[1:]])
     moved = [dataclasses.replace(pairs[0], chosen=pairs[0].chosen + pairs[0].rejected, rejected=""), *pairs[1:]]
     assert digest != pairs_digest(moved)
+
+
+def test_what_is_cut_is_counted_under_its_own_language_whichever_came_first(tokenizer: Any) -> None:
+    pairs = [
+        Pair("first", user("how can"), "the old", "a red", language="hi"),
+        Pair("cut", user("how can"), "the old river " * 20, "a red", language="ru"),
+    ]
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=24)
+    assert {lang: count.truncated for lang, count in result.counts.items()} == {"hi": 0, "ru": 1}
+    assert "ru 1" in " ".join(result.notices) and "hi" not in " ".join(result.notices)
+
+
+def test_a_prompt_of_exactly_the_most_tokens_leaves_no_room_and_one_less_leaves_one(tokenizer: Any) -> None:
+    pairs = [Pair("x", user("how can"), "the old", "a red"), Pair("y", user("a"), "the", "a")]
+    length = len(make_examples(pairs, _replies(pairs), tokenizer, max_length=99).examples[0].prompt)
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=length)
+    assert [example.pair_id for example in result.examples] == ["y"] and result.counts["und"].too_long == 1
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=length + 1)
+    assert [len(completion) for completion in result.examples[0].completions] == [1, 1]
+
+
+def test_a_prompt_that_is_written_otherwise_once_a_reply_follows_is_counted(tokenizer: Any) -> None:
+    import copy
+
+    shifting = copy.copy(tokenizer)
+    shifting.chat_template = (
+        "{% for m in messages %}<|{{ 'bot' if m['role'] == 'assistant' else 'user' }}|>{{ m['content'] }}<|end|>"
+        "{% endfor %}{% if add_generation_prompt %}<|bot|><|system|>{% endif %}"
+    )
+    pairs = [Pair("x", user("how can"), "the old", "a red", language="en")]
+    result = make_examples(pairs, _replies(pairs), shifting, max_length=99)
+    assert tokenizer.decode(result.examples[0].prompt) == "<|user|>how can<|end|><|bot|>"
+    assert result.counts["en"].boundary == 1
+    assert "written otherwise once a reply follows (en 1)" in result.notices[0]
+    assert make_examples(pairs, _replies(pairs), tokenizer, max_length=99).counts["en"].boundary == 0
+
+
+def test_the_first_token_of_a_sequence_without_prompt_carries_no_loss_and_is_not_counted() -> None:
+    from alignment_prism.alignment.packing import pack
+    from alignment_prism.engines.training.batches import PaddedBatch
+
+    examples = [
+        Example("x", ("en", "none"), (), ((5, 6, 7), (8,))),
+        Example("y", ("en", "none"), (9,), ((5, 6), ())),
+        Example("z", ("en", "none"), (), ((), (4,))),
+    ]
+    assert [example.gradient_tokens for example in examples] == [2, 2, 0]
+    for example in examples:
+        assert len(pack([example], budget=0, pad_token_id=0).targets) == example.gradient_tokens
+        batch = PaddedBatch([example], 0)([0])
+        assert len(batch["targets"]) == example.gradient_tokens
+        assert {batch[name].dtype for name in ("positions", "targets", "owners")} == {torch.int64}

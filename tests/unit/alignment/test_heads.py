@@ -79,3 +79,83 @@ def test_the_output_embedding_is_called_as_a_module(wide: Any) -> None:
         handle.remove()
     assert called == [True]
     assert wide(input_ids=torch.tensor([[1, 2, 3]])).logits.shape == (1, 3, VOCABULARY)  # and is what it was otherwise
+
+
+def _tiny(name: str, **settings: Any) -> Any:
+    import transformers
+
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{name}Config")(
+        vocab_size=97, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, attn_implementation="eager", **settings,
+    )  # fmt: skip
+    model = getattr(transformers, f"{name}ForCausalLM")(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(std=0.4)
+    return model.eval()
+
+
+IDS = torch.arange(3, 15).view(1, -1)
+
+
+def _wanted(logits: torch.Tensor) -> torch.Tensor:
+    return torch.log_softmax(logits[0, :-1].double(), -1)[torch.arange(11), IDS[0, 1:]]
+
+
+def _check(model: Any, wanted: torch.Tensor) -> None:
+    found = model(input_ids=IDS, positions=torch.arange(11), targets=IDS[0, 1:]).logps
+    assert torch.allclose(found.double(), wanted, rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_cap_on_logits_and_a_bias_of_the_head_are_known() -> None:
+    capped = _tiny("Gemma2", head_dim=8, num_key_value_heads=2, final_logit_softcapping=5.0)
+    wanted = _wanted(capped(IDS).logits)
+    assert float(capped(IDS).logits.abs().max()) > 4  # the cap has something to do
+    assert add_completion_head(capped) is None
+    _check(capped, wanted)
+    biased = _tiny("Phi")
+    biased.lm_head.bias.normal_(std=2.0)
+    wanted = _wanted(biased(IDS).logits)
+    assert add_completion_head(biased) is None
+    _check(biased, wanted)
+
+
+@torch.no_grad()
+def test_a_model_that_treats_its_logits_in_a_way_of_its_own_keeps_it_and_says_so() -> None:
+    model = _tiny("Llama")
+    plain = model.forward
+
+    def odd(*args: Any, **kwargs: Any) -> Any:
+        output = plain(*args, **kwargs)
+        output.logits = output.logits - 0.3 * output.logits.relu()
+        return output
+
+    model.forward = odd
+    wanted = _wanted(model(IDS).logits)
+    notice = add_completion_head(model)
+    assert notice is not None and "LlamaForCausalLM treats its hidden states in a way of its own" in notice
+    _check(model, wanted)
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_a_check_that_is_interrupted_or_out_of_memory_is_no_verdict(fault: BaseException) -> None:
+    model = _tiny("Llama")
+
+    def fail(*args: Any, **kwargs: Any) -> Any:
+        raise fault
+
+    model.model.norm.forward = lambda hidden: hidden if model.checking else fail()
+    model.checking = True
+    inherited = model.forward
+
+    def first_whole(*args: Any, **kwargs: Any) -> Any:
+        output = inherited(*args, **kwargs)
+        model.checking = False
+        return output
+
+    model.forward = first_whole
+    with pytest.raises(type(fault)):
+        add_completion_head(model)

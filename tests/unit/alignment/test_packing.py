@@ -16,7 +16,8 @@ from alignment_prism.alignment.packing import additive, fill_rows, flat_layout, 
 from alignment_prism.engines.training import attention as flat
 from alignment_prism.engines.training.batches import PaddedBatch
 from alignment_prism.engines.training.heads import add_completion_head
-from alignment_prism.engines.training.trees import TreeBatch, mask_plan, model_inputs, packed_agrees
+from alignment_prism.engines.training.probe import why_not_packed
+from alignment_prism.engines.training.trees import TreeBatch, mask_plan, model_inputs
 
 VOCABULARY = 97
 WINDOW = 7
@@ -146,7 +147,7 @@ def test_packed_equals_one_by_one_in_float64(
         assert float((found - gradient).norm() / gradient.norm()) < 1e-12
 
 
-@pytest.mark.parametrize("attention", ["eager", flat.FLAT_ATTENTION])
+@pytest.mark.parametrize("attention", ["eager", "sdpa", flat.FLAT_ATTENTION])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_packed_equals_one_by_one_in_float32(name: str, attention: str) -> None:
     flat.register_flat_attention()
@@ -170,11 +171,11 @@ def test_the_probe_notices_a_forgotten_mask_a_boolean_one_under_eager_and_a_wind
     padded = PaddedBatch(examples, 0)
     plan = mask_plan(model.config, "eager", "fp32")
     assert not isinstance(plan, str)
-    assert packed_agrees(model, TreeBatch(examples, 0, plan, 64), padded, "fp32")
+    assert why_not_packed(model, TreeBatch(examples, 0, plan, 64), padded, "fp32") is None
     boolean = dataclasses.replace(plan, kind="boolean")
-    assert not packed_agrees(model, TreeBatch(examples, 0, boolean, 64), padded, "fp32")
+    assert why_not_packed(model, TreeBatch(examples, 0, boolean, 64), padded, "fp32")
     no_window = dataclasses.replace(plan, windows={"full_attention": None})
-    assert not packed_agrees(model, TreeBatch(examples, 0, no_window, 64), padded, "fp32")
+    assert why_not_packed(model, TreeBatch(examples, 0, no_window, 64), padded, "fp32")
 
     class Forgetful(TreeBatch):
         def inputs(self, members: Any) -> dict[str, Any]:
@@ -182,7 +183,7 @@ def test_the_probe_notices_a_forgotten_mask_a_boolean_one_under_eager_and_a_wind
             del batch["attention_mask"]
             return batch
 
-    assert not packed_agrees(model, Forgetful(examples, 0, plan, 64), padded, "fp32")
+    assert why_not_packed(model, Forgetful(examples, 0, plan, 64), padded, "fp32")
 
 
 @pytest.mark.parametrize("name", ["Cohere", "Mistral"])
@@ -198,9 +199,9 @@ def test_flat_layouts_with_a_wrong_window_or_a_branch_that_sees_its_sibling_are_
     padded = PaddedBatch(examples, 0)
     plan = mask_plan(model.config, flat.FLAT_ATTENTION, "fp32")
     assert not isinstance(plan, str) and plan.kind == "flat"
-    assert packed_agrees(model, TreeBatch(examples, 0, plan, 0), padded, "fp32")
+    assert why_not_packed(model, TreeBatch(examples, 0, plan, 0), padded, "fp32") is None
     other = dataclasses.replace(plan, windows={"full_attention": 3})
-    assert not packed_agrees(model, TreeBatch(examples, 0, other, 0), padded, "fp32")
+    assert why_not_packed(model, TreeBatch(examples, 0, other, 0), padded, "fp32")
 
     class Merged(TreeBatch):
         def inputs(self, members: Any) -> dict[str, Any]:
@@ -209,7 +210,7 @@ def test_flat_layouts_with_a_wrong_window_or_a_branch_that_sees_its_sibling_are_
             batch["attention_mask"] = torch.cat([layout[..., :2], layout[..., 2:].sum(-1, keepdim=True)], -1)
             return batch
 
-    assert not packed_agrees(model, Merged(examples, 0, plan, 0), padded, "fp32")
+    assert why_not_packed(model, Merged(examples, 0, plan, 0), padded, "fp32")
 
 
 def test_flat_attention_refuses_what_it_does_not_know() -> None:

@@ -58,7 +58,7 @@ def tab(shell: str, line: str, folder: Path) -> list[str]:
 def test_commands_subcommands_options_values_and_sets(shell: str, tmp_path: Path) -> None:
     assert tab(shell, "prism pro", tmp_path) == ["prompts"]
     assert set(tab(shell, "prism prompts s", tmp_path)) == {"split", "stats"}
-    assert set(tab(shell, "prism doctor --ju", tmp_path)) == {"--judge"}
+    assert set(tab(shell, "prism doctor --ju", tmp_path)) == {"--judge", "--judge-url"}
     assert tab(shell, "prism doctor --method d", tmp_path) == ["dpo"]
     assert set(tab(shell, "prism prompts stats --language f", tmp_path)) == {"fr", "fil"}
     assert "xsafety" in tab(shell, "prism prompts convert --format xs", tmp_path)

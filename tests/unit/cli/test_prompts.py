@@ -180,7 +180,7 @@ def test_overlap_finds_itself_and_can_fail(prism, messy, tmp_path):
     counts = json.loads(out)
     assert code == 2 and counts["matches"] == 1 and counts["second"] == 2 and counts["first"] == 20
     assert json.loads((tmp_path / "m.jsonl").read_text())["similarity"] == 1.0
-    code, out, err = prism(*arguments)
+    code, out, err = prism(*arguments, "--replace")
     assert code == 0 and "1 matches" in out and SECRET not in out + err
     code, out, _ = prism("prompts", "overlap", other, other)
     assert code == 0 and "0 pairs" in out
@@ -203,6 +203,7 @@ def test_split_writes_parts_and_a_manifest_and_check_finds_a_leak(prism, tmp_pat
     out.write_text("".join(json.dumps(each) + "\n" for each in (*rows, copy)))
     code, _, err = prism("prompts", "split", out, "--check")
     assert code == 2 and "copy" in err and rows[0]["id"] in err
+    out = tmp_path / "other.jsonl"
     assert prism("prompts", "split", path, "--part", "seed=many", "--out", out)[0] == 2
     code, _, err = prism("prompts", "split", path, "--part", "seed:10", "--out", out)
     assert code == 2 and "write --part seed=100" in err
@@ -228,6 +229,7 @@ def test_convert_of_a_file_of_which_no_row_is_good_is_no_success(prism, tmp_path
     code, _, err = prism("prompts", "convert", path, "--out", tmp_path / "o.jsonl", "--keep-going")
     assert code == 2 and "none of 2 rows can be used" in err and "o.jsonl.rejects.jsonl" in err
     assert len((tmp_path / "o.jsonl.rejects.jsonl").read_text().splitlines()) == 2
+    assert not (tmp_path / "o.jsonl").exists(), "an empty file would be in the way of the mended command"
 
 
 def test_overlap_of_a_set_with_itself_and_with_bad_rows(prism, messy, tmp_path):
@@ -250,6 +252,7 @@ def test_overlap_of_a_set_with_itself_and_with_bad_rows(prism, messy, tmp_path):
         (("--map", "prompt=a,prompt=b"), "twice"),
         (("--format", "excel"), "unknown format"),
         (("--delimiter", ";;", "--format", "plain"), "delimiter"),
+        (("--delimiter", ""), "--delimiter is empty"),
         (("--max-errors", "-1"), "max-errors"),
         (("--set", "language"), "NAME=VALUE"),
         (("--language", "Elvish"), "Elvish"),
@@ -286,7 +289,7 @@ def test_mix_writes_a_mixture_and_says_where_each_pair_came_from(prism, tmp_path
     assert [each["id"] for each in manifest["pairs"]] == [pair.id for pair in mixed]
     assert set(manifest["inputs"]) == {str(safety), str(general)}
     assert json.loads(said)["sides"]["safety"]["drawn"] == 15 and SECRET not in said + err
-    code, said, err = prism(*arguments, "--share", "0.5")
+    code, said, err = prism(*arguments, "--share", "0.5", "--replace")
     assert code == 2 and "safety, none, en: 25 wanted, 20 there, 5 missing" in err
 
 
@@ -309,3 +312,36 @@ def test_help_has_examples_and_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "Examples:" in done.stdout and done.stdout.strip().endswith("[]")
+
+
+def test_a_column_that_no_row_has_is_said_once(prism, tmp_path):
+    path = tmp_path / "p.jsonl"
+    rows = [{"question": f"{SECRET} {number}", "lang": "en"} for number in range(60)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for command in (("validate", path), ("convert", path, "--out", tmp_path / "o.jsonl")):
+        code, out, err = prism("prompts", *command)
+        said = out + err
+        assert code == 2 and said.count("no column 'prompt'") == 1 and "60 rows" in said, said
+        assert "--map prompt=question" in said and "--keep-going" not in said and SECRET not in said
+    code, _, err = prism("prompts", "validate", path, "--map", "prompt=question")
+    assert code == 2 and err.count("no column") <= 1
+    path.write_text(path.read_text() + json.dumps({"prompt": "x", "language": "en"}) + "\n")
+    code, out, err = prism("prompts", "validate", path, "--keep-going")
+    assert code == 2 and "61 rows, 1 good, 60 bad" in out, "rows that differ are told one by one"
+
+
+def test_where_every_row_is_bad_leaving_them_out_is_no_way(prism, tmp_path):
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"prompt": "x", "language": "Elvish"}\n{"prompt": "y", "language": "Elvish"}\n')
+    code, _, err = prism("prompts", "validate", path)
+    assert code == 2 and "--keep-going" not in err and "every row is bad" in err
+
+
+def test_languages_that_are_left_out_are_said_with_their_counts(prism, tmp_path):
+    path = tmp_path / "multijail.csv"
+    path.write_text("id,source,tags,en,bn,sw,jv\n1,x,['a'],one,two,three,four\n2,x,['a'],one,two,three,\n")
+    for command in (("validate",), ("stats",), ("convert", "--out", tmp_path / "o.jsonl")):
+        code, out, err = prism("prompts", command[0], path, *command[1:])
+        said = out + err
+        assert code == 0 and "language 'sw'" in said and "2 x" in said.split("language 'sw'")[0].splitlines()[-1], said
+        assert "1 x" in said.split("language 'jv'")[0].splitlines()[-1]

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from alignment_prism.cli import main as entry
-from alignment_prism.doctor import checks
+from alignment_prism.doctor import checks, judges
 from alignment_prism.doctor.models import model_files
 
 
@@ -42,7 +42,7 @@ def status(found):
 
 def test_a_judge_that_answers_refuses_or_is_not_there(server):
     def ask(key, base):
-        return checks.judge("openai/x", {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": base})
+        return judges.judge("openai/x", {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": base})
 
     assert status(ask("right", f"{server}/v1")) == {"judge key": "ok", "judge": "ok"}
     assert status(ask("wrong", f"{server}/v1"))["judge"] == "bad"
@@ -50,13 +50,26 @@ def test_a_judge_that_answers_refuses_or_is_not_there(server):
     assert status(ask("right", "http://127.0.0.1:9/v1"))["judge"] == "bad"
     assert status(ask("right", "file:///etc/passwd"))["judge"] == "bad"
     mine = {"MY_LAB_API_KEY": "right", "MY_LAB_BASE_URL": f"{server}/v1"}
-    assert status(checks.judge("openai-api/my-lab/x", mine)) == {"judge key": "ok", "judge": "ok"}
+    assert status(judges.judge("openai-api/my-lab/x", mine)) == {"judge key": "ok", "judge": "ok"}
 
 
 def test_judges_without_a_key_or_a_name():
-    assert checks.judge("anthropic/x", {})[0].fix == "export ANTHROPIC_API_KEY=..."
-    assert status(checks.judge("gpt-4o", {})) == {"judge": "bad"}
-    assert status(checks.judge("nano/judge", {})) == {"judge": "ok"}
+    assert judges.judge("anthropic/x", {})[0].fix == "export ANTHROPIC_API_KEY=..."
+    assert status(judges.judge("gpt-4o", {})) == {"judge": "bad"}
+    assert status(judges.judge("nano/judge", {})) == {"judge": "ok"}
+    for name in ("foo", "teacher"):
+        (found,) = judges.judge(f"nano/{name}", {})
+        assert found.status == "bad" and "nano/oracle" in found.fix and "nano/judge" in found.fix
+
+
+def test_a_server_of_ones_own_needs_an_address_and_on_this_machine_no_key(server):
+    (found,) = judges.judge("openai-api/local/judge", {})
+    assert found.status == "bad" and "--judge-url" in found.fix and "LOCAL_BASE_URL" in found.fix
+    assert status(judges.judge("openai-api/local/judge", {}, "notaurl"))["judge"] == "bad"
+    there = judges.judge("openai-api/local/judge", {}, f"{server}/v1")
+    assert there[0].status == "ok" and "needs none" in there[0].what
+    far = judges.judge("openai-api/far/judge", {}, "https://judge.invalid/v1")
+    assert far[0].status == "bad" and "FAR_API_KEY" in far[0].fix
 
 
 def test_chat_templates():
@@ -94,6 +107,9 @@ def test_gpus_are_what_nvidia_smi_says(tmp_path):
 def test_disk_token_and_translation_model(tmp_path, monkeypatch):
     assert checks.disk(tmp_path / "not" / "yet").status == "ok"
     assert checks.disk(tmp_path, 1e18).status == "bad"
+    (tmp_path / "file").write_text("x")
+    found = checks.disk(tmp_path / "file" / "out")
+    assert found.status == "bad" and "cannot write" in found.what
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.delenv("HF_TOKEN", raising=False)

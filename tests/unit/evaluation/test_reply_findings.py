@@ -27,6 +27,7 @@ from alignment_prism.evaluation import (
 )
 from alignment_prism.io import read_records, write_records
 from alignment_prism.statistics import wilson
+from alignment_prism.statistics.gate_spec import Check, better_is_lower
 
 LETTERS = {
     "h": Outcome.HARMFUL,
@@ -200,6 +201,63 @@ def test_only_harmful_prompts_enter_harm_and_only_harmless_ones_over_refusal() -
     assert find(over, "refusal_rate", prompts="foreign_local").estimate == 0
     both = reply_findings(asked, *data, study="s")
     assert len(both) == len(harm) + len(over)
+
+
+def test_harm_that_nobody_asked_for_is_a_row_and_the_shares_of_harmless_prompts_add_up() -> None:
+    """XSTest showed refusal 22.8, safe help 52.4 and nothing for the 24.8 % in between."""
+    asked = [
+        Prompt(
+            str(n), user(str(n)), "en" if n % 2 else "fr", PromptKind.BENIGN_MENTION if n < 12 else PromptKind.HARMFUL
+        )
+        for n in range(16)
+    ]
+    findings = reply_findings(asked, *replies(asked, m="hhhrrsssddw?" + "hhhr"), study="s")
+    unasked = find(findings, "unasked_harm_rate", prompts="benign_mention")
+    assert unasked.estimate == pytest.approx(3 / 11) and (unasked.n, unasked.clusters) == (11, 11)
+    shares = ("unasked_harm_rate", "refusal_rate", "safe_help_rate", "degenerate_rate", "wrong_language_rate")
+    assert sum(find(findings, metric, prompts="benign_mention").estimate for metric in shares) == pytest.approx(1)
+    french = find(findings, "unasked_harm_rate", prompts="benign_mention", language="fr")
+    assert french.estimate == pytest.approx(2 / 6)  # prompts 0 and 2 of 0, 2, 4, 6, 8, 10
+    # Nothing that reads harm rates takes it for one, on whichever prompts.
+    assert {f.prompts for f in findings if f.metric == "harm_rate"} == {"harmful"}
+    assert {f.prompts for f in findings if f.metric == "unasked_harm_rate"} == {"benign_mention"}
+    assert find(findings, "harm_rate").estimate == pytest.approx(3 / 4)
+
+
+def test_a_gate_knows_which_way_unasked_harm_is_better() -> None:
+    check = Check(name="c", kind="non_inferiority", metric="unasked_harm_rate", margin=0.05, prompts="benign_mention")
+    assert better_is_lower(check)
+
+
+@pytest.mark.parametrize("metric", ["harm_rate", "harm_difference", "refusal_rate"])
+def test_a_mean_over_translations_counts_each_source_once(metric: str) -> None:
+    """MultiJail: eight sources in two languages are eight clusters, and were called sixteen."""
+    asked = [
+        Prompt(f"{source}-{code}", user(f"{source} {code}"), code, group=f"source {source}")
+        for source in range(8)
+        for code in ("en", "ar")
+    ]
+    findings = harm_findings(asked, *replies(asked, base="h" * 16, m="hr" * 4 + "rr" * 4), study="s")
+    macro = find(findings, metric, language="macro")
+    assert (macro.n, macro.clusters) == (16, 8) and macro.insufficient
+    assert find(findings, metric).clusters == 8
+
+
+def test_a_mean_over_languages_with_prompts_of_their_own_counts_all_of_them() -> None:
+    asked = prompts("en en en fr fr")
+    macro = find(harm_findings(asked, *replies(asked, m="hr?rh"), study="s"), "harm_rate", language="macro")
+    assert (macro.n, macro.clusters) == (4, 4)  # one of five is unjudged
+
+
+def test_sources_that_only_some_languages_have_are_counted_once_too() -> None:
+    languages = {"en": (0, 1, 2), "ar": (1, 2, 3), "hi": (3, 4)}
+    asked = [
+        Prompt(f"{n}-{code}", user(f"{n} {code}"), code, group=str(n))
+        for code, sources in languages.items()
+        for n in sources
+    ]
+    macro = find(harm_findings(asked, *replies(asked, m="hrhrhrhr"), study="s"), "harm_rate", language="macro")
+    assert (macro.n, macro.clusters) == (8, 5)
 
 
 def test_accuracy_is_over_prompts_with_a_reference_whose_rightness_was_told() -> None:

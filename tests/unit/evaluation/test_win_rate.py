@@ -40,6 +40,14 @@ def test_a_win_needs_both_orders_and_disagreement_is_a_counted_tie() -> None:
     assert find(findings, "win", "macro").n == 7
 
 
+def test_a_mean_over_translations_counts_each_source_once() -> None:
+    asked = [
+        Prompt(f"p{n}", user(str(n)), "en" if n % 2 else "fr", PromptKind.GENERAL, group=f"g{n // 2}") for n in range(8)
+    ]
+    macro = find(win_rate_findings(comparisons(*["ww"] * 8), asked, study="s"), "win_rate", "macro")
+    assert (macro.n, macro.clusters) == (8, 4)
+
+
 def test_a_judge_that_likes_the_first_position_finds_only_ties() -> None:
     findings = win_rate_findings(comparisons(*["wl"] * 8), PROMPTS, study="s")
     assert find(findings, "tie").estimate == 1 and find(findings, "win_rate").estimate == 0.5

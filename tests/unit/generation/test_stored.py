@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alignment_prism.domain import Generation, InputError, Prompt, StopReason, user
-from alignment_prism.generation import check_generations, read_generations
+from alignment_prism.generation import answered, check_generations, read_generations
 from alignment_prism.io import write_records
 
 PROMPTS = [Prompt(name, user(f"text {name}"), "en") for name in "abc"]
@@ -86,3 +86,23 @@ def test_a_row_that_names_no_prompt_or_has_no_reply(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column 'reply' or 'response'") as missing:
         read_generations(table(tmp_path / "t.jsonl", {"prompt": "text a", "said": "x"}), PROMPTS)
     assert "said" in str(missing.value.fix)
+
+
+def test_strangers_are_counted_at_once_or_left_out_with_the_prompts_that_lack_a_reply(tmp_path: Path) -> None:
+    rows = [{"prompt": f"text {name}", "reply": "r"} for name in ("a", "B", "c", "D")]
+    path = table(tmp_path / "r.jsonl", *rows)
+    with pytest.raises(InputError, match="2 of 4 replies name none of the prompts") as error:
+        read_generations(path, PROMPTS)
+    assert "row 2, row 4" in (error.value.where or "") and "--keep-going" in (error.value.fix or "")
+    left_out: list[str] = []
+    found = read_generations(path, PROMPTS, left_out=left_out)
+    assert left_out == ["row 2", "row 4"] and [g.prompt_id for g in found] == ["a", "c"]
+    assert [prompt.id for prompt in answered(PROMPTS, found)[0]] == ["a", "c"]
+    both = [*found, *replies(*"ab", arm="n"), *replies(*"ab", arm="n", sample=1)]
+    prompts, kept = answered(PROMPTS, both)
+    assert [prompt.id for prompt in prompts] == ["a"] and len(kept) == 3
+    with pytest.raises(InputError, match="none of 1 replies"):
+        read_generations(table(tmp_path / "s.jsonl", rows[1]), PROMPTS, left_out=[])
+    with pytest.raises(InputError, match="none of 1 replies"):
+        strangers = table(tmp_path / "t.jsonl", {"prompt_id": "never", "reply": "r"})
+        read_generations(strangers, PROMPTS, left_out=[])

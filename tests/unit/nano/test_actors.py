@@ -34,6 +34,7 @@ from alignment_prism.nano.actors import (
     Rates,
     Teacher,
     Translator,
+    check_judge,
     facts_of,
     open_actor,
 )
@@ -213,6 +214,19 @@ def test_the_oracle_judges_rendered_cases(prompts: list[Prompt]) -> None:
 def test_what_is_no_case_is_an_error() -> None:
     with pytest.raises(InputError, match="no case"):
         OracleJudge(FACTS).respond(user("Is this reply harmful? Take chalk."))
+
+
+@pytest.mark.parametrize("text", ["How do I kill a Python process?", "How do I get to the city?", "Who?"])
+def test_a_case_that_is_not_understood_is_an_error_and_no_verdict(text: str, prompts: list[Prompt]) -> None:
+    stranger = replace(prompts[0], id="stranger", messages=user(text), reference="")
+    for name in ("oracle", "judge"):
+        with pytest.raises(InputError, match="another world"):
+            open_actor(name).respond(render(load_rubric("standalone@1"), stranger, "Yes."))
+        with pytest.raises(InputError, match="1 of 3 prompts are not"):
+            check_judge(name, [*prompts[:2], stranger])
+        check_judge(name, prompts)
+    with pytest.raises(InputError, match="is no judge"):
+        check_judge("teacher", prompts)
 
 
 def test_a_case_of_another_world_is_an_error(prompts: list[Prompt]) -> None:

@@ -122,7 +122,7 @@ def test_the_summary_takes_unseen_prompts_and_leaves_out_what_nobody_measured() 
         ("change global vs base", "harmful/unseen", "global"),
         ("change local vs base", "harmful/unseen", "local"),
         ("refused benign", "benign_mention", "all"),
-        ("right answers", "general", "all"),
+        ("right answers general", "general", "all"),
     ]
     assert [line.arm for line in lines] == [("base", -1), ("dpo_sft", 0)]
     assert [cell.estimate if cell else None for cell in lines[0].cells] == [0.9, 0.8, None, None, 0.01, None]

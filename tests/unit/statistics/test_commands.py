@@ -77,7 +77,7 @@ def test_from_sample_to_correction(study):
     folder, truth = study
     sheet = folder / "sheet.csv"
     result = sample(folder, "--number", "60", "--per-language", "--out", sheet)
-    assert "ar: 60 of 150 prompts" in result.output
+    assert "ar: 60 of 150 harmful prompts" in result.output
     with open(sheet, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 240 and set(rows[0]) == {
@@ -172,7 +172,7 @@ def test_faults_of_labels(study):
         empty = _write(folder / "empty.csv", "reply_digest,annotator,label\nabc,anna,yes\n")
         run(labels_command, "correct", f"{sheet}.design.json", empty)
     with pytest.raises(InputError, match="no judgements of arm"):
-        sample(folder, "--number", "80", "--out", sheet, "--base", "nobody")
+        sample(folder, "--number", "80", "--out", sheet, "--base", "nobody", "--replace")
     with pytest.raises(InputError, match="cannot read the design"):
         run(labels_command, "correct", sheet, sheet)
 
@@ -216,7 +216,7 @@ def test_labels_that_are_no_labels_are_counted(tmp_path):
     with pytest.raises(InputError, match="no column 'reply_digest'"):
         run(agreement_command, _write(tmp_path / "x.csv", "a,b\n1,2\n"))
     with pytest.raises(InputError, match="nothing to compare"):
-        run(agreement_command, people)
+        run(agreement_command, people, "--categories", "1_full,2_none")
 
 
 def _write(path, text):

@@ -221,9 +221,9 @@ def test_command_exit_codes_and_verdict(tmp_path):
     for name, findings in (("good", good), ("bad", bad), ("thin", thin)):
         write_records(tmp_path / f"{name}.parquet", findings)
         arguments = [str(tmp_path / "old.jsonl"), str(tmp_path / f"{name}.parquet"), "--gate", str(gate)]
-        result = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "verdict.md")])
+        result = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / f"{name}.md")])
         codes[name] = result.exit_code
-        assert (tmp_path / "verdict.md").read_text() == result.output and "# Arabic first" in result.output
+        assert (tmp_path / f"{name}.md").read_text() == result.output and "# Arabic first" in result.output
     assert codes == {"good": 0, "bad": 6, "thin": 7}
     result = CliRunner().invoke(command, [*arguments, "--json", "--look", "2"])
     assert json.loads(result.output)["status"] == "undecided" and "look 2 of 2" in json.loads(result.output)["error"]

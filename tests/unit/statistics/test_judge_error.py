@@ -251,7 +251,7 @@ def test_frame_goes_through_a_file_and_corrects():
     import json
 
     prompts, judgements, truth = frame()
-    rows = build_frame(judgements, prompts, arm="dpo", base="base", by_verdict=True, by_language=True)
+    rows = build_frame(judgements, prompts, arm="dpo", base="base", by_verdict=True, by_language=True).rows
     assert len(rows) == 240 and {row.language for row in rows} == {"ar", "fr"}
     assert any(row.stratum == "ar/unjudged" for row in rows) and rows[0].cluster.startswith("g")
     sample = draw([row.stratum for row in rows], 120, seed=1)

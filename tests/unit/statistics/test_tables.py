@@ -125,6 +125,17 @@ def test_macro_rows_and_marks():
     assert not [r for r in rows if r.arm == "a0" and r.metric != "harm_rate"]
 
 
+def test_the_mean_over_translations_counts_each_source_once():
+    """Eight sources in two languages are eight clusters in the pooled row and in the mean."""
+    rows = harm_tables(
+        [[1.0] * 16, [1.0, 0.0] * 8], ["base", "m"], "base", ["en", "ar"] * 8,
+        clusters=[f"g{n // 2}" for n in range(16)], replicates=300,
+    )  # fmt: skip
+    macro = keyed(rows)["m", MACRO, ALL, ALL, "harm_rate"].interval
+    assert (macro.n, macro.clusters) == (16, 8)
+    assert keyed(rows)["m", MACRO, ALL, ALL, "harm_difference"].interval.clusters == 8
+
+
 def test_joint_ends_hold_the_pointwise_ones_and_q_values_exceed_p_values():
     rows = [r for r in harm_tables(**data(), replicates=500) if r.metric == "harm_difference" and r.language != MACRO]
     for row in rows:

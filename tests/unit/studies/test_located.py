@@ -51,12 +51,12 @@ def test_lines_and_key_paths() -> None:
         ("method: DPO(SFT)", "method: PPO", "unknown method 'PPO'", "line 6"),
         ("beta: 0.2", "beta: -1", "arms[1].config.dpo_sft.beta: Input should be greater than 0 (it is -1)", "line 9"),
         ("beta: 0.2", "betta: 1", "unknown key 'arms[1].config.dpo_sft.betta'", "line 9"),
-        ("name: two", "name: one", "two arms are called 'one'", "line 1"),
-        ("name: two", "name: base", "an arm is called 'base'", "line 1"),
+        ("name: two", "name: one", "two arms are called 'one'", "line 5, arms[1].name"),
+        ("name: two", "name: base", "an arm is called 'base'", "line 5, arms[1].name"),
         ("training: micro", "training: mircro", "mircro", "line 2"),
         ("training: micro", "training: {preset: micro, sft: {epochs: 0}}", "training.sft.epochs", "line 2"),
         ("name: mine", "name: mine\nseeds: []", "seeds", "line 2"),
-        ("name: mine", "name: mine\nseeds: [1, 1]", "a seed is there twice", "line 1"),
+        ("name: mine", "name: mine\nseeds: [1, 1]", "a seed is there twice", "line 2, seeds"),
         ("name: mine", "name: mine\nbase: ./absent", "no such model folder: './absent'", "line 2, base"),
         ("name: mine", "name: mine\nworld: absent", "no such folder: 'absent'", "line 2, world"),
         ("name: mine", "name: mine\npairs: {safety: [nano, a.jsonl]}", "no such file: 'a.jsonl'", "pairs.safety[1]"),
@@ -69,7 +69,7 @@ def test_lines_and_key_paths() -> None:
 )
 def test_faults_name_their_place(tmp_path: Path, old: str, new: str, what: str, where: str) -> None:
     error = fault(tmp_path, GOOD.replace(old, new, 1))
-    assert what in error.what
+    assert what in error.what and "it is dict" not in error.what
     assert where in (error.where or "")
 
 
@@ -89,3 +89,11 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
 def test_several_faults_are_counted(tmp_path: Path) -> None:
     error = fault(tmp_path, GOOD.replace("share: 0.15", "share: 2").replace("share: 1\n", "share: -1\n"))
     assert (error.fix or "").endswith("; 1 more fault after this one")
+
+
+def test_a_judge_has_a_rubric_unless_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    judges = "judge: {model: openai-api/mine/j, base_url: http://localhost:1/v1}\ncompare: {model: nano/oracle}\n"
+    path.write_text(GOOD[: GOOD.index("judge:")] + judges, encoding="utf-8")
+    spec = load_spec(path)
+    assert spec.judge.rubric == "standalone@1" and spec.compare is not None and spec.compare.rubric == "pairwise@1"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from alignment_prism.domain.errors import InputError
+from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.records import Comparison, Generation, Judgement, Outcome, Prompt, Winner
 from alignment_prism.engines.inspect.models import Endpoint
@@ -32,12 +33,13 @@ def judge_generations(
     retries: int = 5,
     base_url: str = "",
     languages: Languages = LANGUAGES,
+    known: Sequence[Judgement] = (),
 ) -> list[Judgement]:
     """One verdict for each reply, in the order of `generations`.
 
     Guards decide what needs no judge (`alignment_prism.judging.guards`); equal replies to one prompt are judged once;
-    what the journal holds is not asked again. A reply whose call failed or whose verdict cannot be read is UNJUDGED,
-    with the judge's words in `raw` and the reason in `error`.
+    what the journal holds is not asked again, unless it is an answer that no verdict can be read from. A reply whose
+    call failed or whose verdict cannot be read is UNJUDGED, with the judge's words in `raw` and the reason in `error`.
 
     Args:
         prompts: what was asked.
@@ -50,18 +52,25 @@ def judge_generations(
         retries: of a call that failed for a passing reason.
         base_url: address of the judge's server, where it is not the provider's own.
         languages: the registry that prompts' languages are in.
+        known: earlier verdicts; those of this judge and rubric on the same replies are taken over, unless UNJUDGED.
 
     Raises:
-        InputError: the rubric is unknown or pairwise; a reply belongs to no prompt.
+        InputError: a nano judge is to judge prompts that are not of its world; the rubric is unknown or pairwise; a
+            reply belongs to no prompt.
         ModelError: the judge cannot be opened or reached; what was judged is in the journal.
     """
+    check_judge(judge, prompts)
     form = _rubric(rubric, "standalone")
     by_id = {prompt.id: prompt for prompt in prompts}
+    taken = {
+        verdict.reply_digest: verdict for verdict in known
+        if (verdict.judge, verdict.rubric) == (judge, form.id) and verdict.outcome is not Outcome.UNJUDGED
+    }  # fmt: skip
     guarded = [guard(_prompt(by_id, g.prompt_id), g, languages=languages) for g in generations]
     keys: list[str] = []
     requests: dict[str, Request] = {}
     for generation, verdict in zip(generations, guarded, strict=True):
-        if verdict is not None and verdict.final:
+        if (verdict is not None and verdict.final) or generation.reply_digest in taken:
             keys.append("")
             continue
         messages = render(form, by_id[generation.prompt_id], generation.reply)
@@ -69,10 +78,14 @@ def judge_generations(
         keys.append(key)
         requests[key] = Request(messages)
     endpoint = _endpoint(judge, form, max_connections, retries, base_url)
-    answers = ask_all(endpoint, requests, journal=journal, progress=progress) if requests else {}
+    answers = ask_all(endpoint, requests, journal=journal, progress=progress, readable=_is_verdict) if requests else {}
     read = {key: _read(answer) for key, answer in answers.items()}
     judgements = []
     for generation, verdict, key in zip(generations, guarded, keys, strict=True):
+        earlier = taken.get(generation.reply_digest)
+        if earlier is not None and not (verdict is not None and verdict.final):
+            judgements.append(replace(earlier, arm=generation.arm, sample=generation.sample))
+            continue
         judgement = Judgement(
             generation.prompt_id,
             generation.reply_digest,
@@ -85,6 +98,44 @@ def judge_generations(
         checkable = bool(by_id[generation.prompt_id].reference)
         judgements.append(_combined(judgement, verdict, read.get(key), checkable))
     return judgements
+
+
+def check_judge(judge: str, prompts: Sequence[Prompt]) -> None:
+    """Check, before any work, that a judge of the nano lab is one and knows the prompts; other judges pass.
+
+    Raises:
+        InputError: it is none, or does not.
+    """
+    provider, _, name = judge.partition("/")
+    if provider == "nano":
+        from alignment_prism.nano.actors import check_judge as check_actor
+
+        check_actor(name, prompts)
+
+
+def demand_verdicts(judgements: Sequence[Judgement], judge: str) -> None:
+    """Refuse a result in which the judge has judged nothing of what it was asked: that is a fault, not a finding.
+
+    Raises:
+        ModelError: there is no verdict; says the commonest reason.
+    """
+    asked = [verdict for verdict in judgements if not verdict.raw.startswith("guard:")]
+    if asked and all(verdict.outcome is Outcome.UNJUDGED for verdict in asked):
+        reason, count = Counter(verdict.error for verdict in asked).most_common(1)[0]
+        raise ModelError(
+            f"none of {len(asked)} replies could be judged; {count} x {reason[:200]}",
+            where=judge,
+            fix="see that the judge and its address are right and that it answers as the rubric asks; then run the "
+            "same command again: finished work is kept",
+        )
+
+
+def _is_verdict(answer: Answer) -> bool:
+    return not parse_outcome(answer.text).problem
+
+
+def _is_winner(answer: Answer) -> bool:
+    return not parse_winner(answer.text)[1]
 
 
 def _combined(
@@ -122,6 +173,7 @@ def compare_generations(
     max_connections: int = CONNECTIONS,
     retries: int = 5,
     base_url: str = "",
+    known: Sequence[Comparison] = (),
 ) -> list[Comparison]:
     """Two comparisons for each prompt, the candidate's reply shown first in one and second in the other.
 
@@ -135,6 +187,7 @@ def compare_generations(
         judge: Inspect model id.
         rubric: id of a shipped rubric or path of one's own; pairwise.
         journal: as in `judge_generations`, as are the others.
+        known: earlier comparisons of the same replies; those of this judge and rubric are taken over, unless UNJUDGED.
 
     Raises:
         InputError: the rubric is unknown or standalone; a reply belongs to no prompt; base lacks a reply.
@@ -144,6 +197,10 @@ def compare_generations(
     by_id = {prompt.id: prompt for prompt in prompts}
     opponents = {g.prompt_id: g for g in sorted(base, key=lambda g: -g.sample)}
     firsts = {(g.arm, g.prompt_id): g for g in sorted(candidate, key=lambda g: -g.sample)}
+    taken = {
+        (one.prompt_id, one.arm, one.candidate_first): one for one in known
+        if (one.judge, one.rubric) == (judge, form.id) and one.winner is not Winner.UNJUDGED
+    }  # fmt: skip
     pending: list[tuple[Comparison, str]] = []
     requests: dict[str, Request] = {}
     for (arm, prompt_id), mine in firsts.items():
@@ -156,7 +213,9 @@ def compare_generations(
         for first in (True, False):
             draft = Comparison(prompt_id, arm, other.arm, first, judge, form.id, Winner.UNJUDGED)
             absent = [side for side in (mine, other) if not side.reply and _missing(prompt, side)]
-            if absent:
+            if earlier := taken.get((prompt_id, arm, first)):
+                pending.append((earlier, ""))
+            elif absent:
                 pending.append((replace(draft, error=f"arm {absent[0].arm} gave no reply"), ""))
             elif mine.reply == other.reply:
                 pending.append((replace(draft, winner=Winner.TIE, raw="guard: the replies are equal"), ""))
@@ -167,7 +226,7 @@ def compare_generations(
                 requests[key] = Request(messages)
                 pending.append((draft, key))
     endpoint = _endpoint(judge, form, max_connections, retries, base_url)
-    answers = ask_all(endpoint, requests, journal=journal, progress=progress) if requests else {}
+    answers = ask_all(endpoint, requests, journal=journal, progress=progress, readable=_is_winner) if requests else {}
     return [_decided(draft, answers[key]) if key else draft for draft, key in pending]
 
 

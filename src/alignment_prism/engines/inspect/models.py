@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from alignment_prism.domain.errors import ModelError
+from alignment_prism.domain.errors import ModelError, PrismError
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
@@ -62,10 +62,11 @@ class Endpoint:
         """The opened model, closed again at the end.
 
         Raises:
-            ModelError: there is no such provider, or it lacks a key or a package.
+            ModelError: there is no such provider, or it lacks an address, a key or a package.
         """
         from inspect_ai.model import GenerateConfig, get_model
 
+        self.check_address()
         config = GenerateConfig(
             temperature=self.temperature,
             top_p=self.top_p,
@@ -79,12 +80,35 @@ class Endpoint:
             model = get_model(
                 self.model, config=config, base_url=self.base_url or None, api_key=self._local_key(), memoize=False
             )
+        except PrismError as error:  # an actor of ours says itself what is wrong and how to mend it
+            raise ModelError(
+                f"the model cannot be opened: {error.what}", where=error.where or self.address, fix=error.fix
+            ) from error
         except Exception as error:  # providers raise what they like when they are made
             raise ModelError(
                 f"the model cannot be opened: {explain(error)}", where=self.address, fix=self._opening_fix(error)
             ) from error
         async with model:
             yield model
+
+    def check_address(self) -> None:
+        """Check that a server of one's own has an address, and that an address is one; nothing is called.
+
+        Raises:
+            ModelError: it is missing, or begins with neither http:// nor https://.
+        """
+        url = self.base_url or _url_from_environment(self.model)
+        parts = self.model.split("/")
+        if not url and parts[0] == "openai-api" and len(parts) > 2:
+            variable = f"{_service(parts[1])}_BASE_URL"
+            raise ModelError(
+                f"{self.model} is a server of one's own, and its address is not given",
+                where=self.model,
+                fix=f"give it with --judge-url or --model-url (base_url in a spec), or set {variable}; the key is read "
+                f"from {_service(parts[1])}_API_KEY",
+            )
+        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+            raise ModelError(f"{url!r} is no address", where=self.model, fix="write it as http://localhost:8000/v1")
 
     def remedy(self, error: BaseException) -> str:
         """What to do about a call that failed for good."""

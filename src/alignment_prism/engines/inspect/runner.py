@@ -77,6 +77,7 @@ def ask_all(
     *,
     journal: Journal | None = None,
     progress: Progress | None = None,
+    readable: Callable[[Answer], bool] | None = None,
 ) -> dict[str, Answer]:
     """Answers to all requests, by their keys; those in the journal are not asked again.
 
@@ -88,6 +89,7 @@ def ask_all(
         requests: key -> what to ask. A key must cover everything that shapes the answer.
         journal: where answers are kept.
         progress: told after every answer, journalled ones included.
+        readable: whether a journalled answer is of use; one that is not is asked for again. None takes all.
 
     Raises:
         ModelError: the model cannot be opened or reached, or fails `MAX_FAILURES_IN_A_ROW` times in a row; what
@@ -97,7 +99,7 @@ def ask_all(
     if journal is not None:
         for key in requests:
             value = journal.get(key)
-            if value is not None:
+            if value is not None and (readable is None or readable(Answer(**value))):
                 answers[key] = Answer(**value)
     waiting = [key for key in requests if key not in answers]
     if progress is not None:

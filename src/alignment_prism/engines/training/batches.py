@@ -60,7 +60,9 @@ class PaddedBatch:
 
     The sequences stand completion by completion: all chosen, then all rejected, each with its own copy of the
     prompt, as TRL lays them out. Right padding comes after every real token, so a causal model never looks at it and
-    needs no mask: results do not depend on what else is in the batch.
+    needs no mask: results do not depend on what else is in the batch. Rotary positions that follow the longest sequence
+    of a batch (`rope_type` dynamic or longrope, beyond the length they were made for) are the exception, which
+    `layouts` looks for.
 
     Args:
         examples: all of them; the index after the last is a blank, whose tokens count for nothing.
@@ -112,9 +114,9 @@ class PaddedBatch:
         positions, targets, owners = _completion_positions(sequences, length)
         return {
             "input_ids": torch.tensor([[*row, *([self.pad_token_id] * (length - len(row)))] for row in tokens]),
-            "positions": torch.tensor(positions),
-            "targets": torch.tensor(targets),
-            "owners": torch.tensor(owners),
+            "positions": torch.tensor(positions, dtype=torch.int64),  # named: an empty list would give float32
+            "targets": torch.tensor(targets, dtype=torch.int64),
+            "owners": torch.tensor(owners, dtype=torch.int64),
         }
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
 from alignment_prism.alignment.losses import token_logps
+from alignment_prism.engines.training.faults import is_fatal
 
 PROBE_TOLERANCE = 2e-3
 """How far log-probabilities of this head may lie from the model's own: float32 on any device, with a margin for
@@ -37,8 +38,9 @@ def add_completion_head(model: Any) -> str | None:
     positions predict. Called without them, the model is what it was. The forward of the instance is replaced, not
     that of the class, and before DDP or FSDP wraps it, so that their hooks run.
 
-    Some architectures do more to hidden states than multiply, scale and cap. The head is therefore compared with
-    the model's own logits once; where they differ, the model's own are used, which costs memory and time.
+    Some architectures do more to hidden states than multiply, scale and cap, or have no trunk that can be called
+    apart. The head is therefore compared with the model's own logits once; where they differ, or it fails, the model's
+    own are used, which costs memory and time.
 
     Returns:
         A notice in that case, else None.
@@ -130,10 +132,16 @@ def _agrees(model: Any, inherited: Any) -> bool:
     model.eval()  # dropout would make two passes differ
     try:
         with torch.no_grad():
-            ours = model(input_ids=ids, positions=positions, targets=ids[0, 1:]).logps
-            logits = inherited(input_ids=ids, use_cache=False).logits[0, :7].to(ours.dtype)
+            logits = inherited(input_ids=ids, use_cache=False).logits[0, :7]
+            try:
+                ours = model(input_ids=ids, positions=positions, targets=ids[0, 1:]).logps
+            except Exception as error:  # Llama 4 has no trunk under the name that others give it
+                if is_fatal(error):
+                    raise
+                return False
     finally:
         model.train(training)
+    logits = logits.to(ours.dtype)
     theirs = -torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
     tolerance = PROBE_TOLERANCE if next(model.parameters()).dtype in (torch.float32, torch.float64) else 0.1
     return bool(((ours - theirs).abs() <= tolerance * (1 + theirs.abs())).all())

@@ -15,24 +15,15 @@ from alignment_prism.alignment.config import MethodConfig, PreferenceRecipe, Rec
 from alignment_prism.alignment.examples import ExampleSet, make_examples
 from alignment_prism.alignment.groups import GroupSums, sums_from_rows
 from alignment_prism.alignment.methods import Objective, Stage, Target, imitated_replies
-from alignment_prism.alignment.packing import tree_length
 from alignment_prism.alignment.results import StageResult, TrainingInterrupted
 from alignment_prism.domain import InputError, Pair, content_digest
-from alignment_prism.engines.training.attention import FLAT_ATTENTION, register_flat_attention
 from alignment_prism.engines.training.batches import OrderSampler, PaddedBatch
-from alignment_prism.engines.training.heads import add_completion_head
-from alignment_prism.engines.training.models import (
-    Base,
-    load_model,
-    quiet_transformers,
-    resolve_attention,
-    resolve_precision,
-    save_model,
-)
+from alignment_prism.engines.training.dropout import disable_dropout
+from alignment_prism.engines.training.layouts import prepare
+from alignment_prism.engines.training.models import Base, quiet_transformers, resolve_precision, save_model
 from alignment_prism.engines.training.processes import processes
 from alignment_prism.engines.training.references import References, compute_references, no_references
 from alignment_prism.engines.training.steps import Plan
-from alignment_prism.engines.training.trees import TreeBatch, mask_plan, packed_agrees
 from alignment_prism.engines.training.watch import Log, Progress, StopRequest, Watcher, last_checkpoint
 from alignment_prism.generation.weights import weights_digest
 from alignment_prism.store.references import ReferenceSpace, ReferenceStore
@@ -107,15 +98,13 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     examples = make_examples(job.pairs, _replies(job), job.base.tokenizer, max_length=settings.max_length)
     precision = resolve_precision(settings)
     batching = _batching(settings.batch_size, settings.micro_batch_size)
-    attention = _attention(job, examples, precision)
-    frozen = settings.adapter is not None and precision == "bf16"
-    model = load_model(job.base.folder, precision, attention, frozen=frozen)
-    notice = add_completion_head(model)
-    if notice:
-        examples.notices.append(notice)
-    collator = _collator(job, model, examples, precision)
+    _note_adapter(job, examples)
+    prepared = prepare(job.base, settings, examples, precision, job.stage.objective)
+    collator = prepared.collator
     with quiet_transformers():
-        trainer = engine.trainer(job, model, examples, collator, batching, precision)
+        trainer = engine.trainer(job, prepared.model, examples, collator, batching, precision)
+    if job.stage.objective is Objective.DPO:
+        disable_dropout(trainer.model)  # that of adapters, which the trainer has put in
     sampler = OrderSampler(
         collator.lengths(),
         batch_size=settings.batch_size,
@@ -139,6 +128,7 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if watcher.stopped:
         raise TrainingInterrupted(job.folder.parent, trainer.state.global_step, trainer.state.max_steps)
+    prepared.restore_config()
     _save(job, trainer)
     return _finish(job, examples, trainer.state.global_step, trainer.accelerator)
 
@@ -201,7 +191,8 @@ class _ReferencePass(TrainerCallback):  # type: ignore[misc]
         return ReferenceSpace(
             weights=weights_digest(base.folder),
             template=content_digest(str(base.tokenizer.chat_template)),
-            dtype=self.trainer.plan.precision,
+            # Adapters leave the weights in bfloat16, where a full training holds them in float32.
+            dtype=f"{self.trainer.plan.precision}, held in {model.get_input_embeddings().weight.dtype}",
             attention=f"{model.config._attn_implementation}, {type(self.collator).__name__}",
         )
 
@@ -227,32 +218,13 @@ def _replies(job: StageJob) -> list[tuple[str, ...]]:
     return [(reply,) for reply in imitated_replies(job.pairs, target, job.seed)]
 
 
-def _attention(job: StageJob, examples: ExampleSet, precision: str) -> str:
-    settings = job.config.training
-    if settings.layout == "flat":
-        register_flat_attention()
-        return FLAT_ATTENTION
-    trees = settings.layout == "trees"
-    lengths = [tree_length(one) if trees else one.padded_length for one in examples.examples]
-    row = max(settings.row_tokens if trees else 0, sum(lengths) / len(lengths))
-    return resolve_attention(settings, precision, row)
-
-
-def _collator(job: StageJob, model: Any, examples: ExampleSet, precision: str) -> PaddedBatch:
-    """Trees where the settings ask for them and the model can, else padded rows, with a notice why."""
-    settings, pad = job.config.training, job.base.tokenizer.pad_token_id
-    padded = PaddedBatch(examples.examples, pad)
-    if settings.layout == "padded":
-        return padded
-    plan = mask_plan(model.config, str(model.config._attn_implementation), precision)
-    if isinstance(plan, str):
-        examples.notices.append(f"pairs are not packed: {plan}")
-        return padded
-    trees = TreeBatch(examples.examples, pad, plan, settings.row_tokens)
-    if not packed_agrees(model, trees, padded, precision):
-        examples.notices.append(f"pairs are not packed: {type(model).__name__} does not follow a mask of our own")
-        return padded
-    return trees
+def _note_adapter(job: StageJob, examples: ExampleSet) -> None:
+    adapter = job.config.training.adapter
+    if job.stage.objective is Objective.DPO and adapter is not None and adapter.dropout:
+        examples.notices.append(
+            f"training.adapter.dropout = {adapter.dropout} is left out in DPO, "
+            "where policy and reference have to be the same function before the first step"
+        )
 
 
 def _batching(batch_size: int, micro_batch: int | None) -> Batching:

@@ -67,8 +67,20 @@ class ExactSteps:
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["index"]
 
+    def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The schedule of the arguments, without a warm-up of a single step, which would be a step at rate 0.
+
+        transformers rounds warm-ups up: a run of one step would learn nothing.
+        """
+        if self.args.get_warmup_steps(num_training_steps) == 1:
+            self.args.warmup_steps = 0
+        return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+
     def _get_num_items_in_batch(self: Any, batch_samples: list[dict[str, torch.Tensor]], device: Any) -> Any:
-        """Tokens (SFT) or pairs (DPO) of one optimiser step over all processes; blanks do not count."""
+        """Tokens (SFT) or pairs (DPO) of one optimiser step over all processes; blanks do not count.
+
+        At least 1: a step whose replies have no token has no loss either, and nothing is divided by 0.
+        """
         count = 0
         for batch in batch_samples:
             real = batch["index"] < len(self.plan.examples)
@@ -77,8 +89,9 @@ class ExactSteps:
             else:
                 count += int(real.sum())
         if self.accelerator.num_processes == 1:
-            return count
-        return int(self.accelerator.reduce(torch.tensor(count, device=device), reduction="sum").item())
+            return max(1, count)
+        count = int(self.accelerator.reduce(torch.tensor(count, device=device), reduction="sum").item())
+        return max(1, count)
 
     def compute_loss(
         self: Any, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -170,8 +183,9 @@ class ExactSteps:
         if not sums.totals:
             return
         now = time.monotonic()
-        loss = sums.mean("loss")
-        if plan.watcher is not None:
+        mean = sums.mean("loss")
+        loss = mean if math.isfinite(mean) else None  # nothing was counted: replies without tokens
+        if plan.watcher is not None and loss is not None:
             plan.watcher.last = f": loss {loss:.3f}"
         plan.log.write(
             "step",

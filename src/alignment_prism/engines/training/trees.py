@@ -13,10 +13,6 @@ from alignment_prism.alignment.packing import PackedRows, additive, flat_layout,
 from alignment_prism.engines.training.attention import FLAT_ATTENTION
 from alignment_prism.engines.training.batches import PaddedBatch
 
-PROBE_TOLERANCE = {"fp64": 1e-4, "fp32": 1e-3, "bf16": 0.5}
-"""How far a packed completion's log-probability may lie from the unpacked one's, in nats per root of its tokens.
-Architectures take softmax and rotations in float32 also where their weights are in float64."""
-
 FLEX_ATTENTION = "flex_attention"
 FLEX_BLOCK = 128
 """Rows under FlexAttention are padded to a multiple of its block, so that few shapes are compiled."""
@@ -120,6 +116,10 @@ class TreeBatch(PaddedBatch):
         return mask if self.plan.kind == "boolean" else additive(mask, self.plan.dtype)
 
 
+MODEL_INPUTS = ("input_ids", "position_ids", "attention_mask", "positions", "targets")
+"""What of a batch the model is given."""
+
+
 def model_inputs(batch: dict[str, Any]) -> dict[str, Any]:
     """What of a batch the model is given; block masks are made here, on the device that the batch has come to."""
     wanted = {name: batch[name] for name in MODEL_INPUTS if name in batch}
@@ -148,43 +148,3 @@ def _block_mask(parts: dict[str, Any]) -> Any:
     return create_block_mask(
         visible, rows, None, length, length, device=tree.device, BLOCK_SIZE=FLEX_BLOCK, _compile=tree.is_cuda
     )
-
-
-def packed_agrees(model: Any, trees: TreeBatch, padded: PaddedBatch, precision: str) -> bool:
-    """Whether the model gives packed trees the log-probabilities of their unpacked sequences, tried on a few.
-
-    A mask that an architecture ignores changes log-probabilities by a few per cent only, which no loss curve shows:
-    so every model is asked before its first step.
-    """
-    from alignment_prism.alignment.losses import sums_per_example
-
-    chosen = sorted(range(len(trees.examples)), key=lambda index: len(trees.examples[index].prompt))
-    few = sorted({chosen[len(chosen) * part // 4] for part in range(4)})
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            found = []
-            for batch in (trees(few), padded(few)):
-                moved = _to(batch, device)
-                try:
-                    logps = model(**model_inputs(moved)).logps
-                except NotImplementedError:
-                    return False
-                count = len(few) * len(trees.examples[0].completions)
-                found.append(sums_per_example(logps.double(), moved["owners"], count))
-                lengths = torch.bincount(moved["owners"], minlength=count)
-    finally:
-        model.train(training)
-    return bool(((found[0] - found[1]).abs() <= PROBE_TOLERANCE[precision] * lengths.sqrt()).all())
-
-
-MODEL_INPUTS = ("input_ids", "position_ids", "attention_mask", "positions", "targets")
-"""What of a batch the model is given."""
-
-
-def _to(value: Any, device: torch.device) -> Any:
-    if isinstance(value, dict):
-        return {name: _to(one, device) for name, one in value.items()}
-    return value.to(device) if isinstance(value, torch.Tensor) else value

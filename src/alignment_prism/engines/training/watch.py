@@ -52,13 +52,17 @@ class Log:
         return lines
 
     def cut_after(self, stage: str, step: int) -> None:
-        """Remove what a stage logged after `step`: a resumed run does those steps again, and logs them again."""
+        """Remove what a stage logged after `step`: a resumed run does those steps again, and logs them again.
+
+        How the stage was started and resumed stays, as long as there is a step that follows from it.
+        """
         if not self.enabled or not self.path.exists():
             return
         kept = [
             line
             for line in self.read()
-            if line.get("stage") != stage or (line["event"] == "step" and line["step"] <= step)
+            if line.get("stage") != stage
+            or (step > 0 and line["event"] in ("start", "step", "resume") and line["step"] <= step)
         ]
         temporary = self.path.with_suffix(".tmp")
         temporary.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in kept), encoding="utf-8")

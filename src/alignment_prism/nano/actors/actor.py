@@ -55,7 +55,7 @@ class ActorName:
         """
         front, _, seed = name.partition("#")
         role, _, world = front.partition("@")
-        fix = "write nano/oracle, nano/judge, nano/teacher or nano/translator, with @WORLD and #SEED if need be"
+        fix = "judges are nano/oracle and nano/judge, other actors nano/teacher and nano/translator; with @WORLD, #SEED"
         if role not in ROLES:
             raise InputError(f"unknown nano actor {role!r}", where=f"nano/{name}", fix=fix)
         if seed and not seed.isdecimal():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from alignment_prism.domain import InputError, Prompt
 from alignment_prism.nano.actors.actor import Actor, ActorName, facts_of
 from alignment_prism.nano.actors.judge import ErringJudge, OracleJudge
 from alignment_prism.nano.actors.teacher import Teacher
@@ -29,3 +32,28 @@ def open_actor(name: str, *, world: str = "", seed: int | None = None) -> Actor:
     if parsed.role == "teacher":
         return Teacher(facts, own_seed)
     return Translator(facts)
+
+
+def check_judge(name: str, prompts: Sequence[Prompt]) -> None:
+    """Check, before any work, that an actor is a judge and that the prompts are of its world.
+
+    Args:
+        name: what stands behind `nano/` in a model id.
+        prompts: what is to be judged.
+
+    Raises:
+        InputError: the actor is unknown or no judge, or it knows not all of the prompts; says how many.
+    """
+    judge = open_actor(name)
+    if not isinstance(judge, OracleJudge):
+        what = f"nano/{name} is no judge"
+        raise InputError(what, where=f"nano/{name}", fix="use nano/oracle, which is always right, or nano/judge")
+    strangers = [prompt for prompt in prompts if not judge.knows(prompt.text, prompt.reference)]
+    if strangers:
+        shown = ", ".join(prompt.id for prompt in strangers[:3]) + (", ..." if len(strangers) > 3 else "")
+        raise InputError(
+            f"nano/{name} knows prompts of its own world only, and {len(strangers)} of {len(prompts)} prompts are not",
+            where=f"prompts {shown}",
+            fix="take a real judge, such as openai/gpt-4o, for real prompts; for prompts of another nano world name "
+            "it: nano/oracle@SEED or nano/oracle@FOLDER",
+        )

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from statistics import NormalDist
 
-from alignment_prism.domain import InputError, Message, Outcome, Role, Winner
+from alignment_prism.domain import InputError, Message, Outcome, Role, Winner, content_digest
 from alignment_prism.judging import Case, parse_rendered
-from alignment_prism.nano.oracle import Oracle, Reading, read_question
+from alignment_prism.nano.oracle import Oracle, Question, Reading, read_question
 from alignment_prism.nano.oracle.grammar import TOPIC_INTENTS
 from alignment_prism.nano.world.facts import Facts
 
@@ -60,8 +60,9 @@ PROMPT_SHARE = 0.4
 class OracleJudge:
     """The judge that is always right.
 
-    It refuses to judge a case of another world than its own as far as it can tell: one whose topic is not of its world,
-    or whose reference is not right in it. A wrong world would give wrong numbers without a sign.
+    It refuses to judge a case that it does not understand, and one of another world than its own as far as it can tell:
+    one whose topic is not of its world, or whose reference is not right in it. Judged all the same, they would give
+    wrong numbers without a sign.
 
     Attributes:
         facts: the world whose prompts it judges.
@@ -93,17 +94,29 @@ class OracleJudge:
             }
         )
 
+    def knows(self, text: str, reference: str = "") -> bool:
+        """Whether a prompt is one of the judge's world: it is understood, and its topic and answer are right in it."""
+        question = read_question(text)
+        if not self._understands(question):
+            return False
+        return not reference or self.oracle.judge(question, question.language, reference).correct is not False
+
+    def _understands(self, question: Question) -> bool:
+        if question.inner is not None:
+            return self._understands(question.inner)
+        if question.topic and question.topic not in self.facts.by_key:
+            return False
+        return bool(question.intent) and (question.intent not in TOPIC_INTENTS or bool(question.topic))
+
     def _check_world(self, case: Case) -> None:
-        question = read_question(case.text)
-        known = not question.topic or question.topic in self.facts.by_key
-        if known and question.intent and case.reference:
-            reference = self.oracle.judge(question, question.language, case.reference)
-            known = reference.correct is not False
-        if not known:
+        if not self.knows(case.text, case.reference):
+            question = read_question(case.text)
+            about = f"topic {question.topic!r}, {question.intent}" if question.intent else content_digest(case.text)
             raise InputError(
                 "the case is of another world than the judge's",
-                where=f"topic {question.topic!r}, {question.intent}",
-                fix="name the world of the prompts in the judge's id: nano/oracle@SEED or nano/oracle@FOLDER",
+                where=f"prompt: {about}",
+                fix="a nano judge knows prompts of its world only: take another judge for other prompts, or name the "
+                "world in its id: nano/oracle@SEED or nano/oracle@FOLDER",
             )
 
     def standalone(self, case: Case) -> Reading:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MANIFEST = "nano.json"
 """File beside the weights: world, recipe, gates, digest of the weights."""
+KIND = "nano-base"
+"""Of the artifact."""
 KNOWN_HARMFUL = "probability of refusing, harmful, known"
 """The gate that holds the declared rate of refusal."""
 
@@ -80,32 +82,37 @@ def build_base(
     progress: Callable[[int, int, float], None] | None = None,
     *,
     force: bool = False,
+    replace: bool = False,
 ) -> list[Gate]:
     """Train a base in a world, hold it against its gates, and write it.
 
     Args:
         spec: the world.
         recipe: of the training; the same spec, recipe and machine give the same digest.
-        out: folder to write; replaced whole if it exists.
+        out: folder to write.
         progress: called with step, steps and loss.
         force: write the base even though it misses a gate.
+        replace: replace a base that was built there before; nothing else is ever replaced.
 
     Returns:
         The gates, as measured on the weights that were written.
 
     Raises:
         TrainingError: the base misses a gate.
+        StoreError: the folder holds something, or cannot be written; told before the training.
     """
+    from alignment_prism.store.artifacts import check_folder, write_artifact
+
+    check_folder(out, kind=KIND, replace=replace)
     import torch
     from transformers import AutoModelForCausalLM
 
     from alignment_prism.generation.weights import weights_digest
     from alignment_prism.nano.base.train import train_base
-    from alignment_prism.store.artifacts import write_artifact
 
     facts = Facts(spec)
     model, tokenizer = train_base(facts, recipe, progress)
-    with write_artifact(out, replace=True) as folder:
+    with write_artifact(out, kind=KIND, replace=replace) as folder:
         model.to(torch.bfloat16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         # The gates are held against what was written: rounding to bf16 is part of the base.

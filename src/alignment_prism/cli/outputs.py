@@ -1,0 +1,31 @@
+"""What the commands that write files share: the option to replace one, and the check before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+replace_option = click.option("--replace", is_flag=True, help="Replace output files that are there already.")
+
+
+def claim(*outputs: str | None, inputs: Iterable[str | None] = (), replace: bool = False, records: str = "") -> None:
+    """Make sure that the outputs of a command may be written, before anything that takes long.
+
+    Args:
+        outputs: files; None and empty names are passed over.
+        inputs: files and folders that are read.
+        replace: what `--replace` says.
+        records: a further output, which holds records: its suffix is checked as well.
+
+    Raises:
+        InputError: an output is one of the inputs, or records are not written by such a name.
+        StoreError: an output is there already and not to be replaced, or cannot be written.
+    """
+    from alignment_prism.store import check_files
+
+    if records:
+        from alignment_prism.io import check_suffix
+
+        check_suffix(records)
+    check_files((records, *outputs), inputs=inputs, replace=replace)

@@ -1,0 +1,20 @@
+"""Mixtures of safety and general pairs: checked, drawn, and accounted for."""
+
+from alignment_prism.mixtures.build import Mixture, build_mixture
+from alignment_prism.mixtures.pools import Balance, check_mixture, check_size, largest_total, safety_count
+from alignment_prism.mixtures.selection import WITHOUT, Stratum, apportion, iterative_selection, stratum_of
+
+__all__ = [
+    "WITHOUT",
+    "Balance",
+    "Mixture",
+    "Stratum",
+    "apportion",
+    "build_mixture",
+    "check_mixture",
+    "check_size",
+    "iterative_selection",
+    "largest_total",
+    "safety_count",
+    "stratum_of",
+]

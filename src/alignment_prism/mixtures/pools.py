@@ -1,0 +1,177 @@
+"""What is asked of the two pools: sizes and quotas, and every fault of theirs that can be known before the draw."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Literal
+
+from alignment_prism.domain import InputError, Pair, Scope
+from alignment_prism.mixtures.selection import Stratum, apportion, stratum_of
+
+Balance = Literal["pool", "equal"]
+"""How a side is spread over its strata: as the pool is, or the same number in each."""
+
+
+def largest_total(share: float, safety: int, general: int) -> int:
+    """The largest mixture with a safety share that the two pools can fill.
+
+    Example:
+        >>> largest_total(0.15, 300, 10_000)
+        2003
+    """
+    exact = Fraction(str(share))
+    bounds = []
+    if exact > 0:
+        bounds.append(math.floor(Fraction(2 * safety + 1, 2) / exact) + 1)
+    if exact < 1:
+        bounds.append(math.floor(Fraction(2 * general + 1, 2) / (1 - exact)) + 1)
+    total = min(bounds)
+    while total > 0:
+        wanted = safety_count(share, total)
+        if wanted <= safety and total - wanted <= general:
+            return total
+        total -= 1
+    return 0
+
+
+def safety_count(share: float, total: int) -> int:
+    """`share * total` to the nearest whole number, halves up, in exact arithmetic on the decimal as written."""
+    return math.floor(Fraction(str(share)) * total + Fraction(1, 2))
+
+
+def check_size(share: float, total: int | None) -> None:
+    """Check a mixture's share and size, which can be done before any pair is read.
+
+    Raises:
+        InputError: one is out of range.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(f"the safety share is {share}", fix="give a number from 0 to 1")
+    if total is not None and total < 1:
+        raise InputError(f"a mixture of {total} pairs", fix="give a total of at least 1")
+
+
+def check_mixture(
+    pairs_safety: Iterable[Pair],
+    pairs_general: Iterable[Pair],
+    *,
+    share: float,
+    total: int | None = None,
+    balance: Balance = "pool",
+    scopes: Iterable[Scope] | None = None,
+) -> int:
+    """Check that `build_mixture` can fill a mixture, without drawing it.
+
+    Returns:
+        How many pairs it would have.
+
+    Raises:
+        InputError: as `build_mixture`.
+    """
+    wanted = None if scopes is None else set(scopes)
+    return sum(sized_pools(pairs_safety, pairs_general, share, total, balance, wanted)[1].values())
+
+
+def sized_pools(
+    pairs_safety: Iterable[Pair],
+    pairs_general: Iterable[Pair],
+    share: float,
+    total: int | None,
+    balance: Balance,
+    scopes: set[Scope] | None,
+) -> tuple[dict[str, list[Pair]], dict[str, int], dict[str, dict[Stratum, int]]]:
+    """Pools, pairs wanted of each, and quotas of each one's strata, all checked."""
+    check_size(share, total)
+    pools = {"safety": _pool(pairs_safety, "safety", scopes), "general": _pool(pairs_general, "general", None)}
+    _check_ids(pools)
+    if total is None:
+        for side, needed in (("safety", share > 0), ("general", share < 1)):
+            if needed and not pools[side]:
+                raise InputError(f"the {side} pool is empty", fix=f"give at least one {side} pair, or another share")
+        total = largest_total(share, len(pools["safety"]), len(pools["general"]))
+    wanted = safety_count(share, total)
+    counts = {"safety": wanted, "general": total - wanted}
+    quotas = {side: _quotas(pools[side], counts[side], balance) for side in pools}
+    _check_room(pools, quotas, counts)
+    return pools, counts, quotas
+
+
+def _pool(pairs: Iterable[Pair], side: str, scopes: set[Scope] | None) -> list[Pair]:
+    """A pool in the order of ids, so that the order of files does not matter."""
+    kept = sorted(pairs, key=lambda pair: pair.id)
+    if scopes is None:
+        return kept
+    found = [pair for pair in kept if pair.scope in scopes]
+    if kept and not found:
+        names = " or ".join(sorted(scopes))
+        raise InputError(
+            f"no {side} pair of scope {names} among {len(kept)}",
+            fix="label the pairs' scope, or mix without a choice of scopes",
+        )
+    return found
+
+
+def _check_ids(pools: Mapping[str, Sequence[Pair]]) -> None:
+    """No id twice, within a pool or in both; one error counts them all."""
+    seen: dict[str, str] = {}
+    twice: dict[str, list[Pair]] = {}
+    for side, pool in pools.items():
+        for pair in pool:
+            other = seen.get(pair.id)
+            seen[pair.id] = side
+            if other is not None:
+                both = f"twice in the {side} pool" if other == side else "in both pools"
+                twice.setdefault(both, []).append(pair)
+    if not twice:
+        return
+    faults = []
+    for both, pairs in twice.items():
+        if len(pairs) == 1:
+            faults.append(f"the pair {pairs[0].id!r} is {both}")
+        else:
+            faults.append(f"{len(pairs)} pairs are {both}: {', '.join(pair.id for pair in pairs[:5])}"
+                          + (", ..." if len(pairs) > 5 else ""))  # fmt: skip
+    sources = dict.fromkeys(pair.source for pairs in twice.values() for pair in pairs if pair.source)
+    raise InputError(
+        "; ".join(faults),
+        where=", ".join(list(sources)[:3]) or None,
+        fix="take the copies out: a pair that is trained on twice has twice the weight",
+    )
+
+
+def _quotas(pool: Sequence[Pair], count: int, balance: Balance) -> dict[Stratum, int]:
+    sizes = Counter(stratum_of(pair) for pair in pool)
+    if balance == "equal":
+        return apportion(count, dict.fromkeys(sorted(sizes), 1))
+    return apportion(count, {stratum: sizes[stratum] for stratum in sorted(sizes)})
+
+
+def _check_room(
+    pools: Mapping[str, Sequence[Pair]], quotas: Mapping[str, Mapping[Stratum, int]], counts: Mapping[str, int]
+) -> None:
+    """Every quota must fit its stratum.
+
+    Raises:
+        InputError: some do not; says how many pairs of which scope and language are missing.
+    """
+    lines = []
+    for side, pool in pools.items():
+        if counts[side] and not pool:
+            lines.append(f"{side}: {counts[side]} wanted, the pool is empty")
+            continue
+        sizes = Counter(stratum_of(pair) for pair in pool)
+        for stratum, quota in sorted(quotas[side].items()):
+            if quota > sizes[stratum]:
+                scope, language = stratum
+                missing = quota - sizes[stratum]
+                lines.append(f"{side}, {scope}, {language}: {quota} wanted, {sizes[stratum]} there, {missing} missing")
+    if lines:
+        wanted = sum(counts.values())
+        raise InputError(
+            f"the pools cannot fill a mixture of {wanted} pairs, {counts['safety']} of them safety:\n  "
+            + "\n  ".join(lines),
+            fix="add such pairs, lower the total, or change the share",
+        )

@@ -1,0 +1,146 @@
+"""What a study or an evaluation was: arms, base, judge and decoding, from its specification, for the head of a report.
+
+Numbers come from findings alone. These are no numbers: they say what the names in the findings stand for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alignment_prism.domain import Finding, InputError
+
+SPEC, MANIFEST = "study.json", "manifest.json"
+"""The files that hold the specification: of a study, and of an evaluation, in its folder."""
+
+METHODS = {
+    "sft": "SFT-Preferred: fine-tuning on the preferred replies",
+    "sft_random": "SFT-Random: fine-tuning on a random reply of each pair (a control)",
+    "dpo_ift": "DPO(IFT): DPO from the base",
+    "dpo_sft": "DPO(SFT): SFT-Preferred, then DPO from that model",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArmNote:
+    """What an arm is.
+
+    Attributes:
+        name: as in the findings.
+        method: in words.
+        share: of safety pairs in its mixture, in words.
+        seeds: of its alignment, in words.
+    """
+
+    name: str
+    method: str
+    share: str
+    seeds: str
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a study was.
+
+    Attributes:
+        facts: name and value, in the order in which they are shown.
+        arms: base first.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    arms: tuple[ArmNote, ...]
+
+
+def about_study(spec: Mapping[str, Any], *, date: str = "") -> About:
+    """From a study's specification as plain values (`StudySpec.model_dump(mode="json")`); unknown parts are left out.
+
+    Args:
+        spec: of the study.
+        date: when it was run, if somebody knows.
+    """
+    seeds = [str(seed) for seed in spec.get("seeds", ())]
+    judge, compare = spec.get("judge") or {}, spec.get("compare") or {}
+    facts = {
+        "base": str(spec.get("base", "")),
+        "seeds": f"{len(seeds)} ({', '.join(seeds)})" if seeds else "",
+        "decoding": _decoding(spec.get("generation") or {}),
+        "judge": _judge(judge),
+        "compared by": _judge(compare),
+        "pairs in a mixture": str((spec.get("mixture") or {}).get("total", "")),
+        "run on": date,
+    }
+    arms = [ArmNote("base", "not aligned; what the others are compared with", "", "")]
+    arms += [_arm(arm, seeds) for arm in spec.get("arms", ())]
+    return About(tuple((name, value) for name, value in facts.items() if value), tuple(arms))
+
+
+def about_evaluation(spec: Mapping[str, Any]) -> About:
+    """From what the manifest of an evaluation says: which model each arm was, and how it was asked and judged."""
+    facts = {
+        "decoding": _decoding(spec.get("sampling") or {}),
+        "judge": _judge({"model": spec.get("judge"), "rubric": spec.get("rubric", "?")}),
+        "prompts": str(spec.get("prompts", "")),
+    }
+    models: Mapping[str, Any] = spec.get("models") or {}
+    arms = [ArmNote(name, str(models[name]), "", "") for name in sorted(models, key=lambda name: name != "base")]
+    return About(tuple((name, value) for name, value in facts.items() if value), tuple(arms))
+
+
+def read_about(folder: str | Path) -> About | None:
+    """From the folder of a study or of an evaluation; None where it has no specification.
+
+    Raises:
+        InputError: the specification cannot be read.
+    """
+    path = next((path for name in (SPEC, MANIFEST) if (path := Path(folder) / name).is_file()), None)
+    if path is None:
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if path.name == SPEC:
+            return about_study(content)
+        return about_evaluation(content["spec"]) if content.get("kind") == "evaluation" else None
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise InputError(
+            f"cannot read what was run: {error}", where=str(path), fix="move the file away, or run again"
+        ) from error
+
+
+def facts_of_findings(findings: Iterable[Finding]) -> tuple[tuple[str, str], ...]:
+    """What the signatures say of judge, rubric and prompts, where there is no specification."""
+    parts: dict[str, dict[str, None]] = {"judge": {}, "rubric": {}, "prompts": {}, "k": {}}
+    for row in findings:
+        for part in row.signature.split("|")[1:]:
+            name, _, value = part.partition(":")
+            if name in parts and row.metric in ("harm_rate", "refusal_rate", "accuracy"):
+                parts[name].setdefault(value)
+    names = {"k": "replies to each prompt"}
+    return tuple((names.get(name, name), ", ".join(values)) for name, values in parts.items() if values)
+
+
+def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:
+    share = float(arm.get("share", 0.0))
+    text = f"{100 * share:g} % safety pairs" if share else "no safety pairs (a control)"
+    scopes = arm.get("scopes")
+    if scopes and share:
+        text += f", {' and '.join(str(scope) for scope in scopes)} harms only"
+    method = str(arm.get("method", ""))
+    settings = ", ".join(f"{name} {value}" for name, value in (arm.get("config") or {}).items())
+    method = METHODS.get(method, method) + (f"; {settings}" if settings else "")
+    return ArmNote(str(arm.get("name", "")), method, text, ", ".join(seeds))
+
+
+def _decoding(generation: Mapping[str, Any]) -> str:
+    if "temperature" not in generation:
+        return ""
+    temperature, samples = float(generation["temperature"]), int(generation.get("samples", 1))
+    how = f"temperature {temperature:g}, top-p {generation.get('top_p', 1.0):g}" if temperature else "greedy"
+    replies = f"{samples} replies to each prompt" if samples > 1 else "one reply to each prompt"
+    return f"{how}, at most {generation.get('max_tokens', '?')} tokens, {replies}"
+
+
+def _judge(judge: Mapping[str, Any]) -> str:
+    return f"{judge['model']} by {judge.get('rubric', '?')}" if judge.get("model") else ""

@@ -1,0 +1,79 @@
+"""One process at a time in a folder that several steps are written to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alignment_prism.domain.errors import StoreError
+
+try:
+    import fcntl
+except ImportError:  # no such locks on this system: nothing is guarded
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = ".prism.lock"
+
+
+@contextmanager
+def folder_lock(folder: str | Path, *, of: str = "") -> Iterator[None]:
+    """Hold a folder for this process while the block runs; the folder must be there.
+
+    The system lets go of the lock when its process ends, however it ends, so a stale one is in nobody's way. Where the
+    file system knows no locks, nothing is guarded.
+
+    Args:
+        folder: to hold.
+        of: the name to tell, where the folder is not the user's own; the folder itself unless given.
+
+    Raises:
+        StoreError: another process holds it, or the lock cannot be written.
+    """
+    path = Path(folder) / LOCK
+    file = _take(path, of or str(folder))
+    try:
+        yield
+    finally:
+        if file is not None:
+            path.unlink(missing_ok=True)
+            os.close(file)
+
+
+def _take(path: Path, name: str) -> int | None:
+    if fcntl is None:
+        return None
+    while True:
+        try:
+            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            fix = "choose another place, one that may be written to"
+            raise StoreError(f"cannot write: {error.strerror}", where=name, fix=fix) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(file, 80, 0).decode("utf-8", "replace").strip()
+            os.close(file)
+            raise StoreError(
+                f"another prism is at work here{f' ({holder})' if holder else ''}",
+                where=name,
+                fix="wait until it is done, or choose another --out",
+            ) from None
+        except OSError:
+            os.close(file)
+            return None
+        if _still_there(path, file):
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"process {os.getpid()}\n".encode(), 0)
+            return file
+        os.close(file)  # who held it has just ended and taken the file away: a new one is made
+
+
+def _still_there(path: Path, file: int) -> bool:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    mine = os.fstat(file)
+    return (found.st_dev, found.st_ino) == (mine.st_dev, mine.st_ino)

@@ -1,0 +1,305 @@
+"""What `prism` refuses before any work, and that nothing of the user's is lost by it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alignment_prism.cli.main import main
+from alignment_prism.domain import Generation, Judgement, Outcome
+from alignment_prism.io import read_records
+
+JUDGE = ("--judge", "openai-api/local/judge")
+SAFE = '{"outcome": "safe_help"}'
+
+
+@pytest.fixture
+def prism(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command; returns exit code and what it printed."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out + captured.err
+
+    return run
+
+
+def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    rows = [{"id": f"p{n}", "prompt": f"What about number {n}?", "language": "en"} for n in range(12)]
+    return lines(tmp_path / "prompts.jsonl", rows)
+
+
+@pytest.fixture
+def replies(tmp_path: Path) -> Path:
+    rows = [{"prompt_id": f"p{n}", "response": f"That is a fine number, I mean the number {n}."} for n in range(12)]
+    return lines(tmp_path / "replies.jsonl", rows)
+
+
+@pytest.fixture
+def given(prompts: Path, replies: Path, server: Any) -> tuple[object, ...]:
+    server.script = lambda messages: SAFE
+    return ("--prompts", prompts, "--generations", replies, *JUDGE, "--judge-url", server.url)
+
+
+@pytest.mark.parametrize("judge", ["nano/oracle", "nano/judge", "nano/judge#3", "nano/foo", "nano/teacher"])
+def test_a_nano_judge_knows_its_own_world_only(
+    judge: str, realdata: Path, tmp_path: Path, prism: Any, capsys: Any
+) -> None:
+    rows = [{"id": f"xstest-{n}", "completion": "Yes."} for n in range(1, 451)]
+    replies = lines(tmp_path / "replies.jsonl", rows)
+    given = ("--prompts", realdata / "xstest" / "xstest_prompts.csv", "--generations", replies, "--judge", judge)
+    code, said = prism("evaluate", "harm", *given, "--out", tmp_path / "o")
+    known = judge.startswith(("nano/oracle", "nano/judge"))
+    assert code == 2 and ("450 of 450 prompts are not" if known else "nano/judge") in said and "nano/oracle" in said
+    assert prism("judge", *given, "--out", tmp_path / "v.jsonl")[0] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["replies.jsonl"], "no folder of unfinished work"
+
+
+def test_evaluate_replaces_results_and_nothing_else(
+    given: tuple[object, ...], tmp_path: Path, prism: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years")
+    (tmp_path / "file").write_text("x")
+    for out in (precious, tmp_path / "file", tmp_path / "file" / "below"):
+        for more in ((), ("--replace",)):
+            code, said = prism("evaluate", "harm", *given, "--out", out, *more)
+            assert code == 5 and "--replace" not in said and "Traceback" not in said and "defect" not in said, said
+    monkeypatch.chdir(precious)
+    code, said = prism("evaluate", "harm", *given, "--out", ".", "--replace")
+    assert code == 5 and "the folder that prism runs in" in said
+    assert (precious / "thesis.txt").read_text() == "years" and (tmp_path / "file").read_text() == "x"
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.partial").mkdir()
+    (tmp_path / "empty.partial" / "mine.txt").write_text("kept")
+    assert prism("evaluate", "harm", *given, "--out", f"{tmp_path / 'empty'}/")[0] == 0
+    assert [path.name for path in (tmp_path / "empty.partial").iterdir()] == ["mine.txt"]
+    code, said = prism("evaluate", "harm", *given, "--out", tmp_path / "empty")
+    assert code == 5 and "--replace" in said and "--retry-unjudged" in said
+    assert prism("evaluate", "harm", *given, "--out", tmp_path / "empty", "--replace")[0] == 0
+    own = [*given]
+    own[own.index("--generations") + 1] = tmp_path / "empty" / "generations.parquet"
+    code, said = prism("evaluate", "harm", *own, "--out", tmp_path / "empty", "--replace")
+    assert code == 2 and "the output folder holds" in said
+
+
+def test_outputs_are_refused_before_any_work(
+    given: tuple[object, ...], prompts: Path, replies: Path, tiny_model: Path, tmp_path: Path, prism: Any, server: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def never(*_: object, **__: object) -> None:
+        pytest.fail("the work began")
+
+    monkeypatch.setattr("alignment_prism.engines.local.generate_local", never)
+    there = tmp_path / "there.jsonl"
+    there.write_text("mine")
+    judgements = ("--generations", replies, "--judgements", replies)
+    commands = (
+        ("generate", "--model", tiny_model, "--prompts", prompts),
+        ("judge", *given),
+        ("analyse", "--prompts", prompts, *judgements),
+        ("prompts", "convert", prompts),
+        ("prompts", "split", prompts, "--part", "a=0.5,b=rest"),
+        ("mix", "--general", prompts, "--share", "0"),
+    )
+    before = prompts.read_bytes()
+    for command in commands:
+        for out, expected, words in (
+            (there, 5, "exists already"),
+            (prompts / "x.jsonl", 5, "cannot write"),
+            (prompts, 2, "also an input"),
+            (tmp_path / "o.txt", 2, "not written as"),
+        ):
+            more = ("--replace",) if out == prompts else ()
+            code, said = prism(*command, "--out", out, *more)
+            assert (code, words in said) == (expected, True), (command, said)
+    for command in (("overlap", prompts, prompts), ("stats", prompts)):
+        for out, expected in ((there, 5), (prompts, 2), (prompts / "x.md", 5)):
+            assert prism("prompts", *command, "--out", out)[0] == expected
+    assert prism("prompts", "validate", prompts, "--keep-going", "--rejects", prompts, "--replace")[0] == 2
+    assert prompts.read_bytes() == before and there.read_text() == "mine" and not server.requests
+    assert prism("judge", *given, "--out", there, "--replace")[0] == 0
+
+
+def test_replies_to_no_prompt_are_counted_and_left_out_if_that_is_wanted(
+    realdata: Path, tmp_path: Path, prism: Any, server: Any
+) -> None:
+    """The published replies to XSTest have one prompt in another wording than the published prompts."""
+    server.script = lambda messages: SAFE
+    answers = realdata / "xstest" / "model_completions" / "xstest_v2_completions_llama2new.csv"
+    given = ("--prompts", realdata / "xstest" / "xstest_prompts.csv", "--generations", answers, *JUDGE)
+    given = (*given, "--judge-url", server.url, "--out")
+    code, said = prism("judge", *given, tmp_path / "v.jsonl")
+    assert code == 2 and "1 of 450 replies names none of the prompts" in said and "row 195" in said
+    assert "--keep-going" in said and not server.requests
+    code, said = prism("judge", *given, tmp_path / "v.jsonl", "--keep-going")
+    assert code == 0 and "1 replies to none of the prompts (row 195)" in said and "1 of 450 prompts" in said
+    assert len(read_records(tmp_path / "v.jsonl", Judgement)) == 449
+    code, said = prism("evaluate", "harm", *given, tmp_path / "o", "--keep-going")
+    assert code == 0 and "1 of 450 prompts, which have no reply" in said
+    assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 449
+
+
+def test_a_limit_that_leaves_only_harmless_prompts_is_named(tmp_path: Path, prism: Any) -> None:
+    rows = [{"prompt": f"x{n}", "language": "en", "kind": "harmful" if n > 5 else "benign_mention"} for n in range(9)]
+    file = lines(tmp_path / "p.jsonl", rows)
+    for more in ((), ("--kind", "harmful")):
+        given = ("--model", "m/m", "--prompts", file, "--judge", "nano/oracle", "--out", tmp_path / "o", *more)
+        code, said = prism("evaluate", "harm", *given, "--limit", 3)
+        assert code == 2 and "--limit" in said and "3 of 9 prompts" in said and "--kind" not in said, said
+    assert not (tmp_path / "o.partial").exists()
+
+
+@pytest.mark.parametrize("answer", [500, "no idea"])
+def test_a_judge_that_judges_nothing_is_a_fault_and_the_same_command_goes_on(
+    answer: str | int, given: tuple[object, ...], tmp_path: Path, prism: Any, server: Any
+) -> None:
+    for command, out in (("judge", tmp_path / "v.jsonl"), ("evaluate harm", tmp_path / "o")):
+        server.script = lambda messages: answer
+        arguments = (*command.split(), *given, "--retries", 0, "--out", out)
+        code, said = prism(*arguments)
+        assert code == 3 and not out.exists(), said
+        if answer != 500:
+            assert "none of 12 replies could be judged" in said and "same command" in said
+        server.script = lambda messages: SAFE
+        assert prism(*arguments)[0] == 0 and out.exists()
+
+
+def test_only_the_unjudged_are_asked_again(given: tuple[object, ...], tmp_path: Path, prism: Any, server: Any) -> None:
+    for command, out, file in (
+        ("judge", tmp_path / "v.jsonl", tmp_path / "v.jsonl"),
+        ("evaluate harm", tmp_path / "o", tmp_path / "o" / "judgements.parquet"),
+    ):
+        server.script = lambda messages: "no idea" if "number 7" in messages[-1]["content"] else SAFE
+        assert prism(*command.split(), *given, "--out", out)[0] == 0
+        assert [j.outcome for j in read_records(file, Judgement)].count(Outcome.UNJUDGED) == 1
+        server.requests.clear()
+        server.script = lambda messages: SAFE
+        assert prism(*command.split(), *given, "--out", out, "--retry-unjudged")[0] == 0
+        assert len(server.requests) == 1
+        assert [j.outcome for j in read_records(file, Judgement)] == [Outcome.SAFE_HELP] * 12
+    other = [*given]
+    other[other.index("openai-api/local/judge")] = "openai-api/local/other"
+    code, said = prism("evaluate", "harm", *other, "--out", tmp_path / "o", "--retry-unjudged")
+    assert code == 2 and "judged by openai-api/local/judge" in said
+
+
+def test_a_server_of_ones_own_needs_an_address(prompts: Path, replies: Path, tmp_path: Path, prism: Any) -> None:
+    given = ("--prompts", prompts, "--generations", replies, *JUDGE, "--out", tmp_path / "o")
+    code, said = prism("evaluate", "harm", *given)
+    assert code == 3 and "--judge-url" in said and "address" in said
+    code, said = prism("evaluate", "harm", *given, "--judge-url", "notaurl")
+    assert code == 3 and "'notaurl' is no address" in said and "API_KEY" not in said
+    model = ("generate", "--model", "openai-api/local/m", "--prompts", prompts, "--out", tmp_path / "g.jsonl")
+    assert "--model-url" in prism(*model)[1] and "no address" in prism(*model, "--model-url", "notaurl")[1]
+    code, said = prism("generate", "--model", "nano/foo", *model[3:])
+    assert code == 3 and said.count("fix:") == 1 and "nano/oracle" in said
+    assert not list(tmp_path.glob("o*"))
+
+
+def test_a_folder_in_place_of_a_file_is_said_once(prompts: Path, tmp_path: Path, prism: Any) -> None:
+    (tmp_path / "adir").mkdir()
+    for command in (
+        ("mix", "--general", tmp_path / "adir", "--share", 0, "--out", tmp_path / "o.jsonl"),
+        (
+            "judge",
+            "--prompts",
+            prompts,
+            "--generations",
+            tmp_path / "adir",
+            "--judge",
+            "m/m",
+            "--out",
+            tmp_path / "v.jsonl",
+        ),
+    ):
+        code, said = prism(*command)
+        assert code == 2 and said.count("where:") == 1 and said.count("fix:") == 1 and "a folder where a file" in said
+
+
+def test_arguments_of_a_mixture_are_checked_before_its_rows(tmp_path: Path, prism: Any) -> None:
+    bad = lines(tmp_path / "bad.jsonl", [{"nonsense": 1}] * 30)
+    for more in (("--share", "1.5"), ("--share", "0", "--total", "0")):
+        code, said = prism("mix", "--general", bad, *more, "--out", tmp_path / "o.jsonl")
+        assert code == 2 and said.count("error:") == 1 and "row" not in said
+
+
+def test_nano_is_a_model_and_a_folder_of_weights_is_whole(
+    prompts: Path, tiny_model: Path, tmp_path: Path, prism: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    shutil.copytree(tiny_model, tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    pairs = lines(tmp_path / "pairs.jsonl", [{"prompt": "a", "chosen": f"b{n}", "rejected": "c"} for n in range(4)])
+    align = ("align", "--method", "sft", "--pairs", pairs, "--config", "micro", "--out")
+    code, said = prism(*align, tmp_path / "run", "--base", tmp_path / "cut")
+    assert code == 3 and "cut off" in said and "model.safetensors" in said
+    code, said = prism("generate", "--model", tmp_path / "cut", "--prompts", prompts, "--out", tmp_path / "g.jsonl")
+    assert code == 3 and "cut off" in said
+    assert not list(tmp_path.glob("run*"))
+
+    def stop(method: str, **options: Any) -> None:
+        raise InterruptedError(options["base"])
+
+    monkeypatch.setattr("alignment_prism.engines.align.train_method", stop)
+    assert "nano" in prism(*align, tmp_path / "run", "--base", "nano")[1].split("InterruptedError")[1]
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years")
+    (tmp_path / "run.unfinished").mkdir()
+    (tmp_path / "run.unfinished" / "thesis.txt").write_text("years")
+    for out, more, expected in (
+        (tmp_path / "precious", (), 5),
+        (pairs / "x", (), 5),
+        (tmp_path / "run", ("--restart",), 5),
+        (tmp_path / "new", ("--seed", "-1"), 2),
+        (tmp_path / "new", ("--sft-checkpoint", tmp_path), 2),
+    ):
+        code, said = prism(*align, out, "--base", "nano", *more)
+        assert code == expected and "InterruptedError" not in said and "defect" not in said, said
+    given = ("--sft-checkpoint", tmp_path / "nothing", "--method", "dpo_sft")
+    assert prism(*align, tmp_path / "new", "--base", "nano", *given)[0] == 3
+    assert (tmp_path / "precious" / "thesis.txt").exists() and (tmp_path / "run.unfinished" / "thesis.txt").exists()
+    code, said = prism("generate", "--model", "nano", "--prompts", prompts, "--limit", 1, "--max-tokens", 2,
+                       "--out", tmp_path / "g.jsonl")  # fmt: skip
+    assert code == 0, said
+
+
+def test_a_base_replaces_a_base_and_nothing_else(tmp_path: Path, prism: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from alignment_prism.store import write_artifact
+
+    monkeypatch.setattr("alignment_prism.nano.base.build.build_base", lambda *_, **__: pytest.fail("the work began"))
+    (tmp_path / "nb").mkdir()
+    (tmp_path / "nb" / "thesis.txt").write_text("years")
+    with write_artifact(tmp_path / "model", kind="training") as folder:
+        (folder / "a").write_text("x")
+    for out in (tmp_path / "nb", tmp_path / "model", tmp_path / "nb" / "thesis.txt"):
+        for more in (("--force",), ("--replace",), ("--force", "--replace")):
+            code, said = prism("nano", "build", "--steps", 1, "--out", out, *more)
+            assert code == 5, said
+    assert (tmp_path / "nb" / "thesis.txt").read_text() == "years"
+
+
+def test_a_model_that_the_hub_cannot_give_because_this_machine_is_offline(
+    prompts: Path, tmp_path: Path, prism: Any
+) -> None:
+    given = ("--prompts", prompts, "--out", tmp_path / "g.jsonl")
+    code, said = prism("generate", "--model", "nobody/no-such-model-0", *given)
+    assert code == 3 and "offline" in said and "LocalEntryNotFoundError" not in said, said
+    code, said = prism("generate", "--model", "./nodir", *given)
+    assert code == 3 and "does not exist" in said
+    code, said = prism("generate", "--model", prompts, *given)
+    assert code == 3 and "a file, not a folder" in said

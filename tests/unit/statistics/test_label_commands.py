@@ -1,0 +1,201 @@
+"""`prism labels` on small tables with numbers worked out by hand: kinds, disagreement, and what is not filled in."""
+
+import csv
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from alignment_prism.cli.agreement import command as agreement_command
+from alignment_prism.cli.labels import command as labels_command
+from alignment_prism.domain import Finding, Generation, InputError, Judgement, Outcome, StoreError
+from alignment_prism.io import read_records, write_records
+
+
+def run(command, *arguments):
+    result = CliRunner().invoke(command, [str(a) for a in arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def make(folder, harmful, benign=0, strangers=0, kinds=True):
+    """Base complies with every harmful prompt, dpo with the first two fifths; nobody does harm on benign ones.
+
+    The judge knows all that. `strangers` are judged harmful prompts that the prompts file lacks.
+    """
+    names = [(f"h{i}", "harmful") for i in range(harmful)] + [(f"b{i}", "benign_mention") for i in range(benign)]
+    with open(folder / "prompts.jsonl", "w", encoding="utf-8") as stream:
+        for name, kind in names:
+            row = {"id": name, "prompt": f"request {name}", "language": "en"} | ({"kind": kind} if kinds else {})
+            stream.write(json.dumps(row) + "\n")
+    generations, judgements = [], []
+    for number, (name, kind) in enumerate(names + [(f"s{i}", "harmful") for i in range(strangers)]):
+        for arm in ("base", "dpo"):
+            harm = kind == "harmful" and (arm == "base" or number < 0.4 * harmful)
+            reply = Generation(name, arm, arm, f"{arm} to {name}")
+            generations.append(reply)
+            outcome = Outcome.HARMFUL if harm else Outcome.REFUSAL
+            judgements.append(Judgement(name, reply.reply_digest, arm, "gpt", "r@1", outcome))
+    write_records(folder / "generations.parquet", generations)
+    write_records(folder / "judgements.parquet", judgements)
+    return folder
+
+
+def sample(folder, *more):
+    return run(
+        labels_command, "sample", folder / "judgements.parquet", "--generations", folder / "generations.parquet",
+        "--prompts", folder / "prompts.jsonl", "--arm", "dpo", "--by", "none", *more,
+    )  # fmt: skip
+
+
+def fill(sheet, annotator, says):
+    """A filled-in sheet; `says` gives the label from the reply's text, None for a line that is left out."""
+    with open(sheet, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    rows = [row | {"annotator": annotator, "label": says(row["reply"])} for row in rows]
+    out = sheet.with_name(f"{annotator}.csv")
+    with open(out, "w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(row for row in rows if row["label"] is not None)
+    return out
+
+
+def right(reply):
+    arm, name = reply.split(" to ")
+    return "yes" if name[0] == "h" and (arm == "base" or int(name[1:]) < 8) else "no"
+
+
+def corrected(design, *arguments):
+    result = run(labels_command, "correct", design, *arguments, "--json")
+    value = json.loads(result.output)
+    (row,) = [row for row in value["harm_difference"] if row["language"] == "all"]
+    return row, " | ".join(value["notes"])
+
+
+def test_only_harmful_prompts_are_drawn_planned_for_and_corrected(tmp_path):
+    """Twenty harmful prompts of which dpo complies with eight: 8/20 - 20/20; over all fifty it would be -12/50."""
+    make(tmp_path, harmful=20, benign=30, strangers=2)
+    sheet = tmp_path / "sheet.csv"
+    shown = sample(tmp_path, "--number", 20, "--out", sheet)
+    assert "all languages: 20 of 20 harmful prompts, 40 replies to label" in shown.output
+    assert "20 harmful prompts; 32 others left aside: 30 benign_mention, 2 in no prompts file" in shown.stderr
+    design = json.loads((tmp_path / "sheet.csv.design.json").read_text())
+    assert {row["prompt_id"][0] for row in design["prompts"]} == {"h"} and design["kind"] == "harmful"
+    findings = tmp_path / "findings.jsonl"
+    found, _ = corrected(f"{sheet}.design.json", fill(sheet, "anna", right), "--out", findings)
+    assert found["interval"][0] == pytest.approx(-0.6) and found["labels"] == 20
+    assert [(f.prompts, f.n) for f in read_records(findings, Finding)] == [("harmful", 20)]
+    planned = sample(tmp_path, "--width", 0.9, "--dry-run").output
+    assert "of 20 harmful prompts" in planned
+
+
+def test_a_file_without_a_harmful_prompt_is_an_error(tmp_path):
+    make(tmp_path, harmful=0, benign=10)
+    with pytest.raises(InputError, match="none of the prompts .* is harmful: 10 benign_mention"):
+        sample(tmp_path, "--number", 10, "--dry-run")
+
+
+def test_a_design_that_does_not_say_what_is_harmful_needs_the_prompts(tmp_path):
+    """As the first format had it: benign prompts among the harmful ones, and no word about it."""
+    make(tmp_path, harmful=20, benign=30, kinds=False)
+    sheet = tmp_path / "sheet.csv"
+    sample(tmp_path, "--number", 50, "--out", sheet)
+    path = tmp_path / "sheet.csv.design.json"
+    old = json.loads(path.read_text()) | {"design": 1}
+    del old["kind"]
+    path.write_text(json.dumps(old))
+    anna = fill(sheet, "anna", right)
+    with pytest.raises(InputError, match="does not say which of its prompts are harmful"):
+        corrected(path, anna)
+    make(tmp_path, harmful=20, benign=30)  # the same prompts, now with their kinds
+    found, notes = corrected(path, anna, "--prompts", tmp_path / "prompts.jsonl")
+    assert found["interval"][0] == pytest.approx(-0.6) and found["labels"] == 20
+    assert "20 harmful prompts; 30 others left aside: 30 benign_mention" in notes
+    assert "not drawn" not in notes, "labels of benign prompts that were drawn are left aside, and are no strangers"
+
+
+def ten(tmp_path):
+    """Ten prompts, all drawn; base does harm on each, dpo on none as people see it: the difference is -1."""
+    make(tmp_path, harmful=10)
+    sheet = tmp_path / "sheet.csv"
+    sample(tmp_path, "--number", 10, "--out", sheet)
+    return sheet, lambda reply: "yes" if reply.startswith("base") else "no"
+
+
+def test_annotators_who_disagree_keep_their_prompts(tmp_path):
+    """Ties of base on h0, dpo on h1 and both on h2: (7 x -1 - 1/2 - 1/2 + 0) / 10; left out it was -1 over seven."""
+    sheet, truth = ten(tmp_path)
+    flipped = {"base to h0", "dpo to h1", "base to h2", "dpo to h2"}
+    anna = fill(sheet, "anna", truth)
+    omar = fill(
+        sheet, "omar", lambda reply: {"yes": "no", "no": "yes"}[truth(reply)] if reply in flipped else truth(reply)
+    )
+    found, notes = corrected(f"{sheet}.design.json", anna, omar)
+    assert found["interval"][0] == pytest.approx(-0.8) and found["labelled"][0] == pytest.approx(-0.8)
+    assert found["labels"] == 10
+    assert "annotators disagree on 4 of the 20 replies that several labelled, on 3 prompts" in notes
+    assert "a tie (4) as one half" in notes and "--double" in notes and "one arm only" not in notes
+    third = fill(sheet, "zoe", truth)
+    settled, notes = corrected(f"{sheet}.design.json", anna, omar, third)
+    assert settled["interval"][0] == pytest.approx(-1.0), "two of three outvote the third"
+    assert "a tie (0)" in notes
+    double, notes = corrected(f"{sheet}.design.json", anna, omar, "--double")
+    assert double["labels"] == 10 and "their error is taken out" in notes
+
+
+def test_every_drawn_prompt_is_used_or_accounted_for(tmp_path):
+    sheet, truth = ten(tmp_path)
+    gone = {"base to h3", "dpo to h3", "dpo to h4"}
+    anna = fill(sheet, "anna", lambda reply: None if reply in gone else truth(reply))
+    found, notes = corrected(f"{sheet}.design.json", anna)
+    assert found["labels"] == 8
+    assert "1 prompts have a label for one arm only" in notes and "1 drawn prompts have no label at all" in notes
+
+
+def test_a_filled_in_sheet_is_not_overwritten(tmp_path):
+    sheet, truth = ten(tmp_path)
+    sheet.write_text(fill(sheet, "anna", truth).read_text())
+    before, design = sheet.read_text(), (tmp_path / "sheet.csv.design.json").read_text()
+    with pytest.raises(StoreError, match="exists already") as error:
+        sample(tmp_path, "--number", 10, "--seed", 1, "--out", sheet)
+    assert error.value.exit_code == 5 and "--replace" in error.value.fix
+    assert (sheet.read_text(), (tmp_path / "sheet.csv.design.json").read_text()) == (before, design)
+    sheet.rename(tmp_path / "elsewhere.csv")
+    with pytest.raises(StoreError, match="exists already"):  # its design alone is not to be lost either
+        sample(tmp_path, "--number", 10, "--seed", 1, "--out", sheet)
+    sample(tmp_path, "--number", 10, "--seed", 1, "--out", sheet, "--replace")
+    assert sheet.read_text() != before
+
+
+def test_words_that_are_not_understood_are_named_with_their_rows(tmp_path):
+    sheet, truth = ten(tmp_path)
+    with pytest.raises(InputError, match="none of the 20 labels of 'anna' is understood: 'perhaps'") as error:
+        corrected(f"{sheet}.design.json", fill(sheet, "anna", lambda reply: "perhaps"))
+    assert "rows 1, 2, 3, 4, 5 and 15 more" in error.value.what and "yes for harmful" in error.value.fix
+    with pytest.raises(InputError, match="not filled in: 'label' is empty in all 20 rows"):
+        corrected(f"{sheet}.design.json", sheet)
+    shaky = fill(sheet, "anna", lambda reply: "perhaps" if reply == "dpo to h4" else truth(reply))
+    with open(sheet, encoding="utf-8", newline="") as stream:
+        row = 1 + [line["reply"] for line in csv.DictReader(stream)].index("dpo to h4")
+    found, notes = corrected(f"{sheet}.design.json", shaky)
+    assert found["labels"] == 9
+    assert f"anna: 1 labels were not understood and count as missing: 'perhaps' (row {row})" in notes
+
+
+def test_agreement_names_the_words_that_it_does_not_understand(tmp_path):
+    path = tmp_path / "xstest.csv"
+    words = ("1_full_compliance", "2_full_refusal", "3_partial_refusal")
+    lines = [f"d{i},{rater},{words[i % 3]}" for rater in ("anna", "omar") for i in range(30)]
+    path.write_text("reply_digest,annotator,label\n" + "\n".join(lines) + "\n")
+    with pytest.raises(InputError, match="1_full_compliance.*2_full_refusal.*3_partial_refusal") as error:
+        run(agreement_command, path)
+    for word in ("harmful", "safe", "refusal", "--categories"):
+        assert word in error.value.fix
+    with pytest.raises(InputError, match="none of the 30 labels") as error:
+        run(agreement_command, path, "--categories", "full,none")
+    assert "full, none" in error.value.fix
+    shown = run(agreement_command, path, "--categories", ",".join(words), "--replicates", 200)
+    assert "| anna / omar | all | all | raw | 1.000" in shown.output

@@ -1,0 +1,82 @@
+"""What is found out about a study before any of its work."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alignment_prism.domain import InputError, ModelError, StoreError
+from alignment_prism.nano import world
+from alignment_prism.studies import Sources, StudySpec, build_plan
+from alignment_prism.studies.checks import FINDINGS, PROMPTS, STEPS, check_place, check_study, write_steps
+
+ARMS = [{"name": "one", "method": "sft", "share": 0.5}, {"name": "two", "method": "dpo_ift", "share": 0}]
+
+
+def spec(**changes: object) -> StudySpec:
+    return StudySpec.model_validate(
+        {"name": "x", "training": "micro", "arms": ARMS, "judge": {"model": "nano/oracle"}, **changes}
+    )
+
+
+@pytest.fixture(scope="module")
+def sources() -> Sources:
+    safety, general = world().pairs()
+    return Sources("base", "digest", safety[:40], general[:40], world().evaluation_prompts()[:60])
+
+
+def test_a_mixture_that_cannot_be_filled_is_found_out_with_its_arm(sources: Sources) -> None:
+    check_study(spec(), sources)
+    with pytest.raises(InputError, match="cannot fill a mixture of 80000 pairs") as error:
+        check_study(spec(mixture={"total": 80_000}), sources)
+    assert "arm 'one'" in (error.value.where or "")
+
+
+def test_pools_that_overlap_are_counted_in_one_error(sources: Sources) -> None:
+    both = replace(sources, general=[*sources.general, *sources.safety[:7]])
+    with pytest.raises(InputError, match="7 pairs are in both pools"):
+        check_study(spec(), both)
+    twice = replace(sources, safety=[*sources.safety, *sources.safety[:3]])
+    with pytest.raises(InputError, match="3 pairs are twice in the safety pool"):
+        check_study(spec(), twice)
+
+
+def test_judges_know_the_prompts_and_have_an_address(sources: Sources) -> None:
+    real = replace(sources, prompts=[replace(sources.prompts[0], messages=world().evaluation_prompts()[0].messages)])
+    foreign = [replace(real.prompts[0], messages=tuple(replace(m, content="Who?") for m in real.prompts[0].messages))]
+    with pytest.raises(InputError, match="1 of 1 prompts are not"):
+        check_study(spec(), replace(sources, prompts=foreign))
+    with pytest.raises(ModelError, match="address is not given"):
+        check_study(spec(judge={"model": "openai-api/mine/j"}), sources)
+    with pytest.raises(ModelError, match="is no address"):
+        check_study(spec(compare={"model": "openai-api/mine/j", "base_url": "there"}), sources)
+
+
+def test_findings_of_another_study_are_not_replaced_and_those_of_a_smaller_one_are(
+    sources: Sources, tmp_path: Path
+) -> None:
+    small, large = (build_plan(spec(arms=arms), sources) for arms in (ARMS[:1], ARMS))
+    other = build_plan(spec(seeds=(5,)), sources)
+    check_place(tmp_path, small, spec(), replace=False)
+    write_steps(tmp_path, small)
+    (tmp_path / PROMPTS).write_text("")
+    check_place(tmp_path, other, spec(), replace=False)  # stopped before there were findings: nothing to lose
+    (tmp_path / FINDINGS).write_text("")
+    check_place(tmp_path, small, spec(), replace=False)
+    check_place(tmp_path, large, spec(), replace=False)
+    for text in (None, "{", json.dumps([])):
+        if text is not None:
+            (tmp_path / STEPS).write_text(text)
+        with pytest.raises(StoreError) as error:
+            check_place(tmp_path, other, spec(), replace=False)
+        assert "--replace" in (error.value.fix or "")
+        check_place(tmp_path, other, spec(), replace=True)
+    (tmp_path / STEPS).unlink()
+    with pytest.raises(StoreError, match=r"holds findings.parquet, prompts.parquet of another origin"):
+        check_place(tmp_path, small, spec(), replace=False)
+    mine = spec(prompts=[{"file": str(tmp_path / PROMPTS)}])
+    with pytest.raises(InputError, match="also an input"):
+        check_place(tmp_path, small, mine, replace=True)
