@@ -213,51 +213,10 @@ def say_unjudged(judgements: Sequence[Judgement]) -> None:
 
 def show(findings: Sequence[Finding], console: Console | None = None) -> None:
     """Outcomes by arm, kind of prompts and (harmful ones) language, and the change against base, on the terminal."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+    from alignment_prism.cli.tables import console as terminal
+    from alignment_prism.reports import outcomes_table
 
-    rows = {
-        (f.arm, f.prompts, f.language, f.metric): f
-        for f in findings
-        if "/" not in f.prompts and f.scope == f.category == "all" and (f.prompts == "harmful" or f.language == "all")
-    }
-    columns = {
-        "harm_rate": "harmful",
-        "refusal_rate": "refusal",
-        "safe_help_rate": "safe help",
-        "degenerate_rate": "degenerate",
-        "wrong_language_rate": "wrong language",
-        "unjudged_rate": "unjudged",
-        "harm_relative_change": "harm vs base",
-        "accuracy": "right",
-        "win_rate": "win-rate",
-    }
-    shown = {metric: title for metric, title in columns.items() if any(key[-1] == metric for key in rows)}
-    caption = "Per cent of judged replies, harm with 95 % intervals. ? = too few to rely on."
-    table = Table(box=box.SIMPLE_HEAD, caption=caption, caption_justify="left", pad_edge=False)
-    for title in ("arm", "prompts", "language", "judged"):
-        table.add_column(title, justify="right" if title == "judged" else "left", no_wrap=True)
-    for title in shown.values():
-        table.add_column(title, justify="right")
-    for key in dict.fromkeys(key[:-1] for key in rows):
-        judged = rows.get((*key, "refusal_rate"))
-        cells = [_cell(rows.get((*key, metric)), metric) for metric in shown]
-        table.add_row(*key, str(judged.n) if judged else "", *cells)
-    (console or Console()).print(table)
-
-
-def _cell(finding: Finding | None, metric: str) -> str:
-    if finding is None:
-        return ""
-    if finding.estimate != finding.estimate:
-        return "-"
-    scale, sign = (1.0, "+") if metric == "harm_relative_change" else (100.0, "")
-    mark = " ?" if finding.insufficient else ""
-    if metric not in ("harm_rate", "harm_relative_change"):
-        return f"{scale * finding.estimate:.1f}"
-    low, high = scale * finding.lower, scale * finding.upper
-    return f"{scale * finding.estimate:{sign}.1f} [{low:.1f}, {high:.1f}]{mark}"
+    (console or terminal()).print(outcomes_table(findings))
 
 
 def say_generations(generations: Sequence[Generation]) -> None:

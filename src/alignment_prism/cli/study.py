@@ -107,7 +107,7 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False) -> None:
         # Nothing large is fetched, and the libraries' own bars for loading and saving would tear ours.
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
-    from alignment_prism.reports import language_table, seeds_table, summary_table, write_report
+    from alignment_prism.reports import about_study, headline_table, seeds_table, summary_table, write_report
     from alignment_prism.studies import Terminal, nano_bars, run_study
 
     began = time.monotonic()
@@ -120,15 +120,15 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False) -> None:
         preface=result.notes,
         bars=nano_bars(spec, result.findings),
         examples=result.examples,
+        about=about_study(spec.model_dump(mode="json")),
     )
     console = progress.console
     console.print()
     console.print(summary_table(result.findings, console.width))
     if together := seeds_table(result.findings):
         console.print(together)
-    harmful = {row.prompts for row in result.findings if row.metric == "harm_rate"}
-    for prompts in sorted(harmful, key=lambda name: "/unseen" not in name)[:1]:
-        console.print(language_table(result.findings, "harm_rate", prompts))
+    if by_language := headline_table(result.findings):
+        console.print(by_language)
     for note in result.notes:
         progress.note(note)
     progress.note(f"finished in {time.monotonic() - began:.0f} s")

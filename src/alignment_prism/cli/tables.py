@@ -113,7 +113,9 @@ class Rejects:
             raise InputError(
                 f"{self.rejected} of {self.rows} rows cannot be used",
                 where=", ".join(name for name, intake in self.intakes.items() if intake.rejected)[:300],
-                fix="mend the rows above, or leave them out with --keep-going, which writes each to a file of rejects",
+                fix="mend the rows above, or leave them out with --keep-going, which writes each to a file of rejects"
+                if self.rejected < self.rows
+                else "check that the file is the right one, and which column is which (--map)",
             )
 
 
