@@ -199,10 +199,18 @@ def test_a_model_that_only_fails_is_given_up_and_nothing_is_lost(script: Script,
 
 
 def test_answers_under_way_when_a_model_is_given_up_are_kept(script: Script, tmp_path: Path) -> None:
+    failed = asyncio.Event()
+
+    async def late() -> str:
+        await asyncio.wait_for(failed.wait(), 60)
+        await asyncio.sleep(1)  # until the failure has come through to those who take the next call
+        return "late"
+
     def answer(text: str) -> Any:
         if text == "text 3":
+            failed.set()
             raise ConnectionError("connection refused")
-        return asyncio.sleep(0.2, "late")
+        return late() if text != "text 0" else "first"
 
     script.answer = answer
     requests = {str(n): Request(user(f"text {n}")) for n in range(20)}
@@ -233,9 +241,19 @@ def test_connections_bound_the_calls_under_way_and_progress_reaches_the_end(scri
     ticks: list[tuple[int, int]] = []
     endpoint = Endpoint("scripted/x", connections=3)
     requests = {str(n): Request(user(f"text {n}")) for n in range(40)}
+    three = asyncio.Event()
+
+    async def together(text: str) -> str:
+        if script.busy == 3:
+            three.set()
+        if text != "text 0":  # which goes alone
+            await asyncio.wait_for(three.wait(), 60)
+        return "ok"
+
+    script.answer = together
     answers = ask_all(endpoint, requests, progress=lambda done, total: ticks.append((done, total)))
-    assert list(answers) == list(requests)
-    assert 1 < script.busiest <= 3
+    assert list(answers) == list(requests) and all(answer.text == "ok" for answer in answers.values())
+    assert script.busiest == 3
     assert ticks[0] == (0, 40) and ticks[-1] == (40, 40) and ticks == sorted(ticks)
 
 
