@@ -295,6 +295,9 @@ def test_a_batch_that_cannot_be_split_is_refused(tiny_model: Path, pairs: list[P
     uneven = load_config("micro", {"training.batch_size": 8, "training.micro_batch_size": 3})
     with pytest.raises(InputError, match="micro-batches of 3"):
         train_method("sft", base=tiny_model, pairs=pairs, out=tmp_path / "run", config=uneven)
+    assert list(tmp_path.glob("run*")) == []  # nothing was computed, so nothing is in the corrected command's way
+    mended = load_config("micro", {"training.batch_size": 8, "training.micro_batch_size": 4})
+    train_method("sft", base=tiny_model, pairs=pairs[:8], out=tmp_path / "run", config=mended)
 
 
 def test_micro_batches_do_not_change_what_is_learnt(tiny_model: Path, pairs: list[Pair], tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from alignment_prism.alignment.config import MethodConfig, dump_config
 from alignment_prism.alignment.examples import pairs_digest
 from alignment_prism.alignment.methods import Method, Objective, find_method
 from alignment_prism.alignment.results import StageResult, TrainingResult
-from alignment_prism.domain import InputError, Pair, StoreError, TrainingError, content_digest
+from alignment_prism.domain import InputError, ModelError, Pair, StoreError, TrainingError, content_digest
 from alignment_prism.engines.training.models import Base, find_base
 from alignment_prism.engines.training.processes import processes
 from alignment_prism.engines.training.stage import Engine, StageJob, finished_stage, run_stage
@@ -108,28 +108,32 @@ def train_method(
     stop = StopRequest()
     stages: list[StageResult] = []
     current = start
-    with stop.listening(), _quiet():
-        for stage in recipe.stages:
-            if first is not None and stage.objective is Objective.SFT:
-                current = first
-                continue
-            folder = work / stage.name
-            job = StageJob(
-                stage=stage,
-                title=recipe.title,
-                base=current,
-                pairs=pairs,
-                config=config,
-                seed=seed,
-                folder=folder,
-                log=log,
-                progress=progress,
-                stop=stop,
-                references=Path(references) if references is not None else work / "references",
-            )
-            done = finished_stage(folder)
-            stages.append(done if done is not None else run_stage(job, engine))
-            current = find_base(folder / "model") if (folder / "model" / "config.json").exists() else current
+    try:
+        with stop.listening(), _quiet():
+            for stage in recipe.stages:
+                if first is not None and stage.objective is Objective.SFT:
+                    current = first
+                    continue
+                folder = work / stage.name
+                job = StageJob(
+                    stage=stage,
+                    title=recipe.title,
+                    base=current,
+                    pairs=pairs,
+                    config=config,
+                    seed=seed,
+                    folder=folder,
+                    log=log,
+                    progress=progress,
+                    stop=stop,
+                    references=Path(references) if references is not None else work / "references",
+                )
+                done = finished_stage(folder)
+                stages.append(done if done is not None else run_stage(job, engine))
+                current = find_base(folder / "model") if (folder / "model" / "config.json").exists() else current
+    except (InputError, ModelError):
+        _forget_untrained(work)
+        raise
     if _is_main():
         trained = work / recipe.stages[-1].name / "model"
         _publish(out, work, trained, recipe, start, config, spec, inputs, seed, engine, stages, len(pairs), key)
@@ -240,6 +244,13 @@ def _work_folder(out: Path, key: str, resume: bool) -> Path:
             fix="go back to its settings to finish it, or begin anew with --restart (resume=False)",
         )
     return work
+
+
+def _forget_untrained(work: Path) -> None:
+    """Remove the folder of a run that was refused before it computed anything: the corrected one may take its place."""
+    computed = ("checkpoint-*", "*.safetensors", "references")
+    if _is_main() and not any(path for pattern in computed for path in work.rglob(pattern)):
+        shutil.rmtree(work)
 
 
 def _check_devices() -> None:
