@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from pathlib import Path
 
 from alignment_prism.domain.errors import ModelError
@@ -61,27 +59,17 @@ def check_weights(folder: Path) -> None:
     """Check by their headers that the safetensors files of a folder are whole; no weight is read.
 
     Raises:
-        ModelError: one is cut off, or is no safetensors file.
+        ModelError: one is cut off, is no safetensors file, or cannot be read.
     """
+    from safetensors import SafetensorError, safe_open
+
     for path in sorted(folder.glob("*.safetensors")):
-        fault = _fault(path)
-        if fault:
-            fix = "fetch or save the model again: the file was probably not copied to its end"
-            raise ModelError(f"the model cannot be loaded: {fault}", where=str(path), fix=fix)
-
-
-def _fault(path: Path) -> str:
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            if length > size - 8:
-                return f"the file has {size} bytes, and its header alone should have {length}"
-            header = json.loads(stream.read(length))
-        ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-    except OSError as error:
-        return str(error.strerror)
-    except (ValueError, struct.error, KeyError, IndexError, TypeError, AttributeError):
-        return "its header is not that of a safetensors file"
-    wanted = 8 + length + max(ends, default=0)
-    return "" if size >= wanted else f"the file is cut off, {size} of {wanted} bytes are there"
+        try:
+            with safe_open(path, framework="np"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise ModelError(
+                f"the model cannot be loaded: the file is cut off, or no safetensors file ({error})",
+                where=str(path),
+                fix="fetch or save the model again: the file was probably not copied to its end",
+            ) from error

@@ -15,7 +15,7 @@ from alignment_prism.engines.folders import model_folder
 
 SHORT_ROWS = 200
 """Tokens of a row below which eager attention is the faster one on a CPU in bfloat16, where sdpa has a slow backward
-pass; in float32 sdpa never loses. Measured in `benchmarks/attention_cpu.py`."""
+pass; in float32 sdpa is as fast or faster. Measured in `benchmarks/attention_cpu.py`."""
 
 
 @dataclass(frozen=True, slots=True)
