@@ -18,7 +18,7 @@ from pathlib import Path
 import preference_step
 import torch
 
-from alignment_prism.alignment.packing import tree_length
+from alignment_prism.training.layouts.packing import tree_length
 
 MEDIANS = (8, 12, 16, 24, 48, 96, 192)
 PAIRS = 16

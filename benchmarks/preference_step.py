@@ -36,15 +36,15 @@ from typing import Any
 
 import torch
 
-from alignment_prism.alignment import METHODS, AdapterConfig, Example
-from alignment_prism.alignment.packing import tree_length
-from alignment_prism.engines.training.arguments import lora
-from alignment_prism.engines.training.attention import FLAT_ATTENTION, register_flat_attention
-from alignment_prism.engines.training.batches import OrderSampler
-from alignment_prism.engines.training.heads import add_completion_head
-from alignment_prism.engines.training.steps import Plan
-from alignment_prism.engines.training.trees import TreeBatch, mask_plan
-from alignment_prism.engines.training.watch import Log
+from alignment_prism.training import METHODS, AdapterConfig, Example
+from alignment_prism.training.arguments import lora
+from alignment_prism.training.callbacks import Log
+from alignment_prism.training.heads import add_completion_head
+from alignment_prism.training.layouts.attention import FLAT_ATTENTION, register_flat_attention
+from alignment_prism.training.layouts.batches import OrderSampler
+from alignment_prism.training.layouts.packing import tree_length
+from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
+from alignment_prism.training.steps import Plan
 
 LENGTHS = {"redteam": (40, 220), "long": (200, 220), "chat": (150, 50)}
 SHAPES: dict[str, dict[str, Any]] = {
@@ -144,7 +144,7 @@ def packed_step(model: Any, examples: list[Example], options: argparse.Namespace
     """One optimiser step of ours over the given pairs."""
     from transformers import TrainingArguments
 
-    from alignment_prism.engines.packed import PackedTrainer
+    from alignment_prism.training.backends.transformers import PackedTrainer
 
     precision, checkpointing = options.precision, options.device.type == "cuda"
     assert add_completion_head(model) is None

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 import torch
 
-from alignment_prism.alignment import METHODS, ExampleSet, MethodConfig, load_config, make_examples
-from alignment_prism.engines.training.batches import OrderSampler, PaddedBatch
-from alignment_prism.engines.training.heads import add_completion_head
-from alignment_prism.engines.training.models import find_base, load_model
-from alignment_prism.engines.training.stage import Batching, StageJob
-from alignment_prism.engines.training.steps import Plan
-from alignment_prism.engines.training.watch import Log, StopRequest
-from alignment_prism.engines.trl.engine import TrlEngine
-from alignment_prism.engines.trl.hooks import PreferenceTrainer, SupervisedTrainer
+from alignment_prism.training import METHODS, ExampleSet, MethodConfig, load_config, make_examples
+from alignment_prism.training.backends.trl.engine import TrlEngine
+from alignment_prism.training.backends.trl.hooks import PreferenceTrainer, SupervisedTrainer
+from alignment_prism.training.base_model import find_base, load_model
+from alignment_prism.training.callbacks import Log, StopRequest
+from alignment_prism.training.heads import add_completion_head
+from alignment_prism.training.layouts.batches import OrderSampler, PaddedBatch
+from alignment_prism.training.stage import Batching, StageJob
+from alignment_prism.training.steps import Plan
 
 
 def _fixtures() -> ModuleType:
@@ -195,7 +195,7 @@ def test_sft_loss_masks_the_prompt_and_equals_that_of_trl(folder: Path, tmp_path
 def test_reference_log_probabilities_equal_those_of_trl(folder: Path, tmp_path: Path) -> None:
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    from alignment_prism.alignment.losses import sums_per_example
+    from alignment_prism.training.losses import sums_per_example
 
     trainer, examples, collator = _trainer(folder, tmp_path, "dpo_ift")
     batch = collator([0, 1, 2])
@@ -258,7 +258,7 @@ def test_fifty_steps_of_sgd_on_packed_trees_follow_those_of_trl(folder: Path, tm
     """
     from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
-    from alignment_prism.engines.training.trees import TreeBatch, mask_plan
+    from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
 
     ours, examples, _ = _trainer(folder, tmp_path / "ours", "dpo_ift")
     theirs, _, _ = _trainer(folder, tmp_path / "theirs", "dpo_ift")
@@ -311,9 +311,9 @@ def test_the_packed_trainer_follows_trl_over_fifty_steps_of_sgd_with_gradient_ac
     """
     from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
-    from alignment_prism.alignment.losses import sums_per_example
-    from alignment_prism.engines.packed import PackedEngine, PackedTrainer
-    from alignment_prism.engines.training.trees import TreeBatch, mask_plan
+    from alignment_prism.training.backends.transformers import PackedEngine, PackedTrainer
+    from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
+    from alignment_prism.training.losses import sums_per_example
 
     ours, examples, padded = _trainer(
         folder, tmp_path / "ours", "dpo_ift", engine=PackedEngine(), batching=Batching(2, 2, 1)

@@ -255,7 +255,7 @@ def test_nano_is_a_model_and_a_folder_of_weights_is_whole(
     def stop(method: str, **options: Any) -> None:
         raise InterruptedError(options["base"])
 
-    monkeypatch.setattr("alignment_prism.engines.align.train_method", stop)
+    monkeypatch.setattr("alignment_prism.training.train.train_method", stop)
     assert "nano" in prism(*align, tmp_path / "run", "--base", "nano")[1].split("InterruptedError")[1]
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("years")

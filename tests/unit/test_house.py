@@ -50,7 +50,7 @@ def test_the_walls_cover_every_room() -> None:
     free_of_torch = {name for name in contract("torch and transformers")["source_modules"] if name.count(".") == 1}
     assert everybody - free_of_torch == {
         "alignment_prism.domain",  # has a contract of its own
-        "alignment_prism.alignment",
+        "alignment_prism.training",
         "alignment_prism.engines",
         "alignment_prism.nano",
     }

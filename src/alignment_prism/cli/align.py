@@ -12,7 +12,7 @@ import click
 from alignment_prism.domain import InputError, StoreError
 
 if TYPE_CHECKING:
-    from alignment_prism.alignment.results import TrainingResult
+    from alignment_prism.training.results import TrainingResult
 
 EPILOG = """\b
 Examples:
@@ -42,11 +42,11 @@ def _show_config(context: click.Context, _: click.Parameter, value: str | None) 
         return
     from importlib import resources
 
-    from alignment_prism.alignment.config import presets
+    from alignment_prism.training.settings import presets
 
     if value not in presets():
         raise InputError(f"no such preset: {value}", fix=f"use one of: {', '.join(presets())}")
-    preset = resources.files("alignment_prism.alignment") / "presets" / f"{value}.yaml"
+    preset = resources.files("alignment_prism.training") / "presets" / f"{value}.yaml"
     click.echo(preset.read_text(encoding="utf-8"), nl=False)
     context.exit()
 
@@ -98,9 +98,9 @@ def command(
     restart: bool,
 ) -> None:
     """Train a model on preference pairs: SFT-Preferred, SFT-Random, DPO(IFT) or DPO(SFT)."""
-    from alignment_prism.alignment.config import ENGINES, AdapterConfig, load_config
-    from alignment_prism.alignment.methods import find_method
-    from alignment_prism.alignment.results import TrainingInterrupted
+    from alignment_prism.training.methods import find_method
+    from alignment_prism.training.results import TrainingInterrupted
+    from alignment_prism.training.settings import ENGINES, AdapterConfig, load_config
 
     find_method(method)  # before anything slow is imported
     if engine not in ENGINES:
@@ -124,7 +124,7 @@ def command(
         model_folder(base, revision)  # a Hub id is looked for when everything else is known to be right
 
     pairs = read_pairs(pairs_file)
-    from alignment_prism.engines.align import train_method
+    from alignment_prism.training.train import train_method
 
     with _progress_bar() as progress:
         try:

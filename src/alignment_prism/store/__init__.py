@@ -14,7 +14,7 @@ from alignment_prism.store.artifacts import (
 from alignment_prism.store.calls import CallJournal, call_key
 from alignment_prism.store.locks import folder_lock
 from alignment_prism.store.outputs import check_files, check_inputs, check_within, check_writable
-from alignment_prism.store.references import ReferenceSpace, ReferenceStore, example_key
+from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore, example_key
 
 __all__ = [
     "CallJournal",

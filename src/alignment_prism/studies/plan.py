@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.alignment.config import MethodConfig
-from alignment_prism.alignment.methods import find_method
 from alignment_prism.judging.rubric import load_rubric
 from alignment_prism.store import artifact_key, is_complete
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import Arm, JudgeSpec, StudySpec
+from alignment_prism.training.methods import find_method
+from alignment_prism.training.settings import MethodConfig
 
 BASE = "base"
 

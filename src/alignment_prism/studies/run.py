@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.alignment.config import MethodConfig
-from alignment_prism.alignment.methods import find_method
 from alignment_prism.domain import Finding, Pair, Prompt, PromptKind, StoreError
 from alignment_prism.io import read_records, write_json, write_records
 from alignment_prism.reports import Example
@@ -24,6 +22,8 @@ from alignment_prism.studies.plan import Plan, Step, build_plan
 from alignment_prism.studies.progress import Progress, Silent, Tick
 from alignment_prism.studies.sources import Sources, load_sources
 from alignment_prism.studies.spec import JudgeSpec, StudySpec
+from alignment_prism.training.methods import find_method
+from alignment_prism.training.settings import MethodConfig
 
 PAIRS = "pairs.parquet"
 _LOADING = ("nano", "hf", "vllm", "sglang", "transformer_lens", "llama-cpp-python")
@@ -145,7 +145,7 @@ class Worker:
         write_json(folder / "mixture.json", mixture.manifest)
 
     def _train(self, step: Step, folder: Path, tick: Tick) -> None:
-        from alignment_prism.engines.align import train_method
+        from alignment_prism.training.train import train_method
 
         first = step.needs.get("sft")
         train_method(

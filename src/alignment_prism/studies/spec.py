@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from alignment_prism.alignment.config import DEFAULT_PRESET, MethodConfig, load_config, presets
-from alignment_prism.alignment.methods import find_method
 from alignment_prism.domain import Sampling, Scope
+from alignment_prism.training.methods import find_method
+from alignment_prism.training.settings import DEFAULT_PRESET, MethodConfig, load_config, presets
 
 NANO = "nano"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
@@ -130,7 +130,7 @@ class StudySpec(_Part):
             judge by it.
         pairs: where preference pairs come from.
         mixture: size of the mixtures.
-        training: settings of the methods: the name of a preset, or keys of `alignment_prism.alignment.MethodConfig`
+        training: settings of the methods: the name of a preset, or keys of `alignment_prism.training.MethodConfig`
             laid over the preset under `preset` (`aya-23-8b` if there is none).
         engine: what trains: `trl`, or `packed`, which gives the same models up to rounding.
         arms: what is trained; `base` is always evaluated.

@@ -141,10 +141,10 @@ def test_another_engine_makes_trainings_of_its_own_and_nothing_else() -> None:
 
 
 def test_a_study_trains_by_the_engine_that_its_spec_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from alignment_prism.engines import align
     from alignment_prism.io import write_records
     from alignment_prism.studies.run import PAIRS as PAIRS_FILE
     from alignment_prism.studies.run import Worker
+    from alignment_prism.training import train as align
 
     asked: list[str] = []
     monkeypatch.setattr(align, "train_method", lambda method, *, engine, **_: asked.append(engine))

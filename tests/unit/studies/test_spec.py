@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from alignment_prism.alignment.config import load_config
 from alignment_prism.domain import Sampling
 from alignment_prism.studies import load_spec
+from alignment_prism.training.settings import load_config
 
 SPEC = """\
 name: mine

@@ -1,0 +1,61 @@
+"""Our settings in the words of transformers and PEFT."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alignment_prism.training.settings import AdapterConfig
+from alignment_prism.training.stage import Batching, StageJob
+
+
+def arguments(job: StageJob, batching: Batching, precision: str) -> dict[str, Any]:
+    """The settings as `transformers.TrainingArguments` names them; nothing is measured, sent or shown that we do not
+    use."""
+    import torch
+
+    recipe, settings = job.recipe, job.config.training
+    cuda = torch.cuda.is_available()
+    return {
+        "output_dir": str(job.folder),
+        "per_device_train_batch_size": batching.micro_batch,
+        "gradient_accumulation_steps": batching.accumulation,
+        "learning_rate": recipe.learning_rate,
+        "num_train_epochs": recipe.epochs,
+        "lr_scheduler_type": "constant_with_warmup" if recipe.schedule == "constant" else recipe.schedule,
+        "warmup_steps": recipe.warmup,  # below 1 it is a share of all steps
+        "optim": "adamw_torch_fused",
+        "weight_decay": settings.weight_decay,
+        "adam_beta1": settings.betas[0],
+        "adam_beta2": settings.betas[1],
+        "max_grad_norm": settings.max_grad_norm,
+        "bf16": precision == "bf16",
+        "gradient_checkpointing": settings.gradient_checkpointing,
+        "logging_steps": settings.log_every,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "steps" if settings.save_every else "no",
+        "save_steps": max(settings.save_every, 1),
+        "save_total_limit": 2,
+        "seed": job.seed,
+        "use_cpu": not cuda,
+        "dataloader_pin_memory": cuda,
+        "remove_unused_columns": False,
+        "disable_tqdm": True,
+        "report_to": [],
+        "ddp_find_unused_parameters": False,
+    }
+
+
+def lora(config: AdapterConfig | None) -> Any:
+    """The PEFT configuration of an adapter, or None."""
+    if config is None:
+        return None
+    from peft import LoraConfig
+
+    targets = config.targets if isinstance(config.targets, str) else list(config.targets)
+    return LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )

@@ -1,0 +1,64 @@
+"""The packed engine: `transformers.Trainer` with our steps in front, and nothing of TRL.
+
+The stages, batches, losses, references and metrics are those that the TRL engine uses; what differs is the trainer
+below them. It starts faster, because TRL is not imported, and under FSDP it loads no second model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import Trainer
+
+from alignment_prism.training.arguments import arguments, lora
+from alignment_prism.training.examples import ExampleSet
+from alignment_prism.training.layouts.batches import PaddedBatch
+from alignment_prism.training.results import TrainingResult
+from alignment_prism.training.stage import Batching, StageJob
+from alignment_prism.training.steps import ExactSteps
+
+
+class PackedTrainer(ExactSteps, Trainer):  # type: ignore[misc]
+    """A plain trainer with exact steps."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = True  # ask for the count of the global batch, whatever the model takes
+
+
+class PackedEngine:
+    """Trains each stage with `PackedTrainer`."""
+
+    name = "packed"
+
+    def trainer(
+        self, job: StageJob, model: Any, examples: ExampleSet, collator: PaddedBatch, batching: Batching, precision: str
+    ) -> Any:
+        """A trainer for the stage; its `plan` is still to be set."""
+        from transformers import TrainingArguments, set_seed
+        from transformers.trainer_callback import PrinterCallback
+
+        set_seed(job.seed)
+        adapter = lora(job.config.training.adapter)
+        if adapter is not None:
+            from peft import get_peft_model
+
+            model = get_peft_model(model, adapter)
+            if job.config.training.gradient_checkpointing:
+                model.enable_input_require_grads()
+        trainer = PackedTrainer(
+            model=model,
+            args=TrainingArguments(**arguments(job, batching, precision)),
+            train_dataset=list(range(len(examples.examples) + 1)),
+            data_collator=collator,
+            processing_class=job.base.tokenizer,
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+
+def train_method(method: str, **options: Any) -> TrainingResult:
+    """Train a method with this engine; see `alignment_prism.training.run.train_method` for the options."""
+    from alignment_prism.training.run import train_method as train
+
+    return train(method, engine=PackedEngine(), **options)

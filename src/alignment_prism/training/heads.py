@@ -1,0 +1,147 @@
+"""A causal language model that returns log-probabilities of completion tokens instead of logits of everything.
+
+Prompts and padding are most of a batch, and a vocabulary of 256,000 entries makes logits the largest tensor of a
+training. Here the trunk runs as the architecture defines it, and the output embedding only sees the positions that
+predict a completion token.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.utils.generic import ModelOutput
+
+from alignment_prism.training.faults import is_fatal
+from alignment_prism.training.losses import token_logps
+
+PROBE_TOLERANCE = 2e-3
+"""How far log-probabilities of this head may lie from the model's own: float32 on any device, with a margin for
+matrices that are multiplied in TensorFloat-32."""
+
+
+@dataclass
+class CompletionOutput(ModelOutput):  # type: ignore[misc]
+    """Log-probability of each target token, shape (targets,)."""
+
+    logps: Tensor | None = None
+
+
+def add_completion_head(model: Any) -> str | None:
+    """Teach `model(input_ids=..., positions=..., targets=...)` to return a `CompletionOutput`.
+
+    `positions` are flat indices into the (rows * length) grid of hidden states, `targets` the token ids that these
+    positions predict. Called without them, the model is what it was. The forward of the instance is replaced, not
+    that of the class, and before DDP or FSDP wraps it, so that their hooks run.
+
+    Some architectures do more to hidden states than multiply, scale and cap, or have no trunk that can be called
+    apart. The head is therefore compared with the model's own logits once; where they differ, or it fails, the model's
+    own are used, which costs memory and time.
+
+    Returns:
+        A notice in that case, else None.
+    """
+    inherited = model.forward
+    head = _head_of(model)
+
+    @functools.wraps(type(model).forward)
+    def forward(
+        self: Any, *args: Any, positions: Tensor | None = None, targets: Tensor | None = None, **kwargs: Any
+    ) -> Any:
+        if positions is None or targets is None:
+            return inherited(*args, **kwargs)
+        for unused in ("labels", "logits_to_keep", "return_dict", "output_hidden_states", "output_attentions"):
+            kwargs.pop(unused, None)  # PEFT passes them as None
+        return CompletionOutput(logps=head(self, args, {**kwargs, "use_cache": False}, positions, targets))
+
+    model.forward = types.MethodType(forward, model)
+    if _agrees(model, inherited):
+        return None
+    head = _own_logits(inherited)
+    return (
+        f"{type(model).__name__} treats its hidden states in a way of its own: "
+        "all logits are computed, which costs memory and time"
+    )
+
+
+def _head_of(model: Any) -> Any:
+    config = model.config.get_text_config()
+    scale = _logit_scale(config)
+    softcap = getattr(config, "final_logit_softcapping", None)
+
+    def head(self: Any, args: Any, kwargs: dict[str, Any], positions: Tensor, targets: Tensor) -> Tensor:
+        # The trunk and the embedding are looked up on each call: FSDP and PEFT replace them after this.
+        hidden = self.base_model(*args, **kwargs).last_hidden_state
+        output = self.get_output_embeddings()
+        if not getattr(output, "_knows_targets", False):
+            output.forward = types.MethodType(_projecting(output.forward, scale, softcap), output)
+            output._knows_targets = True
+        logps: Tensor = output(hidden.reshape(-1, hidden.shape[-1]).index_select(0, positions), targets=targets)
+        return logps
+
+    return head
+
+
+def _projecting(inherited: Any, scale: float, softcap: float | None) -> Any:
+    """A forward for the output embedding that gives log-probabilities where it is told the targets.
+
+    It is called as a module, so that whatever shards its weights (FSDP) gathers them, and reduces their gradients,
+    in the hooks that it has put around every module.
+    """
+
+    def forward(self: Any, hidden: Tensor, *, targets: Tensor | None = None) -> Tensor:
+        if targets is None:
+            logits: Tensor = inherited(hidden)
+            return logits
+        bias = getattr(self, "bias", None)
+        return token_logps(hidden, self.weight, targets, bias=bias, scale=scale, softcap=softcap)
+
+    return forward
+
+
+def _own_logits(inherited: Any) -> Any:
+    def head(_: Any, args: Any, kwargs: dict[str, Any], positions: Tensor, targets: Tensor) -> Tensor:
+        logits = inherited(*args, **kwargs).logits
+        chosen = logits.reshape(-1, logits.shape[-1]).index_select(0, positions)
+        chosen = chosen if chosen.dtype == torch.float64 else chosen.float()
+        return -torch.nn.functional.cross_entropy(chosen, targets, reduction="none")
+
+    return head
+
+
+def _logit_scale(config: Any) -> float:
+    """What the architecture multiplies its logits with: Cohere's scale, Granite's divisor; 1 for most."""
+    scale = getattr(config, "logit_scale", None)
+    if scale is not None:
+        return float(scale)
+    divisor = getattr(config, "logits_scaling", None)
+    return 1.0 / float(divisor) if divisor else 1.0
+
+
+def _agrees(model: Any, inherited: Any) -> bool:
+    """Whether the head gives the model's own log-probabilities, tried on a few tokens."""
+    device = next(model.parameters()).device
+    size = model.get_input_embeddings().weight.shape[0]
+    ids = torch.arange(1, 9, device=device)[None] % size
+    positions = torch.arange(7, device=device)
+    training = model.training
+    model.eval()  # dropout would make two passes differ
+    try:
+        with torch.no_grad():
+            logits = inherited(input_ids=ids, use_cache=False).logits[0, :7]
+            try:
+                ours = model(input_ids=ids, positions=positions, targets=ids[0, 1:]).logps
+            except Exception as error:  # Llama 4 has no trunk under the name that others give it
+                if is_fatal(error):
+                    raise
+                return False
+    finally:
+        model.train(training)
+    logits = logits.to(ours.dtype)
+    theirs = -torch.nn.functional.cross_entropy(logits, ids[0, 1:], reduction="none")
+    tolerance = PROBE_TOLERANCE if next(model.parameters()).dtype in (torch.float32, torch.float64) else 0.1
+    return bool(((ours - theirs).abs() <= tolerance * (1 + theirs.abs())).all())

@@ -1,0 +1,301 @@
+"""One stage of a training: examples, model, trainer, references, steps, and a saved model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from transformers import TrainerCallback
+
+from alignment_prism.domain import InputError, Pair, content_digest
+from alignment_prism.generation.weights import weights_digest
+from alignment_prism.training.base_model import Base, quiet_transformers, resolve_precision, save_model
+from alignment_prism.training.callbacks import Log, Progress, StopRequest, Watcher, last_checkpoint
+from alignment_prism.training.dropout import disable_dropout
+from alignment_prism.training.examples import ExampleSet, make_examples
+from alignment_prism.training.groups import GroupSums, sums_from_rows
+from alignment_prism.training.layouts.batches import OrderSampler, PaddedBatch
+from alignment_prism.training.layouts.prepare import prepare
+from alignment_prism.training.methods import Objective, Stage, Target, imitated_replies
+from alignment_prism.training.processes import processes
+from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore
+from alignment_prism.training.references import References, compute_references, no_references
+from alignment_prism.training.results import StageResult, TrainingInterrupted
+from alignment_prism.training.settings import MethodConfig, PreferenceRecipe, Recipe
+from alignment_prism.training.steps import Plan
+
+DONE = "stage.json"
+"""Written last into a stage's folder: its result."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageJob:
+    """Everything one stage is made from.
+
+    Attributes:
+        stage: which.
+        title: of the method, for the progress line.
+        base: the model it starts from.
+        pairs: to train on.
+        config: all settings.
+        seed: of the order, of SFT-Random's tosses and of adapters.
+        folder: its own, within the unfinished run: checkpoints, then `model/` and `stage.json`.
+        log: of the run.
+        progress: or None.
+        stop: the user's wish to stop.
+        references: where reference log-probabilities are kept.
+    """
+
+    stage: Stage
+    title: str
+    base: Base
+    pairs: Sequence[Pair]
+    config: MethodConfig
+    seed: int
+    folder: Path
+    log: Log
+    progress: Progress | None
+    stop: StopRequest
+    references: Path
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the stage learns."""
+        return self.config.recipe(self.stage.recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How a step's pairs are spread: pairs at a time on a device, and how often before the weights move."""
+
+    micro_batch: int
+    accumulation: int
+    processes: int
+
+
+class Engine(Protocol):
+    """What an engine adds: a trainer for a stage, with `ExactSteps` in front."""
+
+    name: str
+
+    def trainer(
+        self, job: StageJob, model: Any, examples: ExampleSet, collator: PaddedBatch, batching: Batching, precision: str
+    ) -> Any: ...
+
+
+def run_stage(job: StageJob, engine: Engine) -> StageResult:
+    """Train one stage, or go on with it where a checkpoint is, and save its model.
+
+    Raises:
+        TrainingInterrupted: the user stopped it; a checkpoint was written.
+        TrainingError: the loss is not finite, or policy and reference do not agree before the first step.
+    """
+    settings = job.config.training
+    examples = make_examples(job.pairs, _replies(job), job.base.tokenizer, max_length=settings.max_length)
+    precision = resolve_precision(settings)
+    batching = _batching(settings.batch_size, settings.micro_batch_size)
+    _note_adapter(job, examples)
+    prepared = prepare(job.base, settings, examples, precision, job.stage.objective)
+    collator = prepared.collator
+    with quiet_transformers():
+        trainer = engine.trainer(job, prepared.model, examples, collator, batching, precision)
+    if job.stage.objective is Objective.DPO:
+        disable_dropout(trainer.model)  # that of adapters, which the trainer has put in
+    sampler = OrderSampler(
+        collator.lengths(),
+        batch_size=settings.batch_size,
+        micro_batch=batching.micro_batch,
+        horizon=settings.length_horizon if collator.pads else 0,
+        seed=job.seed,
+        processes=batching.processes,
+    )
+    watcher = Watcher(f"{job.title}, {job.stage.name}", job.progress, job.stop, trainer.accelerator)
+    beta = job.recipe.beta if isinstance(job.recipe, PreferenceRecipe) else 0.0
+    trainer.plan = Plan(
+        job.stage.name, job.stage.objective, examples.examples, sampler, precision, job.log, beta, watcher
+    )
+    trainer.add_callback(watcher)
+    trainer.add_callback(_EpochOrder(sampler))
+    checkpoint = last_checkpoint(job.folder)
+    if job.stage.objective is Objective.DPO:
+        trainer.add_callback(_ReferencePass(job, trainer, collator, checkpoint is not None))
+    _log_start(job, examples, checkpoint, engine, trainer, batching)
+    trainer.plan.since = time.monotonic()
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if watcher.stopped:
+        raise TrainingInterrupted(job.folder.parent, trainer.state.global_step, trainer.state.max_steps)
+    prepared.restore_config()
+    _save(job, trainer)
+    return _finish(job, examples, trainer.state.global_step, trainer.accelerator)
+
+
+def finished_stage(folder: Path) -> StageResult | None:
+    """The result of a stage that was trained to its end, or None."""
+    try:
+        content = json.loads((folder / DONE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    for name in ("counts", "groups", "notices"):
+        content[name] = tuple(content[name])
+    return StageResult(**content)
+
+
+class _EpochOrder(TrainerCallback):  # type: ignore[misc]
+    """Tells the sampler the epoch, also in a run that is resumed in the middle of one."""
+
+    def __init__(self, sampler: OrderSampler) -> None:
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.sampler.epoch = int(state.epoch or 0)
+
+
+class _ReferencePass(TrainerCallback):  # type: ignore[misc]
+    """Computes the references once the model is wrapped and before its first step."""
+
+    def __init__(self, job: StageJob, trainer: Any, collator: PaddedBatch, resumed: bool) -> None:
+        self.job, self.trainer, self.collator, self.resumed = job, trainer, collator, resumed
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        trainer, plan = self.trainer, self.trainer.plan
+        references = no_references(plan.examples, self._space(), ReferenceStore(self.job.references))
+        unknown = references.fill_from_store(plan.examples)
+        if trainer.accelerator.num_processes > 1:
+            unknown = _share(references)
+        if unknown and self.resumed:
+            raise InputError(
+                f"the references of {unknown} pairs are gone, and the weights have moved on since they were computed",
+                where=str(self.job.references),
+                fix="restore the folder, or train again from the start with --restart",
+            )
+        if unknown:
+            compute_references(
+                references,
+                plan.examples,
+                forward=lambda batch: trainer.token_logps(trainer.model_wrapped, batch),
+                collate=self.collator,
+                order=plan.sampler.order(0),
+                micro_batch=args.per_device_train_batch_size,
+                accelerator=trainer.accelerator,
+                progress=self._tell,
+            )
+        self.collator.references = references.values
+        plan.since = time.monotonic()
+
+    def _space(self) -> ReferenceSpace:
+        base, model = self.job.base, self.trainer.model
+        return ReferenceSpace(
+            weights=weights_digest(base.folder),
+            template=content_digest(str(base.tokenizer.chat_template)),
+            # Adapters leave the weights in bfloat16, where a full training holds them in float32.
+            dtype=f"{self.trainer.plan.precision}, held in {model.get_input_embeddings().weight.dtype}",
+            attention=f"{model.config._attn_implementation}, {type(self.collator).__name__}",
+        )
+
+    def _tell(self, done: int, total: int) -> None:
+        if self.job.progress is not None and self.trainer.accelerator.is_main_process:
+            self.job.progress(done, total, f"{self.job.title}, reference log-probabilities")
+
+
+def _share(references: References) -> int:
+    """Let every process know what the first one has found, so that all compute the same rest."""
+    from accelerate.utils import broadcast_object_list
+
+    shared = [references.values]
+    broadcast_object_list(shared, from_process=0)
+    references.values = shared[0]
+    return len(references.missing())
+
+
+def _replies(job: StageJob) -> list[tuple[str, ...]]:
+    if job.stage.objective is Objective.DPO:
+        return [(pair.chosen, pair.rejected) for pair in job.pairs]
+    target = job.stage.target or Target.CHOSEN
+    return [(reply,) for reply in imitated_replies(job.pairs, target, job.seed)]
+
+
+def _note_adapter(job: StageJob, examples: ExampleSet) -> None:
+    adapter = job.config.training.adapter
+    if job.stage.objective is Objective.DPO and adapter is not None and adapter.dropout:
+        examples.notices.append(
+            f"training.adapter.dropout = {adapter.dropout} is left out in DPO, "
+            "where policy and reference have to be the same function before the first step"
+        )
+
+
+def _batching(batch_size: int, micro_batch: int | None) -> Batching:
+    count = processes().num_processes
+    wanted = micro_batch if micro_batch is not None else max(1, batch_size // count)
+    wanted = min(wanted, batch_size)
+    if batch_size % (wanted * count):
+        raise InputError(
+            f"a batch of {batch_size} pairs cannot be split into micro-batches of {wanted} on {count} process(es)",
+            where="key training.micro_batch_size",
+            fix=f"make batch_size a multiple of {wanted * count}",
+        )
+    return Batching(wanted, batch_size // (wanted * count), count)
+
+
+def _log_start(
+    job: StageJob, examples: ExampleSet, checkpoint: Path | None, engine: Engine, trainer: Any, batching: Batching
+) -> None:
+    step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    job.log.cut_after(job.stage.name, step)
+    job.log.write(
+        "resume" if checkpoint else "start",
+        stage=job.stage.name,
+        engine=engine.name,
+        precision=trainer.plan.precision,
+        step=step,
+        pairs=len(examples.examples),
+        batching=asdict(batching),
+        layout=trainer.data_collator.layout,
+        counts=examples.count_rows(),
+        notices=examples.notices,
+    )
+
+
+def _save(job: StageJob, trainer: Any) -> None:
+    """The trained model as a folder that loads by itself, or the adapter where that is wanted."""
+    settings = job.config.training
+    accelerator = trainer.accelerator
+    dtype = {"base": job.base.dtype, "fp32": "float32", "bf16": "bfloat16"}[settings.save_precision]
+    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    state = accelerator.get_state_dict(trainer.model_wrapped) if sharded else None
+    model = accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
+    if settings.adapter is not None and settings.adapter.merge:
+        if sharded:
+            raise InputError(
+                "an adapter cannot be merged while the model is spread over processes",
+                fix="set training.adapter.merge to false, and merge the adapter on one process afterwards",
+            )
+        model = model.merge_and_unload()
+    if accelerator.is_main_process:
+        save_model(model, job.base.tokenizer, job.folder / "model", dtype, state=state)
+    accelerator.wait_for_everyone()
+
+
+def _finish(job: StageJob, examples: ExampleSet, steps: int, accelerator: Any) -> StageResult:
+    """Sum up the stage from its log, which also knows what an interrupted session did."""
+    sums, seconds = GroupSums(), 0.0
+    for line in job.log.read():
+        if line.get("stage") == job.stage.name and line["event"] == "step":
+            sums.merge(sums_from_rows(line["groups"]))
+            seconds += line["seconds"]
+    result = StageResult(
+        job.stage.name,
+        steps,
+        round(seconds, 3),
+        counts=tuple(examples.count_rows()),
+        groups=tuple(sums.rows()),
+        notices=tuple(examples.notices),
+    )
+    job.log.write("end", stage=job.stage.name, step=steps, seconds=result.seconds)
+    if accelerator.is_main_process:
+        (job.folder / DONE).write_text(json.dumps(asdict(replace(result))), encoding="utf-8")
+    accelerator.wait_for_everyone()
+    return result

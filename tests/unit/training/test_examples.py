@@ -1,0 +1,164 @@
+"""Rendering and tokenising: prompts are what the model sees before it replies, and nothing is lost uncounted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alignment_prism.domain import InputError, Message, ModelError, Pair, Role, user
+from alignment_prism.training import Example, make_examples, pairs_digest
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_model: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_model)
+
+
+def _replies(pairs: list[Pair]) -> list[tuple[str, str]]:
+    return [(pair.chosen, pair.rejected) for pair in pairs]
+
+
+def test_prompt_and_completions_join_to_what_the_template_writes(pairs: list[Pair], tokenizer: Any) -> None:
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=200)
+    assert len(result.examples) == len(pairs)
+    for pair, example in zip(pairs, result.examples, strict=True):
+        turns = [{"role": "user", "content": pair.messages[0].content}]
+        ready = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        assert tokenizer.decode(example.prompt) == ready
+        for reply, completion in zip((pair.chosen, pair.rejected), example.completions, strict=True):
+            assert tokenizer.decode(completion) == f"{reply}<|end|>"
+        assert example.group == (pair.language, pair.scope.value if pair.scope else "none")
+    assert not result.notices
+
+
+def test_too_long_and_truncated_pairs_are_counted_by_language(tokenizer: Any) -> None:
+    pairs = [
+        Pair("short", user("how can"), "the old", "a red", language="en"),
+        Pair("cut", user("how can"), "the old river " * 20, "a red", language="en"),
+        Pair("gone", user("the old river " * 20), "yes", "no", language="hi"),
+    ]
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=24)
+    assert [example.pair_id for example in result.examples] == ["short", "cut"]
+    assert (result.counts["en"].trained, result.counts["en"].truncated, result.counts["en"].too_long) == (2, 1, 0)
+    assert (result.counts["hi"].trained, result.counts["hi"].too_long) == (0, 1)
+    cut = result.examples[1]
+    assert cut.padded_length == 24
+    assert result.counts["en"].prompt_tokens == sum(len(example.prompt) for example in result.examples)
+    assert result.counts["en"].gradient_tokens == sum(len(c) for e in result.examples for c in e.completions)
+    text = " ".join(result.notices)
+    assert "1 of 3 pairs left out" in text and "hi 1" in text and "cut at max_length = 24 (en 1)" in text
+
+
+def test_pairs_with_equal_replies_are_kept_and_counted(tokenizer: Any) -> None:
+    pairs = [Pair("same", user("how"), "the old", "the old")]
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=50)
+    assert result.counts["und"].identical == 1 and "und 1" in result.notices[0]
+
+
+def test_an_empty_reply_still_has_its_end(tokenizer: Any) -> None:
+    pairs = [Pair("empty", user("how"), "", "the old")]
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=50)
+    assert tokenizer.decode(result.examples[0].completions[0]) == "<|end|>"
+
+
+def test_a_template_that_never_ends_a_turn_is_noticed(pairs: list[Pair], tokenizer: Any) -> None:
+    import copy
+
+    endless = copy.copy(tokenizer)
+    endless.chat_template = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
+    result = make_examples(pairs, _replies(pairs), endless, max_length=200)
+    assert any("may not learn to stop" in notice for notice in result.notices)
+
+
+def test_a_refused_conversation_names_its_pair(tokenizer: Any) -> None:
+    import copy
+
+    strict = copy.copy(tokenizer)
+    strict.chat_template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system turn') }}{% endif %}x"
+    good = Pair("good", user("how"), "c", "r")
+    bad = Pair("bad", (Message(Role.SYSTEM, "s"), Message(Role.USER, "q")), "c", "r")
+    with pytest.raises(ModelError, match=r"no system turn(.|\n)*pair bad"):
+        make_examples([good, bad], _replies([good, bad]), strict, max_length=50)
+
+
+def test_a_tokenizer_without_template_an_empty_pool_and_a_pool_that_never_fits_are_refused(
+    pairs: list[Pair], tokenizer: Any
+) -> None:
+    import copy
+
+    bare = copy.copy(tokenizer)
+    bare.chat_template = None
+    with pytest.raises(ModelError, match="no chat template"):
+        make_examples(pairs, _replies(pairs), bare, max_length=50)
+    with pytest.raises(InputError, match="no pair"):
+        make_examples([], [], tokenizer, max_length=50)
+    with pytest.raises(InputError, match="max_length = 2"):
+        make_examples(pairs, _replies(pairs), tokenizer, max_length=2)
+
+
+def test_the_digest_of_pairs_sees_content_and_order(pairs: list[Pair]) -> None:
+    import dataclasses
+
+    digest = pairs_digest(pairs)
+    assert digest == pairs_digest(list(pairs))
+    assert digest != pairs_digest(pairs[::-1])
+    assert digest != pairs_digest([dataclasses.replace(pairs[0], chosen="other"), *pairs[1:]])
+    moved = [dataclasses.replace(pairs[0], chosen=pairs[0].chosen + pairs[0].rejected, rejected=""), *pairs[1:]]
+    assert digest != pairs_digest(moved)
+
+
+def test_what_is_cut_is_counted_under_its_own_language_whichever_came_first(tokenizer: Any) -> None:
+    pairs = [
+        Pair("first", user("how can"), "the old", "a red", language="hi"),
+        Pair("cut", user("how can"), "the old river " * 20, "a red", language="ru"),
+    ]
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=24)
+    assert {lang: count.truncated for lang, count in result.counts.items()} == {"hi": 0, "ru": 1}
+    assert "ru 1" in " ".join(result.notices) and "hi" not in " ".join(result.notices)
+
+
+def test_a_prompt_of_exactly_the_most_tokens_leaves_no_room_and_one_less_leaves_one(tokenizer: Any) -> None:
+    pairs = [Pair("x", user("how can"), "the old", "a red"), Pair("y", user("a"), "the", "a")]
+    length = len(make_examples(pairs, _replies(pairs), tokenizer, max_length=99).examples[0].prompt)
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=length)
+    assert [example.pair_id for example in result.examples] == ["y"] and result.counts["und"].too_long == 1
+    result = make_examples(pairs, _replies(pairs), tokenizer, max_length=length + 1)
+    assert [len(completion) for completion in result.examples[0].completions] == [1, 1]
+
+
+def test_a_prompt_that_is_written_otherwise_once_a_reply_follows_is_counted(tokenizer: Any) -> None:
+    import copy
+
+    shifting = copy.copy(tokenizer)
+    shifting.chat_template = (
+        "{% for m in messages %}<|{{ 'bot' if m['role'] == 'assistant' else 'user' }}|>{{ m['content'] }}<|end|>"
+        "{% endfor %}{% if add_generation_prompt %}<|bot|><|system|>{% endif %}"
+    )
+    pairs = [Pair("x", user("how can"), "the old", "a red", language="en")]
+    result = make_examples(pairs, _replies(pairs), shifting, max_length=99)
+    assert tokenizer.decode(result.examples[0].prompt) == "<|user|>how can<|end|><|bot|>"
+    assert result.counts["en"].boundary == 1
+    assert "written otherwise once a reply follows (en 1)" in result.notices[0]
+    assert make_examples(pairs, _replies(pairs), tokenizer, max_length=99).counts["en"].boundary == 0
+
+
+def test_the_first_token_of_a_sequence_without_prompt_carries_no_loss_and_is_not_counted() -> None:
+    from alignment_prism.training.layouts.batches import PaddedBatch
+    from alignment_prism.training.layouts.packing import pack
+
+    examples = [
+        Example("x", ("en", "none"), (), ((5, 6, 7), (8,))),
+        Example("y", ("en", "none"), (9,), ((5, 6), ())),
+        Example("z", ("en", "none"), (), ((), (4,))),
+    ]
+    assert [example.gradient_tokens for example in examples] == [2, 2, 0]
+    for example in examples:
+        assert len(pack([example], budget=0, pad_token_id=0).targets) == example.gradient_tokens
+        batch = PaddedBatch([example], 0)([0])
+        assert len(batch["targets"]) == example.gradient_tokens
+        assert {batch[name].dtype for name in ("positions", "targets", "owners")} == {torch.int64}

@@ -1,0 +1,224 @@
+"""A stage in its corners: references kept apart, short schedules, empty replies, seeds, logs, saved precision."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alignment_prism.domain import InputError, Pair
+from alignment_prism.training import TrainingInterrupted, load_config
+from alignment_prism.training.train import train_method
+
+
+def _train(method: str, base: Path, pairs: list[Pair], out: Path, settings: dict[str, Any], **options: Any) -> Any:
+    config = load_config("micro", {"training.precision": "fp32", **settings})
+    return train_method(method, **{"engine": "packed", **options}, base=base, pairs=pairs, out=out, config=config)
+
+
+def _weights(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(folder / "model.safetensors")
+
+
+def _same(left: Path, right: Path) -> bool:
+    ours, theirs = _weights(left), _weights(right)
+    return all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def _log(folder: Path, event: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+def test_references_of_adapters_are_not_those_of_a_full_training_in_bfloat16(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    store = tmp_path / "references"
+    options: dict[str, Any] = {"references": store}
+    adapter = {"rank": 4, "alpha": 8}
+    for number, (precision, settings, spaces) in enumerate(
+        [
+            ("bf16", {}, 1),
+            ("bf16", {"training.adapter": adapter}, 2),  # weights are held in bfloat16, no longer in float32
+            ("fp32", {}, 3),
+            ("fp32", {"training.adapter": adapter}, 3),  # the same numbers
+        ]
+    ):
+        settings = {"training.precision": precision, **settings}
+        _train("dpo_ift", tiny_model, pairs[:8], tmp_path / f"run-{number}", settings, **options)
+        assert len(list(store.glob("*.jsonl"))) == spaces
+        assert _log(tmp_path / f"run-{number}", "step")[0]["loss"] == pytest.approx(math.log(2), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("engine", "schedule"), [("trl", "linear"), ("packed", "linear"), ("packed", "cosine"), ("packed", "constant")]
+)
+def test_a_run_of_a_single_step_learns(
+    engine: str, schedule: str, tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    result = _train("sft", tiny_model, pairs[:8], tmp_path / "run", {"sft.schedule": schedule}, engine=engine)
+    assert result.stages[0].steps == 1
+    assert _log(tmp_path / "run", "step")[0]["learning_rate"] > 0
+    assert not _same(tiny_model, result.model)
+
+
+def test_longer_schedules_warm_up_from_0_as_transformers_does(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    settings = {"training.batch_size": 2, "sft.warmup": 0.12, "sft.learning_rate": 1e-3}
+    _train("sft", tiny_model, pairs[:40], tmp_path / "run", settings)
+    rates = [line["learning_rate"] for line in _log(tmp_path / "run", "step")]
+    # 20 steps, of which ceil(0.12 * 20) = 3 warm up; then down in a line to 0 after the last.
+    assert rates == pytest.approx([1e-3 * step / 3 for step in range(3)] + [1e-3 * (20 - n) / 17 for n in range(3, 20)])
+
+
+ENDLESS = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}<|bot|>{{ message['content'] }}"
+    "{% else %}<|{{ message['role'] }}|>{{ message['content'] }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|bot|>{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("engine", "layout"), [("trl", "padded"), ("packed", "padded"), ("packed", "trees"), ("packed", "flat")]
+)
+@pytest.mark.parametrize("method", ["sft", "dpo_ift"])
+def test_replies_without_a_token_are_trained_on_without_harm(
+    method: str, layout: str, engine: str, tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_model, base)
+    (base / "chat_template.jinja").write_text(ENDLESS, encoding="utf-8")
+    some = [dataclasses.replace(pairs[0], chosen="", rejected="", id="empty"), *pairs[1:4]]
+    settings = {"training.layout": layout, "training.batch_size": 1, "training.log_every": 1}
+    result = _train(method, base, some, tmp_path / "run", settings, engine=engine)
+    losses = [line["loss"] for line in _log(tmp_path / "run", "step")]
+    assert len(losses) == 4
+    if method == "sft":  # a step of no token has no mean, and the weights stay numbers
+        assert losses.count(None) == 1 and all(loss > 0 for loss in losses if loss is not None)
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in _weights(result.model).values())
+
+
+def test_another_seed_is_another_order_and_another_toss(tiny_model: Path, pairs: list[Pair], tmp_path: Path) -> None:
+    orders: dict[int, Any] = {}
+    for seed in (1, 2):
+        out = tmp_path / f"sft-{seed}"
+        settings = {"training.batch_size": 4, "sft.learning_rate": 1e-12}
+        _train("sft", tiny_model, pairs[:24], out, settings, seed=seed)
+        orders[seed] = [line["loss"] for line in _log(out, "step")]
+    assert orders[1] != pytest.approx(orders[2], rel=1e-3)
+    tosses = []
+    for seed in (1, 2):
+        out = tmp_path / f"random-{seed}"
+        result = _train("sft_random", tiny_model, pairs[:24], out, {"sft.learning_rate": 1e-12}, seed=seed)
+        tosses.append(result.stages[0].sums.pooled()["loss"])
+    assert tosses[0] != pytest.approx(tosses[1], rel=1e-3)  # over all pairs: the order makes no difference to it
+
+
+@pytest.mark.parametrize(("asked", "stored"), [("bf16", torch.bfloat16), ("fp32", torch.float32), ("base", None)])
+def test_weights_are_saved_in_the_precision_that_is_asked_for(
+    asked: str, stored: torch.dtype | None, tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    result = _train("sft", tiny_model, pairs[:8], tmp_path / "run", {"training.save_precision": asked})
+    expected = stored or next(iter(_weights(tiny_model).values())).dtype
+    assert {tensor.dtype for tensor in _weights(result.model).values()} == {expected}
+    named = json.loads((result.model / "config.json").read_text(encoding="utf-8"))["dtype"]
+    assert named == str(expected).removeprefix("torch.")
+
+
+def _interrupt_at(step: int) -> Any:
+    import signal
+
+    def stop(now: int, total: int, message: str) -> None:
+        if now == step and "reference" not in message:
+            signal.raise_signal(signal.SIGINT)
+
+    return stop
+
+
+def test_a_resumed_dpo_without_its_references_is_refused(tiny_model: Path, pairs: list[Pair], tmp_path: Path) -> None:
+    store = tmp_path / "references"
+    with pytest.raises(TrainingInterrupted):
+        _train("dpo_ift", tiny_model, pairs[:24], tmp_path / "run", {}, references=store, progress=_interrupt_at(2))
+    shutil.rmtree(store)
+    with pytest.raises(InputError, match="references of 24 pairs are gone"):
+        _train("dpo_ift", tiny_model, pairs[:24], tmp_path / "run", {}, references=store)
+
+
+LAYOUTS: list[dict[str, Any]] = [
+    {"training.layout": "trees", "training.row_tokens": 96},
+    {"training.layout": "flat"},
+]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=["rows", "flat"])
+@pytest.mark.parametrize("method", ["sft", "dpo_ift"])
+def test_the_packed_engine_resumes_to_the_same_weights_and_keeps_how_it_started(
+    method: str, layout: dict[str, Any], tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    settings = {**layout, "training.log_every": 3, "training.micro_batch_size": 4, "sft.epochs": 2, "dpo_ift.epochs": 2}
+    options: dict[str, Any] = {"seed": 4}
+    whole = _train(method, tiny_model, pairs[:32], tmp_path / "whole", settings, **options)
+    for step in (3, 6):  # twice, the second time in the second epoch
+        with pytest.raises(TrainingInterrupted, match=f"stopped after step {step} of 8"):
+            _train(
+                method, tiny_model, pairs[:32], tmp_path / "parts", settings, **options, progress=_interrupt_at(step)
+            )
+    parts = _train(method, tiny_model, pairs[:32], tmp_path / "parts", settings, **options)
+    assert _same(whole.model, parts.model)
+    (start,) = _log(tmp_path / "parts", "start")
+    assert start["counts"] == _log(tmp_path / "whole", "start")[0]["counts"]
+    assert [line["step"] for line in _log(tmp_path / "parts", "resume")] == [3, 6]
+    for group, metrics in whole.stages[0].sums.totals.items():
+        for name, cell in metrics.items():
+            assert parts.stages[0].sums.totals[group][name] == pytest.approx(cell, rel=1e-9)
+
+
+def test_a_run_killed_between_checkpoints_goes_on_from_the_last_one_with_exact_sums(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    # Checkpoints after steps 2 and 4, lines of the log after 3 and 6: the sums of steps 1 and 2, and of 4, are
+    # written by the checkpoints. The process dies in step 5.
+    settings = {"training.save_every": 2, "training.log_every": 3, "training.layout": "trees"}
+
+    class Killed(BaseException):
+        pass
+
+    def kill(step: int, total: int, message: str) -> None:
+        if step == 5 and "reference" not in message:
+            raise Killed
+
+    whole = _train("dpo_ift", tiny_model, pairs[:48], tmp_path / "whole", settings)
+    with pytest.raises(Killed):
+        _train("dpo_ift", tiny_model, pairs[:48], tmp_path / "parts", settings, progress=kill)
+    assert (tmp_path / "parts.unfinished" / "dpo" / "checkpoint-4" / "complete").exists()
+    parts = _train("dpo_ift", tiny_model, pairs[:48], tmp_path / "parts", settings)
+    assert [line["step"] for line in _log(tmp_path / "parts", "resume")] == [4]
+    assert _same(whole.model, parts.model)
+    ours = parts.stages[0].sums.pooled()
+    for name, cell in whole.stages[0].sums.pooled().items():
+        assert ours[name] == pytest.approx(cell, rel=1e-9)
+    assert ours["loss"][1] == 48
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_its_log_anew(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    def kill(step: int, total: int, message: str) -> None:
+        if step == 2:
+            raise SystemError
+
+    with pytest.raises(SystemError):
+        _train("sft", tiny_model, pairs[:32], tmp_path / "run", {}, progress=kill)
+    result = _train("sft", tiny_model, pairs[:32], tmp_path / "run", {})
+    assert len(_log(tmp_path / "run", "start")) == 1 and not _log(tmp_path / "run", "resume")
+    assert [line["step"] for line in _log(tmp_path / "run", "step")] == [1, 2, 3, 4]
+    assert result.stages[0].sums.pooled()["loss"][1] > 0
