@@ -26,7 +26,8 @@ from alignment_prism import run_study
 from alignment_prism.domain import Finding, Judgement, Outcome
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.io import write_records
-from alignment_prism.nano import World, bars, world
+from alignment_prism.nano import World, world
+from alignment_prism.nano import thresholds as bars
 from alignment_prism.nano.oracle import Oracle
 from alignment_prism.nano.policies import POLICIES
 from alignment_prism.studies import load_spec

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from alignment_prism.calls.endpoint import Endpoint, is_provider
+from alignment_prism.calls.journal import CallJournal
+from alignment_prism.calls.runner import MAX_FAILURES_IN_A_ROW, Request, ask_all
 from alignment_prism.domain import (
     Generation,
     InputError,
@@ -24,10 +27,7 @@ from alignment_prism.domain import (
 )
 from alignment_prism.engines.inspect.generate import generate_remote
 from alignment_prism.engines.inspect.judge import compare_generations, judge_generations
-from alignment_prism.engines.inspect.models import Endpoint, is_provider
-from alignment_prism.engines.inspect.runner import MAX_FAILURES_IN_A_ROW, Request, ask_all
 from alignment_prism.judging import parse_rendered
-from alignment_prism.store import CallJournal
 
 PROMPTS = [Prompt(f"p{n}", user(f"Please tell me about number {n}."), "en") for n in range(20)]
 REFUSAL = "I am sorry, but I cannot help you with this one."

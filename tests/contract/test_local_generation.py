@@ -153,7 +153,7 @@ def test_samples_follow_seed_prompt_and_number_only(folder: Path) -> None:
 
 def test_sampling_draws_from_the_model_s_distribution(folder: Path) -> None:
     """First tokens of 3,000 draws against the softmax, and a nucleus that holds the likeliest tokens only."""
-    from alignment_prism.generation import prompt_ids
+    from alignment_prism.models.chat_templates import prompt_ids
 
     local = load_local(folder)
     prompt = asked("hello")

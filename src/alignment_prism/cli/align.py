@@ -109,8 +109,8 @@ def command(
     if lora and not any(key.startswith("training.adapter") for key in overrides):
         overrides["training.adapter"] = AdapterConfig().model_dump()
     config = load_config(config_source, overrides)
-    from alignment_prism.cli.models import found_model
-    from alignment_prism.engines.folders import model_folder
+    from alignment_prism.models.folders import model_folder
+    from alignment_prism.models.names import found_model
     from alignment_prism.preferences.pairs import read_pairs
 
     if sft_checkpoint is not None:

@@ -63,10 +63,10 @@ def command(
     from pathlib import Path
     from typing import cast
 
-    from alignment_prism.cli.models import found_model
     from alignment_prism.doctor import Plan, checks, judges
     from alignment_prism.doctor.models import model_files
     from alignment_prism.domain import InputError
+    from alignment_prism.models.names import found_model
 
     found = checks.gpus()
     report = [*checks.versions(), *checks.devices(found), checks.hub_token(), checks.spbleu()]

@@ -9,8 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from alignment_prism.calls.journal import CallJournal
 from alignment_prism.cli import stages
-from alignment_prism.cli.models import check_judge, found_model
 from alignment_prism.domain import (
     Comparison,
     Finding,
@@ -23,7 +23,8 @@ from alignment_prism.domain import (
     StoreError,
     content_digest,
 )
-from alignment_prism.store import CallJournal, check_folder, check_inputs, folder_lock
+from alignment_prism.models.names import check_judge, found_model
+from alignment_prism.store import check_folder, check_inputs, folder_lock
 
 KIND = "evaluation"
 CALLS = "calls.jsonl"
@@ -280,7 +281,7 @@ class Evaluation:
 
     def _weights(self, model: str) -> str:
         """Digest of a model folder, so that new weights under an old name are never taken for the old ones."""
-        from alignment_prism.generation import weights_digest
+        from alignment_prism.models.weights import weights_digest
 
         model = found_model(model)
         return weights_digest(model) if Path(model).is_dir() else ""

@@ -50,10 +50,10 @@ def command(
     Answers of an API are kept in OUT.calls.jsonl until the command is done, so that it can be stopped and started
     again.
     """
+    from alignment_prism.calls.journal import CallJournal
     from alignment_prism.cli import stages
     from alignment_prism.domain import Generation, Sampling
     from alignment_prism.io import write_records
-    from alignment_prism.store import CallJournal
 
     claim(records=out, inputs=(prompts_file, language_file), replace=replace)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from alignment_prism.cli.models import HUB, found_model, is_remote
 from alignment_prism.domain import Finding, Generation, InputError, Judgement, Outcome, Prompt, Sampling
+from alignment_prism.models.names import HUB, found_model, is_remote
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from alignment_prism.engines.inspect.runner import Journal
+    from alignment_prism.calls.runner import Journal
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -15,10 +15,10 @@ import torch
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 from alignment_prism.engines.decoding import Decoder, Pick, greedy, sampler
-from alignment_prism.engines.folders import model_folder
 from alignment_prism.generation.batching import BATCH_TOKENS, plan_batches
-from alignment_prism.generation.templates import prompt_ids, require_chat_template
-from alignment_prism.generation.weights import weights_digest
+from alignment_prism.models.chat_templates import prompt_ids, require_chat_template
+from alignment_prism.models.folders import model_folder
+from alignment_prism.models.weights import weights_digest
 
 Progress = Callable[[int, int], None]
 """Called with how many replies are there and how many there are to be."""

@@ -3,8 +3,8 @@
 from alignment_prism.generation.batching import plan_batches
 from alignment_prism.generation.reading import read_generations
 from alignment_prism.generation.stored import answered, check_generations
-from alignment_prism.generation.templates import prompt_ids, require_chat_template
-from alignment_prism.generation.weights import weights_digest
+from alignment_prism.models.chat_templates import prompt_ids, require_chat_template
+from alignment_prism.models.weights import weights_digest
 
 __all__ = [
     "answered",

@@ -16,7 +16,7 @@ from alignment_prism.reports.sections import Notes, sections
 
 
 class Bar(Protocol):
-    """A requirement and how an arm met it, as `alignment_prism.nano.bars` has them."""
+    """A requirement and how an arm met it, as `alignment_prism.nano.thresholds` has them."""
 
     @property
     def name(self) -> str: ...

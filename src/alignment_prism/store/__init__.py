@@ -1,5 +1,6 @@
 """The store: artifacts with manifests, what outputs may replace, the journal of model calls, references."""
 
+from alignment_prism.calls.journal import CallJournal, call_key
 from alignment_prism.store.artifacts import (
     Manifest,
     artifact_key,
@@ -11,7 +12,6 @@ from alignment_prism.store.artifacts import (
     verify,
     write_artifact,
 )
-from alignment_prism.store.calls import CallJournal, call_key
 from alignment_prism.store.locks import folder_lock
 from alignment_prism.store.outputs import check_files, check_inputs, check_within, check_writable
 from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore, example_key

@@ -22,7 +22,7 @@ from alignment_prism.studies.plan import Plan, Step
 from alignment_prism.studies.spec import StudySpec
 
 if TYPE_CHECKING:
-    from alignment_prism.nano.bars import BarResult
+    from alignment_prism.nano.thresholds import BarResult
 
 GENERATIONS = "generations.parquet"
 JUDGEMENTS = "judgements.parquet"
@@ -72,7 +72,7 @@ def nano_bars(spec: StudySpec, findings: Sequence[Finding]) -> list[BarResult]:
 
     SFT-Random and arms without safety pairs are controls, which have no bars to meet.
     """
-    from alignment_prism.nano.bars import check_bars
+    from alignment_prism.nano.thresholds import check_bars
 
     if not spec.uses_nano_prompts:
         return []

@@ -27,8 +27,8 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
         InputError: a mixture cannot be filled, pools overlap, or a nano judge is to judge prompts of no nano world.
         ModelError: a judge's address is missing or none.
     """
+    from alignment_prism.calls.endpoint import Endpoint
     from alignment_prism.engines.inspect.judge import check_judge
-    from alignment_prism.engines.inspect.models import Endpoint
     from alignment_prism.mixtures import check_mixture
 
     checked = set()

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import Finding, Pair, Prompt, PromptKind, StoreError
 from alignment_prism.io import read_records, write_json, write_records
 from alignment_prism.reports import Example
-from alignment_prism.store import CallJournal, check_within, folder_lock, write_artifact
+from alignment_prism.store import check_within, folder_lock, write_artifact
 from alignment_prism.studies.analysis import COMPARISONS, GENERATIONS, JUDGEMENTS, analyse, examples, generations_of
 from alignment_prism.studies.checks import FINDINGS, PROMPTS, SPEC, check_place, check_study, write_steps
 from alignment_prism.studies.loading import load_spec
@@ -218,8 +219,8 @@ def _check_judges(spec: StudySpec, plan: Plan, out: Path) -> None:
     remote = [judge for judge in judges if judge.model.partition("/")[0] not in _LOADING]
     if not remote:
         return
-    from alignment_prism.engines.inspect.models import Endpoint
-    from alignment_prism.engines.inspect.runner import run_async
+    from alignment_prism.calls.endpoint import Endpoint
+    from alignment_prism.calls.runner import run_async
 
     async def probe(judge: JudgeSpec) -> None:
         async with Endpoint(judge.model, judge.base_url).open():

@@ -68,7 +68,7 @@ def records_digest(records: Iterable[Any]) -> str:
 
 
 def _base(spec: StudySpec) -> tuple[str, str]:
-    from alignment_prism.generation.weights import weights_digest
+    from alignment_prism.models.weights import weights_digest
 
     if spec.base == NANO:
         from alignment_prism.nano import load_base

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import ModelError
-from alignment_prism.engines.folders import model_folder
+from alignment_prism.models.folders import model_folder
 from alignment_prism.training.settings import TrainingConfig
 
 SHORT_ROWS = 200

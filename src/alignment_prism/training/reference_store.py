@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from alignment_prism.store.calls import CallJournal, call_key
+from alignment_prism.calls.journal import CallJournal, call_key
 
 
 @dataclass(frozen=True, slots=True)

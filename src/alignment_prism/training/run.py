@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import InputError, ModelError, Pair, StoreError, TrainingError, content_digest
-from alignment_prism.generation.weights import weights_digest
+from alignment_prism.models.weights import weights_digest
 from alignment_prism.store.artifacts import artifact_key, is_complete, read_manifest, write_artifact
 from alignment_prism.training.base_model import Base, find_base
 from alignment_prism.training.callbacks import Log, Progress, StopRequest

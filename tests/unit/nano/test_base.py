@@ -5,7 +5,7 @@ import json
 import pytest
 
 from alignment_prism.domain import ModelError, PromptKind, TrainingError
-from alignment_prism.generation.weights import weights_digest
+from alignment_prism.models.weights import weights_digest
 from alignment_prism.nano import WorldSpec, load_base, world
 from alignment_prism.nano.base import gates
 from alignment_prism.nano.base.build import MANIFEST, build_base, describe, measured_refusal, read_world

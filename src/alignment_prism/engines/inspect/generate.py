@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.journal import call_key
+from alignment_prism.calls.runner import Answer, Journal, Progress, Request, ask_all
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
-from alignment_prism.engines.inspect.models import Endpoint
-from alignment_prism.engines.inspect.runner import Answer, Journal, Progress, Request, ask_all
-from alignment_prism.store.calls import call_key
 
 _STOPS = {"max_tokens": StopReason.MAX_TOKENS, "model_length": StopReason.MAX_TOKENS}
 _TOO_LONG = ("context length", "context_length", "maximum context", "prompt is too long", "too many tokens")

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.journal import call_key
+from alignment_prism.calls.runner import Answer, Journal, Progress, Request, ask_all
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.records import Comparison, Generation, Judgement, Outcome, Prompt, Winner
-from alignment_prism.engines.inspect.models import Endpoint
-from alignment_prism.engines.inspect.runner import Answer, Journal, Progress, Request, ask_all
 from alignment_prism.judging.guards import Guarded, guard
 from alignment_prism.judging.prompts import render
 from alignment_prism.judging.rubric import Rubric, load_rubric
 from alignment_prism.judging.verdicts import parse_outcome, parse_winner
-from alignment_prism.store.calls import call_key
 
 CONNECTIONS = 32
 """Calls under way at once by default."""

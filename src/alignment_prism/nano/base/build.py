@@ -107,7 +107,7 @@ def build_base(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from alignment_prism.generation.weights import weights_digest
+    from alignment_prism.models.weights import weights_digest
     from alignment_prism.nano.base.train import train_base
 
     facts = Facts(spec)

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from alignment_prism.domain import ModelError
-from alignment_prism.generation import weights_digest
+from alignment_prism.models.weights import weights_digest
 
 
 @pytest.fixture

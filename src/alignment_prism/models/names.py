@@ -31,8 +31,8 @@ def check_judge(judge: str, judge_url: str, prompts: Sequence[Prompt]) -> None:
         InputError: a nano judge does not know the prompts.
         ModelError: the address is missing or none.
     """
+    from alignment_prism.calls.endpoint import Endpoint
     from alignment_prism.engines.inspect.judge import check_judge
-    from alignment_prism.engines.inspect.models import Endpoint
 
     check_judge(judge, prompts)
     Endpoint(judge, judge_url).check_address()
@@ -42,6 +42,6 @@ def is_remote(model: str) -> bool:
     """Whether a model's name is an Inspect id: no folder, and it begins with the name of a provider."""
     if model.startswith((HUB, ".", "/", "~")) or Path(model).exists():
         return False
-    from alignment_prism.engines.inspect.models import is_provider
+    from alignment_prism.calls.endpoint import is_provider
 
     return is_provider(model)

@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from alignment_prism.calls.endpoint import FIRST_RETRIES, Endpoint, explain, is_fatal
 from alignment_prism.domain.errors import ModelError, PrismError
 from alignment_prism.domain.messages import Messages, Role
-from alignment_prism.engines.inspect.models import FIRST_RETRIES, Endpoint, explain, is_fatal
 
 if TYPE_CHECKING:
     from inspect_ai.model import ChatMessage, Model
@@ -30,7 +30,7 @@ GRACE = 10.0
 
 
 class Journal(Protocol):
-    """What is needed of a journal of calls, see `alignment_prism.store.calls.CallJournal`."""
+    """What is needed of a journal of calls, see `alignment_prism.calls.journal.CallJournal`."""
 
     def get(self, key: str) -> Any:
         """The stored answer or None."""

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from alignment_prism.domain import Finding, InputError
-from alignment_prism.nano import bars
+from alignment_prism.nano import thresholds as bars
 
 LANGUAGES = ("en", "hi")
 KINDS = ("harmful", "benign_mention", "never_harmful", "foreign_local", "general")
