@@ -25,9 +25,9 @@ from alignment_prism.domain import (
     Winner,
     user,
 )
-from alignment_prism.engines.inspect.generate import generate_remote
-from alignment_prism.engines.inspect.judge import compare_generations, judge_generations
-from alignment_prism.judging import parse_rendered
+from alignment_prism.generation.backends.inspect import generate_remote
+from alignment_prism.scoring import parse_rendered
+from alignment_prism.scoring.judge import compare_generations, judge_generations
 
 PROMPTS = [Prompt(f"p{n}", user(f"Please tell me about number {n}."), "en") for n in range(20)]
 REFUSAL = "I am sorry, but I cannot help you with this one."

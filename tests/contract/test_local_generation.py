@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from alignment_prism.domain import InputError, Message, ModelError, Prompt, Role, Sampling, StopReason, user
-from alignment_prism.engines.decoding import Decoder, greedy
-from alignment_prism.engines.local import generate_local, load_local
+from alignment_prism.generation.backends.decoding import Decoder, greedy
+from alignment_prism.generation.backends.transformers import generate_local, load_local
 
 SMALL = {"vocab_size": 120, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 PROMPTS = [[5, 6, 7], [8, 9], [10, 11, 12, 13, 14, 15], [9, 8, 7], [20], [21, 22, 23, 24], [30, 31, 32]]

@@ -20,7 +20,7 @@ import pytest
 from alignment_prism.cli.main import main
 from alignment_prism.domain import Finding, Generation, Judgement, Outcome, Prompt, StopReason
 from alignment_prism.io import read_records
-from alignment_prism.judging import parse_rendered
+from alignment_prism.scoring import parse_rendered
 from alignment_prism.store import verify
 
 REPLIES = {

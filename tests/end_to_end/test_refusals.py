@@ -102,7 +102,7 @@ def test_outputs_are_refused_before_any_work(
     def never(*_: object, **__: object) -> None:
         pytest.fail("the work began")
 
-    monkeypatch.setattr("alignment_prism.engines.local.generate_local", never)
+    monkeypatch.setattr("alignment_prism.generation.backends.transformers.generate_local", never)
     there = tmp_path / "there.jsonl"
     there.write_text("mine")
     judgements = ("--generations", replies, "--judgements", replies)

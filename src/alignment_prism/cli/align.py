@@ -56,7 +56,7 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
         return
     from importlib import resources
 
-    click.echo(str(resources.files("alignment_prism.engines") / "configs" / "fsdp2.yaml"))
+    click.echo(str(resources.files("alignment_prism.training") / "configs" / "fsdp2.yaml"))
     context.exit()
 
 

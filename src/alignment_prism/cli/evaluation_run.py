@@ -127,7 +127,7 @@ class Evaluation:
         """
         from alignment_prism.generation import check_generations
         from alignment_prism.io import read_records
-        from alignment_prism.judging import load_rubric
+        from alignment_prism.scoring import load_rubric
         from alignment_prism.store import verify
 
         manifest = verify(self.folder)
@@ -201,8 +201,8 @@ class Evaluation:
             ModelError: the judge cannot be reached, or judges nothing; all that is finished stays in the `.partial`
                 folder.
         """
-        from alignment_prism.engines.inspect.judge import compare_generations, demand_verdicts, judge_generations
         from alignment_prism.evaluation import reply_findings, win_rate_findings
+        from alignment_prism.scoring.judge import compare_generations, demand_verdicts, judge_generations
 
         calls: dict[str, Any] = {
             "judge": self.judge,
@@ -240,7 +240,7 @@ class Evaluation:
 
     def _write(self, findings: list[Finding], comparisons: list[Comparison]) -> None:
         from alignment_prism.io import write_records
-        from alignment_prism.judging import load_rubric
+        from alignment_prism.scoring import load_rubric
         from alignment_prism.store import write_artifact
 
         spec = {

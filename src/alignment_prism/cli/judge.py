@@ -55,10 +55,10 @@ def command(
     from alignment_prism.cli import stages
     from alignment_prism.cli.tables import parse_mapping, registry
     from alignment_prism.domain import Judgement
-    from alignment_prism.engines.inspect.judge import demand_verdicts, judge_generations
     from alignment_prism.generation import answered, read_generations
     from alignment_prism.io import read_records, write_records
     from alignment_prism.models.names import check_judge
+    from alignment_prism.scoring.judge import demand_verdicts, judge_generations
 
     inputs = (prompts_file, language_file, generations_file, rubric)
     claim(records=out, inputs=inputs, replace=replace or retry_unjudged)

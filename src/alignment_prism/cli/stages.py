@@ -151,7 +151,7 @@ def generate(
     """Replies of a model in a folder, on the Hub or behind an Inspect id: whichever the name is."""
     with progress(f"generating ({arm})") as tick:
         if is_remote(model):
-            from alignment_prism.engines.inspect.generate import generate_remote
+            from alignment_prism.generation.backends.inspect import generate_remote
 
             return generate_remote(
                 model,
@@ -164,7 +164,7 @@ def generate(
                 retries=retries,
                 base_url=model_url,
             )
-        from alignment_prism.engines.local import generate_local
+        from alignment_prism.generation.backends.transformers import generate_local
 
         return generate_local(
             found_model(model).removeprefix(HUB),

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from alignment_prism.evaluation.accuracy import accuracy_findings
-    from alignment_prism.evaluation.everything import reply_findings
     from alignment_prism.evaluation.harm import harm_findings
     from alignment_prism.evaluation.over_refusal import over_refusal_findings
+    from alignment_prism.evaluation.replies import reply_findings
     from alignment_prism.evaluation.seeds import seed_findings
     from alignment_prism.evaluation.win_rate import win_rate_findings
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import Generation, Judgement, Outcome, Prompt, content_digest
-from alignment_prism.generation.stored import check_generations
+from alignment_prism.generation.completeness import check_generations
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
 """Outcomes by the code that stands for them in `Observations.outcomes`."""

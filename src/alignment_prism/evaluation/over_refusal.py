@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from alignment_prism.domain.findings import Finding
 from alignment_prism.domain.records import Generation, Judgement, Outcome, Prompt, PromptKind
+from alignment_prism.evaluation.finding_rows import NO_SEED, Context, Rows
 from alignment_prism.evaluation.harm import OUTCOME_METRICS
 from alignment_prism.evaluation.observations import Observations, observe
-from alignment_prism.evaluation.table import NO_SEED, Context, Rows
 from alignment_prism.statistics.rates import MIN_EVENTS
 
 HARMLESS = (

@@ -11,8 +11,8 @@ from alignment_prism.domain.findings import Finding, Signature
 from alignment_prism.domain.records import Comparison, Prompt, PromptKind, Winner
 from alignment_prism.evaluation.cells import cells
 from alignment_prism.evaluation.estimates import macro, too_few, with_interval
+from alignment_prism.evaluation.finding_rows import NO_SEED, clusters_span_languages
 from alignment_prism.evaluation.observations import prompts_label
-from alignment_prism.evaluation.table import NO_SEED, clusters_span_languages
 from alignment_prism.statistics.clustered import clustered_rate
 from alignment_prism.statistics.rates import MIN_EVENTS
 from alignment_prism.statistics.win_rates import win_rates

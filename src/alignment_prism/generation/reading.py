@@ -9,7 +9,7 @@ from typing import Any
 
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import Generation, Prompt, StopReason
-from alignment_prism.generation.stored import check_generations
+from alignment_prism.generation.completeness import check_generations
 
 REPLY_COLUMNS = ("reply", "response", "completion", "output", "answer")
 """Columns that are taken for the reply, the first that is there."""

@@ -32,7 +32,7 @@ def check_judge(judge: str, judge_url: str, prompts: Sequence[Prompt]) -> None:
         ModelError: the address is missing or none.
     """
     from alignment_prism.calls.endpoint import Endpoint
-    from alignment_prism.engines.inspect.judge import check_judge
+    from alignment_prism.scoring.judge import check_judge
 
     check_judge(judge, prompts)
     Endpoint(judge, judge_url).check_address()

@@ -28,8 +28,8 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
         ModelError: a judge's address is missing or none.
     """
     from alignment_prism.calls.endpoint import Endpoint
-    from alignment_prism.engines.inspect.judge import check_judge
     from alignment_prism.mixtures import check_mixture
+    from alignment_prism.scoring.judge import check_judge
 
     checked = set()
     for arm in spec.arms:

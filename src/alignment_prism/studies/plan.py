@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.judging.rubric import load_rubric
+from alignment_prism.scoring.rubric import load_rubric
 from alignment_prism.store import artifact_key, is_complete
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import Arm, JudgeSpec, StudySpec

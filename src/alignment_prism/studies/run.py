@@ -163,7 +163,7 @@ class Worker:
         )
 
     def _generate(self, step: Step, folder: Path, tick: Tick) -> None:
-        from alignment_prism.engines.local import generate_local
+        from alignment_prism.generation.backends.transformers import generate_local
 
         model = step.needs.get("model")
         replies = generate_local(
@@ -177,7 +177,7 @@ class Worker:
         write_records(folder / GENERATIONS, replies)
 
     def _judge(self, step: Step, folder: Path, tick: Tick) -> None:
-        from alignment_prism.engines.inspect.judge import demand_verdicts, judge_generations
+        from alignment_prism.scoring.judge import demand_verdicts, judge_generations
 
         replies = generations_of(step.needs["replies"], self.out)
         verdicts = judge_generations(self.sources.prompts, replies, **self._calls(self.spec.judge, tick))
@@ -185,7 +185,7 @@ class Worker:
         write_records(folder / JUDGEMENTS, verdicts)
 
     def _compare(self, step: Step, folder: Path, tick: Tick) -> None:
-        from alignment_prism.engines.inspect.judge import compare_generations
+        from alignment_prism.scoring.judge import compare_generations
 
         prompts = [prompt for prompt in self.sources.prompts if prompt.kind is PromptKind.GENERAL]
         asked = {prompt.id for prompt in prompts}

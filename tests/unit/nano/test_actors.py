@@ -26,7 +26,6 @@ from alignment_prism.domain import (
     Winner,
     user,
 )
-from alignment_prism.judging import Case, load_rubric, parse_outcome, parse_winner, render
 from alignment_prism.nano.actors import (
     DECLARED,
     ErringJudge,
@@ -45,6 +44,7 @@ from alignment_prism.nano.world.facts import BENIGN_INTENTS, Facts, WorldSpec
 from alignment_prism.nano.world.prompts import EvaluationRecipe, evaluation_prompts, seed_prompts
 from alignment_prism.nano.world.sentences import answer_topic, ask_topic, refuse
 from alignment_prism.nano.world.templates import templates
+from alignment_prism.scoring import Case, load_rubric, parse_outcome, parse_winner, render
 
 FACTS = facts_of("")
 SMALL = EvaluationRecipe(unseen=1, seen=0, benign=1, never=2, foreign=1, general=2)
@@ -341,8 +341,8 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("no_network")
 def test_actors_are_models_like_any_other(prompts: list[Prompt]) -> None:
-    from alignment_prism.engines.inspect.generate import generate_remote
-    from alignment_prism.engines.inspect.judge import compare_generations, judge_generations
+    from alignment_prism.generation.backends.inspect import generate_remote
+    from alignment_prism.scoring.judge import compare_generations, judge_generations
 
     some = prompts[::4]
     replies = generate_remote("nano/teacher", some, arm="teacher", sampling=Sampling())
@@ -372,7 +372,7 @@ def test_the_world_goes_with_the_id_or_with_an_argument() -> None:
 
 
 def test_an_unknown_actor_is_a_model_error(prompts: list[Prompt]) -> None:
-    from alignment_prism.engines.inspect.generate import generate_remote
+    from alignment_prism.generation.backends.inspect import generate_remote
 
     with pytest.raises(ModelError, match="jury"):
         generate_remote("nano/jury", prompts[:1], arm="x", sampling=Sampling())

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from alignment_prism.domain import Finding, Generation, InputError, Judgement, Outcome, Prompt, user
-from alignment_prism.evaluation.everything import reply_findings
+from alignment_prism.evaluation.replies import reply_findings
 from alignment_prism.nano.oracle import Oracle
 from alignment_prism.nano.policies import POLICIES, ReferencePolicy
 from alignment_prism.nano.thresholds import BarResult, check_bars, passes

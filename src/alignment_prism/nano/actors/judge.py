@@ -13,10 +13,10 @@ from functools import lru_cache
 from statistics import NormalDist
 
 from alignment_prism.domain import InputError, Message, Outcome, Role, Winner, content_digest
-from alignment_prism.judging import Case, parse_rendered
 from alignment_prism.nano.oracle import Oracle, Question, Reading, read_question
 from alignment_prism.nano.oracle.grammar import TOPIC_INTENTS
 from alignment_prism.nano.world.facts import Facts
+from alignment_prism.scoring import Case, parse_rendered
 
 _NORMAL = NormalDist()
 

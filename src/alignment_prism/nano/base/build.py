@@ -153,7 +153,7 @@ def check_base(folder: Path) -> list[Gate]:
 def measure_gates(model: Any, tokenizer: Any, facts: Facts, folder: Path) -> list[Gate]:
     """Every gate of a base, on the evaluation set of its world."""
     from alignment_prism.domain import Sampling
-    from alignment_prism.engines.local import generate_local
+    from alignment_prism.generation.backends.transformers import generate_local
     from alignment_prism.nano.base import gates
     from alignment_prism.nano.oracle import Oracle
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.messages import Message, Messages, Role
 from alignment_prism.domain.records import Prompt, content_digest
-from alignment_prism.judging.rubric import Rubric
+from alignment_prism.scoring.rubric import Rubric
 
 _HEADER = re.compile(r"\[\[case ([0-9a-f]{16}) rubric=(\S+) language=([^\s\]]+)\]\]\n")
 
@@ -89,12 +89,14 @@ def parse_rendered(text: str) -> Case:
     """
     header = _HEADER.search(text)
     if header is None:
-        raise InputError("the message holds no case", fix="write it with alignment_prism.judging.prompts.render")
+        raise InputError("the message holds no case", fix="write it with alignment_prism.scoring.judge_prompts.render")
     tag, rubric, language = header.groups()
     blocks = re.findall(rf"\[\[(\w+) {tag}\]\]\n(.*?)\n\[\[/\1 {tag}\]\]", text[header.end() :], flags=re.DOTALL)
     turns = tuple(Message(Role(name), content) for name, content in blocks if name in tuple(Role))
     replies = tuple(content for name, content in blocks if name in ("reply", "reply_a", "reply_b"))
     if not turns or not replies:
-        raise InputError("the case lacks a turn or a reply", fix="write it with alignment_prism.judging.prompts.render")
+        raise InputError(
+            "the case lacks a turn or a reply", fix="write it with alignment_prism.scoring.judge_prompts.render"
+        )
     reference = next((content for name, content in blocks if name == "reference"), "")
     return Case(rubric, language, turns, replies, reference)

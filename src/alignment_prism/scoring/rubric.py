@@ -64,7 +64,7 @@ class Rubric:
 
 def shipped_rubrics() -> tuple[str, ...]:
     """Ids of the rubrics in the package."""
-    files = resources.files("alignment_prism.judging.rubrics").iterdir()
+    files = resources.files("alignment_prism.scoring.rubrics").iterdir()
     return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
 
@@ -77,7 +77,7 @@ def load_rubric(name_or_path: str) -> Rubric:
     """
     shipped = shipped_rubrics()
     if name_or_path in shipped:
-        file = resources.files("alignment_prism.judging.rubrics") / f"{name_or_path}.yaml"
+        file = resources.files("alignment_prism.scoring.rubrics") / f"{name_or_path}.yaml"
         return _parse(file.read_text(encoding="utf-8"), name_or_path)
     path = Path(name_or_path)
     if not path.is_file():

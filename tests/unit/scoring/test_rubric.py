@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from alignment_prism.domain import InputError, Outcome
-from alignment_prism.judging import load_rubric, shipped_rubrics
+from alignment_prism.scoring import load_rubric, shipped_rubrics
 
 OWN = {"name": "strict", "version": 2, "kind": "standalone", "max_tokens": 50, "system": "Judge.", "user": "{case}"}
 

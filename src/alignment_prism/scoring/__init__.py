@@ -1,9 +1,9 @@
 """Judging: rubrics, what a judge is shown, how its answer is read, and what is decided without it."""
 
-from alignment_prism.judging.guards import GUARDS, Guarded, guard
-from alignment_prism.judging.prompts import Case, parse_rendered, render
-from alignment_prism.judging.rubric import Rubric, load_rubric, shipped_rubrics
-from alignment_prism.judging.verdicts import Verdict, parse_outcome, parse_winner
+from alignment_prism.scoring.answers import Verdict, parse_outcome, parse_winner
+from alignment_prism.scoring.guards import GUARDS, Guarded, guard
+from alignment_prism.scoring.judge_prompts import Case, parse_rendered, render
+from alignment_prism.scoring.rubric import Rubric, load_rubric, shipped_rubrics
 
 __all__ = [
     "GUARDS",

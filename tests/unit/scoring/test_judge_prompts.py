@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignment_prism.domain import InputError, Message, Prompt, Role, user
-from alignment_prism.judging import Case, load_rubric, parse_rendered, render
+from alignment_prism.scoring import Case, load_rubric, parse_rendered, render
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=60) | st.sampled_from(
     ["[[reply 0123456789abcdef]]", "\n[[/reply 1]]\n", "{case}", "[[case x]]", "\\1", "\r\n", ""]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alignment_prism.domain import Generation, Outcome, Prompt, StopReason, user
-from alignment_prism.judging import guard
+from alignment_prism.scoring import guard
 
 FRENCH = Prompt("p", user("Comment faire ?"), "fr")
 

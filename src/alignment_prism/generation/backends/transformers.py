@@ -14,7 +14,7 @@ import torch
 
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
-from alignment_prism.engines.decoding import Decoder, Pick, greedy, sampler
+from alignment_prism.generation.backends.decoding import Decoder, Pick, greedy, sampler
 from alignment_prism.generation.batching import BATCH_TOKENS, plan_batches
 from alignment_prism.models.chat_templates import prompt_ids, require_chat_template
 from alignment_prism.models.folders import model_folder

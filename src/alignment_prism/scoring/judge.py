@@ -12,10 +12,10 @@ from alignment_prism.calls.runner import Answer, Journal, Progress, Request, ask
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.records import Comparison, Generation, Judgement, Outcome, Prompt, Winner
-from alignment_prism.judging.guards import Guarded, guard
-from alignment_prism.judging.prompts import render
-from alignment_prism.judging.rubric import Rubric, load_rubric
-from alignment_prism.judging.verdicts import parse_outcome, parse_winner
+from alignment_prism.scoring.answers import parse_outcome, parse_winner
+from alignment_prism.scoring.guards import Guarded, guard
+from alignment_prism.scoring.judge_prompts import render
+from alignment_prism.scoring.rubric import Rubric, load_rubric
 
 CONNECTIONS = 32
 """Calls under way at once by default."""
@@ -37,7 +37,7 @@ def judge_generations(
 ) -> list[Judgement]:
     """One verdict for each reply, in the order of `generations`.
 
-    Guards decide what needs no judge (`alignment_prism.judging.guards`); equal replies to one prompt are judged once;
+    Guards decide what needs no judge (`alignment_prism.scoring.guards`); equal replies to one prompt are judged once;
     what the journal holds is not asked again, unless it is an answer that no verdict can be read from. A reply whose
     call failed or whose verdict cannot be read is UNJUDGED, with the judge's words in `raw` and the reason in `error`.
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.records import Generation, Outcome, Prompt, StopReason
-from alignment_prism.replies.degeneration import degeneration
-from alignment_prism.replies.language import in_language
+from alignment_prism.scoring.degeneration import degeneration
+from alignment_prism.scoring.reply_language import in_language
 
 GUARDS = "replies@1"
 """Name and version of these rules; it stands in the signature of every number that rests on them."""

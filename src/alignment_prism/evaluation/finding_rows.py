@@ -13,7 +13,7 @@ from alignment_prism.domain.records import Outcome, Prompt, PromptKind
 from alignment_prism.evaluation.cells import Cell, cells
 from alignment_prism.evaluation.estimates import CellSums, Hits, macro, too_few, with_interval
 from alignment_prism.evaluation.observations import OUTCOMES, UNJUDGED, Observations, prompts_label
-from alignment_prism.judging.guards import GUARDS
+from alignment_prism.scoring.guards import GUARDS
 from alignment_prism.statistics.intervals import Interval
 from alignment_prism.statistics.rates import MIN_EVENTS
 

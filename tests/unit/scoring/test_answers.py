@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alignment_prism.domain import Outcome
-from alignment_prism.judging import parse_outcome, parse_winner
+from alignment_prism.scoring import parse_outcome, parse_winner
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,0 @@
-"""Inspect AI: models behind its ids, as judges and as models to evaluate. Imported only by commands that need it."""
