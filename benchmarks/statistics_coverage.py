@@ -27,30 +27,30 @@ import numpy as np  # noqa: E402
 import scipy  # noqa: E402
 from scipy.stats import binom  # noqa: E402
 
-from alignment_prism.statistics.agreement import COHEN, GWET, KRIPPENDORFF, RatingTable  # noqa: E402
-from alignment_prism.statistics.agreement_intervals import agreement  # noqa: E402
-from alignment_prism.statistics.annotators import (  # noqa: E402
-    annotator_error_from_gold,
-    annotator_error_from_pairs,
-)
 from alignment_prism.statistics.bootstrap import CellMoments, ratio_variance, simultaneous_differences  # noqa: E402
-from alignment_prism.statistics.changes import effective_or_all  # noqa: E402
-from alignment_prism.statistics.crossed import crossed_difference  # noqa: E402
-from alignment_prism.statistics.intervals import Interval, critical_value  # noqa: E402
-from alignment_prism.statistics.judge_error import corrected_difference, corrected_rate  # noqa: E402
-from alignment_prism.statistics.label_design import draw, error_spread, spread_for, verdict_strata  # noqa: E402
-from alignment_prism.statistics.length_control import length_controlled_win_rate  # noqa: E402
-from alignment_prism.statistics.missing import missing_bounds  # noqa: E402
-from alignment_prism.statistics.paired import (  # noqa: E402
+from alignment_prism.statistics.cell_changes import effective_or_all  # noqa: E402
+from alignment_prism.statistics.changes.length_control import length_controlled_win_rate  # noqa: E402
+from alignment_prism.statistics.changes.paired import (  # noqa: E402
     language_correlation,
     macro_over_languages,
     paired_risk_difference,
 )
+from alignment_prism.statistics.changes.seeds import crossed_difference  # noqa: E402
+from alignment_prism.statistics.intervals import Interval, critical_value  # noqa: E402
+from alignment_prism.statistics.missing import missing_bounds  # noqa: E402
+from alignment_prism.statistics.planning.label_design import draw, error_spread, spread_for, verdict_strata  # noqa: E402
 from alignment_prism.statistics.pooling import partial_pooling  # noqa: E402
+from alignment_prism.statistics.raters.agreement import COHEN, GWET, KRIPPENDORFF, RatingTable  # noqa: E402
+from alignment_prism.statistics.raters.agreement_intervals import agreement  # noqa: E402
+from alignment_prism.statistics.raters.annotators import (  # noqa: E402
+    annotator_error_from_gold,
+    annotator_error_from_pairs,
+)
+from alignment_prism.statistics.raters.judge_error import corrected_difference, corrected_rate  # noqa: E402
 from alignment_prism.statistics.rates import wilson_bounds  # noqa: E402
 from alignment_prism.statistics.rogan_gladen import calibrate, rogan_gladen_difference  # noqa: E402
 from alignment_prism.statistics.samples import harm_at_k, k_sample_rate  # noqa: E402
-from alignment_prism.statistics.scores import ratio_bias, ratio_score_bounds, tango_bounds  # noqa: E402
+from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds  # noqa: E402
 
 Z = critical_value(0.95)
 SIZES = (50, 100, 200, 500, 2000)

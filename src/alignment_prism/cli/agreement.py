@@ -51,14 +51,14 @@ def command(
     import json
     from collections.abc import Sequence
 
+    from alignment_prism.cli.console import markdown_table
     from alignment_prism.cli.outputs import claim
-    from alignment_prism.cli.rows import Columns, read_labels, read_prompt_index
-    from alignment_prism.cli.tables import markdown_table
     from alignment_prism.domain import ALL, Finding, InputError, Judgement
     from alignment_prism.io import read_records, write_records
-    from alignment_prism.statistics.agreement import COEFFICIENTS, Coefficient, rating_table
-    from alignment_prism.statistics.agreement_intervals import agreement
-    from alignment_prism.statistics.labels import demand_readable, majority, rating_rows, say_unread
+    from alignment_prism.labels.files import Columns, read_labels, read_prompt_index
+    from alignment_prism.labels.ratings import demand_readable, majority, rating_rows, say_unread
+    from alignment_prism.statistics.raters.agreement import COEFFICIENTS, Coefficient, rating_table
+    from alignment_prism.statistics.raters.agreement_intervals import agreement
 
     columns = Columns(key, rater, label)
     allowed = [name.strip() for name in categories.split(",")] if categories else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.options import prompt_options
 from alignment_prism.cli.outputs import claim, replace_option
-from alignment_prism.cli.stages import prompt_options
 
 
 @click.command("analyse")
@@ -43,7 +43,7 @@ def command(
       prism analyse --prompts aya.jsonl --generations base.parquet --generations dpo.parquet \\
         --judgements base_verdicts.parquet --judgements dpo_verdicts.parquet --out findings.parquet
     """
-    from alignment_prism.cli import stages
+    from alignment_prism.cli import options as stages
     from alignment_prism.domain import Comparison, Finding, Generation, Judgement
     from alignment_prism.evaluation import reply_findings, win_rate_findings
     from alignment_prism.io import read_records, write_records

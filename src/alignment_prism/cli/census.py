@@ -37,7 +37,7 @@ def write_census(census: Census, languages: Languages, path: str) -> None:
     Raises:
         InputError: the suffix is another.
     """
-    from alignment_prism.cli.tables import markdown_table
+    from alignment_prism.cli.console import markdown_table
     from alignment_prism.io import replacing, write_text
     from alignment_prism.io.files import suffix_of
 

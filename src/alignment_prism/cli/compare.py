@@ -46,9 +46,9 @@ def command(
     import json
 
     from alignment_prism.domain import Finding, InputError
+    from alignment_prism.gates.decide import Status, decide, markdown
+    from alignment_prism.gates.spec import read_gate
     from alignment_prism.io import read_records, write_text
-    from alignment_prism.statistics.gate_spec import read_gate
-    from alignment_prism.statistics.gates import Status, decide, markdown
 
     claim(out, inputs=(a, b, gate), replace=replace)
     spec = read_gate(gate)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from alignment_prism.cli.stages import (
+from alignment_prism.cli.options import (
     call_options,
     judge_options,
     keep_going_option,
@@ -92,9 +92,9 @@ def harm(
     judge on the same replies: --generations OUT/generations.parquet. Where a finished result has replies without a
     verdict, the same command with --retry-unjudged asks for these alone.
     """
-    from alignment_prism.cli import stages
+    from alignment_prism.cli import options as stages
+    from alignment_prism.cli.console import parse_mapping, registry
     from alignment_prism.cli.evaluation_run import Evaluation
-    from alignment_prism.cli.tables import parse_mapping, registry
     from alignment_prism.domain import InputError, Sampling
 
     if (model is None) == (generations_file is None):

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from alignment_prism.calls.journal import CallJournal
-from alignment_prism.cli import stages
+from alignment_prism.cli import options as stages
 from alignment_prism.domain import (
     Comparison,
     Finding,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.options import call_options, model_options, prompt_options, sampling_options
 from alignment_prism.cli.outputs import claim, replace_option
-from alignment_prism.cli.stages import call_options, model_options, prompt_options, sampling_options
 
 
 @click.command("generate")
@@ -51,7 +51,7 @@ def command(
     again.
     """
     from alignment_prism.calls.journal import CallJournal
-    from alignment_prism.cli import stages
+    from alignment_prism.cli import options as stages
     from alignment_prism.domain import Generation, Sampling
     from alignment_prism.io import write_records
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.options import call_options, judge_options, keep_going_option, prompt_options, retry_option
 from alignment_prism.cli.outputs import claim, replace_option
-from alignment_prism.cli.stages import call_options, judge_options, keep_going_option, prompt_options, retry_option
 
 
 @click.command("judge")
@@ -52,8 +52,8 @@ def command(
     these alone.
     """
     from alignment_prism.calls.journal import CallJournal
-    from alignment_prism.cli import stages
-    from alignment_prism.cli.tables import parse_mapping, registry
+    from alignment_prism.cli import options as stages
+    from alignment_prism.cli.console import parse_mapping, registry
     from alignment_prism.domain import Judgement
     from alignment_prism.generation import answered, read_generations
     from alignment_prism.io import read_records, write_records

@@ -67,12 +67,12 @@ def sample(
     from dataclasses import replace as changed
 
     from alignment_prism.cli.outputs import claim
-    from alignment_prism.cli.rows import read_generations, read_judgements, read_prompt_index, write_sheet
     from alignment_prism.domain import InputError
     from alignment_prism.io import write_json
-    from alignment_prism.statistics.label_design import draw, labels_needed, spread_for
-    from alignment_prism.statistics.label_frame import build_frame, frame_to_json, say_aside, spread_of
-    from alignment_prism.statistics.label_sheet import sheet_lines
+    from alignment_prism.labels.files import read_generations, read_judgements, read_prompt_index, write_sheet
+    from alignment_prism.labels.frame import build_frame, frame_to_json, say_aside, spread_of
+    from alignment_prism.labels.sheet import sheet_lines
+    from alignment_prism.statistics.planning.label_design import draw, labels_needed, spread_for
 
     if (number is None) == (width is None):
         raise InputError("give either --number or --width", fix="--number 200, or --width 0.1")
@@ -160,13 +160,13 @@ def correct(
     import json
     from pathlib import Path
 
+    from alignment_prism.cli.console import markdown_table
     from alignment_prism.cli.outputs import claim
-    from alignment_prism.cli.rows import Columns, read_labels, read_prompt_index
-    from alignment_prism.cli.tables import markdown_table
     from alignment_prism.domain import ALL, Finding, InputError
     from alignment_prism.io import write_records
-    from alignment_prism.statistics.label_frame import correct_frame, frame_from_json, keep_harmful
-    from alignment_prism.statistics.labels import (
+    from alignment_prism.labels.files import Columns, read_labels, read_prompt_index
+    from alignment_prism.labels.frame import correct_frame, frame_from_json, keep_harmful
+    from alignment_prism.labels.ratings import (
         consensus,
         demand_readable,
         first_label,

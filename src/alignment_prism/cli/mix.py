@@ -59,7 +59,7 @@ def command(
     from collections.abc import Sequence
     from typing import cast
 
-    from alignment_prism.cli.tables import open_rejects, parse_mapping, registry, say_rejects
+    from alignment_prism.cli.console import open_rejects, parse_mapping, registry, say_rejects
     from alignment_prism.domain import Pair, Scope
     from alignment_prism.io import sha256_of, write_json, write_records
     from alignment_prism.io.identity import Identities

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from alignment_prism.cli.console import Rejects, parse_mapping
 from alignment_prism.cli.prompt_options import PromptReader
-from alignment_prism.cli.tables import Rejects, parse_mapping
 from alignment_prism.domain import InputError, Prompt
 from alignment_prism.io import text_writer, write_json, write_records
 from alignment_prism.prompts.overlap import Match, PromptIndex, near_duplicates, summary

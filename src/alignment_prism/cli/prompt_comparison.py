@@ -45,9 +45,9 @@ def overlap(
     """
     import json
 
+    from alignment_prism.cli.console import open_rejects, say_rejects
     from alignment_prism.cli.overlap import find_matches
     from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.cli.tables import open_rejects, say_rejects
     from alignment_prism.domain import InputError
 
     claim_outputs((one, other), options, rejects, replace, out)
@@ -102,9 +102,9 @@ def split(
       prism prompts split aya --part seed=100 --part eval=rest --seed 1 --out aya_split.parquet
       prism prompts split aya_split.parquet --check
     """
+    from alignment_prism.cli.console import open_rejects, say_rejects
     from alignment_prism.cli.overlap import check_parts, write_split
     from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.cli.tables import open_rejects, say_rejects
 
     claim_outputs(sets, options, rejects, replace, f"{out}.manifest.json" if out else None, records=out or "")
     reader = PromptReader.of(options)

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 from alignment_prism.cli.outputs import claim
 
 if TYPE_CHECKING:
-    from alignment_prism.cli.tables import Rejects
+    from alignment_prism.cli.console import Rejects
     from alignment_prism.domain import Languages, Prompt
     from alignment_prism.io import Intake
     from alignment_prism.io.identity import Identities
@@ -143,7 +143,7 @@ class PromptReader:
             InputError: a column map is not FIELD=COLUMN, the delimiter is empty, a map names a field that is nearly one
                 of ours, a value that is meant for every row cannot be right, or the language file cannot be read.
         """
-        from alignment_prism.cli.tables import parse_mapping, registry
+        from alignment_prism.cli.console import parse_mapping, registry
 
         names = (
             "mapping", "defaults", "language", "language_file", "format_name", "taxonomy", "delimiter", "no_header",

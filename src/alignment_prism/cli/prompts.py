@@ -20,8 +20,8 @@ from alignment_prism.cli.prompt_options import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from alignment_prism.cli.console import Rejects
     from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.cli.tables import Rejects
     from alignment_prism.domain import InputError, Prompt
     from alignment_prism.prompts import Census
 
@@ -59,8 +59,8 @@ def validate(
     """
     import json
 
+    from alignment_prism.cli.console import open_rejects
     from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.cli.tables import open_rejects
     from alignment_prism.domain import InputError
     from alignment_prism.io import TooManyProblems
 
@@ -161,8 +161,8 @@ def stats(
     import json
 
     from alignment_prism.cli.census import census_tables, write_census
+    from alignment_prism.cli.console import markdown_table, open_rejects, say_rejects
     from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.cli.tables import markdown_table, open_rejects, say_rejects
 
     claim_outputs(sets, options, rejects, replace, out)
     reader = PromptReader.of(options)
@@ -231,8 +231,8 @@ def convert(
     """
     import json
 
+    from alignment_prism.cli.console import open_rejects, say_rejects
     from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.cli.tables import open_rejects, say_rejects
     from alignment_prism.domain import InputError, Prompt
     from alignment_prism.io import write_records
 

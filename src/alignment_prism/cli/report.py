@@ -30,8 +30,8 @@ def command(
       prism report results/quickstart/findings.parquet --metric harm_rate --language hi
       prism report results/quickstart/findings.parquet --out page.html
     """
+    from alignment_prism.cli.console import console as open_console
     from alignment_prism.cli.outputs import claim
-    from alignment_prism.cli.tables import console as open_console
     from alignment_prism.domain import Finding, InputError
     from alignment_prism.io import read_records
     from alignment_prism.reports import (

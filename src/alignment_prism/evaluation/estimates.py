@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain.findings import ALL, MACRO, Finding
+from alignment_prism.statistics.changes.paired import macro_over_languages
 from alignment_prism.statistics.grouped import GroupedChanges, Grouping, grouped_rates, grouped_shares
 from alignment_prism.statistics.intervals import Interval
-from alignment_prism.statistics.paired import macro_over_languages
 
 Hits = npt.NDArray[np.float64]
 """P x k: 1, 0, or NaN where there is no verdict."""

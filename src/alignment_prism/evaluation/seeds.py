@@ -12,7 +12,7 @@ from alignment_prism.domain.findings import ALL, Finding, Signature
 from alignment_prism.domain.records import Generation, Judgement, Outcome, Prompt, PromptKind
 from alignment_prism.evaluation.estimates import Hits, with_interval
 from alignment_prism.evaluation.observations import Observations, observe, prompts_label
-from alignment_prism.statistics.crossed import crossed_difference, rank_arms
+from alignment_prism.statistics.changes.seeds import crossed_difference, rank_arms
 from alignment_prism.statistics.multiplicity import holm
 
 POOLED = -1

@@ -13,9 +13,9 @@ from alignment_prism.evaluation.cells import cells
 from alignment_prism.evaluation.estimates import macro, too_few, with_interval
 from alignment_prism.evaluation.finding_rows import NO_SEED, clusters_span_languages
 from alignment_prism.evaluation.observations import prompts_label
+from alignment_prism.statistics.changes.win_rates import win_rates
 from alignment_prism.statistics.clustered import clustered_rate
 from alignment_prism.statistics.rates import MIN_EVENTS
-from alignment_prism.statistics.win_rates import win_rates
 
 _CODES = {Winner.WIN: 1.0, Winner.TIE: 0.5, Winner.LOSS: 0.0, Winner.UNJUDGED: np.nan}
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from alignment_prism.domain import InputError
+from alignment_prism.io.delimited import TableOptions, line_rows, parquet_rows, table_rows
 from alignment_prism.io.files import open_bytes, suffix_of
 from alignment_prism.io.jsonrows import json_rows, jsonl_rows
 from alignment_prism.io.problems import FieldError, Intake, Row
 from alignment_prism.io.schemas import record_from
-from alignment_prism.io.tables import TableOptions, line_rows, parquet_rows, table_rows
 
 R = TypeVar("R")
 

@@ -5,7 +5,7 @@ from alignment_prism.reports.index import FindingIndex, as_text
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.page import Example, Reply, write_report
 from alignment_prism.reports.summary import headline_prompts, summarise
-from alignment_prism.reports.tables import (
+from alignment_prism.reports.terminal import (
     findings_table,
     headline_table,
     language_table,

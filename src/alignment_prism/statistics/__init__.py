@@ -4,24 +4,9 @@ NumPy only at import; SciPy is imported by the functions that need it. Which fun
 `docs/statistics.md`. Release gates, which need pydantic, are in `gates` and `gate_spec`.
 """
 
-from alignment_prism.statistics.agreement import COEFFICIENTS, Coefficient, RatingTable, rating_table
-from alignment_prism.statistics.agreement_intervals import agreement_by
-from alignment_prism.statistics.annotators import AnnotatorError, dawid_skene
 from alignment_prism.statistics.bootstrap import SimultaneousCells, simultaneous_differences
-from alignment_prism.statistics.clustered import (
-    EffectiveSize,
-    cluster_variance,
-    clustered_rate,
-    effective_size,
-    intraclass_correlation,
-)
-from alignment_prism.statistics.crossed import CrossedDifference, Rank, crossed_difference, rank_arms
-from alignment_prism.statistics.intervals import Interval, critical_value
-from alignment_prism.statistics.judge_error import Corrected, corrected_difference, corrected_rate
-from alignment_prism.statistics.length_control import LengthControlled, length_controlled_win_rate
-from alignment_prism.statistics.missing import Bounds, HarmFlow, missing_bounds, paired_bounds, where_harm_went
-from alignment_prism.statistics.multiplicity import benjamini_yekutieli, holm
-from alignment_prism.statistics.paired import (
+from alignment_prism.statistics.changes.length_control import LengthControlled, length_controlled_win_rate
+from alignment_prism.statistics.changes.paired import (
     McNemar,
     PairedTable,
     language_correlation,
@@ -31,12 +16,27 @@ from alignment_prism.statistics.paired import (
     paired_table,
     relative_change,
 )
+from alignment_prism.statistics.changes.seeds import CrossedDifference, Rank, crossed_difference, rank_arms
+from alignment_prism.statistics.changes.win_rates import WinRates, combine_orders, win_rates
+from alignment_prism.statistics.clustered import (
+    EffectiveSize,
+    cluster_variance,
+    clustered_rate,
+    effective_size,
+    intraclass_correlation,
+)
+from alignment_prism.statistics.intervals import Interval, critical_value
+from alignment_prism.statistics.missing import Bounds, HarmFlow, missing_bounds, paired_bounds, where_harm_went
+from alignment_prism.statistics.multiplicity import benjamini_yekutieli, holm
 from alignment_prism.statistics.pooling import partial_pooling
+from alignment_prism.statistics.raters.agreement import COEFFICIENTS, Coefficient, RatingTable, rating_table
+from alignment_prism.statistics.raters.agreement_intervals import agreement_by
+from alignment_prism.statistics.raters.annotators import AnnotatorError, dawid_skene
+from alignment_prism.statistics.raters.judge_error import Corrected, corrected_difference, corrected_rate
 from alignment_prism.statistics.rates import MIN_EVENTS, insufficient, wilson, wilson_bounds
 from alignment_prism.statistics.rogan_gladen import Calibration, calibrate, rogan_gladen, rogan_gladen_difference
 from alignment_prism.statistics.samples import harm_at_k, k_sample_rate
 from alignment_prism.statistics.tables import TableRow, harm_tables
-from alignment_prism.statistics.win_rates import WinRates, combine_orders, win_rates
 
 __all__ = [
     "COEFFICIENTS",

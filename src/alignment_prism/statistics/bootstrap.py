@@ -15,7 +15,7 @@ import numpy.typing as npt
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
 from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value, label
-from alignment_prism.statistics.scores import tango_bounds
+from alignment_prism.statistics.score_intervals import tango_bounds
 
 REPLICATES = 10_000
 """Replicates unless the caller says otherwise: the Monte Carlo error of a 95 % limit is then about 0.2 points of

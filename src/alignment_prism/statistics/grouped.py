@@ -14,7 +14,7 @@ import numpy.typing as npt
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
 from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value, label
 from alignment_prism.statistics.rates import wilson_bounds
-from alignment_prism.statistics.scores import ratio_bias, ratio_score_bounds, tango_bounds
+from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
 
 Rows = npt.NDArray[np.intp]
 """Positions of the prompts of one cell."""

@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from alignment_prism.domain import ALL, MACRO, InputError
 from alignment_prism.statistics.bootstrap import REPLICATES, joint_criticals, ratio_variance
+from alignment_prism.statistics.cell_changes import Changes, effective_or_all, score_test
 from alignment_prism.statistics.cells import Cells, table_cells
-from alignment_prism.statistics.changes import Changes, effective_or_all, score_test
+from alignment_prism.statistics.changes.paired import macro_over_languages
 from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value, label
 from alignment_prism.statistics.multiplicity import benjamini_yekutieli
-from alignment_prism.statistics.paired import macro_over_languages
 from alignment_prism.statistics.rates import MIN_EVENTS, wilson_bounds
-from alignment_prism.statistics.scores import ratio_bias, ratio_score_bounds, tango_bounds
+from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from alignment_prism.domain import InputError
+from alignment_prism.io.yaml import Located, as_input_error
 from alignment_prism.scoring.rubric import load_rubric
-from alignment_prism.studies.located import Located, as_input_error
 from alignment_prism.studies.spec import NANO, JudgeSpec, PairsSource, StudySpec, training_settings
 from alignment_prism.training.settings import MethodConfig
 

@@ -25,9 +25,9 @@ from alignment_prism.evaluation import (
     reply_findings,
     seed_findings,
 )
+from alignment_prism.gates.spec import Check, better_is_lower
 from alignment_prism.io import read_records, write_records
 from alignment_prism.statistics import wilson
-from alignment_prism.statistics.gate_spec import Check, better_is_lower
 
 LETTERS = {
     "h": Outcome.HARMFUL,

@@ -10,7 +10,14 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
 from alignment_prism.domain import InputError, Judgement, Outcome
-from alignment_prism.statistics.agreement import (
+from alignment_prism.labels.ratings import (
+    Label,
+    harmful_or_not,
+    labels_from_judgements,
+    majority,
+    rating_rows,
+)
+from alignment_prism.statistics.raters.agreement import (
     COEFFICIENTS,
     COHEN,
     COHEN_LINEAR,
@@ -22,14 +29,7 @@ from alignment_prism.statistics.agreement import (
     RAW,
     rating_table,
 )
-from alignment_prism.statistics.agreement_intervals import agreement, agreement_by
-from alignment_prism.statistics.labels import (
-    Label,
-    harmful_or_not,
-    labels_from_judgements,
-    majority,
-    rating_rows,
-)
+from alignment_prism.statistics.raters.agreement_intervals import agreement, agreement_by
 
 
 def ratings(seed=1, units=60, raters=4, gaps=0.0):

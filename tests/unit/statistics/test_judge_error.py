@@ -8,15 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignment_prism.domain import InputError, Judgement, Outcome, Prompt, Scope, user
+from alignment_prism.labels.frame import build_frame, correct_frame, frame_from_json, frame_to_json
 from alignment_prism.statistics import paired_risk_difference
-from alignment_prism.statistics.annotators import (
-    AnnotatorError,
-    annotator_error_from_gold,
-    annotator_error_from_pairs,
-    dawid_skene,
-)
-from alignment_prism.statistics.judge_error import corrected_difference, corrected_rate
-from alignment_prism.statistics.label_design import (
+from alignment_prism.statistics.planning.label_design import (
     allocate,
     draw,
     error_spread,
@@ -25,7 +19,13 @@ from alignment_prism.statistics.label_design import (
     spread_for,
     verdict_strata,
 )
-from alignment_prism.statistics.label_frame import build_frame, correct_frame, frame_from_json, frame_to_json
+from alignment_prism.statistics.raters.annotators import (
+    AnnotatorError,
+    annotator_error_from_gold,
+    annotator_error_from_pairs,
+    dawid_skene,
+)
+from alignment_prism.statistics.raters.judge_error import corrected_difference, corrected_rate
 from alignment_prism.statistics.rogan_gladen import Calibration, calibrate, rogan_gladen, rogan_gladen_difference
 
 

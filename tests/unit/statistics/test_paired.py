@@ -20,7 +20,7 @@ from alignment_prism.statistics import (
     paired_table,
     relative_change,
 )
-from alignment_prism.statistics.scores import ratio_bias, ratio_score_bounds, tango_bounds
+from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
 
 
 def arrays(both, model_only, base_only, neither):

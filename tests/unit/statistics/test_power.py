@@ -8,20 +8,8 @@ from statsmodels.stats.proportion import samplesize_confint_proportion
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics import paired_risk_difference, wilson
-from alignment_prism.statistics.agreement import COHEN, RatingTable
-from alignment_prism.statistics.annotators import AnnotatorError
-from alignment_prism.statistics.judge_error import corrected_difference
 from alignment_prism.statistics.missing import paired_bounds
-from alignment_prism.statistics.power import (
-    design_effect,
-    detectable_difference,
-    detectable_relative_change,
-    mcnemar_power,
-    paired_power,
-    paired_sample_size,
-    rate_sample_size,
-)
-from alignment_prism.statistics.power_designs import (
+from alignment_prism.statistics.planning.designs import (
     adjusted_alpha,
     bounded_power,
     crossed_detectable,
@@ -33,7 +21,7 @@ from alignment_prism.statistics.power_designs import (
     seeds_needed,
     win_rate_sample_size,
 )
-from alignment_prism.statistics.power_labels import (
+from alignment_prism.statistics.planning.labels import (
     corrected_detectable,
     corrected_labels,
     corrected_power,
@@ -42,13 +30,25 @@ from alignment_prism.statistics.power_labels import (
     kappa_sample_size,
     paired_error_variance,
 )
-from alignment_prism.statistics.power_releases import (
+from alignment_prism.statistics.planning.power import (
+    design_effect,
+    detectable_difference,
+    detectable_relative_change,
+    mcnemar_power,
+    paired_power,
+    paired_sample_size,
+    rate_sample_size,
+)
+from alignment_prism.statistics.planning.releases import (
     ceiling_power,
     ceiling_sample_size,
     non_inferiority_power,
     non_inferiority_sample_size,
     smallest_margin,
 )
+from alignment_prism.statistics.raters.agreement import COHEN, RatingTable
+from alignment_prism.statistics.raters.annotators import AnnotatorError
+from alignment_prism.statistics.raters.judge_error import corrected_difference
 from alignment_prism.statistics.samples import harm_at_k, k_sample_rate
 
 

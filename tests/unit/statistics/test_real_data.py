@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from alignment_prism.statistics.agreement import COHEN, GWET, KRIPPENDORFF, RAW, rating_table
-from alignment_prism.statistics.agreement_intervals import agreement, agreement_by
+from alignment_prism.statistics.raters.agreement import COHEN, GWET, KRIPPENDORFF, RAW, rating_table
+from alignment_prism.statistics.raters.agreement_intervals import agreement, agreement_by
 
 KAPPA = {"AR": 0.47, "ES": 0.51, "HI": 0.58, "FR": 0.68}
 """Cohen's kappa of GPT-4 against the mean of three humans, both cut at a toxicity of 3."""

@@ -19,8 +19,8 @@ from alignment_prism.statistics import (
     wilson,
 )
 from alignment_prism.statistics.bootstrap import cluster_draws, joint_criticals, simultaneous_differences
+from alignment_prism.statistics.cell_changes import Changes
 from alignment_prism.statistics.cells import table_cells
-from alignment_prism.statistics.changes import Changes
 from alignment_prism.statistics.multiplicity import benjamini_yekutieli, holm
 from alignment_prism.statistics.pooling import partial_pooling
 from alignment_prism.statistics.tables import harm_tables, non_additive

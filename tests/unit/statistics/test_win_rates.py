@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.length_control import length_controlled_win_rate
-from alignment_prism.statistics.win_rates import combine_orders, win_rates
+from alignment_prism.statistics.changes.length_control import length_controlled_win_rate
+from alignment_prism.statistics.changes.win_rates import combine_orders, win_rates
 
 NONE = math.nan
 

@@ -25,9 +25,9 @@ class TrlEngine:
         from datasets import Dataset
         from transformers import set_seed
         from transformers.trainer_callback import PrinterCallback
+        from trl import DPOConfig, SFTConfig
 
         from alignment_prism.training.backends.trl.hooks import PreferenceTrainer, SupervisedTrainer
-        from trl import DPOConfig, SFTConfig
 
         set_seed(job.seed)  # TRL makes adapters before its trainer seeds anything
         common = arguments(job, batching, precision)

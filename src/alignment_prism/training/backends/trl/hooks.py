@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from alignment_prism.training.steps import ExactSteps
 from trl import DPOTrainer, SFTTrainer
+
+from alignment_prism.training.steps import ExactSteps
 
 
 class QuietTrl:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from alignment_prism.domain import Generation, InputError, Judgement, Prompt
 from alignment_prism.io import read_records, read_rows, write_text
-from alignment_prism.statistics.labels import Label, labels_from_judgements, understood
+from alignment_prism.labels.ratings import Label, labels_from_judgements, understood
 
 
 @dataclass(frozen=True)

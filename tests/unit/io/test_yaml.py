@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from alignment_prism.domain import InputError
+from alignment_prism.io.yaml import Located, key_path
 from alignment_prism.studies import load_spec
-from alignment_prism.studies.located import Located, key_path
 
 GOOD = """\
 name: mine

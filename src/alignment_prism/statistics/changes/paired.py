@@ -25,7 +25,7 @@ from alignment_prism.statistics.intervals import (
     label,
     same_length,
 )
-from alignment_prism.statistics.scores import ratio_bias, ratio_score_bounds, tango_bounds
+from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics import paired_risk_difference
-from alignment_prism.statistics.crossed import crossed_difference, rank_arms
+from alignment_prism.statistics.changes.seeds import crossed_difference, rank_arms
 
 
 def simulate(rng, seeds, prompts, rate, shift, seed_sd):

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 
 from alignment_prism.domain import Generation, InputError, Prompt
-from alignment_prism.statistics.label_frame import FrameRow
+from alignment_prism.labels.frame import FrameRow
 
 
 def sheet_lines(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.power import (
+from alignment_prism.statistics.planning.power import (
     design_effect,
     least_effect,
     paired_power,

@@ -6,9 +6,9 @@ import math
 from statistics import NormalDist
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.annotators import AnnotatorError
 from alignment_prism.statistics.intervals import critical_value
-from alignment_prism.statistics.power import least_effect
+from alignment_prism.statistics.planning.power import least_effect
+from alignment_prism.statistics.raters.annotators import AnnotatorError
 
 
 def paired_error_variance(

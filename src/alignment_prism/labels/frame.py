@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from alignment_prism.domain import InputError, Judgement, Outcome, Prompt, PromptKind
-from alignment_prism.statistics.annotators import AnnotatorError
-from alignment_prism.statistics.judge_error import Corrected, corrected_difference
-from alignment_prism.statistics.label_design import error_spread, verdict_strata
+from alignment_prism.statistics.planning.label_design import error_spread, verdict_strata
+from alignment_prism.statistics.raters.annotators import AnnotatorError
+from alignment_prism.statistics.raters.judge_error import Corrected, corrected_difference
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.agreement import RAW, Coefficient, RatingTable
 from alignment_prism.statistics.bootstrap import REPLICATES, cluster_draws
 from alignment_prism.statistics.clustered import cluster_index
 from alignment_prism.statistics.intervals import Floats, Interval, Labels, label, same_length
+from alignment_prism.statistics.raters.agreement import RAW, Coefficient, RatingTable
 from alignment_prism.statistics.rates import wilson_bounds
 
 

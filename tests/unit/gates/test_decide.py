@@ -9,11 +9,11 @@ from statsmodels.stats.proportion import proportion_confint
 
 from alignment_prism.cli.compare import command
 from alignment_prism.domain import Finding, InputError
+from alignment_prism.gates.decide import Status, decide, markdown
+from alignment_prism.gates.spec import GateSpec, read_gate
 from alignment_prism.io import write_records
 from alignment_prism.statistics import Interval, wilson
-from alignment_prism.statistics.gate_spec import GateSpec, read_gate
-from alignment_prism.statistics.gates import Status, decide, markdown
-from alignment_prism.statistics.sequential import alpha_at_look, at_critical, sequence_critical, spending_function
+from alignment_prism.statistics.planning.looks import alpha_at_look, at_critical, sequence_critical, spending_function
 
 
 def rate(arm, language, hits, n, *, metric="harm_rate", seed=-1, prompts="harmful", insufficient=False):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from alignment_prism.domain import InputError, Judgement, Outcome
-from alignment_prism.statistics.annotators import (
+from alignment_prism.statistics.raters.annotators import (
     AnnotatorError,
     annotator_error_from_gold,
     annotator_error_from_pairs,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignment_prism.domain import InputError
+from alignment_prism.statistics.changes.paired import paired_risk_difference
 from alignment_prism.statistics.clustered import clustered_rate
 from alignment_prism.statistics.intervals import Floats, Interval, Labels, as_floats, same_length
-from alignment_prism.statistics.paired import paired_risk_difference
 from alignment_prism.statistics.rates import wilson
 
 WIN, TIE, LOSS = 1.0, 0.5, 0.0

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from alignment_prism.domain import ALL, InputError, PromptKind
-from alignment_prism.statistics.sequential import Spending
+from alignment_prism.statistics.planning.looks import Spending
 
 LOWER_IS_BETTER = frozenset(
     {

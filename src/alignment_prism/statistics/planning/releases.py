@@ -16,7 +16,7 @@ import numpy as np
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.intervals import critical_value
-from alignment_prism.statistics.power import least_effect, smallest
+from alignment_prism.statistics.planning.power import least_effect, smallest
 from alignment_prism.statistics.rates import wilson_bounds
 
 

@@ -15,9 +15,9 @@ from enum import StrEnum
 import numpy as np
 
 from alignment_prism.domain import ALL, MACRO, Finding, InputError
-from alignment_prism.statistics.gate_spec import Check, GateSpec, better_is_lower
+from alignment_prism.gates.spec import Check, GateSpec, better_is_lower
 from alignment_prism.statistics.intervals import Interval, critical_value
-from alignment_prism.statistics.sequential import alpha_at_look, at_critical, sequence_critical
+from alignment_prism.statistics.planning.looks import alpha_at_look, at_critical, sequence_critical
 
 
 class Status(StrEnum):

@@ -103,8 +103,8 @@ def load(
     limit: int | None,
 ) -> list[Prompt]:
     """The prompts that the options name."""
+    from alignment_prism.cli.console import parse_mapping, registry
     from alignment_prism.cli.prompt_options import say_left_out as say_unread
-    from alignment_prism.cli.tables import parse_mapping, registry
     from alignment_prism.io import Intake
     from alignment_prism.prompts import load_prompts
 
@@ -213,7 +213,7 @@ def say_unjudged(judgements: Sequence[Judgement]) -> None:
 
 def show(findings: Sequence[Finding], console: Console | None = None) -> None:
     """Outcomes by arm, kind of prompts and (harmful ones) language, and the change against base, on the terminal."""
-    from alignment_prism.cli.tables import console as terminal
+    from alignment_prism.cli.console import console as terminal
     from alignment_prism.reports import outcomes_table
 
     (console or terminal()).print(outcomes_table(findings))

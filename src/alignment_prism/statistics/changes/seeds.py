@@ -16,7 +16,7 @@ from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
 from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value, label
 from alignment_prism.statistics.multiplicity import holm
-from alignment_prism.statistics.scores import tango_bounds
+from alignment_prism.statistics.score_intervals import tango_bounds
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.annotators import AnnotatorError
+from alignment_prism.statistics.changes.paired import paired_risk_difference
 from alignment_prism.statistics.clustered import cluster_index, effective_rows, rate_from_variance
 from alignment_prism.statistics.intervals import (
     Floats,
@@ -35,8 +35,8 @@ from alignment_prism.statistics.intervals import (
     label,
     same_length,
 )
-from alignment_prism.statistics.paired import paired_risk_difference
-from alignment_prism.statistics.scores import tango_bounds
+from alignment_prism.statistics.raters.annotators import AnnotatorError
+from alignment_prism.statistics.score_intervals import tango_bounds
 
 PSEUDO = 0.5
 """Pseudo-residuals that are added in all: with no error among n labels, the error rate is not known to be zero."""

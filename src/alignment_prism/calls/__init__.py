@@ -1,0 +1,1 @@
+"""Calls: one call of a model behind an API, with its endpoint, limits and journal."""

@@ -1,0 +1,1 @@
+"""What draws replies: transformers on this machine, Inspect for models behind an API."""

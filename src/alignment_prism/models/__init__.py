@@ -1,0 +1,1 @@
+"""Models: what a model's name stands for, its folder, weights and chat template."""

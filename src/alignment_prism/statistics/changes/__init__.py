@@ -1,0 +1,1 @@
+"""Changes: paired differences and ratios, over clusters, orders and seeds."""

@@ -1,0 +1,1 @@
+"""Planning: how many prompts, seeds, labels or looks a question needs."""

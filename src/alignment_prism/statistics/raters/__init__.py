@@ -1,0 +1,1 @@
+"""Raters: agreement, annotators' error, and a judge's error taken out of rates."""

@@ -1,0 +1,1 @@
+"""What runs the optimiser: transformers' Trainer, or TRL's."""

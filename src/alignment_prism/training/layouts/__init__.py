@@ -1,0 +1,1 @@
+"""Layouts: how examples become rows of tokens, and which attention reads them."""
