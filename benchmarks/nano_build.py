@@ -19,7 +19,8 @@ from pathlib import Path
 
 import torch
 
-from alignment_prism.nano.base.build import MANIFEST, shipped_base
+from alignment_prism.models.shipped import shipped_base
+from alignment_prism.nano.base.build import MANIFEST
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alignment_prism.domain import LANGUAGES
-from alignment_prism.nano.base.build import shipped_base
+from alignment_prism.models.shipped import shipped_base
 from alignment_prism.prompts import SOURCES
 
 SHORT = 8

@@ -14,7 +14,8 @@ import pytest
 from alignment_prism import load_findings, load_spec, run_study
 from alignment_prism.domain import InputError, ModelError, Pair, PromptKind
 from alignment_prism.io import read_records
-from alignment_prism.nano import load_base, world
+from alignment_prism.models.shipped import shipped_base
+from alignment_prism.nano import world
 
 SPEC = """\
 name: mine
@@ -44,7 +45,7 @@ def study(tmp_path: Path) -> Path:
     def lines(name: str, rows: list[dict[str, Any]]) -> None:
         (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
-    (tmp_path / "model").symlink_to(load_base())
+    (tmp_path / "model").symlink_to(shipped_base())
     asked = [prompt for prompt in world().evaluation_prompts() if prompt.kind is PromptKind.HARMFUL]
     safety = [
         {

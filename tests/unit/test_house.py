@@ -30,30 +30,11 @@ def rooms() -> set[str]:
     return {f"alignment_prism.{name}" for name in folders | modules}
 
 
-def contract(words: str) -> dict[str, list[str]]:
-    (found,) = [one for one in PROJECT["tool"]["importlinter"]["contracts"] if words in one["name"]]
-    return found
-
-
-def test_the_walls_cover_every_room() -> None:
-    everybody = rooms()
-    assert set(contract("nothing imports the commands")["source_modules"]) == everybody - {
-        "alignment_prism.cli",
-        "alignment_prism.domain",
-    }
-    assert set(contract("only engines import")["source_modules"]) == everybody - {
-        "alignment_prism.engines",
-        "alignment_prism.domain",
-    }
-    nouns = contract("the nouns import nothing")
-    assert everybody - {"alignment_prism.domain"} <= set(nouns["forbidden_modules"])
-    free_of_torch = {name for name in contract("torch and transformers")["source_modules"] if name.count(".") == 1}
-    assert everybody - free_of_torch == {
-        "alignment_prism.domain",  # has a contract of its own
-        "alignment_prism.training",
-        "alignment_prism.engines",
-        "alignment_prism.nano",
-    }
+def test_every_package_has_its_layer() -> None:
+    (layers,) = [one for one in PROJECT["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]
+    assert layers["exhaustive"]
+    named = [name for layer in layers["layers"] for name in layer.split(" | ")]
+    assert sorted(named) == sorted(room.removeprefix("alignment_prism.") for room in rooms())
 
 
 def imported() -> set[str]:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from alignment_prism.domain import AYA_CATEGORIES, InputError, Pair, Scope, user
 from alignment_prism.mixtures import (
-    apportion,
     build_mixture,
     iterative_selection,
     largest_total,
     safety_count,
     stratum_of,
 )
+from alignment_prism.statistics.apportion import apportion
 
 LANGUAGES = ("en", "hi", "fr", "ar")
 

@@ -23,7 +23,8 @@ from alignment_prism.domain import (
     StoreError,
     content_digest,
 )
-from alignment_prism.models.names import check_judge, found_model
+from alignment_prism.models.names import found_model
+from alignment_prism.scoring.judge import check_judge
 from alignment_prism.store import check_folder, check_inputs, folder_lock
 
 KIND = "evaluation"
@@ -92,7 +93,7 @@ class Evaluation:
                     "--retry-unjudged"
                 )
             raise
-        check_judge(self.judge, self.judge_url, self.prompts)
+        check_judge(self.judge, self.prompts, self.judge_url)
         self.work = self.folder.with_name(f"{self.folder.name}.partial")
         self.open = ExitStack()
         try:

@@ -57,13 +57,12 @@ def command(
     from alignment_prism.domain import Judgement
     from alignment_prism.generation import answered, read_generations
     from alignment_prism.io import read_records, write_records
-    from alignment_prism.models.names import check_judge
-    from alignment_prism.scoring.judge import demand_verdicts, judge_generations
+    from alignment_prism.scoring.judge import check_judge, demand_verdicts, judge_generations
 
     inputs = (prompts_file, language_file, generations_file, rubric)
     claim(records=out, inputs=inputs, replace=replace or retry_unjudged)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
-    check_judge(judge, judge_url, prompts)
+    check_judge(judge, prompts, judge_url)
     columns = parse_mapping(reply_map, "--reply-map")
     left_out: list[str] | None = [] if keep_going else None
     generations = read_generations(generations_file, prompts, arm=arm, mapping=columns, left_out=left_out)

@@ -92,7 +92,8 @@ def check(base: Path | None) -> None:
       prism nano check --base results/base-7
     """
     from alignment_prism.domain import TrainingError
-    from alignment_prism.nano.base.build import check_base, describe, read_world, shipped_base
+    from alignment_prism.models.shipped import shipped_base
+    from alignment_prism.nano.base.build import check_base, describe, read_world
 
     folder = base or shipped_base()
     click.echo(describe(read_world(folder)))

@@ -2,14 +2,13 @@
 
 from alignment_prism.mixtures.build import Mixture, build_mixture
 from alignment_prism.mixtures.pools import Balance, check_mixture, check_size, largest_total, safety_count
-from alignment_prism.mixtures.selection import WITHOUT, Stratum, apportion, iterative_selection, stratum_of
+from alignment_prism.mixtures.selection import WITHOUT, Stratum, iterative_selection, stratum_of
 
 __all__ = [
     "WITHOUT",
     "Balance",
     "Mixture",
     "Stratum",
-    "apportion",
     "build_mixture",
     "check_mixture",
     "check_size",

@@ -9,7 +9,8 @@ from fractions import Fraction
 from typing import Literal
 
 from alignment_prism.domain import InputError, Pair, Scope
-from alignment_prism.mixtures.selection import Stratum, apportion, stratum_of
+from alignment_prism.mixtures.selection import Stratum, stratum_of
+from alignment_prism.statistics.apportion import apportion
 
 Balance = Literal["pool", "equal"]
 """How a side is spread over its strata: as the pool is, or the same number in each."""

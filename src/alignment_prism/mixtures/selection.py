@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 
 from alignment_prism.domain import Pair
 
@@ -20,24 +18,6 @@ WITHOUT = "(none)"
 def stratum_of(pair: Pair) -> Stratum:
     """The stratum of a pair."""
     return (pair.scope.value if pair.scope else "none", pair.language)
-
-
-def apportion(total: int, weights: Mapping[Stratum, int]) -> dict[Stratum, int]:
-    """Splits a total in proportion to weights, exactly, by largest remainders (Hamilton); ties go by name.
-
-    Example:
-        >>> apportion(5, {("global", "en"): 2, ("local", "en"): 1})
-        {('global', 'en'): 3, ('local', 'en'): 2}
-    """
-    whole = sum(weights.values())
-    if whole == 0:
-        return dict.fromkeys(weights, 0)
-    shares = {name: Fraction(total * weight, whole) for name, weight in weights.items()}
-    quota = {name: math.floor(share) for name, share in shares.items()}
-    by_remainder = sorted(weights, key=lambda name: (quota[name] - shares[name], name))
-    for name in by_remainder[: total - sum(quota.values())]:
-        quota[name] += 1
-    return quota
 
 
 def iterative_selection(pairs: Sequence[Pair], count: int, rng: random.Random) -> list[Pair]:

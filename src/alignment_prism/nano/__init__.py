@@ -9,18 +9,7 @@ from pathlib import Path
 
 from alignment_prism.nano.world import World, WorldSpec
 
-__all__ = ["World", "WorldSpec", "load_base", "world"]
-
-
-def load_base() -> Path:
-    """The folder of the base that ships with the package.
-
-    Raises:
-        ModelError: the installation has no weights.
-    """
-    from alignment_prism.nano.base.build import shipped_base
-
-    return shipped_base()
+__all__ = ["World", "WorldSpec", "world"]
 
 
 def world(seed: int | None = None, base: Path | None = None) -> World:

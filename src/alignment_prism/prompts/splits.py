@@ -143,7 +143,7 @@ def _wanted(prompts: Sequence[Prompt], parts: Mapping[str, float | str]) -> dict
 
 
 def _spread(size: int, strata: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    from alignment_prism.mixtures import apportion
+    from alignment_prism.statistics.apportion import apportion
 
     return apportion(size, strata)
 

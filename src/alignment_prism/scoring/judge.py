@@ -100,12 +100,14 @@ def judge_generations(
     return judgements
 
 
-def check_judge(judge: str, prompts: Sequence[Prompt]) -> None:
-    """Check, before any work, that a judge of the nano lab is one and knows the prompts; other judges pass.
+def check_judge(judge: str, prompts: Sequence[Prompt], base_url: str = "") -> None:
+    """Find out before any work what is wrong with a judge's id or address; nothing is called.
 
     Raises:
-        InputError: it is none, or does not.
+        InputError: a judge of the nano lab is none, or does not know the prompts.
+        ModelError: the address is missing or none.
     """
+    Endpoint(judge, base_url).check_address()
     provider, _, name = judge.partition("/")
     if provider == "nano":
         from alignment_prism.nano.actors import check_judge as check_actor

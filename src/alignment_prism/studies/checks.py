@@ -27,7 +27,6 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
         InputError: a mixture cannot be filled, pools overlap, or a nano judge is to judge prompts of no nano world.
         ModelError: a judge's address is missing or none.
     """
-    from alignment_prism.calls.endpoint import Endpoint
     from alignment_prism.mixtures import check_mixture
     from alignment_prism.scoring.judge import check_judge
 
@@ -45,8 +44,7 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
             raise
     for judge in (spec.judge, spec.compare):
         if judge is not None:
-            check_judge(judge.model, sources.prompts)
-            Endpoint(judge.model, judge.base_url).check_address()
+            check_judge(judge.model, sources.prompts, judge.base_url)
 
 
 def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> None:

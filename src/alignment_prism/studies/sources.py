@@ -71,9 +71,9 @@ def _base(spec: StudySpec) -> tuple[str, str]:
     from alignment_prism.models.weights import weights_digest
 
     if spec.base == NANO:
-        from alignment_prism.nano import load_base
+        from alignment_prism.models.shipped import shipped_base
 
-        folder = load_base()
+        folder = shipped_base()
     elif Path(spec.base).is_dir():
         folder = Path(spec.base)
     else:

@@ -35,7 +35,7 @@ def test_what_was_put_is_read_again(tmp_path_factory, entries) -> None:  # type:
 def test_entries_survive_a_kill(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"
-        "from alignment_prism.store import CallJournal\n"
+        "from alignment_prism.calls.journal import CallJournal\n"
         "journal = CallJournal(sys.argv[1])\n"
         "for number in range(100):\n"
         "    journal.put(str(number), {'reply': 'а' * number})\n"

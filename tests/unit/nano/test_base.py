@@ -5,8 +5,9 @@ import json
 import pytest
 
 from alignment_prism.domain import ModelError, PromptKind, TrainingError
+from alignment_prism.models.shipped import shipped_base
 from alignment_prism.models.weights import weights_digest
-from alignment_prism.nano import WorldSpec, load_base, world
+from alignment_prism.nano import WorldSpec, world
 from alignment_prism.nano.base import gates
 from alignment_prism.nano.base.build import MANIFEST, build_base, describe, measured_refusal, read_world
 from alignment_prism.nano.base.train import BaseRecipe
@@ -15,12 +16,12 @@ from alignment_prism.nano.world import Facts
 
 @pytest.fixture(scope="module")
 def shipped():
-    return json.loads((load_base() / MANIFEST).read_text(encoding="utf-8"))
+    return json.loads((shipped_base() / MANIFEST).read_text(encoding="utf-8"))
 
 
 def test_shipped_weights_have_the_digest_size_and_world_of_the_manifest(shipped):
-    assert weights_digest(load_base()) == shipped["weights"]
-    assert (load_base() / "model.safetensors").stat().st_size < 12e6
+    assert weights_digest(shipped_base()) == shipped["weights"]
+    assert (shipped_base() / "model.safetensors").stat().st_size < 12e6
     assert read_world() == WorldSpec(), "the judge and the prompts would live in different worlds"
     assert BaseRecipe(**shipped["recipe"]) == BaseRecipe()
 
@@ -40,8 +41,8 @@ def test_probabilities_of_refusal_on_the_weights_are_those_of_the_manifest(shipp
 
     lab = world()
     prompts = [p for p in lab.evaluation_prompts() if p.kind is not PromptKind.GENERAL][::3]
-    model = AutoModelForCausalLM.from_pretrained(load_base(), dtype=torch.float32, attn_implementation="eager")
-    found = gates.refusal_probabilities(model, AutoTokenizer.from_pretrained(load_base()), lab.facts, prompts)
+    model = AutoModelForCausalLM.from_pretrained(shipped_base(), dtype=torch.float32, attn_implementation="eager")
+    found = gates.refusal_probabilities(model, AutoTokenizer.from_pretrained(shipped_base()), lab.facts, prompts)
     measured = {gate.name: gate for gate in gates.refusal_gates(prompts, found)}
     assert all(gate.passed for gate in measured.values()), measured
     for name, gate in measured.items():

@@ -1,15 +1,15 @@
-"""Build a nano base, check it and write it as a model folder; and find the one that ships."""
+"""Build a nano base, check it and write it as a model folder."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, fields
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignment_prism.domain import ModelError, PromptKind, TrainingError
+from alignment_prism.models.shipped import shipped_base
 from alignment_prism.nano.world.facts import Facts, WorldSpec
 from alignment_prism.nano.world.prompts import evaluation_prompts
 
@@ -23,22 +23,6 @@ KIND = "nano-base"
 """Of the artifact."""
 KNOWN_HARMFUL = "probability of refusing, harmful, known"
 """The gate that holds the declared rate of refusal."""
-
-
-def shipped_base() -> Path:
-    """The folder of the base that ships with the package.
-
-    Raises:
-        ModelError: the installation has no weights.
-    """
-    folder = Path(str(resources.files("alignment_prism.nano.base") / "weights"))
-    if not (folder / "model.safetensors").is_file():
-        raise ModelError(
-            "this installation has no nano base",
-            where=str(folder),
-            fix="reinstall the package, or run: prism nano build",
-        )
-    return folder
 
 
 def read_world(folder: Path | None = None) -> WorldSpec:
