@@ -26,7 +26,7 @@ from alignment_prism.training.steps import Plan
 
 
 def _fixtures() -> ModuleType:
-    path = Path(__file__).parents[1] / "unit" / "alignment" / "conftest.py"
+    path = Path(__file__).parents[1] / "unit" / "training" / "conftest.py"
     spec = importlib.util.spec_from_file_location("tiny_models", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -61,7 +61,7 @@ def test_wrong_arguments_are_refused_before_anything_is_read(arguments: list[str
 
 
 def test_a_file_of_pairs_is_trained_on(tmp_path: Path) -> None:
-    path = Path(__file__).parents[1] / "alignment" / "conftest.py"
+    path = Path(__file__).parents[1] / "training" / "conftest.py"
     spec = importlib.util.spec_from_file_location("tiny_models", path)
     assert spec is not None and spec.loader is not None
     tiny = importlib.util.module_from_spec(spec)
