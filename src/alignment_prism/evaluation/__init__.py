@@ -26,7 +26,7 @@ _MODULES = {
     "accuracy_findings": "accuracy",
     "harm_findings": "harm",
     "over_refusal_findings": "over_refusal",
-    "reply_findings": "everything",
+    "reply_findings": "replies",
     "seed_findings": "seeds",
     "win_rate_findings": "win_rate",
 }

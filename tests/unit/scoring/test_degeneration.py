@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from alignment_prism.scoring import degeneration
+from alignment_prism.scoring.degeneration import degeneration
 
 
 @pytest.mark.parametrize(
