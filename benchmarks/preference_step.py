@@ -37,7 +37,7 @@ from typing import Any
 import torch
 
 from alignment_prism.training import METHODS, AdapterConfig, Example
-from alignment_prism.training.arguments import lora
+from alignment_prism.training.backends.arguments import lora
 from alignment_prism.training.callbacks import Log
 from alignment_prism.training.heads import add_completion_head
 from alignment_prism.training.layouts.attention import FLAT_ATTENTION, register_flat_attention

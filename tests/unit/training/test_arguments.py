@@ -10,7 +10,7 @@ import pytest
 
 from alignment_prism.domain import Pair
 from alignment_prism.training import METHODS, load_config
-from alignment_prism.training.arguments import arguments, lora
+from alignment_prism.training.backends.arguments import arguments, lora
 from alignment_prism.training.backends.transformers import train_method
 from alignment_prism.training.base_model import find_base
 from alignment_prism.training.callbacks import Log, StopRequest

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import Trainer
 
-from alignment_prism.training.arguments import arguments, lora
+from alignment_prism.training.backends.arguments import arguments, lora
 from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.results import TrainingResult

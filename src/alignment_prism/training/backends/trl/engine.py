@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from alignment_prism.training.arguments import arguments, lora
+from alignment_prism.training.backends.arguments import arguments, lora
 from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.methods import Objective
