@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
-from alignment_prism.training.faults import is_fatal
+from alignment_prism.training.devices import is_fatal
 from alignment_prism.training.losses import token_logps
 
 PROBE_TOLERANCE = 2e-3

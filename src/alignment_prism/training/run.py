@@ -22,9 +22,9 @@ from alignment_prism.store.artifacts import artifact_key, is_complete, read_mani
 from alignment_prism.training.base_model import Base, find_base
 from alignment_prism.training.callbacks import Log, Progress, StopRequest
 from alignment_prism.training.card import model_card
+from alignment_prism.training.devices import processes
 from alignment_prism.training.examples import pairs_digest
 from alignment_prism.training.methods import Method, Objective, find_method
-from alignment_prism.training.processes import processes
 from alignment_prism.training.results import StageResult, TrainingResult
 from alignment_prism.training.settings import MethodConfig, dump_config
 from alignment_prism.training.stage import Engine, StageJob, finished_stage, run_stage

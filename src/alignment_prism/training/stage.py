@@ -15,13 +15,13 @@ from alignment_prism.domain import InputError, Pair, content_digest
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.training.base_model import Base, quiet_transformers, resolve_precision, save_model
 from alignment_prism.training.callbacks import Log, Progress, StopRequest, Watcher, last_checkpoint
+from alignment_prism.training.devices import processes
 from alignment_prism.training.dropout import disable_dropout
 from alignment_prism.training.examples import ExampleSet, make_examples
 from alignment_prism.training.groups import GroupSums, sums_from_rows
 from alignment_prism.training.layouts.batches import OrderSampler, PaddedBatch
 from alignment_prism.training.layouts.prepare import prepare
 from alignment_prism.training.methods import Objective, Stage, Target, imitated_replies
-from alignment_prism.training.processes import processes
 from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore
 from alignment_prism.training.references import References, compute_references, no_references
 from alignment_prism.training.results import StageResult, TrainingInterrupted

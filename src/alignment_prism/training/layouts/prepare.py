@@ -8,6 +8,7 @@ from typing import Any
 
 from alignment_prism.domain import InputError, ModelError
 from alignment_prism.training.base_model import Base, load_model, resolve_attention
+from alignment_prism.training.devices import processes
 from alignment_prism.training.dropout import disable_dropout
 from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.heads import add_completion_head
@@ -17,7 +18,6 @@ from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.probe import why_not_packed
 from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
 from alignment_prism.training.methods import Objective
-from alignment_prism.training.processes import processes
 from alignment_prism.training.settings import TrainingConfig
 
 

@@ -15,7 +15,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
-from alignment_prism.training.faults import is_fatal
+from alignment_prism.training.devices import is_fatal
 from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.trees import TreeBatch, model_inputs
