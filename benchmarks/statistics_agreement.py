@@ -23,8 +23,8 @@ sys.path.insert(0, str(HERE.parent / "tests" / "unit" / "statistics"))
 from test_real_data import KAPPA, XSTEST_MODELS, pair_of, rtp_lx, xstest  # noqa: E402
 
 from alignment_prism.statistics import Interval  # noqa: E402
-from alignment_prism.statistics.raters.agreement import COHEN, GWET, RatingTable, rating_table  # noqa: E402
-from alignment_prism.statistics.raters.agreement_intervals import agreement  # noqa: E402
+from alignment_prism.statistics.raters.agreement import COHEN, GWET, agreement  # noqa: E402
+from alignment_prism.statistics.raters.rating_table import RatingTable, rating_table  # noqa: E402
 
 
 def shown(interval: Interval) -> str:

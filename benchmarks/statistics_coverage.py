@@ -40,13 +40,13 @@ from alignment_prism.statistics.intervals import Interval, critical_value  # noq
 from alignment_prism.statistics.missing import missing_bounds  # noqa: E402
 from alignment_prism.statistics.planning.label_design import draw, error_spread, spread_for, verdict_strata  # noqa: E402
 from alignment_prism.statistics.pooling import partial_pooling  # noqa: E402
-from alignment_prism.statistics.raters.agreement import COHEN, GWET, KRIPPENDORFF, RatingTable  # noqa: E402
-from alignment_prism.statistics.raters.agreement_intervals import agreement  # noqa: E402
+from alignment_prism.statistics.raters.agreement import COHEN, GWET, KRIPPENDORFF, agreement  # noqa: E402
 from alignment_prism.statistics.raters.annotators import (  # noqa: E402
     annotator_error_from_gold,
     annotator_error_from_pairs,
 )
 from alignment_prism.statistics.raters.judge_error import corrected_difference, corrected_rate  # noqa: E402
+from alignment_prism.statistics.raters.rating_table import RatingTable  # noqa: E402
 from alignment_prism.statistics.rates import wilson_bounds  # noqa: E402
 from alignment_prism.statistics.rogan_gladen import calibrate, rogan_gladen_difference  # noqa: E402
 from alignment_prism.statistics.samples import harm_at_k, k_sample_rate  # noqa: E402

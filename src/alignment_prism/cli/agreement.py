@@ -57,8 +57,8 @@ def command(
     from alignment_prism.io import read_records, write_records
     from alignment_prism.labels.files import Columns, read_labels, read_prompt_index
     from alignment_prism.labels.ratings import demand_readable, majority, rating_rows, say_unread
-    from alignment_prism.statistics.raters.agreement import COEFFICIENTS, Coefficient, rating_table
-    from alignment_prism.statistics.raters.agreement_intervals import agreement
+    from alignment_prism.statistics.raters.agreement import COEFFICIENTS, Coefficient, agreement
+    from alignment_prism.statistics.raters.rating_table import rating_table
 
     columns = Columns(key, rater, label)
     allowed = [name.strip() for name in categories.split(",")] if categories else None

@@ -29,10 +29,10 @@ from alignment_prism.statistics.intervals import Interval, critical_value
 from alignment_prism.statistics.missing import Bounds, HarmFlow, missing_bounds, paired_bounds, where_harm_went
 from alignment_prism.statistics.multiplicity import benjamini_yekutieli, holm
 from alignment_prism.statistics.pooling import partial_pooling
-from alignment_prism.statistics.raters.agreement import COEFFICIENTS, Coefficient, RatingTable, rating_table
-from alignment_prism.statistics.raters.agreement_intervals import agreement_by
+from alignment_prism.statistics.raters.agreement import COEFFICIENTS, Coefficient, agreement
 from alignment_prism.statistics.raters.annotators import AnnotatorError, dawid_skene
 from alignment_prism.statistics.raters.judge_error import Corrected, corrected_difference, corrected_rate
+from alignment_prism.statistics.raters.rating_table import RatingTable, rating_table
 from alignment_prism.statistics.rates import MIN_EVENTS, insufficient, wilson, wilson_bounds
 from alignment_prism.statistics.rogan_gladen import Calibration, calibrate, rogan_gladen, rogan_gladen_difference
 from alignment_prism.statistics.samples import harm_at_k, k_sample_rate
@@ -58,7 +58,7 @@ __all__ = [
     "SimultaneousCells",
     "TableRow",
     "WinRates",
-    "agreement_by",
+    "agreement",
     "benjamini_yekutieli",
     "calibrate",
     "cluster_variance",

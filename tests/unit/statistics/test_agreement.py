@@ -17,6 +17,7 @@ from alignment_prism.labels.ratings import (
     majority,
     rating_rows,
 )
+from alignment_prism.statistics import wilson
 from alignment_prism.statistics.raters.agreement import (
     COEFFICIENTS,
     COHEN,
@@ -27,9 +28,9 @@ from alignment_prism.statistics.raters.agreement import (
     KRIPPENDORFF,
     KRIPPENDORFF_ORDINAL,
     RAW,
-    rating_table,
+    agreement,
 )
-from alignment_prism.statistics.raters.agreement_intervals import agreement, agreement_by
+from alignment_prism.statistics.raters.rating_table import rating_table
 
 
 def ratings(seed=1, units=60, raters=4, gaps=0.0):
@@ -156,11 +157,33 @@ def test_replies_to_one_prompt_are_resampled_together():
     assert copies.width == pytest.approx(alone.width, rel=0.1)
 
 
-def test_agreement_by_part_keeps_the_categories_of_the_whole():
+def test_a_part_keeps_the_categories_of_the_whole():
+    """AC1 of (1, 2) and (2, 2) with q = 3: p_o = 1/2, shares (0, 1/4, 3/4), p_e = 2 x 3/16 / 2, so (5/16) / (13/16)."""
     table = rating_table([[0, 0], [0, 0], [1, 2], [2, 2]])
-    found = agreement_by(table, [GWET], ["ar", "ar", "fr", "fr"], replicates=200)
-    assert found["ar", "gwet-ac1"].estimate == 1
-    assert found["fr", "gwet-ac1"].estimate == pytest.approx(GWET.of(table.rows(np.array([2, 3]))))
+    assert GWET.of(table.rows(np.array([2, 3]))) == pytest.approx(5 / 13)
+    assert agreement(table.rows(np.array([0, 1])), GWET, replicates=200).estimate == 1
+
+
+@pytest.mark.parametrize("coefficient", [RAW, COHEN, COHEN_QUADRATIC, FLEISS, GWET], ids=lambda one: one.name)
+def test_a_weight_is_a_number_of_units(coefficient):
+    rng = np.random.default_rng(4)
+    pair = ratings(4, units=40)[:, :2]
+    copies = rng.integers(1, 5, 40)
+    weighted = rating_table(pair, [0, 1, 2, 3], copies)
+    assert coefficient.of(weighted) == pytest.approx(coefficient.of(rating_table(np.repeat(pair, copies, axis=0))))
+    assert coefficient.of(rating_table(pair, [0, 1, 2, 3], 7 * copies)) == pytest.approx(coefficient.of(weighted))
+    with pytest.raises(InputError, match="39 weights for 40 units"):
+        rating_table(pair, weights=copies[:-1])
+
+
+def test_a_weighted_interval_knows_that_a_few_units_count_for_many():
+    """Forty units of which four weigh 30 times as much are worth (36 + 120)^2 / (36 + 4 x 900) = 6.7, not forty."""
+    heavy = np.where(np.arange(40) < 4, 30.0, 1.0)
+    full = rating_table([[i % 2, i % 2] for i in range(40)], weights=heavy)
+    assert agreement(full, RAW).lower == pytest.approx(wilson(6.69, 6.69).lower, abs=1e-3)
+    some = [[i % 2, i % 2 if i % 5 else 1 - i % 2] for i in range(40)]
+    plain, weighted = (agreement(rating_table(some, weights=w), RAW, replicates=2000) for w in (None, heavy))
+    assert weighted.width > 1.5 * plain.width
 
 
 tables = st.lists(st.lists(st.one_of(st.none(), st.integers(0, 3)), min_size=3, max_size=3), min_size=2, max_size=25)

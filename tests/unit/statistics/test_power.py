@@ -46,9 +46,10 @@ from alignment_prism.statistics.planning.releases import (
     non_inferiority_sample_size,
     smallest_margin,
 )
-from alignment_prism.statistics.raters.agreement import COHEN, RatingTable
+from alignment_prism.statistics.raters.agreement import COHEN
 from alignment_prism.statistics.raters.annotators import AnnotatorError
 from alignment_prism.statistics.raters.judge_error import corrected_difference
+from alignment_prism.statistics.raters.rating_table import RatingTable
 from alignment_prism.statistics.samples import harm_at_k, k_sample_rate
 
 

@@ -4,10 +4,11 @@ import csv
 import json
 import re
 
+import numpy as np
 import pytest
 
-from alignment_prism.statistics.raters.agreement import COHEN, GWET, KRIPPENDORFF, RAW, rating_table
-from alignment_prism.statistics.raters.agreement_intervals import agreement, agreement_by
+from alignment_prism.statistics.raters.agreement import COHEN, KRIPPENDORFF, RAW, agreement
+from alignment_prism.statistics.raters.rating_table import rating_table
 
 KAPPA = {"AR": 0.47, "ES": 0.51, "HI": 0.58, "FR": 0.68}
 """Cohen's kappa of GPT-4 against the mean of three humans, both cut at a toxicity of 3."""
@@ -49,8 +50,10 @@ def test_kappa_of_gpt4_by_language(realdata, locale):
 @pytest.mark.parametrize("locale", sorted(KAPPA))
 def test_kappa_by_scope_with_intervals(realdata, locale):
     pairs, native = rtp_lx(realdata, locale)
-    found = agreement_by(rating_table(pairs, [0, 1]), [COHEN, GWET], native, replicates=2000)
-    own, transcreated = found["native", COHEN.name], found["transcreated", COHEN.name]
+    table, scope = rating_table(pairs, [0, 1]), np.array(native)
+    own, transcreated = (
+        agreement(table.rows(scope == name), COHEN, replicates=2000) for name in ("native", "transcreated")
+    )
     assert own.n + transcreated.n in (len(pairs), len(pairs) - 1)
     # Prompts that natives wrote are few, and the judge agrees less on them in all four languages.
     assert own.estimate < transcreated.estimate and own.width > 2 * transcreated.width
