@@ -59,7 +59,7 @@ def judge_generations(
             reply belongs to no prompt.
         ModelError: the judge cannot be opened or reached; what was judged is in the journal.
     """
-    check_judge(judge, prompts)
+    check_judge(judge, prompts, base_url)
     form = _rubric(rubric, "standalone")
     by_id = {prompt.id: prompt for prompt in prompts}
     taken = {
