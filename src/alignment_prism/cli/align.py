@@ -175,25 +175,12 @@ def _check_run_folder(out: str, restart: bool, inputs: Sequence[str | None]) -> 
 
 
 def _setting(text: str) -> tuple[str, Any]:
-    import yaml
+    from alignment_prism.io.yaml import YamlDocument
 
     key, separator, value = text.partition("=")
     if not separator or not key:
         raise InputError(f"--set {text!r} is not KEY=VALUE", fix="write for example --set training.batch_size=16")
-    try:
-        return key.strip(), _number(yaml.safe_load(value))
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {text!r}: the value is not YAML", fix="quote it") from error
-
-
-def _number(value: Any) -> Any:
-    """YAML 1.1 takes `5e-7` for a text; people mean a number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+    return key.strip(), YamlDocument(value, f"--set {key}").content
 
 
 def _report(result: TrainingResult) -> None:

@@ -24,7 +24,11 @@ PIPE_WIDTH = 400
 
 def registry(language_file: str | None) -> Languages:
     """The shipped languages and those of a user's file."""
-    return LANGUAGES.with_file(language_file) if language_file else LANGUAGES
+    if not language_file:
+        return LANGUAGES
+    from alignment_prism.io.languages import read_languages
+
+    return read_languages(language_file)
 
 
 EXAMPLES = {"--set": "kind=general,split=eval", "--part": "seed=100 or eval=rest"}

@@ -1,7 +1,7 @@
 """Languages a study can speak of: their names, codes and scripts, and a registry a user can extend.
 
 Eight languages ship: the six of the paper's experiments (arXiv 2406.18682, section 5) and the two that its
-red-teaming set adds, Serbian and Filipino. A user's own languages come from a file, see `Languages.with_file`.
+red-teaming set adds, Serbian and Filipino. A user's own languages come from a file, see `io/languages.py`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from alignment_prism.domain.errors import InputError
 
@@ -92,7 +90,7 @@ class Languages:
         languages: the members; no two may share a spelling.
 
     Raises:
-        InputError: two languages claim the same spelling.
+        InputError: two languages share a spelling.
     """
 
     languages: tuple[Language, ...] = SHIPPED
@@ -105,7 +103,7 @@ class Languages:
                 other = index.setdefault(_fold(spelling), language)
                 if other is not language:
                     raise InputError(
-                        f"languages {other.code!r} and {language.code!r} both claim the spelling {spelling!r}",
+                        f"languages {other.code!r} and {language.code!r} share the spelling {spelling!r}",
                         fix="give each language its own code, name and aliases",
                     )
         object.__setattr__(self, "_by_spelling", index)
@@ -142,43 +140,6 @@ class Languages:
         more = tuple(more)
         replaced = {language.code for language in more}
         return Languages(tuple(kept for kept in self.languages if kept.code not in replaced) + more)
-
-    def with_file(self, path: str | Path) -> Languages:
-        """A registry with the languages of a user's YAML file added.
-
-        The file is a list of mappings with the fields of `Language`, `code`, `name`, `iso639_3` and `scripts`
-        being required:
-
-            - {code: sw, name: Swahili, iso639_3: swh, scripts: [Latn], flores: swh_Latn}
-
-        Raises:
-            InputError: the file is missing, is not such a list, or misses or misspells a field.
-        """
-        import yaml
-
-        path = Path(path)
-        fix = "write a list of mappings such as: - {code: sw, name: Swahili, iso639_3: swh, scripts: [Latn]}"
-        try:
-            rows = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise InputError(f"cannot read the language file: {error}", where=str(path), fix=fix) from error
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise InputError("the language file is not a list of mappings", where=str(path), fix=fix)
-        languages = []
-        for number, row in enumerate(rows, start=1):
-            try:
-                fields: dict[str, Any] = {
-                    key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
-                }
-                language = Language(**fields)
-                texts = (language.code, language.name, language.iso639_3, *language.scripts)
-                if not language.scripts or not all(isinstance(text, str) and text for text in texts):
-                    raise TypeError("code, name, iso639_3 and scripts must be texts")
-            except TypeError as error:
-                message = str(error).replace("Language.__init__() ", "")
-                raise InputError(message, where=f"{path}, entry {number}", fix=fix) from error
-            languages.append(language)
-        return self.with_languages(languages)
 
 
 LANGUAGES = Languages()

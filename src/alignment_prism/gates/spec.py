@@ -12,11 +12,12 @@ checks:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from alignment_prism.domain import ALL, InputError, PromptKind
+from alignment_prism.domain import ALL, PromptKind
+from alignment_prism.io.yaml import YamlDocument, validated
 from alignment_prism.statistics.planning.looks import Spending
 
 LOWER_IS_BETTER = frozenset(
@@ -37,7 +38,7 @@ HIGHER_IS_BETTER = frozenset({"safe_help_rate", "accuracy", "accuracy_difference
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Check(_Frozen):
@@ -149,48 +150,6 @@ def read_gate(path: str | Path) -> GateSpec:
     Raises:
         InputError: the file is missing, is not YAML, or a value is not what it should be; names the line.
     """
-    import yaml
-
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        raw = yaml.safe_load(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read the gate: {error}", where=str(path), fix="write a YAML mapping") from error
-    if not isinstance(raw, dict):
-        raise InputError("the gate is not a mapping", where=str(path), fix="start with checks: and a list under it")
-    try:
-        return GateSpec.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = [part for part in first["loc"] if isinstance(part, int) or part in _KEYS]
-        if first["type"] == "extra_forbidden":
-            place.append(first["loc"][-1])
-        key = ".".join(str(part) for part in place) or "(top level)"
-        what = f"{key}: {first['msg'].removeprefix('Value error, ')}"
-        if first["type"] == "extra_forbidden":
-            what = f"unknown key {key}"
-        elif first["type"] not in ("missing", "value_error") and not isinstance(first["input"], (dict, list)):
-            what += f", not {first['input']!r}"
-        raise InputError(
-            what, where=f"{path}, line {_line(node, place)}", fix="see docs/statistics.md, 'Release gates'"
-        ) from error
-
-
-_KEYS = {key for model in (GateSpec, Check, Looks, Sequence) for key in model.model_fields} | {"checks"}
-"""Keys that can occur in a place; pydantic adds names of union members, which are left out."""
-
-
-def _line(node: Any, place: list[Any]) -> int:
-    """Line of a key path in the YAML, or of the nearest thing around it."""
-    for part in place:
-        children = getattr(node, "value", None)
-        if isinstance(part, int) and isinstance(children, list) and part < len(children):
-            node = children[part]
-        elif isinstance(children, list):
-            match = [value for key, value in children if getattr(key, "value", None) == part]
-            if not match:
-                break
-            node = match[0]
-    return int(node.start_mark.line) + 1 if node is not None else 1
+    document = YamlDocument.from_file(path)
+    content = document.mapping(fix="see docs/statistics.md, 'Release gates'; begin with checks: and a list under it")
+    return validated(GateSpec, content, document)

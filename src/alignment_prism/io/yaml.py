@@ -1,18 +1,34 @@
-"""YAML whose values know their lines, so that an error in a spec can name file, line, key path, value and fix."""
+"""The one reader of YAML: values that know their lines, so that an error names file, line, key path, value and fix.
+
+Specs, settings of methods, gates, rubrics and languages are read here. Values are those of YAML 1.2's core schema:
+`no` and `on` are texts (Norwegian is a language), `5e-7` is a number, a date is a text. Tags (`!!int`) are refused.
+A document is bounded in bytes, depth and values, aliases counted as what they stand for, so that none can hang a
+command.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
-from pydantic import ValidationError
-from yaml import MappingNode, Node, SafeLoader, ScalarNode, SequenceNode, YAMLError
+import yaml
+from pydantic import BaseModel, ValidationError
 
 from alignment_prism.domain.errors import InputError
 
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 40
+MAX_VALUES = 10_000
+"""A hundred times what a study has; what exceeds a bound is refused within a second, before it is built."""
 
-class Located:
+KeyPath = Sequence[str | int]
+M = TypeVar("M", bound=BaseModel)
+
+
+class YamlDocument:
     """A YAML document as plain values, and the line of each.
 
     Args:
@@ -20,127 +36,294 @@ class Located:
         name: of the file, for errors.
 
     Attributes:
-        values: the document's mapping.
+        name: of the file.
+        content: mappings, lists, texts, numbers, booleans; None for an empty document.
 
     Raises:
-        InputError: it is not YAML, not a mapping, or names a key twice.
+        InputError: it is not YAML, is larger or deeper than any spec, uses a tag, or names a key twice.
     """
 
     def __init__(self, text: str, name: str) -> None:
         self.name = name
-        loader = SafeLoader(text)
+        self._overrides: set[tuple[str | int, ...]] = set()
+        if len(text) > MAX_BYTES:
+            what = f"the file has {len(text):,} characters, and more than {MAX_BYTES:,} are not read"
+            raise InputError(what, where=name, fix="check that it is the right file")
         try:
-            node = loader.get_single_node()
-            if node is not None:
-                self._refuse_duplicates(node)
-            values = loader.construct_document(node) if node is not None else None
-        except YAMLError as error:
+            loader = _Loader(text)
+            try:
+                self._root = loader.get_single_node()
+                self.content = loader.construct_document(self._root) if self._root is not None else None
+            finally:
+                loader.dispose()
+        except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{name}, line {mark.line + 1}" if mark is not None else name
-            problem = getattr(error, "problem", None) or str(error)
-            raise InputError(f"not valid YAML: {problem}", where=where, fix="check indentation and quotes") from error
-        finally:
-            loader.dispose()
-        if not isinstance(values, dict) or node is None:
-            raise InputError(
-                "the file is not a mapping of keys to values", where=name, fix="begin with: name: my-study"
-            )
-        self._root: Node = node
-        self.values: dict[str, Any] = values
+            problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+            fix = getattr(error, "fix", "check indentation and quotes")
+            raise InputError(f"not valid YAML: {problem}", where=where, fix=fix) from error
 
     @classmethod
-    def from_file(cls, path: str | Path) -> Located:
+    def from_file(cls, path: str | Path) -> YamlDocument:
         """Read a file.
 
         Raises:
             InputError: it cannot be read, or as above.
         """
         try:
-            return cls(Path(path).read_text(encoding="utf-8-sig"), str(path))
+            with Path(path).open("rb") as file:
+                text = file.read(MAX_BYTES + 4).decode("utf-8-sig")
         except OSError as error:
-            raise InputError(
-                f"cannot read the file: {error.strerror}", where=str(path), fix="check the path"
-            ) from error
+            what = f"cannot read the file: {error.strerror or error}"
+            raise InputError(what, where=str(path), fix="check the path") from error
         except UnicodeDecodeError as error:
             raise InputError("the file is not UTF-8", where=str(path), fix="save it as UTF-8") from error
+        return cls(text, str(path))
 
-    def line(self, path: Sequence[str | int]) -> int:
-        """Line, from 1, of the value under a key path, or of its nearest ancestor that is there."""
-        node = self._root
+    def mapping(self, *, fix: str) -> dict[str, Any]:
+        """The content, which must be a mapping of keys to values; `fix` says how such a file begins.
+
+        Raises:
+            InputError: it is not.
+        """
+        if not isinstance(self.content, dict):
+            raise InputError("the file is not a mapping of keys to values", where=self.name, fix=fix)
+        return self.content
+
+    def override(self, path: Sequence[str], value: Any) -> None:
+        """Put a value that does not come from the file under a key path; errors say so.
+
+        Args:
+            path: keys of nested mappings; those that are not there are made.
+            value: to put there.
+        """
+        inner = self.content if isinstance(self.content, dict) else {}
+        self.content = inner
+        for part in path[:-1]:
+            below = inner.get(part)
+            inner[part] = dict(below) if isinstance(below, dict) else {}
+            inner = inner[part]
+        inner[path[-1]] = value
+        self._overrides.add(tuple(path))
+
+    def line(self, path: KeyPath) -> int:
+        """Line, from 1, of a key path, or of its nearest ancestor that is there."""
+        node, line = self._root, 1 if self._root is None else self._root.start_mark.line + 1
         for part in path:
             inner = _child(node, part)
             if inner is None:
                 break
-            node = inner
-        return int(node.start_mark.line) + 1
+            node, line = inner
+        return line
 
-    def where(self, path: Sequence[str | int]) -> str:
+    def where(self, path: KeyPath = ()) -> str:
         """The place of a key path, for an error."""
+        if any(tuple(path[: len(given)]) == given for given in self._overrides):
+            return f"override {key_path(path)}"
         return f"{self.name}, line {self.line(path)}, {key_path(path) or 'top level'}"
 
-    def _refuse_duplicates(self, node: Node) -> None:
-        if isinstance(node, MappingNode):
-            seen: set[str] = set()
-            for key, value in node.value:
-                if key.value in seen:
-                    raise InputError(
-                        f"the key {key.value!r} is there twice",
-                        where=f"{self.name}, line {key.start_mark.line + 1}",
-                        fix="keep one of the two",
-                    )
-                seen.add(key.value)
-                self._refuse_duplicates(value)
-        elif isinstance(node, SequenceNode):
-            for value in node.value:
-                self._refuse_duplicates(value)
 
-
-def _child(node: Node, part: str | int) -> Node | None:
-    if isinstance(node, MappingNode):
-        for key, value in node.value:
-            if isinstance(key, ScalarNode) and key.value == str(part):
-                inner: Node = value
-                return inner
-    elif isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
-        element: Node = node.value[part]
-        return element
-    return None
-
-
-def key_path(path: Sequence[str | int]) -> str:
+def key_path(path: KeyPath) -> str:
     """`arms[1].config.beta` for `("arms", 1, "config", "beta")`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
     return text
 
 
-def as_input_error(error: ValidationError, source: Located, prefix: Sequence[str | int] = ()) -> InputError:
-    """The first fault that pydantic found below `prefix`, in our style; how many more there are is said."""
-    faults = error.errors(include_url=False)
-    fault = faults[0]
-    path = [*prefix, *(part for part in fault["loc"] if isinstance(part, int) or not _is_variant(part))]
+def overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings laid over settings, mapping by mapping: `above` need only name what differs."""
+    merged = dict(below)
+    for key, value in above.items():
+        inner = merged.get(key)
+        merged[key] = overlay(inner, value) if isinstance(inner, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+class KeyFault(ValueError):
+    """For validators of a model: a fault of several keys together, with the path of the one to look at."""
+
+    def __init__(self, what: str, *place: str | int) -> None:
+        super().__init__(what)
+        self.place = place
+
+
+def validated(model: type[M], values: Any, source: YamlDocument, prefix: KeyPath = ()) -> M:
+    """Values as a typed model.
+
+    Args:
+        model: what they are to be.
+        values: usually the document's content, or what stands in it under `prefix`.
+        source: the document, for the places of faults.
+        prefix: key path under which the values stand.
+
+    Raises:
+        InputError: a value is not what the model takes: the first fault, and how many more there are.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _as_input_error(error, model, values, source, tuple(prefix)) from error
+
+
+def _as_input_error(
+    error: ValidationError, model: type[BaseModel], values: Any, source: YamlDocument, prefix: tuple[str | int, ...]
+) -> InputError:
+    faults = [(_keys_of(fault["loc"], values, fault["type"]), fault) for fault in error.errors(include_url=False)]
+    first = faults[0][0]
+    # A union reports each of its members: the fault that lies deepest is of the member that was meant.
+    path, fault = max((each for each in faults if each[0][: len(first)] == first), key=lambda each: len(each[0]))
+    more = len({keys for keys, _ in faults if keys[: len(first)] != first})
     cause = fault.get("ctx", {}).get("error")
-    path += getattr(cause, "place", ())  # a fault of several keys together: the one to look at
-    message = fault["msg"].removeprefix("Value error, ")
-    fix = "correct the value"
+    place = (*prefix, *path, *getattr(cause, "place", ()))
+    name = key_path(place) or "top level"
+    message, fix = fault["msg"].removeprefix("Value error, "), _REMEDIES.get(fault["type"], "correct the value")
+    value = fault.get("input")
     if fault["type"] == "extra_forbidden":
-        what, fix = f"unknown key {key_path(path)!r}", "check its spelling, or leave it out"
+        known = _known_keys(model, path[:-1])
+        close = difflib.get_close_matches(str(path[-1]), known, n=1)
+        what = f"unknown key {name!r}"
+        fix = f"did you mean {close[0]!r}?" if close else f"known keys here: {', '.join(known)}"
     elif fault["type"] == "missing":
-        what, fix = f"the key {key_path(path)!r} is missing", "add it"
-    elif hasattr(cause, "place"):
+        what = f"the key {name!r} is missing"
+    elif isinstance(cause, InputError):
+        what, fix = f"{name}: {cause.what}", cause.fix or fix
+    elif isinstance(cause, KeyFault):
         what = message
+    elif isinstance(value, (str, int, float, bool, type(None))):
+        what = f"{name}: {message} (it is {_shortened(value)})"
+        if fault["type"] in ("tuple_type", "list_type"):
+            fix = f"write a list: [{_shortened(value)}]"
     else:
-        value = fault.get("input")
-        shown = repr(value) if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__
-        what = f"{key_path(path) or 'the study'}: {message} (it is {shown})"
-    if isinstance(cause, InputError):
-        what, fix = f"{key_path(path) or 'the study'}: {cause.what}", cause.fix or fix
-    if len(faults) > 1:
-        fix += f"; {len(faults) - 1} more fault{'s' if len(faults) > 2 else ''} after this one"
-    return InputError(what, where=source.where(path), fix=fix)
+        what = f"{name}: {message}"
+    if more:
+        fix += f"; {more} more fault{'s' if more > 1 else ''} after this one"
+    return InputError(what, where=source.where(place), fix=fix)
 
 
-def _is_variant(part: str) -> bool:
-    """Whether a part of pydantic's path names a variant of a union, which is no key of the file."""
-    return "[" in part or part in {"str", "tuple", "dict"}
+_REMEDIES = {"missing": "add it", "string_type": "write a text, in quotes where it looks like a number"}
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _keys_of(loc: Sequence[str | int], values: Any, kind: str) -> tuple[str | int, ...]:
+    """Pydantic's path without its names of union members and validators, which are no keys of the file."""
+    keys: list[str | int] = []
+    for at, part in enumerate(loc):
+        inside = isinstance(part, int) and part < len(values) if isinstance(values, Sequence) else False
+        if inside or (isinstance(values, Mapping) and part in values):
+            keys.append(part)
+            values = values[part]
+        elif kind == "missing" and at == len(loc) - 1:
+            keys.append(part)
+    return tuple(keys)
+
+
+def _known_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
+    """Keys that the mapping at a path may have."""
+    models = [model]
+    for part in path:
+        if isinstance(part, str):
+            fields = [each.model_fields[part] for each in models if part in each.model_fields]
+            models = [inner for field in fields for inner in _models_in(field.annotation)]
+    return list(dict.fromkeys(name for each in models for name in each.model_fields))
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models_in(inner)
+
+
+def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, int] | None:
+    """The node under a key or an index, and its line: that of the key, where there is one."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return value, key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark.line + 1
+    return None
+
+
+class _Fault(yaml.MarkedYAMLError):
+    """A fault that PyYAML would not find, with its remedy."""
+
+    def __init__(self, problem: str, mark: Any, fix: str) -> None:
+        super().__init__(problem=problem, problem_mark=mark)
+        self.fix = fix
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the scalars of YAML 1.2's core schema, and with bounds."""
+
+    yaml_implicit_resolvers: dict[str, list[Any]] = {}
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+        self._sizes: dict[yaml.Node, int] = {}
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = event.start_mark
+        if getattr(event, "tag", None) is not None:
+            raise _Fault(f"a tag ({event.tag.rpartition(':')[2]})", mark, "write the value without a tag")
+        if self._depth == MAX_DEPTH:
+            raise _Fault(f"more than {MAX_DEPTH} values within values", mark, "write it flatter")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        assert node is not None
+        if isinstance(event, yaml.AliasEvent):
+            if node not in self._sizes:
+                raise _Fault(f"the alias *{event.anchor} stands within what it means", mark, "write the value out")
+        else:
+            self._sizes[node] = self._size(node)
+        if max(len(self._sizes), self._sizes[node]) > MAX_VALUES:
+            fix = "check that it is the right file; each alias counts as what it stands for"
+            raise _Fault(f"more than {MAX_VALUES:,} values", mark, fix)
+        return node
+
+    def _size(self, node: yaml.Node) -> int:
+        """How many values a node holds, aliases counted as what they stand for."""
+        if isinstance(node, yaml.SequenceNode):
+            return 1 + sum(self._sizes[inner] for inner in node.value)
+        if isinstance(node, yaml.MappingNode):
+            return 1 + sum(self._sizes[inner] for _, inner in node.value)
+        return 1
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            mark = key.start_mark
+            if not isinstance(key, yaml.ScalarNode):
+                raise _Fault("a key that is a list or a mapping", mark, "write a text for a key")
+            if key.value in seen:
+                raise _Fault(f"the key {key.value!r} is there twice", mark, "keep one of the two")
+            seen.add(key.value)
+        return node
+
+    def construct_integer(self, node: yaml.ScalarNode) -> int:
+        try:
+            return int(self.construct_scalar(node))
+        except ValueError as error:  # Python reads no numbers of more than some thousands of digits
+            fix = "check the value, or put it in quotes"
+            raise _Fault(f"a number of {len(node.value):,} digits", node.start_mark, fix) from error
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", list("-+.")),
+    ("merge", r"<<", ["<"]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_integer)

@@ -13,21 +13,19 @@ file of the same keys:
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import content_digest
-
-_KEYS = {"name", "version", "kind", "max_tokens", "system", "user"}
-_NAME = re.compile(r"[A-Za-z0-9-]+")
+from alignment_prism.io.yaml import YamlDocument, validated
 
 
-@dataclass(frozen=True, slots=True)
-class Rubric:
+class Rubric(BaseModel):
     """What a judge is told.
 
     Attributes:
@@ -39,12 +37,21 @@ class Rubric:
         max_tokens: most tokens of the judge's answer.
     """
 
-    name: str
-    version: int
-    kind: str
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = Field(pattern=r"^[A-Za-z0-9-]+$")
+    version: int = Field(ge=1)
+    kind: Literal["standalone", "pairwise"]
     system: str
     user: str
-    max_tokens: int
+    max_tokens: int = Field(ge=1)
+
+    @field_validator("user")
+    @classmethod
+    def _one_case(cls, text: str) -> str:
+        if text.count("{case}") != 1:
+            raise ValueError("does not say {case} once, where the case goes")
+        return text
 
     @property
     def id(self) -> str:
@@ -78,43 +85,11 @@ def load_rubric(name_or_path: str) -> Rubric:
     shipped = shipped_rubrics()
     if name_or_path in shipped:
         file = resources.files("alignment_prism.scoring.rubrics") / f"{name_or_path}.yaml"
-        return _parse(file.read_text(encoding="utf-8"), name_or_path)
-    path = Path(name_or_path)
-    if not path.is_file():
+        document = YamlDocument(file.read_text(encoding="utf-8"), name_or_path)
+    elif Path(name_or_path).is_file():
+        document = YamlDocument.from_file(name_or_path)
+    else:
         raise InputError(
             f"unknown rubric {name_or_path!r}", fix=f"use one of {', '.join(shipped)}, or the path of a YAML file"
         )
-    try:
-        return _parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the rubric cannot be read: {error}", where=str(path), fix="write it as UTF-8") from error
-
-
-def _parse(text: str, where: str) -> Rubric:
-    import yaml
-
-    try:
-        fields = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"the rubric is not YAML: {error}", where=where, fix="see a shipped rubric") from error
-    keys = set(fields) if isinstance(fields, dict) else set()
-    problems = [f"lacks {key!r}" for key in sorted(_KEYS - keys)] + [f"has unknown key {key!r}" for key in keys - _KEYS]
-    if not problems:
-        if not _NAME.fullmatch(str(fields["name"])):
-            problems.append(f"has the name {fields['name']!r}")
-        problems += [f"has {key} {fields[key]!r}" for key in ("version", "max_tokens") if not _positive(fields[key])]
-        if fields["kind"] not in ("standalone", "pairwise"):
-            problems.append(f"has the kind {fields['kind']!r}")
-        if not isinstance(fields["system"], str) or str(fields["user"]).count("{case}") != 1:
-            problems.append("does not say {case} once in user")
-    if problems:
-        raise InputError(
-            f"the rubric {'; '.join(problems)}",
-            where=where,
-            fix="write name, version >= 1, kind (standalone or pairwise), max_tokens, system, user with {case}",
-        )
-    return Rubric(**{**fields, "name": str(fields["name"])})
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return validated(Rubric, document.mapping(fix="write the keys of a shipped rubric, name: to begin with"), document)

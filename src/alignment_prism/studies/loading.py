@@ -6,10 +6,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from alignment_prism.domain import InputError
-from alignment_prism.io.yaml import Located, as_input_error
+from alignment_prism.io.yaml import YamlDocument, validated
 from alignment_prism.scoring.rubric import load_rubric
 from alignment_prism.studies.spec import NANO, JudgeSpec, PairsSource, StudySpec, training_settings
 from alignment_prism.training.settings import MethodConfig
@@ -30,26 +28,23 @@ def load_spec(path: str | Path, **overrides: Any) -> StudySpec:
     name = str(path)
     if name in PRESETS:
         text = resources.files("alignment_prism.studies").joinpath(f"presets/{name}.yaml").read_text(encoding="utf-8")
-        source, folder = Located(text, f"preset {name}"), Path()
+        source, folder = YamlDocument(text, f"preset {name}"), Path()
     else:
-        source, folder = Located.from_file(path), Path(path).parent
-    try:
-        spec = StudySpec.model_validate({**source.values, **overrides})
-    except ValidationError as error:
-        raise as_input_error(error, source) from error
+        source, folder = YamlDocument.from_file(path), Path(path).parent
+    content = source.mapping(fix="begin with: name: my-study")
+    for key, value in overrides.items():
+        source.override((key,), value)
+    spec = validated(StudySpec, content, source)
     try:
         settings = list(training_settings(spec))
     except InputError as error:
         raise InputError(error.what, where=source.where(("training",)), fix=error.fix) from error
     for place, overlay in settings:
-        try:
-            MethodConfig.model_validate(overlay)
-        except ValidationError as error:
-            raise as_input_error(error, source, prefix=place) from error
+        validated(MethodConfig, overlay, source, prefix=place)
     return _resolved(spec, source, folder)
 
 
-def _resolved(spec: StudySpec, source: Located, folder: Path) -> StudySpec:
+def _resolved(spec: StudySpec, source: YamlDocument, folder: Path) -> StudySpec:
     """The spec with its paths made relative to the working folder, each checked to be there."""
 
     def file(name: str, *place: str | int) -> str:
@@ -100,7 +95,7 @@ def _in_world(judge: JudgeSpec, world: str) -> JudgeSpec:
     return judge.model_copy(update={"model": f"{provider}/{role}@{Path(world).resolve()}{mark}{seed}"})
 
 
-def _with_rubric(judge: JudgeSpec, key: str, source: Located, folder: Path) -> JudgeSpec:
+def _with_rubric(judge: JudgeSpec, key: str, source: YamlDocument, folder: Path) -> JudgeSpec:
     """The judge with its rubric found, whether it ships or is a file."""
     kind = "standalone" if key == "judge" else "pairwise"
     rubric = str(folder / judge.rubric) if (folder / judge.rubric).is_file() else judge.rubric

@@ -6,13 +6,14 @@ The word `nano` stands for the embedded lab, wherever a base, pairs or prompts a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from alignment_prism.domain import Sampling, Scope
+from alignment_prism.io.yaml import KeyFault, overlay
 from alignment_prism.training.methods import find_method
 from alignment_prism.training.settings import DEFAULT_PRESET, MethodConfig, load_config, presets
 
@@ -167,11 +168,11 @@ class StudySpec(_Part):
         for number, name in enumerate(names):
             if name == "base":
                 what = "an arm is called 'base', which is the name of the model that alignment starts from"
-                raise Fault(what, "arms", number, "name")
+                raise KeyFault(what, "arms", number, "name")
             if name in names[:number]:
-                raise Fault(f"two arms are called {name!r}", "arms", number, "name")
+                raise KeyFault(f"two arms are called {name!r}", "arms", number, "name")
         if len(set(self.seeds)) < len(self.seeds):
-            raise Fault(f"a seed is there twice: {list(self.seeds)}", "seeds")
+            raise KeyFault(f"a seed is there twice: {list(self.seeds)}", "seeds")
         return self
 
     @property
@@ -188,15 +189,7 @@ class StudySpec(_Part):
 
     def method_config(self, arm: Arm) -> MethodConfig:
         """The arm's settings: the study's, with its own laid over them."""
-        return MethodConfig.model_validate(_overlay(_training(self), arm.config))
-
-
-class Fault(ValueError):
-    """A fault of several keys together, with the path of the one to look at."""
-
-    def __init__(self, what: str, *place: str | int) -> None:
-        super().__init__(what)
-        self.place = place
+        return MethodConfig.model_validate(overlay(_training(self), arm.config))
 
 
 def training_settings(spec: StudySpec) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
@@ -204,7 +197,7 @@ def training_settings(spec: StudySpec) -> Iterator[tuple[tuple[str | int, ...], 
     training = _training(spec)
     yield ("training",), training
     for number, arm in enumerate(spec.arms):
-        yield ("arms", number, "config"), _overlay(training, arm.config)
+        yield ("arms", number, "config"), overlay(training, arm.config)
 
 
 def _training(spec: StudySpec) -> dict[str, Any]:
@@ -212,18 +205,9 @@ def _training(spec: StudySpec) -> dict[str, Any]:
     own = {"preset": spec.training} if isinstance(spec.training, str) else dict(spec.training)
     name = own.pop("preset", DEFAULT_PRESET)
     below = _preset(name) if name in presets() else load_config(name)
-    return _overlay(below.model_dump(), own)
+    return overlay(below.model_dump(), own)
 
 
 @lru_cache
 def _preset(name: str) -> MethodConfig:
     return load_config(name)
-
-
-def _overlay(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`, mapping by mapping."""
-    merged = dict(below)
-    for key, value in above.items():
-        inner = merged.get(key)
-        merged[key] = _overlay(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-    return merged

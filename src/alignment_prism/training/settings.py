@@ -7,15 +7,15 @@ A `MethodConfig` has one recipe for each kind of stage (what is learnt: rates, e
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from alignment_prism.domain import InputError
+from alignment_prism.io.yaml import YamlDocument, overlay, validated
 
 DEFAULT_PRESET = "aya-23-8b"
 ENGINES = ("trl", "packed")
@@ -170,14 +170,11 @@ def load_config(source: str | Path | None = None, overrides: Mapping[str, Any] |
     Raises:
         InputError: there is no such preset or file, or a key or value is wrong: file, line, key, value and remedy.
     """
-    name, text = _read(DEFAULT_PRESET if source is None else source)
-    content, lines = _parse(name, text)
+    document = _document(DEFAULT_PRESET if source is None else source)
     for key, value in (overrides or {}).items():
-        _set(content, key, value)
-    try:
-        return MethodConfig.model_validate(_merged(MethodConfig().model_dump(), content))
-    except ValidationError as error:
-        raise _as_input_error(error, name, lines, overrides or {}) from error
+        document.override(key.split("."), value)
+    content = document.mapping(fix="write keys such as sft: and training:") if document.content is not None else {}
+    return validated(MethodConfig, overlay(MethodConfig().model_dump(), content), document)
 
 
 def dump_config(config: MethodConfig) -> str:
@@ -187,95 +184,11 @@ def dump_config(config: MethodConfig) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
-def _read(source: str | Path) -> tuple[str, str]:
+def _document(source: str | Path) -> YamlDocument:
     if str(source) in presets():
         entry = resources.files("alignment_prism.training") / "presets" / f"{source}.yaml"
-        return f"preset {source}", entry.read_text(encoding="utf-8")
-    try:
-        return str(source), Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"no such preset, and no readable file: {source}",
-            fix=f"name a YAML file or one of the presets: {', '.join(presets())}",
-        ) from error
-
-
-def _parse(name: str, text: str) -> tuple[dict[str, Any], dict[str, int]]:
-    """The content, and for each dotted key the line it stands on."""
-    import yaml
-
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{name}, line {mark.line + 1}" if mark else name
-        raise InputError(f"not YAML: {getattr(error, 'problem', error)}", where=where) from error
-    if content is None:
-        return {}, {}
-    if not isinstance(content, dict):
-        raise InputError("the settings are not a mapping", where=name, fix="write keys such as `sft:` and `training:`")
-    lines: dict[str, int] = {}
-    _collect_lines(root, "", lines)
-    return content, lines
-
-
-def _collect_lines(node: Any, prefix: str, lines: dict[str, int]) -> None:
-    import yaml
-
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            path = f"{prefix}{key.value}"
-            lines[path] = key.start_mark.line + 1
-            _collect_lines(value, f"{path}.", lines)
-
-
-def _merged(defaults: dict[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
-    """`content` over the defaults, mapping by mapping: a file need only name what it changes."""
-    result = dict(defaults)
-    for key, value in content.items():
-        below = result.get(key)
-        result[key] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return result
-
-
-def _set(content: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for parent in parents:
-        below = content.get(parent)
-        content[parent] = dict(below) if isinstance(below, dict) else {}
-        content = content[parent]
-    content[last] = value
-
-
-def _as_input_error(
-    error: ValidationError, name: str, lines: Mapping[str, int], overrides: Mapping[str, Any]
-) -> InputError:
-    """The first fault, with its place: file, line, key path, value, remedy."""
-    fault = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in fault["loc"] if not _is_branch(part))
-    where = name if path not in lines else f"{name}, line {lines[path]}"
-    where = f"override {path}" if path in overrides else f"{where}, key {path}"
-    if fault["type"] == "extra_forbidden":
-        known = _keys(path)
-        close = difflib.get_close_matches(path.rpartition(".")[2], known, n=1)
-        fix = f"did you mean {close[0]!r}?" if close else f"known keys here: {', '.join(known)}"
-        return InputError(f"unknown key {path!r}", where=where, fix=fix)
-    return InputError(f"{path} = {fault['input']!r}: {fault['msg']}", where=where, fix="see the comments of a preset")
-
-
-def _is_branch(part: Any) -> bool:
-    """Whether a step of pydantic's path names a branch of a union and not a key."""
-    return isinstance(part, str) and (part.startswith("literal[") or part.startswith("tuple["))
-
-
-def _keys(path: str) -> list[str]:
-    """Keys that the mapping holding `path` may have."""
-    model: type[BaseModel] = MethodConfig
-    for part in path.split(".")[:-1]:
-        annotation: Any = {
-            "training": TrainingConfig, "adapter": AdapterConfig, "sft": Recipe,
-            "dpo_ift": PreferenceRecipe, "dpo_sft": PreferenceRecipe,
-        }.get(part, model)  # fmt: skip
-        model = annotation
-    return list(model.model_fields)
+        return YamlDocument(entry.read_text(encoding="utf-8"), f"preset {source}")
+    if not Path(source).is_file():
+        fix = f"name a YAML file or one of the presets: {', '.join(presets())}"
+        raise InputError(f"no such preset, and no such file: {source}", fix=fix)
+    return YamlDocument.from_file(source)

@@ -220,7 +220,7 @@ def test_a_users_language_file(prism, tmp_path):
     assert prism(*arguments, "--languages", tmp_path / "l.yaml")[0] == 0
     (tmp_path / "l.yaml").write_text("- {code: sw}\n")
     code, _, err = prism(*arguments, "--languages", tmp_path / "l.yaml")
-    assert code == 2 and "entry 1" in err
+    assert code == 2 and "line 1, [0].name" in err
 
 
 def test_convert_of_a_file_of_which_no_row_is_good_is_no_success(prism, tmp_path):

@@ -35,11 +35,17 @@ def test_settings_cannot_be_changed_after_the_check() -> None:
     ("text", "parts"),
     [
         ("sft:\n  learning_rate: 1e-4\ntrainig:\n  x: 1\n", ["trainig", "line 3", "did you mean 'training'"]),
-        ("training:\n  batch_size: 0\n", ["training.batch_size = 0", "line 2", "greater than or equal to 1"]),
+        (
+            "training:\n  batch_size: 0\n",
+            ["training.batch_size: Input should", "to 1 (it is 0)", "line 2"],
+        ),
         ("training:\n  adapter:\n    rnk: 4\n", ["training.adapter.rnk", "line 3", "did you mean 'rank'"]),
-        ("dpo_sft:\n  beta: -1\n  learning_rate: 1.0e-6\n  epochs: 1\n", ["dpo_sft.beta = -1", "line 2"]),
+        (
+            "dpo_sft:\n  beta: -1\n  learning_rate: 1.0e-6\n  epochs: 1\n",
+            ["dpo_sft.beta", "(it is -1)", "line 2"],
+        ),
         ("- a list\n", ["not a mapping"]),
-        ("training: [\n", ["not YAML", "line"]),
+        ("training: [\n", ["not valid YAML", "line"]),
     ],
 )
 def test_faults_are_named_with_their_place(tmp_path: Path, text: str, parts: list[str]) -> None:
