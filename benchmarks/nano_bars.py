@@ -23,7 +23,7 @@ import transformers
 import trl
 
 from alignment_prism import run_study
-from alignment_prism.domain import Finding, Judgement, Outcome
+from alignment_prism.domain import CORRECT, OUTCOME, Finding, Outcome, Score
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.io import write_records
 from alignment_prism.nano import World, world
@@ -139,22 +139,15 @@ def policies(lab: World, findings: list[Finding]) -> dict[str, list[str]]:
     failed = {}
     for name, policy in POLICIES.items():
         replies = policy(lab.facts, prompts)
-        judgements = []
+        scores = []
         for reply in replies:
             reading = oracle.read(by_id[reply.prompt_id], reply.reply)
-            judgements.append(
-                Judgement(
-                    prompt_id=reply.prompt_id,
-                    reply_digest=reply.reply_digest,
-                    arm=name,
-                    judge="nano/oracle",
-                    rubric="standalone@1",
-                    outcome=Outcome(reading.outcome),
-                    correct=reading.correct,
-                )
-            )
+            said = Score(reply.prompt_id, reply.reply_digest, name, "nano/oracle", OUTCOME, Outcome(reading.outcome))
+            scores.append(said)
+            if reading.correct is not None:
+                scores.append(replace(said, name=CORRECT, label="", value=float(reading.correct)))
         rows = [row for row in findings if row.arm == "base"]
-        rows += reply_findings(prompts, replies, judgements, study="policies", base_arm=name)
+        rows += reply_findings(prompts, replies, scores, study="policies", base_arm=name)
         failed[name] = [bar.name for bar in bars.check_bars(rows, name) if not bar.passed]
     return failed
 

@@ -1,4 +1,4 @@
-"""How long all tables of a large study take: 100,000 judgements, 30 arms x 8 languages, 10,000 replicates.
+"""How long all tables of a large study take: 100,000 scores, 30 arms x 8 languages, 10,000 replicates.
 
     python benchmarks/statistics_speed.py
 
@@ -12,6 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,24 +21,26 @@ import scipy
 
 from alignment_prism.domain import (
     AYA_CATEGORIES,
+    CORRECT,
+    OUTCOME,
     Generation,
-    Judgement,
     Outcome,
     Prompt,
     PromptKind,
     Scope,
+    Score,
     user,
 )
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.statistics.tables import harm_tables
 
-ARMS, LANGUAGES, JUDGEMENTS, REPLICATES = 30, 8, 100_000, 10_000
+ARMS, LANGUAGES, REPLIES, REPLICATES = 30, 8, 100_000, 10_000
 
 
 def study(clustered: bool, seed: int = 0) -> dict[str, object]:
     """Verdicts of a made-up study; with clusters, every prompt is a translation of one of 417 sources."""
     rng = np.random.default_rng(seed)
-    per_language = -(-JUDGEMENTS // (ARMS * LANGUAGES))
+    per_language = -(-REPLIES // (ARMS * LANGUAGES))
     prompts = per_language * LANGUAGES
     hard = rng.normal(0, 1, per_language)[np.arange(prompts) % per_language]
     level = np.concatenate([[0.0], rng.uniform(-2.5, -0.5, ARMS - 1)])
@@ -55,7 +58,7 @@ def study(clustered: bool, seed: int = 0) -> dict[str, object]:
     }
 
 
-def nano_study(seed: int = 0) -> tuple[list[Prompt], list[Generation], list[Judgement]]:
+def nano_study(seed: int = 0) -> tuple[list[Prompt], list[Generation], list[Score]]:
     """1,300 prompts in six languages, three kinds, three subsets; six arms, 2 % of replies unjudged."""
     rng = np.random.default_rng(seed)
     kinds = (PromptKind.HARMFUL, PromptKind.GENERAL, PromptKind.BENIGN_MENTION)
@@ -76,7 +79,7 @@ def nano_study(seed: int = 0) -> tuple[list[Prompt], list[Generation], list[Judg
                 reference="x" if kind is PromptKind.GENERAL else "",
             )
         )
-    generations, judgements = [], []
+    generations, scores = [], []
     outcomes = list(Outcome)
     for arm in ("base", "a", "b", "c", "d", "e"):
         for prompt in prompts:
@@ -84,21 +87,22 @@ def nano_study(seed: int = 0) -> tuple[list[Prompt], list[Generation], list[Judg
             outcome = outcomes[rng.choice(6, p=[0.2, 0.3, 0.38, 0.05, 0.05, 0.02])]
             right = bool(rng.random() < 0.5) if prompt.reference else None
             generations.append(reply)
-            judgements.append(Judgement(prompt.id, reply.reply_digest, arm, "j", "r@1", outcome, correct=right))
-    return prompts, generations, judgements
+            said = Score(prompt.id, reply.reply_digest, arm, "j", OUTCOME, outcome)
+            scores += [said] if right is None else [said, replace(said, name=CORRECT, label="", value=float(right))]
+    return prompts, generations, scores
 
 
-def timed(what: str, judgements: int, work: Callable[[], list[object]]) -> str:
+def timed(what: str, scores: int, work: Callable[[], list[object]]) -> str:
     """A row of the table: wall time and processor time of one call."""
     start, processor = time.perf_counter(), time.process_time()
     rows = work()
     seconds, processor = time.perf_counter() - start, time.process_time() - processor
-    return f"| {what} | {judgements:,} | {len(rows):,} | {seconds:.1f} | {processor:.1f} |"
+    return f"| {what} | {scores:,} | {len(rows):,} | {seconds:.1f} | {processor:.1f} |"
 
 
 def main() -> None:
     """Time them, print, write."""
-    lines = ["| what | judgements | rows | seconds | processor seconds |", "|---|---|---|---|---|"]
+    lines = ["| what | scores | rows | seconds | processor seconds |", "|---|---|---|---|---|"]
     for clustered in (False, True):
         data = study(clustered)
         kind = "all tables, translated, clustered by source" if clustered else "all tables, native, independent"
@@ -112,7 +116,7 @@ def main() -> None:
 
 Measured on {datetime.now(UTC).date().isoformat()} by `python benchmarks/statistics_speed.py`; {machine}.
 
-{JUDGEMENTS:,} judgements (at least), {ARMS} arms x {LANGUAGES} languages, every cell of language x scope x category,
+{REPLIES:,} outcomes (at least), {ARMS} arms x {LANGUAGES} languages, every cell of language x scope x category,
 joint intervals from {REPLICATES:,} bootstrap replicates. Aim: 10 seconds.
 
 {chr(10).join(lines)}

@@ -155,10 +155,12 @@ def test_correct_is_for_prompts_with_a_reference_only(script: Script) -> None:
     checkable = [Prompt("a", user("2 + 2?"), "en", reference="4"), Prompt("b", user("2 + 3?"), "en")]
     script.answer = lambda text: '{"outcome": "safe_help", "correct": true}'
     generations = [Generation(p.id, "m", "x", "It is 4.") for p in checkable]
-    assert [j.correct for j in judge_generations(checkable, generations, judge="scripted/j")] == [True, None]
+    scores = judge_generations(checkable, generations, judge="scripted/j")
+    assert [(s.prompt_id, s.name, s.value) for s in scores if s.name != "outcome"] == [("a", "correct", 1.0)]
+    assert [s.prompt_id for s in scores if s.name == "outcome"] == ["a", "b"]
     assert "\n4\n" in script.calls[0] and parse_rendered(script.calls[0]).reference == "4"
     empty = judge_generations(checkable, [Generation("a", "m", "x", "")], judge="scripted/j")
-    assert empty[0].correct is False
+    assert [(s.name, s.label, s.value) for s in empty[1:]] == [("correct", "", 0.0)]
 
 
 def test_passing_failures_are_retried_and_lasting_ones_counted(script: Script, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from alignment_prism.cli.main import main
-from alignment_prism.domain import Finding, Generation, Judgement, Outcome, Prompt, StopReason
+from alignment_prism.domain import Finding, Generation, Outcome, Prompt, Score, StopReason
 from alignment_prism.io import read_records
 from alignment_prism.scoring import parse_rendered
 from alignment_prism.store import verify
@@ -150,7 +150,7 @@ def test_nonsense_verdicts_are_counted_and_in_no_rate(
     assert (rate.n, unjudged.n) == (len(judged), len(prompts))
     assert rate.estimate == pytest.approx(sum(harmful[p.id] for p in judged) / len(judged))
     assert unjudged.estimate == pytest.approx(1 - len(judged) / len(prompts))
-    raw = [j.raw for j in read_records(out / "judgements.parquet", Judgement) if j.outcome is Outcome.UNJUDGED]
+    raw = [j.raw for j in read_records(out / "scores.parquet", Score) if j.outcome is Outcome.UNJUDGED]
     assert set(raw) == {"Hmm, hard to say!"} and len(raw) == len(prompts) - len(judged)
     assert f"{len(raw)} of {len(prompts)} replies are unjudged" in capsys.readouterr().err
 
@@ -205,9 +205,7 @@ def test_a_killed_run_goes_on_where_it_was(aya: Path, prompts: list[Prompt], ser
     again = [messages[-1]["content"] for messages in server.requests]
     assert len(before) >= 15
     assert set(before[:-1]).isdisjoint(again)  # only the call that the kill cut off may be made once more
-    assert len(again) >= len({j.reply_digest for j in read_records(out / "judgements.parquet", Judgement)}) - len(
-        before
-    )
+    assert len(again) >= len({j.reply_digest for j in read_records(out / "scores.parquet", Score)}) - len(before)
 
 
 def test_an_unreachable_judge_is_named(aya: Path, prompts: list[Prompt], tmp_path: Path, capsys: Any) -> None:
@@ -360,9 +358,9 @@ def test_xstest_replies_keep_their_human_labels(realdata: Path, server: Any, tmp
     lines = [{"prompt_id": f"xstest-{n}", "completion": row["completion"]} for n, row in enumerate(rows, start=1)]
     replies.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert code_of("judge", *given, "--generations", replies, "--arm", "llama") == 0
-    judgements = read_records(out, Judgement)
-    assert len(judgements) == 450 and {j.arm for j in judgements} == {"llama"}
-    refused = [j.outcome is Outcome.REFUSAL for j in judgements]
+    scores = read_records(out, Score)
+    assert len(scores) == 450 and {j.arm for j in scores} == {"llama"}
+    refused = [j.outcome is Outcome.REFUSAL for j in scores]
     assert refused == ["refusal" in row["final_label"] for row in rows]
 
 
@@ -377,13 +375,13 @@ def test_the_three_stages_alone_say_the_same(tiny_model: Path, server: Any, tmp_
     draw = ("--samples", 3, "--temperature", 1.0, "--max-tokens", 6, "--seed", 4)
     out = tmp_path / "result"
     assert code_of("evaluate", "harm", "--model", tiny_model, *mapped, *draw, *judge, "--out", out) == 0
-    names = {name: tmp_path / f"{name}.parquet" for name in ("generations", "judgements", "findings")}
+    names = {name: tmp_path / f"{name}.parquet" for name in ("generations", "scores", "findings")}
     assert code_of("generate", "--model", tiny_model, *mapped, *draw, "--out", names["generations"]) == 0
     replies = ("--generations", names["generations"])
-    assert code_of("judge", *mapped, *replies, *judge, "--out", names["judgements"]) == 0
-    given = (*mapped, *replies, "--judgements", names["judgements"], "--study", "evaluation")
+    assert code_of("judge", *mapped, *replies, *judge, "--out", names["scores"]) == 0
+    given = (*mapped, *replies, "--scores", names["scores"], "--study", "evaluation")
     assert code_of("analyse", *given, "--out", names["findings"]) == 0
-    for name, record in (("generations", Generation), ("judgements", Judgement), ("findings", Finding)):
+    for name, record in (("generations", Generation), ("scores", Score), ("findings", Finding)):
         assert list(map(repr, read_records(names[name], record))) == list(
             map(repr, read_records(out / f"{name}.parquet", record))
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from alignment_prism import load_findings
-from alignment_prism.domain import Comparison, Finding, Generation, Judgement, Pair
+from alignment_prism.domain import Comparison, Finding, Generation, Pair, Score
 from alignment_prism.io import read_records
 from alignment_prism.store import read_manifest, verify
 
@@ -111,7 +111,7 @@ def test_artifacts_are_whole_and_say_what_they_were_made_from(
         pairs = read_records(folder / "pairs.parquet", Pair)
         safety = [pair for pair in pairs if pair.kind == "safety"]
         assert (len(pairs), len(safety)) == (80, 12 if "share0.15" in folder.name else 0)
-    verdicts = [read_records(folder / "judgements.parquet", Judgement) for folder in (out / "judge").iterdir()]
+    verdicts = [read_records(folder / "scores.parquet", Score) for folder in (out / "judge").iterdir()]
     assert len({len(found) for found in verdicts}) == 1
     compared = [read_records(folder / "comparisons.parquet", Comparison) for folder in (out / "compare").iterdir()]
     assert all(found and {one.candidate_first for one in found} == {True, False} for found in compared)
@@ -212,7 +212,7 @@ def test_the_evaluation_prompts_are_in_the_folder_so_that_labels_can_be_drawn(
     prompts = read_records(out / "prompts.parquet", Prompt)
     replies = list((out / "generate").glob("*/generations.parquet"))
     assert {row.prompt_id for path in replies for row in read_records(path, Generation)} == {p.id for p in prompts}
-    judged = [str(path) for path in (out / "judge").glob("*/judgements.parquet")]
+    judged = [str(path) for path in (out / "judge").glob("*/scores.parquet")]
     given = [word for path in replies for word in ("--generations", str(path))]
     drawn = run(command("labels", "sample", *judged, *given, "--prompts", str(out / "prompts.parquet"),
                         "--arm", "dpo_sft", "--number", "12", "--out", str(tmp_path / "sheet.csv")))  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alignment_prism.cli.main import main
-from alignment_prism.domain import Generation, Judgement, Outcome
+from alignment_prism.domain import Generation, Outcome, Score
 from alignment_prism.io import read_records
 
 JUDGE = ("--judge", "openai-api/local/judge")
@@ -105,11 +105,11 @@ def test_outputs_are_refused_before_any_work(
     monkeypatch.setattr("alignment_prism.generation.backends.transformers.generate_local", never)
     there = tmp_path / "there.jsonl"
     there.write_text("mine")
-    judgements = ("--generations", replies, "--judgements", replies)
+    scores = ("--generations", replies, "--scores", replies)
     commands = (
         ("generate", "--model", tiny_model, "--prompts", prompts),
         ("judge", *given),
-        ("analyse", "--prompts", prompts, *judgements),
+        ("analyse", "--prompts", prompts, *scores),
         ("prompts", "convert", prompts),
         ("prompts", "split", prompts, "--part", "a=0.5,b=rest"),
         ("mix", "--general", prompts, "--share", "0"),
@@ -146,7 +146,7 @@ def test_replies_to_no_prompt_are_counted_and_left_out_if_that_is_wanted(
     assert "--keep-going" in said and not server.requests
     code, said = prism("judge", *given, tmp_path / "v.jsonl", "--keep-going")
     assert code == 0 and "1 replies to none of the prompts (row 195)" in said and "1 of 450 prompts" in said
-    assert len(read_records(tmp_path / "v.jsonl", Judgement)) == 449
+    assert len(read_records(tmp_path / "v.jsonl", Score)) == 449
     code, said = prism("evaluate", "harm", *given, tmp_path / "o", "--keep-going")
     assert code == 0 and "1 of 450 prompts, which have no reply" in said
     assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 449
@@ -180,16 +180,16 @@ def test_a_judge_that_judges_nothing_is_a_fault_and_the_same_command_goes_on(
 def test_only_the_unjudged_are_asked_again(given: tuple[object, ...], tmp_path: Path, prism: Any, server: Any) -> None:
     for command, out, file in (
         ("judge", tmp_path / "v.jsonl", tmp_path / "v.jsonl"),
-        ("evaluate harm", tmp_path / "o", tmp_path / "o" / "judgements.parquet"),
+        ("evaluate harm", tmp_path / "o", tmp_path / "o" / "scores.parquet"),
     ):
         server.script = lambda messages: "no idea" if "number 7" in messages[-1]["content"] else SAFE
         assert prism(*command.split(), *given, "--out", out)[0] == 0
-        assert [j.outcome for j in read_records(file, Judgement)].count(Outcome.UNJUDGED) == 1
+        assert [j.outcome for j in read_records(file, Score)].count(Outcome.UNJUDGED) == 1
         server.requests.clear()
         server.script = lambda messages: SAFE
         assert prism(*command.split(), *given, "--out", out, "--retry-unjudged")[0] == 0
         assert len(server.requests) == 1
-        assert [j.outcome for j in read_records(file, Judgement)] == [Outcome.SAFE_HELP] * 12
+        assert [j.outcome for j in read_records(file, Score)] == [Outcome.SAFE_HELP] * 12
     other = [*given]
     other[other.index("openai-api/local/judge")] = "openai-api/local/other"
     code, said = prism("evaluate", "harm", *other, "--out", tmp_path / "o", "--retry-unjudged")

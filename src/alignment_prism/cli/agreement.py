@@ -9,7 +9,7 @@ from alignment_prism.cli.outputs import replace_option
 
 @click.command("agreement")
 @click.argument("labels", type=click.Path())
-@click.argument("judgements", type=click.Path(), nargs=-1)
+@click.argument("scores", type=click.Path(), nargs=-1)
 @click.option("--prompts", type=click.Path(), multiple=True, help="Prompt files, for tables by language and scope.")
 @click.option("--categories", help="Labels that count, comma-separated, in order; others are unusable and counted. "
               "Without it labels are read as harmful or not.")  # fmt: skip
@@ -25,7 +25,7 @@ from alignment_prism.cli.outputs import replace_option
 @replace_option
 def command(
     labels: str,
-    judgements: tuple[str, ...],
+    scores: tuple[str, ...],
     prompts: tuple[str, ...],
     categories: str | None,
     ordinal: bool,
@@ -39,13 +39,13 @@ def command(
     as_json: bool,
     replace: bool,
 ) -> None:
-    """Agreement between the raters of LABELS, and of each judge in JUDGEMENTS with their majority.
+    """Agreement between the raters of LABELS, and of each judge in SCORES with their majority.
 
     Raters are matched by the digest of prompt and reply. Intervals are bootstrapped over prompts.
 
     \b
     Examples:
-      prism agreement sheet.csv judgements.parquet --prompts aya.jsonl
+      prism agreement sheet.csv scores.parquet --prompts aya.jsonl
       prism agreement scores.jsonl judge.jsonl --categories 1,2,3,4,5 --ordinal
     """
     import json
@@ -53,7 +53,7 @@ def command(
 
     from alignment_prism.cli.console import markdown_table
     from alignment_prism.cli.outputs import claim
-    from alignment_prism.domain import ALL, Finding, InputError, Judgement
+    from alignment_prism.domain import ALL, Finding, InputError, Score
     from alignment_prism.io import read_records, write_records
     from alignment_prism.labels.files import Columns, read_labels, read_prompt_index
     from alignment_prism.labels.ratings import demand_readable, majority, rating_rows, say_unread
@@ -62,19 +62,19 @@ def command(
 
     columns = Columns(key, rater, label)
     allowed = [name.strip() for name in categories.split(",")] if categories else None
-    claim(out, inputs=(labels, *judgements, *prompts), replace=replace)
+    claim(out, inputs=(labels, *scores, *prompts), replace=replace)
     if ordinal and allowed is None:
         raise InputError("--ordinal without an order", fix="declare it: --categories low,middle,high")
     human = rating_rows(read_labels(labels, columns), binary=allowed is None, categories=allowed)
     demand_readable(human, labels, allowed)
-    said = [entry for path in judgements for entry in read_labels(path, columns)]
+    said = [entry for path in scores for entry in read_labels(path, columns)]
     judged = rating_rows(said, binary=allowed is None, categories=allowed)
-    demand_readable(judged, ", ".join(judgements), allowed)
+    demand_readable(judged, ", ".join(scores), allowed)
     order = allowed or ["harmless", "harmful"]
 
     prompt_of = {
-        record.reply_digest: record.prompt_id for path in judgements if _is_ours(path)
-        for record in read_records(path, Judgement)
+        record.reply_digest: record.prompt_id for path in scores if _is_ours(path)
+        for record in read_records(path, Score)
     }  # fmt: skip
     index = read_prompt_index(prompts)
     parts: dict[tuple[str, str], list[int]] = {(ALL, ALL): list(range(len(human.replies)))}
@@ -107,7 +107,7 @@ def command(
         ]
         tables.append((f"{judge} / people", pairs))
     if not tables:
-        raise InputError("nothing to compare: one rater and no judgements", fix="add a second rater or a file")
+        raise InputError("nothing to compare: one rater and no scores", fix="add a second rater or a file")
     findings = []
     for name, values in tables:
         for (language, scope), rows in sorted(parts.items()):
@@ -126,7 +126,7 @@ def command(
     if out:
         write_records(out, findings, Finding)
     unusable = {**human.unusable, **judged.unusable}
-    unmatched = sum(reply not in verdict for reply in human.replies) if judgements else 0
+    unmatched = sum(reply not in verdict for reply in human.replies) if scores else 0
     if as_json:
         rows_out = [
             {"raters": f.arm, "language": f.language, "scope": f.scope, "coefficient": f.metric, "n": f.n,
@@ -164,9 +164,10 @@ def command(
 
 def _is_ours(path: str) -> bool:
     from alignment_prism.io import read_rows
+    from alignment_prism.labels.files import SCORE_COLUMNS
 
     first = next(iter(read_rows(path)), None)
-    return first is not None and {"outcome", "judge", "reply_digest"} <= set(first.values)
+    return first is not None and set(first.values) >= SCORE_COLUMNS
 
 
 def _shown(value: float) -> str:

@@ -1,4 +1,4 @@
-"""`prism analyse`: the third stage, findings from prompts, replies and verdicts."""
+"""`prism analyse`: the third stage, findings from prompts, replies and scores."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from alignment_prism.cli.outputs import claim, replace_option
 @prompt_options
 @click.option("--generations", "generations_files", type=click.Path(), multiple=True, required=True,
               help="File of replies; once for each arm, or one with all.")  # fmt: skip
-@click.option("--judgements", "judgement_files", type=click.Path(), multiple=True, required=True,
-              help="File of verdicts; may be given several times.")  # fmt: skip
+@click.option("--scores", "score_files", type=click.Path(), multiple=True, required=True,
+              help="File of scores; may be given several times.")  # fmt: skip
 @click.option("--comparisons", "comparison_files", type=click.Path(), multiple=True, help="File of pairwise verdicts.")
 @click.option("--base", "base_arm", default="base", show_default=True, help="Arm that the others are compared with.")
 @click.option("--study", default="analysis", show_default=True, help="Name of the study.")
@@ -28,7 +28,7 @@ def command(
     language_file: str | None,
     limit: int | None,
     generations_files: tuple[str, ...],
-    judgement_files: tuple[str, ...],
+    score_files: tuple[str, ...],
     comparison_files: tuple[str, ...],
     base_arm: str,
     study: str,
@@ -36,26 +36,26 @@ def command(
     out: str,
     replace: bool,
 ) -> None:
-    """Turn verdicts into findings: rates with intervals, changes against base, by language, scope and category.
+    """Turn scores into findings: rates with intervals, changes against base, by language, scope and category.
 
     \b
     Example:
       prism analyse --prompts aya.jsonl --generations base.parquet --generations dpo.parquet \\
-        --judgements base_verdicts.parquet --judgements dpo_verdicts.parquet --out findings.parquet
+        --scores base_verdicts.parquet --scores dpo_verdicts.parquet --out findings.parquet
     """
     from alignment_prism.cli import options as stages
-    from alignment_prism.domain import Comparison, Finding, Generation, Judgement
+    from alignment_prism.domain import Comparison, Finding, Generation, Score
     from alignment_prism.evaluation import reply_findings, win_rate_findings
     from alignment_prism.io import read_records, write_records
 
-    claim(records=out, inputs=(prompts_file, *generations_files, *judgement_files, *comparison_files), replace=replace)
+    claim(records=out, inputs=(prompts_file, *generations_files, *score_files, *comparison_files), replace=replace)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
     generations = [row for file in generations_files for row in read_records(file, Generation)]
-    judgements = [row for file in judgement_files for row in read_records(file, Judgement)]
+    scores = [row for file in score_files for row in read_records(file, Score)]
     comparisons = [row for file in comparison_files for row in read_records(file, Comparison)]
-    findings = reply_findings(prompts, generations, judgements, study=study, seed=seed, base_arm=base_arm)
+    findings = reply_findings(prompts, generations, scores, study=study, seed=seed, base_arm=base_arm)
     findings += win_rate_findings(comparisons, prompts, study=study, seed=seed)
     write_records(out, findings, Finding)
     stages.show(findings)
-    stages.say_unjudged(judgements)
+    stages.say_unjudged(scores)
     click.echo(f"wrote {out}")

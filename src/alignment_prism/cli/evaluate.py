@@ -87,7 +87,7 @@ def harm(
       prism evaluate harm --generations answers.csv --prompts xstest.csv --judge openai-api/local/judge \\
         --judge-url http://localhost:8000/v1 --out result
 
-    The folder gets prompts, generations, judgements, findings (.parquet) and manifest.json. Until it is done, finished
+    The folder gets prompts, generations, scores, findings (.parquet) and manifest.json. Until it is done, finished
     work stands in OUT.partial: stopped and started again, no reply is generated and no call is made twice. For another
     judge on the same replies: --generations OUT/generations.parquet. Where a finished result has replies without a
     verdict, the same command with --retry-unjudged asks for these alone.
@@ -136,7 +136,7 @@ def harm(
                     evaluation.generate(source, name)
         findings = evaluation.finish(win_rate=win_rate)
     stages.show(findings)
-    stages.say_unjudged(evaluation.judgements)
+    stages.say_unjudged(evaluation.scores)
     click.echo(f"wrote {out}")
 
 

@@ -16,10 +16,10 @@ from alignment_prism.domain import (
     Finding,
     Generation,
     InputError,
-    Judgement,
     Languages,
     Prompt,
     Sampling,
+    Score,
     StoreError,
     content_digest,
 )
@@ -31,7 +31,7 @@ KIND = "evaluation"
 CALLS = "calls.jsonl"
 PROMPTS = "prompts.parquet"
 GENERATIONS = "generations.parquet"
-JUDGEMENTS = "judgements.parquet"
+SCORES = "scores.parquet"
 COMPARISONS = "comparisons.parquet"
 FINDINGS = "findings.parquet"
 
@@ -55,7 +55,7 @@ class Evaluation:
         calls: connections and retries of API calls.
         local: further arguments of `stages.generate`.
         generations: replies so far.
-        judgements: verdicts, once finished.
+        scores: verdicts, once finished.
         comparisons: those of an earlier result that is taken up.
         left_out: where replies to none of the prompts stand.
         models: arm -> where its replies come from.
@@ -75,7 +75,7 @@ class Evaluation:
     calls: Mapping[str, int]
     local: Mapping[str, Any]
     generations: list[Generation] = field(default_factory=list)
-    judgements: list[Judgement] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     models: dict[str, str] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Evaluation:
         try:
             check_folder(self.folder, kind=KIND, replace=self.replace)
         except StoreError as error:
-            if (self.folder / JUDGEMENTS).is_file():
+            if (self.folder / SCORES).is_file():
                 error.fix = (
                     f"{error.fix}; for another judge on the same replies: --generations "
                     f"{self.folder / GENERATIONS} --out ELSEWHERE; to ask again where there is no verdict: "
@@ -141,7 +141,7 @@ class Evaluation:
                 f"{self.folder / GENERATIONS} --out ELSEWHERE",
             )
         self.generations = read_records(self.folder / GENERATIONS, Generation)
-        self.judgements = read_records(self.folder / JUDGEMENTS, Judgement)
+        self.scores = read_records(self.folder / SCORES, Score)
         if (self.folder / COMPARISONS).is_file():
             self.comparisons = read_records(self.folder / COMPARISONS, Comparison)
         ids = {generation.prompt_id for generation in self.generations}
@@ -214,16 +214,16 @@ class Evaluation:
         }
         self.generations.sort(key=lambda generation: generation.arm != "base")
         with stages.progress("judging") as tick:
-            self.judgements = judge_generations(
+            self.scores = judge_generations(
                 self.prompts,
                 self.generations,
                 rubric=self.rubric,
                 progress=tick,
                 languages=self.languages,
-                known=self.judgements,
+                known=self.scores,
                 **calls,
             )
-        demand_verdicts(self.judgements, self.judge)
+        demand_verdicts(self.scores, self.judge)
         comparisons: list[Comparison] = []
         if win_rate:
             base = [generation for generation in self.generations if generation.arm == "base"]
@@ -234,7 +234,7 @@ class Evaluation:
                 comparisons = compare_generations(
                     self.prompts, others, base, progress=tick, known=self.comparisons, **calls
                 )
-        findings = reply_findings(self.prompts, self.generations, self.judgements, study=self.study)
+        findings = reply_findings(self.prompts, self.generations, self.scores, study=self.study)
         findings += win_rate_findings(comparisons, self.prompts, study=self.study)
         self._write(findings, comparisons)
         return findings
@@ -262,7 +262,7 @@ class Evaluation:
         ) as folder:
             write_records(folder / PROMPTS, self.prompts, Prompt)
             write_records(folder / GENERATIONS, self.generations, Generation)
-            write_records(folder / JUDGEMENTS, self.judgements, Judgement)
+            write_records(folder / SCORES, self.scores, Score)
             if comparisons:
                 write_records(folder / COMPARISONS, comparisons, Comparison)
             write_records(folder / FINDINGS, findings, Finding)

@@ -54,7 +54,7 @@ def command(
     from alignment_prism.calls.journal import CallJournal
     from alignment_prism.cli import options as stages
     from alignment_prism.cli.console import parse_mapping, registry
-    from alignment_prism.domain import Judgement
+    from alignment_prism.domain import Score
     from alignment_prism.generation import answered, read_generations
     from alignment_prism.io import read_records, write_records
     from alignment_prism.scoring.judge import check_judge, demand_verdicts, judge_generations
@@ -70,9 +70,9 @@ def command(
         before = len(prompts)
         prompts, generations = answered(prompts, generations)
         stages.say_left_out(left_out, before, len(prompts))
-    known = read_records(out, Judgement) if retry_unjudged else []
+    known = read_records(out, Score) if retry_unjudged else []
     with CallJournal(f"{out}.calls.jsonl") as journal, stages.progress("judging") as tick:
-        judgements = judge_generations(
+        scores = judge_generations(
             prompts,
             generations,
             judge=judge,
@@ -85,8 +85,8 @@ def command(
             languages=registry(language_file),
             known=known,
         )
-    demand_verdicts(judgements, judge)
-    write_records(out, judgements, Judgement)
+    demand_verdicts(scores, judge)
+    write_records(out, scores, Score)
     journal.path.unlink(missing_ok=True)
-    stages.say_unjudged(judgements)
+    stages.say_unjudged(scores)
     click.echo(f"wrote {out}")

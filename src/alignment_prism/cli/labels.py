@@ -15,7 +15,7 @@ def command() -> None:
 
 
 @command.command("sample")
-@click.argument("judgements", type=click.Path(), nargs=-1, required=True)
+@click.argument("scores", type=click.Path(), nargs=-1, required=True)
 @click.option("--generations", type=click.Path(), multiple=True, required=True, help="Files with the replies.")
 @click.option("--prompts", type=click.Path(), multiple=True, required=True, help="Files with the prompts.")
 @click.option("--arm", required=True, help="The model whose change against base is to be corrected.")
@@ -34,7 +34,7 @@ def command() -> None:
 @click.option("--out", type=click.Path(), help="The sheet, .csv or .jsonl; OUT.design.json is written beside it.")
 @replace_option
 def sample(
-    judgements: tuple[str, ...],
+    scores: tuple[str, ...],
     generations: tuple[str, ...],
     prompts: tuple[str, ...],
     arm: str,
@@ -59,9 +59,9 @@ def sample(
 
     \b
     Examples:
-      prism labels sample judgements.parquet --generations generations.parquet --prompts aya.jsonl \\
+      prism labels sample scores.parquet --generations generations.parquet --prompts aya.jsonl \\
           --arm dpo_sft --number 100 --per-language --out sheet.csv
-      prism labels sample judgements.parquet --generations generations.parquet --prompts aya.jsonl \\
+      prism labels sample scores.parquet --generations generations.parquet --prompts aya.jsonl \\
           --arm dpo_sft --width 0.1 --dry-run
     """
     from dataclasses import replace as changed
@@ -69,7 +69,7 @@ def sample(
     from alignment_prism.cli.outputs import claim
     from alignment_prism.domain import InputError
     from alignment_prism.io import write_json
-    from alignment_prism.labels.files import read_generations, read_judgements, read_prompt_index, write_sheet
+    from alignment_prism.labels.files import read_generations, read_prompt_index, read_scores, write_sheet
     from alignment_prism.labels.frame import build_frame, frame_to_json, say_aside, spread_of
     from alignment_prism.labels.sheet import sheet_lines
     from alignment_prism.statistics.planning.label_design import draw, labels_needed, spread_for
@@ -80,9 +80,9 @@ def sample(
         raise InputError("no --out for the sheet", fix="give --out sheet.csv, or --dry-run")
     if out is not None and not dry_run:
         # A sheet that people have filled in is days of work, and without its design it is worth nothing.
-        claim(out, f"{out}.design.json", inputs=(*judgements, *generations, *prompts), replace=replace)
+        claim(out, f"{out}.design.json", inputs=(*scores, *generations, *prompts), replace=replace)
     index = read_prompt_index(prompts)
-    said = read_judgements(judgements, judge)
+    said = read_scores(scores, judge)
     frame = build_frame(said, index, arm=arm, base=base, by_verdict=by == "verdict", by_language=per_language)
     rows = frame.rows
     if frame.aside:
@@ -116,7 +116,7 @@ def sample(
     rows = [changed(row, chosen=i in picked) for i, row in enumerate(rows)]
     lines = sheet_lines([rows[i] for i in chosen], read_generations(generations), index, seed)
     write_sheet(out, lines)
-    about: dict[str, Any] = {"arm": arm, "base": base, "judge": said[0].judge, "rubric": said[0].rubric, "seed": seed}
+    about: dict[str, Any] = {"arm": arm, "base": base, "judge": said[0].scorer, "rubric": said[0].rubric, "seed": seed}
     write_json(f"{out}.design.json", frame_to_json(rows, **about, by=by, allocation=allocation))
     click.echo(f"wrote {out} ({len(lines)} replies) and {out}.design.json")
 

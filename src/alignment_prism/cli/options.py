@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from alignment_prism.domain import Finding, Generation, InputError, Judgement, Outcome, Prompt, Sampling
+from alignment_prism.domain import Finding, Generation, InputError, Outcome, Prompt, Sampling, Score
 from alignment_prism.models.names import HUB, found_model, is_remote
 
 if TYPE_CHECKING:
@@ -202,11 +202,12 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def say_unjudged(judgements: Sequence[Judgement]) -> None:
+def say_unjudged(scores: Sequence[Score]) -> None:
     """How many replies have no verdict, and why, without a word of the replies."""
-    reasons = Counter(judgement.error for judgement in judgements if judgement.outcome is Outcome.UNJUDGED)
+    outcomes = [score for score in scores if score.outcome is not None]
+    reasons = Counter(score.error for score in outcomes if score.outcome is Outcome.UNJUDGED)
     if reasons:
-        click.echo(f"{sum(reasons.values())} of {len(judgements)} replies are unjudged and in no rate:", err=True)
+        click.echo(f"{sum(reasons.values())} of {len(outcomes)} replies are unjudged and in no rate:", err=True)
         for reason, count in reasons.most_common(5):
             click.echo(f"  {count}: {reason[:160]}", err=True)
 

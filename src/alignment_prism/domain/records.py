@@ -1,4 +1,4 @@
-"""The records that travel from room to room: prompts, preference pairs, generations, judgements.
+"""The records that travel between packages: prompts, preference pairs, generations, scores, comparisons.
 
 All are frozen dataclasses of plain values. Their columns on disk are declared in `alignment_prism.io.schemas`.
 Identifiers are content digests, so the same record has the same identifier on every machine.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.messages import Messages, Role
 from alignment_prism.domain.taxonomy import Scope
 
@@ -208,33 +210,62 @@ class Generation:
         return content_digest(self.prompt_id, self.reply)
 
 
+OUTCOME = "outcome"
+"""Name of the scores that say what a reply is; their label is an `Outcome`."""
+
+CORRECT = "correct"
+"""Name of the scores that say whether an answer is right; their value is 1 or 0."""
+
+
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What one judge says of one reply.
+class Score:
+    """What one scorer says of one reply under one name: a word, a number, or why it has neither.
+
+    Several scorers of one reply are normal, and so are several names of one scorer (a judge says `outcome` and, of a
+    checkable answer, `correct`).
 
     Attributes:
         prompt_id: the prompt.
-        reply_digest: `Generation.reply_digest` of the reply that was judged.
+        reply_digest: `Generation.reply_digest` of the reply that was scored.
         arm: whose reply it is; for looking up, not part of the key.
+        scorer: Inspect model id, `human:NAME`, or a rule with its version (`exact_match@1`).
+        name: what is scored: `outcome`, `correct`, `reply_length`.
+        label: the score as a word, for `outcome` an `Outcome`; empty if it is a number or there is none.
+        value: the score as a number; NaN if it is a word or there is none.
         sample: which of the k replies.
-        judge: Inspect model id, or `human:NAME`.
-        rubric: `name@version`.
-        outcome: what the reply is; UNJUDGED where the judge gave no usable verdict.
-        correct: for prompts with a checkable answer, whether it is right; None elsewhere.
-        raw: the judge's words.
-        error: why there is no verdict, empty otherwise.
+        rubric: `name@version` of what a judge was asked, empty for scorers that need none.
+        raw: the scorer's own words, as a judge's answer.
+        error: why there is no score, empty otherwise.
     """
 
     prompt_id: str
     reply_digest: str
     arm: str
-    judge: str
-    rubric: str
-    outcome: Outcome
+    scorer: str
+    name: str
+    label: str = ""
+    value: float = math.nan
     sample: int = 0
-    correct: bool | None = None
+    rubric: str = ""
     raw: str = ""
     error: str = ""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """What the reply is, UNJUDGED where the scorer could not say; None if the score has another name.
+
+        Raises:
+            InputError: the label is no `Outcome`.
+        """
+        if self.name != OUTCOME:
+            return None
+        try:
+            return Outcome(self.label)
+        except ValueError:
+            raise InputError(
+                f"{self.label[:40]!r} of {self.scorer} on prompt {self.prompt_id} is no outcome",
+                fix="write one of " + ", ".join(Outcome),
+            ) from None
 
 
 class Winner(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from alignment_prism.domain.findings import Finding
-from alignment_prism.domain.records import Generation, Judgement, Prompt, PromptKind
+from alignment_prism.domain.records import Generation, Prompt, PromptKind, Score
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context, Rows
 from alignment_prism.evaluation.observations import Observations, observe
 from alignment_prism.statistics.rates import MIN_EVENTS
@@ -15,7 +15,7 @@ from alignment_prism.statistics.rates import MIN_EVENTS
 def accuracy_findings(
     prompts: Sequence[Prompt],
     generations: Sequence[Generation],
-    judgements: Sequence[Judgement],
+    scores: Sequence[Score],
     *,
     study: str,
     seed: int | Mapping[str, int] = NO_SEED,
@@ -27,7 +27,7 @@ def accuracy_findings(
     Over replies whose rightness the judge told: degenerate ones and those in another language are wrong, unjudged ones
     are in no rate (`n` says how many are). Cells, intervals, arguments and errors are those of `harm_findings`.
     """
-    return accuracy_rows(observe(prompts, generations, judgements), Context(study, seed, base_arm, min_events))
+    return accuracy_rows(observe(prompts, generations, scores), Context(study, seed, base_arm, min_events))
 
 
 def accuracy_rows(observations: Observations, context: Context) -> list[Finding]:

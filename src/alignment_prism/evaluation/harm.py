@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from alignment_prism.domain.findings import Finding
-from alignment_prism.domain.records import Generation, Judgement, Outcome, Prompt, PromptKind
+from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context, Rows
 from alignment_prism.evaluation.observations import Observations, observe
 from alignment_prism.statistics.rates import MIN_EVENTS
@@ -23,7 +23,7 @@ OUTCOME_METRICS: dict[str, Outcome] = {
 def harm_findings(
     prompts: Sequence[Prompt],
     generations: Sequence[Generation],
-    judgements: Sequence[Judgement],
+    scores: Sequence[Score],
     *,
     study: str,
     seed: int | Mapping[str, int] = NO_SEED,
@@ -46,7 +46,7 @@ def harm_findings(
     Args:
         prompts: what was asked, of any kinds; only harmful ones count here.
         generations: replies of all arms.
-        judgements: verdicts of one judge by one rubric; a reply without one counts as unjudged.
+        scores: the outcomes of one judge by one rubric, and any others; a reply without an outcome is unjudged.
         study: its name.
         seed: of the alignment of every arm but base (which has -1); or a mapping from arms to seeds.
         base_arm: which arm the others are compared with.
@@ -58,7 +58,7 @@ def harm_findings(
     Raises:
         InputError: records do not fit together, see `observe`.
     """
-    return harm_rows(observe(prompts, generations, judgements), Context(study, seed, base_arm, min_events))
+    return harm_rows(observe(prompts, generations, scores), Context(study, seed, base_arm, min_events))
 
 
 def harm_rows(observations: Observations, context: Context) -> list[Finding]:

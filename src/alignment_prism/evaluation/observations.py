@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain.errors import InputError
-from alignment_prism.domain.records import Generation, Judgement, Outcome, Prompt, content_digest
+from alignment_prism.domain.records import CORRECT, OUTCOME, Generation, Outcome, Prompt, Score, content_digest
 from alignment_prism.generation.completeness import check_generations
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
@@ -32,7 +32,7 @@ class Observations:
         prompts: the P prompts.
         outcomes: arm -> P x k codes into `OUTCOMES`.
         correct: arm -> P x k: 1 right, 0 wrong, NaN where nobody says.
-        judge: id of the judge.
+        judge: scorer of the outcomes.
         rubric: `name@version` of the rubric.
     """
 
@@ -53,50 +53,63 @@ class Observations:
         return np.where(codes == UNJUDGED, np.nan, (codes == _CODES[outcome]).astype(np.float64))
 
 
-def observe(
-    prompts: Sequence[Prompt], generations: Sequence[Generation], judgements: Sequence[Judgement]
-) -> Observations:
-    """Join prompts, replies and verdicts.
+def observe(prompts: Sequence[Prompt], generations: Sequence[Generation], scores: Sequence[Score]) -> Observations:
+    """Join prompts, replies and scores.
 
-    A verdict belongs to a reply by the digest of prompt and reply, so that verdicts on another model's answer to the
-    same prompt never land here. Verdicts on the very reply (arm and sample too) go before verdicts on an equal one.
+    A score belongs to a reply by the digest of prompt and reply, so that scores of another model's answer to the same
+    prompt never land here. Scores of the very reply (arm and sample too) go before those of an equal one.
 
     Raises:
-        InputError: replies do not fit the prompts (`check_generations`); the verdicts are of several judges or rubrics;
-            two verdicts on one reply differ.
+        InputError: replies do not fit the prompts (`check_generations`); the outcomes are of several scorers or
+            rubrics; two scores of one reply by one scorer differ.
     """
     samples = check_generations(prompts, generations)
-    judge = _only({judgement.judge for judgement in judgements}, "judges")
-    rubric = _only({judgement.rubric for judgement in judgements}, "rubrics")
-    exact: dict[tuple[str, str, int], Judgement] = {}
-    equal: dict[str, Judgement] = {}
-    for judgement in judgements:
-        key = (judgement.reply_digest, judgement.arm, judgement.sample)
-        other = exact.setdefault(key, judgement)
-        if (other.outcome, other.correct) != (judgement.outcome, judgement.correct):
-            raise InputError(
-                f"two verdicts on the reply to prompt {judgement.prompt_id} (arm {judgement.arm}, sample "
-                f"{judgement.sample}) differ: {other.outcome} and {judgement.outcome}",
-                fix="keep one verdict for each reply",
-            )
-        if judgement.outcome is not Outcome.UNJUDGED:
-            equal.setdefault(judgement.reply_digest, judgement)
+    judged = [score for score in scores if score.name == OUTCOME]
+    judge = _only({score.scorer for score in judged}, "judges")
+    rubric = _only({score.rubric for score in judged}, "rubrics")
+    outcome_of = _Lookup(judged)
+    correct_of = _Lookup([score for score in scores if score.name == CORRECT and score.scorer == judge])
     row = {prompt.id: number for number, prompt in enumerate(prompts)}
     outcomes = {arm: np.full((len(prompts), k), UNJUDGED, np.int8) for arm, k in samples.items()}
     correct = {arm: np.full((len(prompts), k), np.nan) for arm, k in samples.items()}
     column = _columns(generations)
     for generation in generations:
-        digest = generation.reply_digest
-        found = exact.get((digest, generation.arm, generation.sample))
-        if found is None and generation.reply:  # an empty reply can be empty for reasons of its own
-            found = equal.get(digest)
-        if found is None:
-            continue
         at = row[generation.prompt_id], column[generation.arm, generation.prompt_id, generation.sample]
-        outcomes[generation.arm][at] = _CODES[found.outcome]
-        if found.correct is not None and found.outcome is not Outcome.UNJUDGED:
-            correct[generation.arm][at] = float(found.correct)
+        if (outcome := outcome_of.find(generation)) is not None:
+            outcomes[generation.arm][at] = _CODES[outcome.outcome or Outcome.UNJUDGED]
+        if (right := correct_of.find(generation)) is not None:
+            correct[generation.arm][at] = right.value
     return Observations(prompts, outcomes, correct, judge, rubric)
+
+
+class _Lookup:
+    """Scores of one scorer and name, by reply.
+
+    Raises:
+        InputError: two scores of one reply differ.
+    """
+
+    def __init__(self, scores: Sequence[Score]) -> None:
+        self._exact: dict[tuple[str, str, int], Score] = {}
+        self._equal: dict[str, Score] = {}
+        for score in scores:
+            other = self._exact.setdefault((score.reply_digest, score.arm, score.sample), score)
+            if other.label != score.label or not np.array_equal(other.value, score.value, equal_nan=True):
+                raise InputError(
+                    f"two scores ({score.name}) of the reply to prompt {score.prompt_id} (arm {score.arm}, sample "
+                    f"{score.sample}) differ: {other.label or other.value} and {score.label or score.value}",
+                    fix="keep one score of each scorer and reply",
+                )
+            if score.outcome is not Outcome.UNJUDGED:
+                self._equal.setdefault(score.reply_digest, score)
+
+    def find(self, generation: Generation) -> Score | None:
+        """The score of the very reply, else of an equal one, else None."""
+        digest = generation.reply_digest
+        found = self._exact.get((digest, generation.arm, generation.sample))
+        if found is None and generation.reply:  # an empty reply can be empty for reasons of its own
+            found = self._equal.get(digest)
+        return found
 
 
 def _columns(generations: Sequence[Generation]) -> dict[tuple[str, str, int], int]:

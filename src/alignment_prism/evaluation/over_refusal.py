@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from alignment_prism.domain.findings import Finding
-from alignment_prism.domain.records import Generation, Judgement, Outcome, Prompt, PromptKind
+from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context, Rows
 from alignment_prism.evaluation.harm import OUTCOME_METRICS
 from alignment_prism.evaluation.observations import Observations, observe
@@ -35,7 +35,7 @@ HARMLESS_METRICS: dict[str, Outcome] = {
 def over_refusal_findings(
     prompts: Sequence[Prompt],
     generations: Sequence[Generation],
-    judgements: Sequence[Judgement],
+    scores: Sequence[Score],
     *,
     study: str,
     seed: int | Mapping[str, int] = NO_SEED,
@@ -47,7 +47,7 @@ def over_refusal_findings(
     Cells, intervals, arguments and errors are those of `harm_findings`. With `unasked_harm_rate` the five shares of
     judged replies add up to one.
     """
-    return over_refusal_rows(observe(prompts, generations, judgements), Context(study, seed, base_arm, min_events))
+    return over_refusal_rows(observe(prompts, generations, scores), Context(study, seed, base_arm, min_events))
 
 
 def over_refusal_rows(observations: Observations, context: Context) -> list[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from alignment_prism.domain.findings import Finding
-from alignment_prism.domain.records import Generation, Judgement, Prompt
+from alignment_prism.domain.records import Generation, Prompt, Score
 from alignment_prism.evaluation.accuracy import accuracy_rows
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context
 from alignment_prism.evaluation.harm import harm_rows
@@ -17,7 +17,7 @@ from alignment_prism.statistics.rates import MIN_EVENTS
 def reply_findings(
     prompts: Sequence[Prompt],
     generations: Sequence[Generation],
-    judgements: Sequence[Judgement],
+    scores: Sequence[Score],
     *,
     study: str,
     seed: int | Mapping[str, int] = NO_SEED,
@@ -29,7 +29,7 @@ def reply_findings(
     Raises:
         InputError: records do not fit together, see `observe`.
     """
-    observations = observe(prompts, generations, judgements)
+    observations = observe(prompts, generations, scores)
     context = Context(study, seed, base_arm, min_events)
     return [
         *harm_rows(observations, context),

@@ -9,7 +9,7 @@ import numpy as np
 
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.findings import ALL, Finding, Signature
-from alignment_prism.domain.records import Generation, Judgement, Outcome, Prompt, PromptKind
+from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
 from alignment_prism.evaluation.estimates import Hits, with_interval
 from alignment_prism.evaluation.observations import Observations, observe, prompts_label
 from alignment_prism.statistics.changes.seeds import crossed_difference, rank_arms
@@ -21,7 +21,7 @@ POOLED = -1
 
 def seed_findings(
     prompts: Sequence[Prompt],
-    runs: Mapping[int, tuple[Sequence[Generation], Sequence[Judgement]]],
+    runs: Mapping[int, tuple[Sequence[Generation], Sequence[Score]]],
     *,
     study: str,
     base_arm: str = "base",

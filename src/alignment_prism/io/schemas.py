@@ -32,11 +32,11 @@ from alignment_prism.domain import (
     Finding,
     Generation,
     InputError,
-    Judgement,
     Message,
     Messages,
     Pair,
     Prompt,
+    Score,
     messages_from,
 )
 from alignment_prism.io.problems import FieldError
@@ -44,7 +44,7 @@ from alignment_prism.io.problems import FieldError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORD_TYPES: tuple[type, ...] = (Prompt, Pair, Generation, Judgement, Comparison, Finding)
+RECORD_TYPES: tuple[type, ...] = (Prompt, Pair, Generation, Score, Comparison, Finding)
 """The records that have columns on disk. Any other dataclass of the same kinds of fields works as well."""
 
 R = TypeVar("R")

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from alignment_prism.domain import Generation, InputError, Judgement, Prompt
+from alignment_prism.domain import Generation, InputError, Prompt, Score
 from alignment_prism.io import read_records, read_rows, write_text
-from alignment_prism.labels.ratings import Label, labels_from_judgements, understood
+from alignment_prism.labels.ratings import Label, labels_from_scores, understood
 
 
 @dataclass(frozen=True)
@@ -29,26 +29,30 @@ class Columns:
     label: str = "label"
 
 
+SCORE_COLUMNS = frozenset({"reply_digest", "scorer", "name"})
+"""Columns that tell our own scores from a sheet of labels."""
+
+
 def read_labels(path: str, columns: Columns) -> list[Label]:
-    """Labels of a file: our own judgements (judge `human:NAME` or a model), or a filled-in sheet.
+    """Labels of a file: our own scores of name `outcome` (scorer `human:NAME` or a model), or a filled-in sheet.
 
     Rows of a sheet whose label is empty are labels not given, and are left out.
 
     Raises:
-        InputError: the file has neither judgements nor the columns of a sheet, or is a sheet that nobody filled in.
+        InputError: the file has neither scores nor the columns of a sheet, or is a sheet that nobody filled in.
     """
     rows = read_rows(path)
     first = next(rows, None)
     if first is None:
-        raise InputError("no rows", where=path, fix="give a file of labels or judgements")
-    if {"outcome", "judge", "reply_digest"} <= set(first.values):
-        return labels_from_judgements(read_records(path, Judgement))
+        raise InputError("no rows", where=path, fix="give a file of labels or scores")
+    if set(first.values) >= SCORE_COLUMNS:
+        return labels_from_scores(read_records(path, Score))
     missing = [name for name in (columns.key, columns.label) if name not in first.values]
     if missing:
         raise InputError(
             f"no column {missing[0]!r}; the file has {', '.join(map(repr, first.values))}",
             where=path,
-            fix="pass judgements, a sheet of prism labels sample, or name the columns with --key, --rater, --label",
+            fix="pass scores, a sheet of prism labels sample, or name the columns with --key, --rater, --label",
         )
     labels, empty = [], 0
     for row in (first, *rows):
@@ -69,23 +73,23 @@ def read_labels(path: str, columns: Columns) -> list[Label]:
     return labels
 
 
-def read_judgements(paths: Iterable[str], judge: str | None) -> list[Judgement]:
-    """Judgements of some files by one judge.
+def read_scores(paths: Iterable[str], judge: str | None) -> list[Score]:
+    """Outcomes of some files by one judge.
 
     Raises:
         InputError: there are several judges and none is named, or none of that name.
     """
-    found = [record for path in paths for record in read_records(path, Judgement)]
-    judges = sorted({record.judge for record in found})
+    found = [record for path in paths for record in read_records(path, Score) if record.outcome is not None]
+    judges = sorted({record.scorer for record in found})
     if judge is None:
         if len(judges) != 1:
             raise InputError(
-                f"judgements of {len(judges)} judges: {', '.join(judges)}", fix="say which one with --judge NAME"
+                f"outcomes of {len(judges)} judges: {', '.join(judges)}", fix="say which one with --judge NAME"
             )
         return found
     if judge not in judges:
-        raise InputError(f"no judgements by {judge!r}", fix=f"use one of {', '.join(judges)}")
-    return [record for record in found if record.judge == judge]
+        raise InputError(f"no outcomes by {judge!r}", fix=f"use one of {', '.join(judges) or '(none)'}")
+    return [record for record in found if record.scorer == judge]
 
 
 def read_prompt_index(paths: Iterable[str]) -> dict[str, Prompt]:

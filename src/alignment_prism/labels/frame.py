@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from alignment_prism.domain import InputError, Judgement, Outcome, Prompt, PromptKind
+from alignment_prism.domain import InputError, Outcome, Prompt, PromptKind, Score
 from alignment_prism.statistics.planning.label_design import error_spread, verdict_strata
 from alignment_prism.statistics.raters.annotators import AnnotatorError
 from alignment_prism.statistics.raters.judge_error import Corrected, corrected_difference
@@ -79,7 +79,7 @@ def spread_of(sensitivity: float, specificity: float, harm: float) -> dict[str, 
 
 
 def build_frame(
-    judgements: Iterable[Judgement],
+    scores: Iterable[Score],
     prompts: Mapping[str, Prompt],
     *,
     arm: str,
@@ -90,7 +90,7 @@ def build_frame(
     """Harmful prompts with a first reply of both arms, in order of their identifiers.
 
     Args:
-        judgements: of one judge.
+        scores: outcomes by one judge.
         prompts: by identifier; they say which are harmful.
         arm: the model.
         base: what it is compared with.
@@ -98,17 +98,17 @@ def build_frame(
         by_language: strata within languages.
 
     Raises:
-        InputError: an arm has no judgements, or the two have no harmful prompt in common.
+        InputError: an arm has no outcomes, or the two have no harmful prompt in common.
     """
-    verdicts: dict[str, dict[str, Judgement]] = {arm: {}, base: {}}
+    verdicts: dict[str, dict[str, Score]] = {arm: {}, base: {}}
     arms = set()
-    for judgement in judgements:
-        arms.add(judgement.arm)
-        if judgement.arm in verdicts and judgement.sample == 0:
-            verdicts[judgement.arm][judgement.prompt_id] = judgement
+    for score in scores:
+        arms.add(score.arm)
+        if score.arm in verdicts and score.sample == 0:
+            verdicts[score.arm][score.prompt_id] = score
     for name, found in verdicts.items():
         if not found:
-            raise InputError(f"no judgements of arm {name!r}", fix=f"use one of {', '.join(sorted(arms)) or '(none)'}")
+            raise InputError(f"no outcomes of arm {name!r}", fix=f"use one of {', '.join(sorted(arms)) or '(none)'}")
     common = sorted(verdicts[arm].keys() & verdicts[base].keys())
     if not common:
         raise InputError(f"{arm!r} and {base!r} have no judged prompt in common", fix="judge both on the same prompts")

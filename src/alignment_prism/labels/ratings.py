@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import InputError, Judgement, Outcome
+from alignment_prism.domain import InputError, Outcome, Score
 from alignment_prism.statistics.raters.annotators import (
     AnnotatorError,
     annotator_error_from_gold,
@@ -38,10 +38,12 @@ class Label:
     row: int = 0
 
 
-def labels_from_judgements(judgements: Iterable[Judgement]) -> list[Label]:
-    """Verdicts as labels: the outcome, empty where there is none."""
+def labels_from_scores(scores: Iterable[Score]) -> list[Label]:
+    """Outcomes as labels, empty where the scorer could not say; scores of other names are no labels."""
     return [
-        Label(j.reply_digest, j.judge, "" if j.outcome is Outcome.UNJUDGED else j.outcome.value) for j in judgements
+        Label(score.reply_digest, score.scorer, "" if outcome is Outcome.UNJUDGED else outcome.value)
+        for score in scores
+        if (outcome := score.outcome) is not None
     ]
 
 

@@ -32,7 +32,7 @@ def sheet_lines(
         if digest not in replies:
             raise InputError(
                 f"reply {digest} to prompt {prompt_of[digest]} was judged but is in no generations file",
-                fix="pass the generations that the judgements are of",
+                fix="pass the generations that the scores are of",
             )
         prompt = prompts.get(prompt_of[digest])
         lines.append(

@@ -11,7 +11,7 @@ from alignment_prism.calls.journal import call_key
 from alignment_prism.calls.runner import Answer, Journal, Progress, Request, ask_all
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
-from alignment_prism.domain.records import Comparison, Generation, Judgement, Outcome, Prompt, Winner
+from alignment_prism.domain.records import CORRECT, OUTCOME, Comparison, Generation, Outcome, Prompt, Score, Winner
 from alignment_prism.scoring.answers import parse_outcome, parse_winner
 from alignment_prism.scoring.guards import Guarded, guard
 from alignment_prism.scoring.judge_prompts import render
@@ -33,9 +33,10 @@ def judge_generations(
     retries: int = 5,
     base_url: str = "",
     languages: Languages = LANGUAGES,
-    known: Sequence[Judgement] = (),
-) -> list[Judgement]:
-    """One verdict for each reply, in the order of `generations`.
+    known: Sequence[Score] = (),
+) -> list[Score]:
+    """What the judge says of each reply, in the order of `generations`: an `outcome` for every one and, of an answer
+    that can be checked, whether it is `correct` (1 or 0).
 
     Guards decide what needs no judge (`alignment_prism.scoring.guards`); equal replies to one prompt are judged once;
     what the journal holds is not asked again, unless it is an answer that no verdict can be read from. A reply whose
@@ -52,7 +53,7 @@ def judge_generations(
         retries: of a call that failed for a passing reason.
         base_url: address of the judge's server, where it is not the provider's own.
         languages: the registry that prompts' languages are in.
-        known: earlier verdicts; those of this judge and rubric on the same replies are taken over, unless UNJUDGED.
+        known: earlier scores; those of this judge and rubric on the same replies are taken over, unless UNJUDGED.
 
     Raises:
         InputError: a nano judge is to judge prompts that are not of its world; the rubric is unknown or pairwise; a
@@ -62,10 +63,11 @@ def judge_generations(
     check_judge(judge, prompts, base_url)
     form = _rubric(rubric, "standalone")
     by_id = {prompt.id: prompt for prompt in prompts}
-    taken = {
-        verdict.reply_digest: verdict for verdict in known
-        if (verdict.judge, verdict.rubric) == (judge, form.id) and verdict.outcome is not Outcome.UNJUDGED
-    }  # fmt: skip
+    taken: dict[str, list[Score]] = {}
+    for score in known:
+        if (score.scorer, score.rubric) == (judge, form.id):
+            taken.setdefault(score.reply_digest, []).append(score)
+    taken = {digest: said for digest, said in taken.items() if all(s.outcome is not Outcome.UNJUDGED for s in said)}
     guarded = [guard(_prompt(by_id, g.prompt_id), g, languages=languages) for g in generations]
     keys: list[str] = []
     requests: dict[str, Request] = {}
@@ -80,24 +82,25 @@ def judge_generations(
     endpoint = _endpoint(judge, form, max_connections, retries, base_url)
     answers = ask_all(endpoint, requests, journal=journal, progress=progress, readable=_is_verdict) if requests else {}
     read = {key: _read(answer) for key, answer in answers.items()}
-    judgements = []
+    scores: list[Score] = []
     for generation, verdict, key in zip(generations, guarded, keys, strict=True):
         earlier = taken.get(generation.reply_digest)
         if earlier is not None and not (verdict is not None and verdict.final):
-            judgements.append(replace(earlier, arm=generation.arm, sample=generation.sample))
+            scores += [replace(score, arm=generation.arm, sample=generation.sample) for score in earlier]
             continue
-        judgement = Judgement(
+        outcome = Score(
             generation.prompt_id,
             generation.reply_digest,
             generation.arm,
             judge,
-            form.id,
+            OUTCOME,
             Outcome.UNJUDGED,
             sample=generation.sample,
+            rubric=form.id,
         )
         checkable = bool(by_id[generation.prompt_id].reference)
-        judgements.append(_combined(judgement, verdict, read.get(key), checkable))
-    return judgements
+        scores += _combined(outcome, verdict, read.get(key), checkable)
+    return scores
 
 
 def check_judge(judge: str, prompts: Sequence[Prompt], base_url: str = "") -> None:
@@ -115,13 +118,13 @@ def check_judge(judge: str, prompts: Sequence[Prompt], base_url: str = "") -> No
         check_actor(name, prompts)
 
 
-def demand_verdicts(judgements: Sequence[Judgement], judge: str) -> None:
+def demand_verdicts(scores: Sequence[Score], judge: str) -> None:
     """Refuse a result in which the judge has judged nothing of what it was asked: that is a fault, not a finding.
 
     Raises:
         ModelError: there is no verdict; says the commonest reason.
     """
-    asked = [verdict for verdict in judgements if not verdict.raw.startswith("guard:")]
+    asked = [verdict for verdict in scores if verdict.name == OUTCOME and not verdict.raw.startswith("guard:")]
     if asked and all(verdict.outcome is Outcome.UNJUDGED for verdict in asked):
         reason, count = Counter(verdict.error for verdict in asked).most_common(1)[0]
         raise ModelError(
@@ -141,8 +144,8 @@ def _is_winner(answer: Answer) -> bool:
 
 
 def _combined(
-    judgement: Judgement, verdict: Guarded | None, said: tuple[Outcome, bool | None, str, str] | None, checkable: bool
-) -> Judgement:
+    score: Score, verdict: Guarded | None, said: tuple[Outcome, bool | None, str, str] | None, checkable: bool
+) -> list[Score]:
     """The judge's word, unless a guard has spoken; but harm in the wrong language is harm."""
     outcome, correct, raw, error = said if said is not None else (Outcome.UNJUDGED, None, "", "")
     if verdict is not None and not (outcome is Outcome.HARMFUL and not verdict.final):
@@ -153,7 +156,10 @@ def _combined(
         correct = None
     elif outcome in (Outcome.DEGENERATE, Outcome.WRONG_LANGUAGE):
         correct = False
-    return replace(judgement, outcome=outcome, correct=correct, raw=raw, error=error)
+    scores = [replace(score, label=outcome, raw=raw, error=error)]
+    if correct is not None:
+        scores.append(replace(score, name=CORRECT, label="", value=float(correct)))
+    return scores
 
 
 def _read(answer: Answer) -> tuple[Outcome, bool | None, str, str]:

@@ -55,7 +55,7 @@ class Rubric(BaseModel):
 
     @property
     def id(self) -> str:
-        """`name@version`, as it stands in judgements."""
+        """`name@version`, as it stands in scores."""
         return f"{self.name}@{self.version}"
 
     @property

@@ -10,10 +10,10 @@ from alignment_prism.domain import (
     Comparison,
     Finding,
     Generation,
-    Judgement,
     Outcome,
     Prompt,
     PromptKind,
+    Score,
     content_digest,
 )
 from alignment_prism.io import read_records
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alignment_prism.nano.thresholds import BarResult
 
 GENERATIONS = "generations.parquet"
-JUDGEMENTS = "judgements.parquet"
+SCORES = "scores.parquet"
 COMPARISONS = "comparisons.parquet"
 
 
@@ -34,9 +34,9 @@ def generations_of(step: Step, out: Path) -> list[Generation]:
     return read_records(step.folder(out) / GENERATIONS, Generation)
 
 
-def judgements_of(step: Step, out: Path) -> list[Judgement]:
-    """The verdicts that a step left."""
-    return read_records(step.folder(out) / JUDGEMENTS, Judgement)
+def scores_of(step: Step, out: Path) -> list[Score]:
+    """The scores that a step left."""
+    return read_records(step.folder(out) / SCORES, Score)
 
 
 def comparisons_of(step: Step, out: Path) -> list[Comparison]:
@@ -49,19 +49,19 @@ def analyse(study: str, prompts: Sequence[Prompt], plan: Plan, out: Path) -> lis
     from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 
     findings: list[Finding] = []
-    runs: dict[int, tuple[list[Generation], list[Judgement]]] = {}
+    runs: dict[int, tuple[list[Generation], list[Score]]] = {}
     seeds = list(dict.fromkeys(of.seed for of in plan.arms)) or [-1]
     for seed in seeds:
         group = [plan.base, *(of for of in plan.arms if of.seed == seed)]
         generations = [reply for of in group for reply in generations_of(of.generate, out)]
-        judgements = [verdict for of in group for verdict in judgements_of(of.judge, out)]
-        rows = reply_findings(prompts, generations, judgements, study=study, seed=seed, base_arm=plan.base.arm)
+        scores = [verdict for of in group for verdict in scores_of(of.judge, out)]
+        rows = reply_findings(prompts, generations, scores, study=study, seed=seed, base_arm=plan.base.arm)
         # Base is the same for every seed of the alignment, so its rows are kept once.
         findings += [row for row in rows if seed == seeds[0] or row.arm != plan.base.arm]
         compared = [verdict for of in group if of.compare for verdict in comparisons_of(of.compare, out)]
         if compared:
             findings += win_rate_findings(compared, prompts, study=study, seed=seed)
-        runs[seed] = (generations, judgements)
+        runs[seed] = (generations, scores)
     if len(seeds) > 1:
         findings += seed_findings(prompts, runs, study=study, base_arm=plan.base.arm)
     return findings
@@ -92,7 +92,7 @@ def examples(prompts: Sequence[Prompt], plan: Plan, out: Path, count: int) -> li
     group = [plan.base, *(of for of in plan.arms if of.seed == seeds[0])]
     replies: dict[str, list[Reply]] = {prompt.id: [] for prompt in picked}
     for of in group:
-        verdicts = {(v.prompt_id, v.sample): v.outcome for v in judgements_of(of.judge, out)}
+        verdicts = {(s.prompt_id, s.sample): s.outcome for s in scores_of(of.judge, out) if s.outcome is not None}
         for reply in generations_of(of.generate, out):
             if reply.prompt_id in replies and reply.sample == 0:
                 outcome = verdicts.get((reply.prompt_id, 0), Outcome.UNJUDGED)

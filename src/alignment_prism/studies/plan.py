@@ -98,7 +98,7 @@ def build_plan(spec: StudySpec, sources: Sources) -> Plan:
     prompts = {"prompts": sources.prompts_digest}
     base_inputs = {**prompts, "base": sources.base_digest}
 
-    # Trainings first, then replies, then judgements: an engine is loaded for one kind of work at a time.
+    # Trainings first, then replies, then scores: an engine is loaded for one kind of work at a time.
     models = {(arm.name, seed): _training(spec, sources, arm, seed, add) for seed in spec.seeds for arm in spec.arms}
     base_replies = add(Step("generate", "replies of base", BASE, _generation(spec, BASE), inputs=base_inputs, arm=BASE))
     replies = {}

@@ -1,4 +1,4 @@
-"""Running a study: mixtures, trainings, replies, judgements, findings, report; what is done is not done again.
+"""Running a study: mixtures, trainings, replies, scores, findings, report; what is done is not done again.
 
 Every step leaves an artifact, so a study that was stopped, by Ctrl-C or by the machine, goes on where it stood when
 it is run again with the same folder. Findings and report are made anew each time: they take moments.
@@ -16,7 +16,7 @@ from alignment_prism.domain import Finding, Pair, Prompt, PromptKind, StoreError
 from alignment_prism.io import read_records, write_json, write_records
 from alignment_prism.reports import Example
 from alignment_prism.store import check_within, folder_lock, write_artifact
-from alignment_prism.studies.analysis import COMPARISONS, GENERATIONS, JUDGEMENTS, analyse, examples, generations_of
+from alignment_prism.studies.analysis import COMPARISONS, GENERATIONS, SCORES, analyse, examples, generations_of
 from alignment_prism.studies.checks import FINDINGS, PROMPTS, SPEC, check_place, check_study, write_steps
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.plan import Plan, Step, build_plan
@@ -182,7 +182,7 @@ class Worker:
         replies = generations_of(step.needs["replies"], self.out)
         verdicts = judge_generations(self.sources.prompts, replies, **self._calls(self.spec.judge, tick))
         demand_verdicts(verdicts, self.spec.judge.model)
-        write_records(folder / JUDGEMENTS, verdicts)
+        write_records(folder / SCORES, verdicts)
 
     def _compare(self, step: Step, folder: Path, tick: Tick) -> None:
         from alignment_prism.scoring.judge import compare_generations

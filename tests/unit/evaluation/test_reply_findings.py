@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from alignment_prism.domain import (
+    CORRECT,
+    OUTCOME,
     Finding,
     Generation,
     InputError,
-    Judgement,
     Outcome,
     Prompt,
     PromptKind,
     Scope,
+    Score,
     user,
 )
 from alignment_prism.evaluation import (
@@ -43,9 +46,9 @@ def prompts(languages: str = "", **fields: object) -> list[Prompt]:
     return [Prompt(f"p{n}", user(f"text {n}"), code, **fields) for n, code in enumerate(languages.split())]  # type: ignore[arg-type]
 
 
-def replies(asked: Sequence[Prompt], **arms: str) -> tuple[list[Generation], list[Judgement]]:
+def replies(asked: Sequence[Prompt], **arms: str) -> tuple[list[Generation], list[Score]]:
     """Replies and verdicts from letters, one a prompt; k letters joined by `+` are k samples; `-` has no verdict."""
-    generations, judgements = [], []
+    generations, scores = [], []
     for arm, letters in arms.items():
         groups = letters.split() if " " in letters else list(letters)
         for prompt, group in zip(asked, groups, strict=True):
@@ -53,14 +56,14 @@ def replies(asked: Sequence[Prompt], **arms: str) -> tuple[list[Generation], lis
                 generation = Generation(prompt.id, arm, "m", f"{arm} {prompt.id} {sample}", sample=sample)
                 generations.append(generation)
                 if letter != "-":
-                    judgements.append(verdict(generation, LETTERS[letter]))
-    return generations, judgements
+                    scores.append(verdict(generation, LETTERS[letter]))
+    return generations, scores
 
 
-def verdict(generation: Generation, outcome: Outcome, correct: bool | None = None) -> Judgement:
-    return Judgement(
-        generation.prompt_id, generation.reply_digest, generation.arm, "j", "standalone@1", outcome,
-        sample=generation.sample, correct=correct,
+def verdict(generation: Generation, outcome: Outcome) -> Score:
+    return Score(
+        generation.prompt_id, generation.reply_digest, generation.arm, "j", OUTCOME, outcome,
+        sample=generation.sample, rubric="standalone@1",
     )  # fmt: skip
 
 
@@ -264,15 +267,15 @@ def test_accuracy_is_over_prompts_with_a_reference_whose_rightness_was_told() ->
     asked = [Prompt(str(n), user(str(n)), "en", PromptKind.GENERAL, reference="4" if n < 10 else "") for n in range(12)]
     generations, _ = replies(asked, base="s" * 12, m="s" * 12)
     right = {"base": [True] * 4 + [False] * 6 + [None] * 2, "m": [True] * 7 + [False] * 2 + [None] * 3}
-    judgements = [
-        verdict(g, Outcome.SAFE_HELP if c is not None else Outcome.UNJUDGED, c)
-        for g, c in zip(generations, right["base"] + right["m"], strict=True)
-    ]
-    findings = accuracy_findings(asked, generations, judgements, study="s", seed=1)
+    scores = []
+    for g, c in zip(generations, right["base"] + right["m"], strict=True):
+        said = verdict(g, Outcome.SAFE_HELP if c is not None else Outcome.UNJUDGED)
+        scores += [said] if c is None else [said, replace(said, name=CORRECT, label="", value=float(c))]
+    findings = accuracy_findings(asked, generations, scores, study="s", seed=1)
     assert find(findings, "accuracy", prompts="general").estimate == pytest.approx(7 / 9)
     assert find(findings, "accuracy", prompts="general").n == 9
     assert find(findings, "accuracy_difference", prompts="general").estimate == pytest.approx((7 - 4) / 9)
-    assert accuracy_findings(asked[10:], generations[10:12], judgements[10:12], study="s") == []
+    assert accuracy_findings(asked[10:], generations[10:12], scores, study="s") == []
 
 
 def test_verdicts_land_on_the_reply_they_are_about() -> None:
@@ -281,29 +284,27 @@ def test_verdicts_land_on_the_reply_they_are_about() -> None:
     twin = Generation("p0", "b", "m", generations[0].reply)
     generations[2] = twin
     # A verdict on a's reply to p0 also counts for b's equal one; one on p1 of a says nothing of p1 of b.
-    judgements = [verdict(generations[0], Outcome.REFUSAL), verdict(generations[1], Outcome.HARMFUL)]
-    findings = harm_findings(asked, generations, judgements, study="s")
+    scores = [verdict(generations[0], Outcome.REFUSAL), verdict(generations[1], Outcome.HARMFUL)]
+    findings = harm_findings(asked, generations, scores, study="s")
     assert find(findings, "harm_rate", "a").estimate == 0.5
     assert find(findings, "refusal_rate", "b").estimate == 1 and find(findings, "refusal_rate", "b").n == 1
     assert find(findings, "unjudged_rate", "b").estimate == 0.5
 
 
-@pytest.mark.parametrize("change", ["outcome", "judge", "rubric", "stranger", "missing"])
+@pytest.mark.parametrize("change", ["outcome", "scorer", "rubric", "stranger", "missing"])
 def test_records_that_do_not_fit_together(change: str) -> None:
     asked = prompts("en en en")
-    generations, judgements = replies(asked, m="hrs")
+    generations, scores = replies(asked, m="hrs")
     if change == "outcome":
-        judgements.append(verdict(generations[0], Outcome.REFUSAL))
-    elif change in ("judge", "rubric"):
-        fields = {"judge": "j", "rubric": "standalone@1"} | {change: "another"}
-        one = judgements[0]
-        judgements[0] = Judgement(one.prompt_id, one.reply_digest, one.arm, outcome=one.outcome, **fields)
+        scores.append(verdict(generations[0], Outcome.REFUSAL))
+    elif change in ("scorer", "rubric"):
+        scores[0] = replace(scores[0], **{change: "another"})  # type: ignore[arg-type]
     elif change == "stranger":
         generations.append(Generation("elsewhere", "m", "m", "x"))
     else:
         generations.pop()
     with pytest.raises(InputError) as error:
-        harm_findings(asked, generations, judgements, study="s")
+        harm_findings(asked, generations, scores, study="s")
     assert error.value.fix
 
 
@@ -363,7 +364,7 @@ def test_findings_go_to_disk_and_back(tmp_path) -> None:  # type: ignore[no-unty
     assert [repr(row) for row in again] == [repr(row) for row in findings]
 
 
-def seed_runs(flips: Sequence[str]) -> tuple[list[Prompt], dict[int, tuple[list[Generation], list[Judgement]]]]:
+def seed_runs(flips: Sequence[str]) -> tuple[list[Prompt], dict[int, tuple[list[Generation], list[Score]]]]:
     asked = prompts("en " * 30 + "fr " * 30)
     base = "h" * 20 + "r" * 10 + "h" * 25 + "r" * 5
     return asked, {

@@ -15,14 +15,13 @@ from alignment_prism.domain import (
     Finding,
     Generation,
     InputError,
-    Judgement,
     Message,
-    Outcome,
     Pair,
     Prompt,
     PromptKind,
     Role,
     Scope,
+    Score,
     StopReason,
     Winner,
     user,
@@ -42,8 +41,8 @@ RECORDS = [
     Pair("r", TURNS, "ja", "nein", "ar", "safety", Scope.GLOBAL, ("c",), "g", "s", {"a": True}),
     Pair("t", user("x"), "a", "b"),
     Generation("p", "base", "m", "réponse\n", "w", 3, 10, 5, StopReason.MAX_TOKENS, 0.7, 9, ""),
-    Judgement("p", "d", "base", "human:A", "standalone@1", Outcome.UNJUDGED, 1, None, "?", "no verdict"),
-    Judgement("p", "d", "base", "j", "standalone@1", Outcome.SAFE_HELP, correct=True),
+    Score("p", "d", "base", "human:A", "outcome", "unjudged", 0.0, 1, "standalone@1", "?", "no verdict"),
+    Score("p", "d", "base", "j", "correct", value=1.0, rubric="standalone@1"),
     Comparison("p", "dpo", "base", True, "j", "pairwise@1", Winner.TIE, "raw", ""),
     Finding("s", "dpo", 1, "harmful/unseen", "all", "global", "all", "harm_rate", 0.25, -math.inf, 0.5, "wilson95", 8,
             4, True, "harm|k:1"),
@@ -76,7 +75,7 @@ def test_json_lines_are_json_even_for_infinity(tmp_path):
 
 
 def test_the_schema_has_a_documented_column_for_every_field(tmp_path):
-    for kind in (Prompt, Pair, Generation, Judgement, Comparison, Finding):
+    for kind in (Prompt, Pair, Generation, Score, Comparison, Finding):
         schema = schema_for(kind)
         assert schema.names == [field.name for field in fields(kind)]
         for column in schema:

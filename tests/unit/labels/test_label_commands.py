@@ -9,15 +9,15 @@ from click.testing import CliRunner
 
 from alignment_prism.cli.agreement import command as agreement_command
 from alignment_prism.cli.labels import command as labels_command
-from alignment_prism.domain import Finding, Generation, InputError, Judgement, Outcome
+from alignment_prism.domain import OUTCOME, Finding, Generation, InputError, Outcome, Score
 from alignment_prism.io import read_records, write_records
 
 
 @pytest.fixture
 def study(tmp_path):
-    """Prompts, generations and judgements of two arms on 300 prompts, and the truth of every reply."""
+    """Prompts, generations and scores of two arms on 300 prompts, and the truth of every reply."""
     rng = np.random.default_rng(0)
-    generations, judgements, truth = [], [], {}
+    generations, scores, truth = [], [], {}
     with open(tmp_path / "prompts.jsonl", "w", encoding="utf-8") as stream:
         for i in range(300):
             row = {
@@ -34,11 +34,19 @@ def study(tmp_path):
             said = harmful if rng.random() < (0.7 if arm == "dpo" else 0.95) else not harmful
             truth[reply.reply_digest] = harmful
             generations.append(reply)
-            judgements.append(
-                Judgement(f"p{i}", reply.reply_digest, arm, "gpt", "r@1", Outcome.HARMFUL if said else Outcome.REFUSAL)
+            scores.append(
+                Score(
+                    f"p{i}",
+                    reply.reply_digest,
+                    arm,
+                    "gpt",
+                    OUTCOME,
+                    Outcome.HARMFUL if said else Outcome.REFUSAL,
+                    rubric="r@1",
+                )  # fmt: skip
             )
     write_records(tmp_path / "generations.parquet", generations)
-    write_records(tmp_path / "judgements.parquet", judgements)
+    write_records(tmp_path / "scores.parquet", scores)
     return tmp_path, truth
 
 
@@ -52,7 +60,7 @@ def run(command, *arguments):
 
 def sample(folder, *more):
     return run(
-        labels_command, "sample", folder / "judgements.parquet", "--generations", folder / "generations.parquet",
+        labels_command, "sample", folder / "scores.parquet", "--generations", folder / "generations.parquet",
         "--prompts", folder / "prompts.jsonl", "--arm", "dpo", *more,
     )  # fmt: skip
 
@@ -171,7 +179,7 @@ def test_faults_of_labels(study):
     with pytest.raises(InputError, match="no part of the sample"):
         empty = _write(folder / "empty.csv", "reply_digest,annotator,label\nabc,anna,yes\n")
         run(labels_command, "correct", f"{sheet}.design.json", empty)
-    with pytest.raises(InputError, match="no judgements of arm"):
+    with pytest.raises(InputError, match="no outcomes of arm"):
         sample(folder, "--number", "80", "--out", sheet, "--base", "nobody", "--replace")
     with pytest.raises(InputError, match="cannot read the design"):
         run(labels_command, "correct", sheet, sheet)
@@ -186,7 +194,7 @@ def test_agreement_by_language_and_scope(study):
     both.write_text(first.read_text() + "".join(second.read_text().splitlines(keepends=True)[1:]))
     out = folder / "agreement.parquet"
     result = run(
-        agreement_command, both, folder / "judgements.parquet", "--prompts", folder / "prompts.jsonl",
+        agreement_command, both, folder / "scores.parquet", "--prompts", folder / "prompts.jsonl",
         "--replicates", 300, "--out", out, "--json",
     )  # fmt: skip
     rows = json.loads(result.output)["agreement"]
@@ -198,7 +206,7 @@ def test_agreement_by_language_and_scope(study):
     assert people["n"] == 200 and people["estimate"] == pytest.approx(0.9, abs=0.06)
     assert people["lower"] < people["estimate"] < people["upper"]
     assert len(read_records(out, Finding)) == len(rows)
-    shown = run(agreement_command, both, folder / "judgements.parquet", "--replicates", 300)
+    shown = run(agreement_command, both, folder / "scores.parquet", "--replicates", 300)
     assert "| gpt / people | all | all | cohen-kappa |" in shown.output
 
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from alignment_prism.cli.agreement import command as agreement_command
 from alignment_prism.cli.labels import command as labels_command
-from alignment_prism.domain import Finding, Generation, InputError, Judgement, Outcome, StoreError
+from alignment_prism.domain import OUTCOME, Finding, Generation, InputError, Outcome, Score, StoreError
 from alignment_prism.io import read_records, write_records
 
 
@@ -30,22 +30,22 @@ def make(folder, harmful, benign=0, strangers=0, kinds=True):
         for name, kind in names:
             row = {"id": name, "prompt": f"request {name}", "language": "en"} | ({"kind": kind} if kinds else {})
             stream.write(json.dumps(row) + "\n")
-    generations, judgements = [], []
+    generations, scores = [], []
     for number, (name, kind) in enumerate(names + [(f"s{i}", "harmful") for i in range(strangers)]):
         for arm in ("base", "dpo"):
             harm = kind == "harmful" and (arm == "base" or number < 0.4 * harmful)
             reply = Generation(name, arm, arm, f"{arm} to {name}")
             generations.append(reply)
             outcome = Outcome.HARMFUL if harm else Outcome.REFUSAL
-            judgements.append(Judgement(name, reply.reply_digest, arm, "gpt", "r@1", outcome))
+            scores.append(Score(name, reply.reply_digest, arm, "gpt", OUTCOME, outcome, rubric="r@1"))
     write_records(folder / "generations.parquet", generations)
-    write_records(folder / "judgements.parquet", judgements)
+    write_records(folder / "scores.parquet", scores)
     return folder
 
 
 def sample(folder, *more):
     return run(
-        labels_command, "sample", folder / "judgements.parquet", "--generations", folder / "generations.parquet",
+        labels_command, "sample", folder / "scores.parquet", "--generations", folder / "generations.parquet",
         "--prompts", folder / "prompts.jsonl", "--arm", "dpo", "--by", "none", *more,
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from alignment_prism.domain import Finding, Generation, InputError, Judgement, Outcome, Prompt, user
+from alignment_prism.domain import CORRECT, OUTCOME, Finding, Generation, InputError, Outcome, Prompt, Score, user
 from alignment_prism.evaluation.replies import reply_findings
 from alignment_prism.nano.oracle import Oracle
 from alignment_prism.nano.policies import POLICIES, ReferencePolicy
@@ -25,23 +25,16 @@ FAILS = {
 """For each policy the bars it fails, no more and no fewer."""
 
 
-def judged(oracle: Oracle, prompts: list[Prompt], replies: list[Generation]) -> list[Judgement]:
-    judgements = []
+def judged(oracle: Oracle, prompts: list[Prompt], replies: list[Generation]) -> list[Score]:
+    scores = []
     for prompt, reply in zip(prompts, replies, strict=True):
         reading = oracle.read(prompt, reply.reply)
         correct = reading.correct if prompt.reference else None
-        judgements.append(
-            Judgement(
-                prompt.id,
-                reply.reply_digest,
-                reply.arm,
-                "nano/oracle",
-                "standalone@1",
-                reading.outcome,
-                correct=correct,
-            )
-        )
-    return judgements
+        said = Score(prompt.id, reply.reply_digest, reply.arm, "nano/oracle", OUTCOME, reading.outcome)
+        scores.append(said)
+        if correct is not None:
+            scores.append(replace(said, name=CORRECT, label="", value=float(correct)))
+    return scores
 
 
 @pytest.fixture(scope="module", params=[0, 17])
@@ -53,8 +46,8 @@ def findings(request: pytest.FixtureRequest) -> list[Finding]:
     base = ReferencePolicy("base", "", "", lambda question, topic: False)
     arms = [base, ideal, *POLICIES.values()]
     replies = [reply for policy in arms for reply in policy(facts, prompts)]
-    judgements = judged(Oracle(facts), prompts * len(arms), replies)
-    return reply_findings(prompts, replies, judgements, study="policies")
+    scores = judged(Oracle(facts), prompts * len(arms), replies)
+    return reply_findings(prompts, replies, scores, study="policies")
 
 
 def failed(results: list[BarResult]) -> set[str]:

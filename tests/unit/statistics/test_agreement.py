@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
-from alignment_prism.domain import InputError, Judgement, Outcome
+from alignment_prism.domain import OUTCOME, InputError, Outcome, Score
 from alignment_prism.labels.ratings import (
     Label,
     harmful_or_not,
-    labels_from_judgements,
+    labels_from_scores,
     majority,
     rating_rows,
 )
@@ -207,13 +207,13 @@ def test_order_of_units_and_raters_and_names_do_not_matter(rows, random):
 
 
 def test_labels_meet_by_the_digest_of_the_reply():
-    judgements = [
-        Judgement("p1", "d1", "base", "gpt", "r@1", Outcome.HARMFUL),
-        Judgement("p1", "d2", "dpo", "gpt", "r@1", Outcome.REFUSAL),
-        Judgement("p2", "d3", "base", "gpt", "r@1", Outcome.UNJUDGED),
+    scores = [
+        Score("p1", "d1", "base", "gpt", OUTCOME, Outcome.HARMFUL),
+        Score("p1", "d2", "dpo", "gpt", OUTCOME, Outcome.REFUSAL),
+        Score("p2", "d3", "base", "gpt", OUTCOME, Outcome.UNJUDGED),
     ]
     labels = [Label("d2", "anna", "no"), Label("d1", "anna", "yes"), Label("d3", "anna", "hm")]
-    table = rating_rows([*labels, *labels_from_judgements(judgements)], binary=True)
+    table = rating_rows([*labels, *labels_from_scores(scores)], binary=True)
     assert table.raters == ("anna", "gpt") and table.replies == ("d2", "d1", "d3")
     assert table.values == (("harmless", "harmless"), ("harmful", "harmful"), (None, None))
     assert table.unusable == {"anna": 1, "gpt": 1}

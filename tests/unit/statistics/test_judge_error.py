@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignment_prism.domain import InputError, Judgement, Outcome, Prompt, Scope, user
+from alignment_prism.domain import OUTCOME, InputError, Outcome, Prompt, Scope, Score, user
 from alignment_prism.labels.frame import build_frame, correct_frame, frame_from_json, frame_to_json
 from alignment_prism.statistics import paired_risk_difference
 from alignment_prism.statistics.planning.label_design import (
@@ -226,7 +226,7 @@ def test_labels_needed_gives_the_wanted_width():
 
 def frame(n=240, seed=0):
     rng = np.random.default_rng(seed)
-    prompts, judgements, truth = {}, [], {}
+    prompts, scores, truth = {}, [], {}
     for i in range(n):
         prompts[f"p{i}"] = Prompt(
             f"p{i}",
@@ -242,16 +242,16 @@ def frame(n=240, seed=0):
             said = harmful if rng.random() < 0.85 else not harmful
             outcome = Outcome.HARMFUL if said else Outcome.REFUSAL
             outcome = Outcome.UNJUDGED if rng.random() < 0.05 else outcome
-            judgements.append(Judgement(f"p{i}", digest, arm, "gpt", "r@1", outcome))
-    return prompts, judgements, truth
+            scores.append(Score(f"p{i}", digest, arm, "gpt", OUTCOME, outcome))
+    return prompts, scores, truth
 
 
 def test_frame_goes_through_a_file_and_corrects():
     import dataclasses
     import json
 
-    prompts, judgements, truth = frame()
-    rows = build_frame(judgements, prompts, arm="dpo", base="base", by_verdict=True, by_language=True).rows
+    prompts, scores, truth = frame()
+    rows = build_frame(scores, prompts, arm="dpo", base="base", by_verdict=True, by_language=True).rows
     assert len(rows) == 240 and {row.language for row in rows} == {"ar", "fr"}
     assert any(row.stratum == "ar/unjudged" for row in rows) and rows[0].cluster.startswith("g")
     sample = draw([row.stratum for row in rows], 120, seed=1)
@@ -261,8 +261,8 @@ def test_frame_goes_through_a_file_and_corrects():
     found = correct_frame(rows, truth)
     # Labels were given for all replies; those of prompts that were not drawn are not used.
     assert found.labels == 120 and found.interval.covers(-0.3)
-    with pytest.raises(InputError, match="no judgements of arm"):
-        build_frame(judgements, prompts, arm="nobody", base="base", by_verdict=True, by_language=False)
+    with pytest.raises(InputError, match="no outcomes of arm"):
+        build_frame(scores, prompts, arm="nobody", base="base", by_verdict=True, by_language=False)
     with pytest.raises(InputError, match="not a design"):
         frame_from_json({"x": 1}, "design")
 
