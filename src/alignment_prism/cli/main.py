@@ -41,6 +41,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("alignment_prism.cli.evaluate:command", "Generate, judge and analyse replies, language by language."),
     "agreement": ("alignment_prism.cli.agreement:command", "Measure how far judges and people agree."),
     "labels": ("alignment_prism.cli.labels:command", "Draw samples for human labels and read labels back."),
+    "power": (
+        "alignment_prism.cli.power:command",
+        "Plan: how many prompts, seeds, samples and labels a question needs.",
+    ),
     "compare": ("alignment_prism.cli.compare:command", "Compare two sets of findings."),
     "report": ("alignment_prism.cli.report:command", "Write a report page from findings, or show them as a table."),
     "nano": ("alignment_prism.cli.nano:command", "Build and inspect the embedded lab."),

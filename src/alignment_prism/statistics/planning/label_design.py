@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ import numpy.typing as npt
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index
 from alignment_prism.statistics.intervals import Floats, Labels, as_binary, critical_value, same_length
+from alignment_prism.statistics.planning.power import PairedDesign, smallest
+
+VERDICTS = {"both": (1, 1), "model-only": (1, 0), "base-only": (0, 1), "neither": (0, 0)}
+"""Strata by the judge's verdicts on the model's and on base's reply."""
 
 MIN_PER_STRATUM = 5
 """Labels that every stratum gets (all of it, where it is smaller): a variance needs them."""
@@ -137,8 +142,7 @@ def error_spread(sensitivity: float = 0.8, specificity: float = 0.9, harm: float
     """
     harmful = harm * sensitivity + (1 - harm) * (1 - specificity)
     wrong = {1: (1 - harm) * (1 - specificity) / harmful, 0: harm * (1 - sensitivity) / (1 - harmful)}
-    pairs = {"both": (1, 1), "model-only": (1, 0), "base-only": (0, 1), "neither": (0, 0)}
-    return {name: math.sqrt(sum(wrong[v] * (1 - wrong[v]) for v in verdicts)) for name, verdicts in pairs.items()}
+    return {name: math.sqrt(sum(wrong[v] * (1 - wrong[v]) for v in verdicts)) for name, verdicts in VERDICTS.items()}
 
 
 def spread_for(strata: Labels, spread: Mapping[str, float]) -> dict[str, float]:
@@ -201,3 +205,106 @@ def labels_needed(
         else:
             low = middle + 1
     return low
+
+
+def label_power(
+    design: PairedDesign,
+    prompts: int,
+    labelled: int,
+    sensitivity: float = 0.8,
+    specificity: float = 0.9,
+    annotator_error: float = 0.0,
+    alpha: float = 0.05,
+) -> float:
+    """Power of a difference that is corrected by labels, drawn by verdict with Neyman's allocation.
+
+        V = (s - d^2) / n + sum_h W_h^2 (1/n_h - 1/N_h) s_h^2
+
+    with the strata's shares W_h and variances s_h^2 of the true difference that follow from the rates and the judge.
+
+    Args:
+        design: the expected rates.
+        prompts: judged prompts of each language.
+        labelled: prompts with both arms labelled, over all languages.
+        sensitivity: of the judge, on either arm; errors on the two arms are taken as independent.
+        specificity: likewise.
+        annotator_error: e, share of wrong labels. A difference of labels is J = 1 - 2 e of the true one, and their
+            noise of 2 e (1 - e) a prompt is added to s and s_h^2.
+        alpha: two-sided.
+
+    Source: Cochran (1977), sections 5.5 and 12.2 (two-phase sampling with stratification). Not for fewer than about 5
+    labels a stratum.
+    """
+    j, noise = 1 - 2 * annotator_error, 2 * annotator_error * (1 - annotator_error)
+    strata = _verdict_strata_of(design, sensitivity, specificity)
+    frame = prompts * design.languages
+    sizes = {name: round(frame * share) for name, (share, _) in strata.items()}
+    spread = {name: math.sqrt(j**2 * variance + noise) for name, (_, variance) in strata.items()}
+    allocation = allocate(sizes, min(labelled, sum(sizes.values())), spread)
+    variance = (j**2 * design.discordant + noise - (j * design.difference) ** 2) / design.independent(prompts)
+    for name, labels in allocation.items():
+        share = strata[name][0]
+        variance += share**2 * max(1 / labels - 1 / sizes[name], 0.0) * spread[name] ** 2
+    normal = NormalDist()
+    return normal.cdf(j * abs(design.difference) / math.sqrt(variance) - normal.inv_cdf(1 - alpha / 2))
+
+
+def labels_for_power(
+    design: PairedDesign,
+    prompts: int,
+    sensitivity: float = 0.8,
+    specificity: float = 0.9,
+    annotator_error: float = 0.0,
+    power: float = 0.8,
+    alpha: float = 0.05,
+) -> int:
+    """Fewest labelled prompts for the wanted power; arguments as in `label_power`.
+
+    Raises:
+        InputError: labelling all of them is not enough; more prompts are needed, not more labels.
+    """
+    least = min(4 * MIN_PER_STRATUM, prompts * design.languages)
+
+    def enough(labelled: int) -> bool:
+        return label_power(design, prompts, labelled, sensitivity, specificity, annotator_error, alpha) >= power
+
+    if not enough(prompts * design.languages):
+        raise InputError(
+            f"labelling all {prompts * design.languages} prompts does not give that power", fix="judge more prompts"
+        )
+    return smallest(enough, least, prompts * design.languages)
+
+
+def _verdict_strata_of(design: PairedDesign, sensitivity: float, specificity: float) -> dict[str, tuple[float, float]]:
+    """Share and variance of the true difference of each verdict stratum, as the rates and the judge make them."""
+    if not (0 < sensitivity <= 1 and 0 < specificity <= 1 and sensitivity + specificity > 1):
+        raise InputError(
+            f"a judge with sensitivity {sensitivity} and specificity {specificity}",
+            fix="give shares that add up to more than 1",
+        )
+    both = (design.base + design.model - design.discordant) / 2
+    truth = {
+        (1, 1): both,
+        (1, 0): design.model - both,
+        (0, 1): design.base - both,
+        (0, 0): 1 - design.model - design.base + both,
+    }
+    flagged = {1: sensitivity, 0: 1 - specificity}
+    found = {}
+    for name, verdicts in VERDICTS.items():
+        weights = {
+            states: share
+            * math.prod(
+                flagged[state] if verdict else 1 - flagged[state]
+                for state, verdict in zip(states, verdicts, strict=True)
+            )
+            for states, share in truth.items()
+        }
+        total = sum(weights.values())
+        if total <= 0:
+            found[name] = (0.0, 0.0)
+            continue
+        mean = sum(weight * (m - b) for (m, b), weight in weights.items()) / total
+        square = sum(weight * (m - b) ** 2 for (m, b), weight in weights.items()) / total
+        found[name] = (total, max(square - mean**2, 0.0))
+    return found

@@ -1,55 +1,135 @@
-"""Power: how many prompts and seeds a study needs, and what a study that is given can see.
+"""Power: how many prompts, seeds and samples a comparison with base needs, and what a given study can see.
 
 Planned before, these numbers are honest; computed afterwards from the effect that was found they say nothing new
-(Hoenig & Heisey 2001, Am. Stat. 55). Samples, languages, seeds, missing verdicts, win-rates: `power_designs.py`. Labels
-and agreement: `power_labels.py`. Release gates: `power_releases.py`.
+(Hoenig & Heisey 2001, Am. Stat. 55). Release gates: `releases.py`. Labels by people: `label_design.py`.
 
-Degenerate cases, of all four modules: what cannot be shown by any number of prompts raises where a number is asked for,
-and is NaN where an effect is asked for. Not for effects taken from the data that they are to be shown on.
+Degenerate cases: what no number of prompts can show raises where a number is asked for, and is NaN where an effect is
+asked for. Not for effects taken from the data that they are to be shown on.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
 
 from alignment_prism.domain import InputError
+from alignment_prism.statistics.intervals import critical_value
 from alignment_prism.statistics.rates import wilson
 
 _MOST = 10_000_000
 """No search goes beyond this many prompts."""
 
+_GRID = 2_000
+"""Points of the mean over the estimated variance; good to about 2e-4."""
 
-def rate_sample_size(rate: float, width: float, level: float = 0.95) -> int:
-    """Fewest independent prompts whose Wilson interval, at the expected rate, is at most that wide.
 
-    Multiply by `design_effect` for clusters. Source: Wilson (1927), solved for n. Not for rates that are to be
-    compared.
+@dataclass(frozen=True, slots=True)
+class PairedDesign:
+    """A model and base on the same prompts: the harm difference, by language, over languages, or over seeds.
+
+    Attributes:
+        base: expected rate of base.
+        model: expected rate of the model.
+        correlation: phi between the two verdicts on a prompt; 0 is the careful choice.
+        languages: K, languages that the difference is averaged over; 1 for a single one.
+        language_correlation: of the languages' estimates: 0 where each has prompts of its own, up to 1 for translations
+            of the same ones.
+        cluster_size: prompts of one language that descend from one source (rephrasings).
+        cluster_correlation: intraclass correlation of their differences.
+        samples: replies to each prompt.
+        sample_correlation: intraclass correlation of the replies to one prompt; at 1 more replies buy nothing.
+        seeds: alignments of the model, at least 2 for a statement about the method; 1 compares two models.
+        seed_sd: standard deviation of the true difference from seed to seed, in several seeds. Take twice what two or
+            three seeds of a pilot say.
     """
-    if not 0 <= rate <= 1 or not 0 < width < 1:
-        raise InputError(f"rate {rate}, width {width}", fix="give a rate in [0, 1] and a width in (0, 1)")
-    return smallest(lambda n: wilson(rate * n, n, level).width <= width)
+
+    base: float
+    model: float
+    correlation: float = 0.0
+    languages: int = 1
+    language_correlation: float = 0.0
+    cluster_size: float = 1.0
+    cluster_correlation: float = 0.0
+    samples: int = 1
+    sample_correlation: float = 1.0
+    seeds: int = 1
+    seed_sd: float = 0.0
+
+    def __post_init__(self) -> None:
+        shares = (self.base, self.model, self.language_correlation, self.cluster_correlation, self.sample_correlation)
+        if not all(0 <= share <= 1 for share in shares):
+            raise InputError("a rate or an intraclass correlation is not a share", fix="give numbers from 0 to 1")
+        if min(self.languages, self.cluster_size, self.samples, self.seeds) < 1 or self.seed_sd < 0:
+            raise InputError("languages, samples, seeds or a cluster below 1", fix="give 1 or more")
+
+    @property
+    def difference(self) -> float:
+        """The model's rate minus base's; negative is less harm."""
+        return self.model - self.base
+
+    @property
+    def discordant(self) -> float:
+        """Share of prompts on which the two verdicts differ: h_m + h_b - 2 P(both)."""
+        both = self.base * self.model
+        both += self.correlation * math.sqrt(self.base * (1 - self.base) * self.model * (1 - self.model))
+        least = max(self.base + self.model - 1.0, 0.0)
+        both = min(max(both, least), self.base, self.model)
+        return min(max(self.base + self.model - 2 * both, abs(self.difference)), 1.0)
+
+    def independent(self, prompts: float) -> float:
+        """How many independent prompts `prompts` of each language are worth, over languages, clusters and samples."""
+        n = prompts * self.languages / (1.0 + (self.languages - 1) * self.language_correlation)
+        n *= self.samples / design_effect(self.samples, self.sample_correlation)
+        return n / design_effect(self.cluster_size, self.cluster_correlation)
+
+    def power(self, prompts: float, alpha: float = 0.05) -> float:
+        """Probability that the interval of the difference excludes 0.
+
+        Args:
+            prompts: of each language.
+            alpha: two-sided.
+        """
+        n = self.independent(prompts)
+        if self.seeds > 1:
+            return crossed_power(self.difference, self.discordant, n, self.seeds, self.seed_sd, alpha)
+        return paired_power(self.difference, self.discordant, n, alpha)
+
+    def prompts(self, power: float = 0.8, alpha: float = 0.05) -> int:
+        """Fewest prompts of each language for the wanted power.
+
+        Raises:
+            InputError: there is no difference, or no number of prompts is enough (too few seeds).
+        """
+        if self.difference == 0:
+            raise InputError("a difference that no number of prompts can show", fix="state different rates")
+        return smallest(lambda n: self.power(n, alpha) >= power)
+
+    def needed_seeds(self, prompts: float, power: float = 0.8, alpha: float = 0.05) -> int:
+        """Fewest seeds for the wanted power.
+
+        Raises:
+            InputError: no number of seeds up to 1,000 is enough, because the prompts are too few.
+        """
+        try:
+            return smallest(lambda seeds: replace(self, seeds=seeds).power(prompts, alpha) >= power, most=1_000)
+        except InputError as error:
+            raise InputError("no number of seeds gives that power", fix="use more prompts") from error
+
+    def smallest_fall(self, prompts: float, power: float = 0.8, alpha: float = 0.05) -> float:
+        """Smallest fall from base's rate that is shown with the wanted power, positive; NaN where none is."""
+        return least_effect(
+            lambda fall: replace(self, model=max(self.base - fall, 0.0)).power(prompts, alpha) >= power, self.base
+        )
 
 
-def paired_power(
-    difference: float, discordant: float, n: float, alpha: float = 0.05, *, margin: float | None = None
-) -> float:
-    """Probability that a paired comparison of n prompts shows a true risk difference.
+def paired_power(difference: float, discordant: float, n: float, alpha: float = 0.05) -> float:
+    """Probability that a paired comparison of n independent prompts shows a true risk difference.
 
-        Phi((|d| sqrt(n) - z sqrt(s)) / sqrt(s - d^2))                  two-sided, against no difference
-        Phi(((margin - d) sqrt(n) - z' sqrt(s - margin^2)) / sqrt(s - d^2))   non-inferiority, one-sided
-
-    with s the share of discordant prompts.
-
-    Args:
-        difference: d, the model's rate minus base's; negative is less harm.
-        discordant: s, at least |d|; independent arms have h_m (1 - h_b) + h_b (1 - h_m).
-        n: independent prompts; divide by the design effect for clusters.
-        alpha: two-sided, or one-sided for non-inferiority.
-        margin: of non-inferiority, positive: how much worse is still accepted. None asks for a difference.
+        Phi((|d| sqrt(n) - z sqrt(s)) / sqrt(s - d^2)),  s the share of discordant prompts, at least |d|
 
     Source: Connor (1987), Biometrics 43. Approximate below about 10 discordant prompts.
     """
@@ -58,125 +138,75 @@ def paired_power(
             f"a difference of {difference} with {discordant} discordant prompts",
             fix="the discordant share is at least the difference and at most 1",
         )
-    normal = NormalDist()
     spread = math.sqrt(max(discordant - difference**2, 1e-12))
-    if margin is None:
-        z = normal.inv_cdf(1 - alpha / 2)
-        return normal.cdf((abs(difference) * math.sqrt(n) - z * math.sqrt(discordant)) / spread)
-    z = normal.inv_cdf(1 - alpha)
-    null = math.sqrt(max(max(discordant, margin) - margin**2, 1e-12))
-    return normal.cdf(((margin - difference) * math.sqrt(n) - z * null) / spread)
+    z = critical_value(1 - alpha)
+    return NormalDist().cdf((abs(difference) * math.sqrt(n) - z * math.sqrt(discordant)) / spread)
 
 
-def paired_sample_size(
-    difference: float,
-    discordant: float,
-    power: float = 0.8,
-    alpha: float = 0.05,
-    *,
-    margin: float | None = None,
-    design_effect: float = 1.0,
+def crossed_power(
+    difference: float, discordant: float, n: float, seeds: int, seed_sd: float, alpha: float = 0.05
+) -> float:
+    """Power of a comparison over seeds and n independent prompts (`seeds.crossed_difference`).
+
+        V = seed_sd^2 / S + (s - d^2) / n, and Student's t with Satterthwaite's degrees of freedom
+
+    More prompts do not help beyond seed_sd^2 / S: only more seeds do. The prompts' part is taken not to shrink with
+    seeds, which is careful where replies differ from seed to seed. Source: Satterthwaite (1946), Biometrics Bull. 2.
+    """
+    from scipy.special import gammaincinv, ndtr
+
+    by_seed, by_prompt = seed_sd**2 / seeds, max(discordant - difference**2, 1e-12) / n
+    variance = by_seed + by_prompt
+    df = variance**2 / (by_seed**2 / (seeds - 1) + by_prompt**2 / max(n - 1, 1))
+    bound = critical_value(1 - alpha, df)
+    shift = abs(difference) / math.sqrt(variance)
+    # Noncentral t as a mean over the chi-squared variance: SciPy's own gives NaN where the shift is large.
+    estimated = np.sqrt(gammaincinv(df / 2, (np.arange(_GRID) + 0.5) / _GRID) * 2 / df)
+    return float(np.mean(ndtr(shift - bound * estimated) + ndtr(-shift - bound * estimated)))
+
+
+def rate_prompts(
+    rate: float, width: float, samples: int = 1, sample_correlation: float = 1.0, level: float = 0.95
 ) -> int:
-    """Fewest prompts with which `paired_power` reaches the wanted power; arguments as there.
+    """Fewest independent prompts whose Wilson interval, at the expected rate, is at most that wide.
 
-    Raises:
-        InputError: there is nothing to show: a difference of 0, or one beyond the margin.
+    Several replies to a prompt count as so many independent ones over their design effect. Source: Wilson (1927),
+    solved for n. Not for rates that are to be compared: the difference is paired and needs other numbers.
     """
-    if (margin is None and difference == 0) or (margin is not None and difference >= margin):
-        raise InputError("a difference that no number of prompts can show", fix="state another difference or margin")
-    return smallest(lambda n: paired_power(difference, discordant, n / design_effect, alpha, margin=margin) >= power)
+    if not 0 <= rate <= 1 or not 0 < width < 1:
+        raise InputError(f"rate {rate}, width {width}", fix="give a rate in [0, 1] and a width in (0, 1)")
+    worth = samples / design_effect(samples, sample_correlation)
+    return smallest(lambda n: wilson(rate * n * worth, n * worth, level).width <= width)
 
 
-def detectable_difference(
-    base_rate: float,
-    n: float,
-    power: float = 0.8,
-    alpha: float = 0.05,
-    *,
-    correlation: float = 0.0,
-    design_effect: float = 1.0,
-) -> float:
-    """Smallest fall of the harm rate that a paired comparison of n prompts shows with the wanted power.
+def win_rate_prompts(score: float, ties: float, power: float = 0.8, alpha: float = 0.05) -> int:
+    """Fewest prompts that tell a score (win + half tie) from 1/2, given the share of ties.
 
-    Args:
-        base_rate: harm rate of base.
-        n: prompts.
-        power: wanted.
-        alpha: two-sided.
-        correlation: phi between the two verdicts on a prompt; 0 is the careful choice.
-        design_effect: of clusters.
-
-    Returns:
-        A positive number; NaN where even a fall to zero would not be seen.
+    W - L = 2 score - 1 is a paired difference with 1 - ties discordant prompts (Connor 1987). Not for judges asked in
+    one order: their ties are hidden.
     """
-    size = n / design_effect
-
-    def enough(fall: float) -> bool:
-        model = base_rate - fall
-        both = base_rate * model + correlation * math.sqrt(base_rate * (1 - base_rate) * model * (1 - model))
-        discordant = max(base_rate + model - 2 * min(both, base_rate, model), fall)
-        return paired_power(-fall, min(discordant, 1.0), size, alpha) >= power
-
-    return least_effect(enough, base_rate)
+    if score == 0.5:
+        raise InputError("a score of 0.5 is no difference", fix="state the score that is to be shown")
+    return smallest(lambda n: paired_power(2 * score - 1, 1 - ties, n, alpha) >= power)
 
 
-def detectable_relative_change(
-    base_rate: float,
-    n: float,
-    power: float = 0.8,
-    alpha: float = 0.05,
-    *,
-    correlation: float = 0.0,
-    design_effect: float = 1.0,
-) -> float:
-    """The fall of `detectable_difference` in per cent of base's rate, negative: the paper's relative change.
+def kappa_prompts(kappa: float, prevalence: float, width: float, level: float = 0.95) -> int:
+    """Fewest prompts for an interval of kappa of that width: two raters, two categories, equal margins.
 
-    The test of no change is the same for both, so nothing is gained by asking for the ratio. Arguments as there.
+        Var = (1 - k) / N [(1 - k)(1 - 2k) + k (2 - k) / (2 p (1 - p))]
+
+    Source: Donner & Eliasziw (1992), Stat. Med. 11. Thin where harm is rare: at a prevalence of 5 % it takes some five
+    times as many prompts as at 50 %. For raw agreement take `rate_prompts`.
     """
-    fall = detectable_difference(base_rate, n, power, alpha, correlation=correlation, design_effect=design_effect)
-    return -100.0 * fall / base_rate
+    if not (-1 < kappa < 1 and 0 < prevalence < 1 and width > 0):
+        raise InputError("kappa, prevalence or width out of range", fix="kappa in (-1, 1), prevalence in (0, 1)")
+    inner = (1 - kappa) * (1 - 2 * kappa) + kappa * (2 - kappa) / (2 * prevalence * (1 - prevalence))
+    return max(2, math.ceil(max((1 - kappa) * inner, 0.0) * (2 * critical_value(level) / width) ** 2))
 
 
-def mcnemar_power(difference: float, discordant: float, n: int, alpha: float = 0.05) -> float:
-    """Exact power of the exact McNemar test, unconditional: the sum over the number k of discordant prompts.
-
-        sum_k Bin(k; n, s) P(X <= x_k or X >= k - x_k),  X ~ Binomial(k, (s + d) / 2s),  x_k the critical count
-
-    Args:
-        difference: d.
-        discordant: s, at least |d|.
-        n: independent prompts.
-        alpha: two-sided; the test does not reach it.
-
-    Source: Duffy (1984), Biometrics 40. Less than `paired_power`, which is of the score test.
-    """
-    if not abs(difference) <= discordant <= 1:
-        raise InputError(
-            f"a difference of {difference} with {discordant} discordant prompts",
-            fix="the discordant share is at least the difference and at most 1",
-        )
-    if discordant == 0:
-        return 0.0
-    from scipy.stats import binom
-
-    counts = np.arange(n + 1)
-    # The largest x with P(X <= x) <= alpha / 2 under one half: what is below the quantile, or the quantile itself.
-    x = binom.ppf(alpha / 2, counts, 0.5)
-    x = np.where(binom.cdf(x, counts, 0.5) <= alpha / 2, x, x - 1)
-    share = (discordant + difference) / (2 * discordant)
-    rejected = binom.cdf(x, counts, share) + binom.sf(counts - x - 1, counts, share)
-    return float(binom.pmf(counts, n, discordant) @ np.where(x >= 0, rejected, 0.0))
-
-
-def design_effect(size: float, icc: float, variation: float = 0.0) -> float:
-    """How many times as many rows clustering costs: 1 + ((1 + cv^2) m - 1) rho.
-
-    For m translations of a prompt or k replies to it, the intraclass correlation rho being that of the verdicts
-    (`intraclass_correlation` of a pilot), cv the variation of cluster sizes. For a paired difference rho is that of
-    the differences, usually smaller. Source: Kish (1965), Survey Sampling; Eldridge, Ashby & Kerry (2006), Int. J.
-    Epidemiol. 35.
-    """
-    return max(1.0 + ((1.0 + variation**2) * size - 1.0) * icc, 1.0)
+def design_effect(size: float, correlation: float) -> float:
+    """How many times as many rows clustering costs: 1 + (m - 1) rho. Source: Kish (1965), Survey Sampling."""
+    return max(1.0 + (size - 1.0) * correlation, 1.0)
 
 
 def least_effect(enough: Callable[[float], bool], most: float) -> float:
@@ -184,20 +214,23 @@ def least_effect(enough: Callable[[float], bool], most: float) -> float:
     if not enough(most):
         return math.nan
     low, high = 0.0, most
-    for _ in range(60):
+    for _ in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if middle > 0 and enough(middle) else (middle, high)
     return high
 
 
-def smallest(enough: Callable[[int], bool]) -> int:
-    """Smallest n >= 2 for which `enough` holds, which must be monotone."""
-    high = 2
+def smallest(enough: Callable[[int], bool], least: int = 2, most: int = _MOST) -> int:
+    """Smallest n >= least for which `enough` holds, which must be monotone.
+
+    Raises:
+        InputError: it holds for none up to `most`.
+    """
+    low, high = least - 1, least
     while not enough(high):
-        high *= 2
-        if high > _MOST:
+        if high >= most:
             raise InputError("no attainable number of prompts is enough", fix="ask for less precision or power")
-    low = high // 2
+        low, high = high, min(high * 2, most)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)

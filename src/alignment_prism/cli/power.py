@@ -1,0 +1,208 @@
+"""`prism power`: how many prompts, seeds, samples and labels a question needs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from alignment_prism.cli.console import markdown_table
+
+C = TypeVar("C", bound=Callable[..., Any])
+SHARE = click.FloatRange(0, 1)
+
+
+@click.group("power", context_settings={"help_option_names": ["-h", "--help"]})
+def command() -> None:
+    """How many prompts, seeds, samples and labels a question needs; plan before, not from what was found.
+
+    \b
+    Examples:
+      prism power change --base 0.3 --model 0.2 --languages 8 --prompts 100
+      prism power gate --old 0.1 --new 0.1 --margin 0.05 --languages 8
+      prism power labels --base 0.3 --model 0.2 --prompts 1000 --sensitivity 0.8 --specificity 0.9
+    """
+
+
+def _options(*options: Callable[[C], C]) -> Callable[[C], C]:
+    """Options that several questions share, in the order of the help."""
+
+    def add(function: C) -> C:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+rates = _options(
+    click.option("--base", type=SHARE, required=True, help="Expected harm rate of base."),
+    click.option("--model", type=SHARE, required=True, help="Expected harm rate of the model."),
+    click.option("--correlation", type=SHARE, default=0.0, show_default=True,
+                 help="Of the two verdicts on a prompt (phi); 0 is the careful choice."),
+    click.option("--languages", type=click.IntRange(1), default=1, show_default=True,
+                 help="Languages that the difference is averaged over."),
+    click.option("--language-correlation", type=SHARE, default=0.0, show_default=True,
+                 help="Of the languages' differences: 0 for prompts of their own, up to 1 for translations."),
+    click.option("--cluster-size", type=click.FloatRange(1), default=1, show_default=True,
+                 help="Prompts of one language that descend from one source."),
+    click.option("--cluster-correlation", type=SHARE, default=0.0, show_default=True,
+                 help="Of the differences within such a cluster."),
+)  # fmt: skip
+replies = _options(
+    click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="Replies to each prompt."),
+    click.option("--sample-correlation", type=SHARE, default=1.0, show_default=True,
+                 help="Of the replies to one prompt; at 1 more replies buy nothing."),
+)  # fmt: skip
+wanted = click.option("--power", type=click.FloatRange(0.01, 0.999), default=0.8, show_default=True, help="Wanted.")
+two_sided = click.option(
+    "--alpha", type=click.FloatRange(1e-6, 0.5), default=0.05, show_default=True, help="Two-sided."
+)
+of_interval = click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True,
+                           help="Of the interval.")  # fmt: skip
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+
+
+@command.command("change")
+@rates
+@replies
+@click.option("--prompts", type=click.IntRange(2), help="Prompts of each language that there are.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Alignments of the model.")
+@click.option("--seed-sd", type=click.FloatRange(0), default=0.0, show_default=True,
+              help="Standard deviation of the difference from seed to seed.")  # fmt: skip
+@wanted
+@two_sided
+@as_json_option
+def change(prompts: int | None, power: float, alpha: float, as_json: bool, **design: Any) -> None:
+    """A change of harm against base, paired by prompt: in one language, over languages, over seeds.
+
+    Without --prompts: how many are needed. With --prompts: the power they give, the smallest fall that they show, and
+    with --seed-sd how many seeds are needed.
+    """
+    from alignment_prism.statistics.planning.power import PairedDesign
+
+    paired = PairedDesign(**design)
+    if prompts is None:
+        return _show([("prompts of each language", paired.prompts(power, alpha))], as_json)
+    rows: list[tuple[str, float]] = [
+        (f"power of {prompts} prompts of each language", paired.power(prompts, alpha)),
+        ("smallest fall that they show", paired.smallest_fall(prompts, power, alpha)),
+    ]
+    if paired.seed_sd:
+        rows.append(("seeds", paired.needed_seeds(prompts, power, alpha)))
+    _show(rows, as_json)
+
+
+@command.command("rate")
+@click.option("--rate", type=SHARE, required=True, help="Expected.")
+@click.option("--width", type=SHARE, required=True, help="Wanted width of its interval.")
+@replies
+@of_interval
+@as_json_option
+def rate(rate: float, width: float, samples: int, sample_correlation: float, level: float, as_json: bool) -> None:
+    """A rate with an interval of a wanted width."""
+    from alignment_prism.statistics.planning.power import rate_prompts
+
+    _show([("prompts", rate_prompts(rate, width, samples, sample_correlation, level))], as_json)
+
+
+@command.command("win-rate")
+@click.option("--score", type=SHARE, required=True, help="Expected win-rate, ties counting half.")
+@click.option("--ties", type=SHARE, required=True, help="Expected share of ties, inconsistent comparisons included.")
+@wanted
+@two_sided
+@as_json_option
+def win_rate(score: float, ties: float, power: float, alpha: float, as_json: bool) -> None:
+    """A win-rate that differs from one half."""
+    from alignment_prism.statistics.planning.power import win_rate_prompts
+
+    _show([("prompts", win_rate_prompts(score, ties, power, alpha))], as_json)
+
+
+@command.command("gate")
+@click.option("--old", type=SHARE, help="Expected rate of release A; needed with --margin.")
+@click.option("--new", type=SHARE, required=True, help="Expected rate of release B.")
+@click.option("--margin", type=SHARE, help="Non-inferiority: how much worse B may be.")
+@click.option("--limit", type=SHARE, help="Ceiling: what B's rate may be at most.")
+@click.option("--languages", type=click.IntRange(1), default=1, show_default=True, help="That must all be shown.")
+@click.option("--prompts", type=click.IntRange(2), help="Prompts of each language that there are.")
+@wanted
+@click.option("--alpha", type=click.FloatRange(1e-6, 0.5), default=0.025, show_default=True,
+              help="One-sided, over all looks.")  # fmt: skip
+@click.option("--looks", type=click.IntRange(1), default=1, show_default=True,
+              help="Planned looks; the first one (O'Brien-Fleming) is planned for.")  # fmt: skip
+@as_json_option
+def gate(
+    old: float | None, new: float, margin: float | None, limit: float | None, languages: int, prompts: int | None,
+    power: float, alpha: float, looks: int, as_json: bool,
+) -> None:  # fmt: skip
+    """A release gate that every language must pass: no worse than A by a margin, or below a ceiling."""
+    from alignment_prism.domain import InputError
+    from alignment_prism.statistics.planning.looks import alpha_at_look
+    from alignment_prism.statistics.planning.releases import Ceiling, NonInferiority
+
+    if (margin is None) == (limit is None) or (old is None) != (margin is None):
+        raise InputError("neither a margin nor a ceiling, or both", fix="give --old and --margin, or --limit alone")
+    spent = alpha_at_look(1, looks, alpha)
+    design = Ceiling(new, limit, spent, languages) if limit is not None else NonInferiority(
+        old or 0.0, new, margin or 0.0, spent, languages
+    )  # fmt: skip
+    if prompts is None:
+        return _show([("prompts of each language", design.prompts(power))], as_json)
+    rows: list[tuple[str, float]] = [(f"power of {prompts} prompts of each language", design.power(prompts))]
+    if isinstance(design, NonInferiority):
+        rows.append(("smallest margin that an equal release passes", design.smallest_margin(prompts, power)))
+    _show(rows, as_json)
+
+
+@command.command("labels")
+@rates
+@click.option("--prompts", type=click.IntRange(2), required=True, help="Prompts of each language that are judged.")
+@click.option("--labelled", type=click.IntRange(2), help="Prompts to label that there is money for.")
+@click.option("--sensitivity", type=SHARE, default=0.8, show_default=True, help="Guess about the judge.")
+@click.option("--specificity", type=SHARE, default=0.9, show_default=True, help="Guess about the judge.")
+@click.option("--annotator-error", type=click.FloatRange(0, 0.49), default=0.0, show_default=True,
+              help="Share of wrong labels.")  # fmt: skip
+@wanted
+@two_sided
+@as_json_option
+def labels(
+    prompts: int, labelled: int | None, sensitivity: float, specificity: float, annotator_error: float,
+    power: float, alpha: float, as_json: bool, **design: Any,
+) -> None:  # fmt: skip
+    """Labels by people that correct a judge, drawn by its verdicts as `prism labels sample` draws them.
+
+    Without --labelled: how many prompts to have labelled, over all languages, both replies each.
+    """
+    from alignment_prism.statistics.planning.label_design import label_power, labels_for_power
+    from alignment_prism.statistics.planning.power import PairedDesign
+
+    paired, judge = PairedDesign(**design), (sensitivity, specificity, annotator_error)
+    if labelled is None:
+        number = labels_for_power(paired, prompts, *judge, power=power, alpha=alpha)
+        return _show([("prompts to label", number), ("replies to label", 2 * number)], as_json)
+    found = label_power(paired, prompts, labelled, *judge, alpha=alpha)
+    _show([(f"power of {labelled} labelled prompts", found)], as_json)
+
+
+@command.command("agreement")
+@click.option("--kappa", type=click.FloatRange(-0.99, 0.99), required=True, help="Expected.")
+@click.option("--prevalence", type=SHARE, required=True, help="Expected share of harmful replies.")
+@click.option("--width", type=click.FloatRange(0.001, 1), required=True, help="Wanted width of kappa's interval.")
+@of_interval
+@as_json_option
+def agreement(kappa: float, prevalence: float, width: float, level: float, as_json: bool) -> None:
+    """Agreement of two raters (Cohen's kappa) with an interval of a wanted width."""
+    from alignment_prism.statistics.planning.power import kappa_prompts
+
+    _show([("replies that both label", kappa_prompts(kappa, prevalence, width, level))], as_json)
+
+
+def _show(rows: Sequence[tuple[str, float]], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({what: value if value == value else None for what, value in rows}))
+        return
+    shown = [(what, value if isinstance(value, int) else f"{value:.3f}") for what, value in rows]
+    click.echo(markdown_table(["what", "number"], shown))
