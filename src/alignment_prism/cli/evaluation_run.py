@@ -26,14 +26,9 @@ from alignment_prism.domain import (
 from alignment_prism.models.names import found_model
 from alignment_prism.scoring.judge import check_judge
 from alignment_prism.store import check_folder, check_inputs, folder_lock
+from alignment_prism.store.names import CALLS, COMPARISONS, FINDINGS, GENERATIONS, PROMPTS, SCORES
 
 KIND = "evaluation"
-CALLS = "calls.jsonl"
-PROMPTS = "prompts.parquet"
-GENERATIONS = "generations.parquet"
-SCORES = "scores.parquet"
-COMPARISONS = "comparisons.parquet"
-FINDINGS = "findings.parquet"
 
 
 @dataclass

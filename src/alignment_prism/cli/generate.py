@@ -54,11 +54,12 @@ def command(
     from alignment_prism.cli import options as stages
     from alignment_prism.domain import Generation, Sampling
     from alignment_prism.io import write_records
+    from alignment_prism.store.names import calls_beside
 
     claim(records=out, inputs=(prompts_file, language_file), replace=replace)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
     sampling = Sampling(temperature, top_p, max_tokens, samples, seed)
-    with CallJournal(f"{out}.calls.jsonl") as journal:
+    with CallJournal(calls_beside(out)) as journal:
         generations = stages.generate(
             model,
             prompts,

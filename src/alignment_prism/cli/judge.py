@@ -58,6 +58,7 @@ def command(
     from alignment_prism.generation import answered, read_generations
     from alignment_prism.io import read_records, write_records
     from alignment_prism.scoring.judge import check_judge, demand_verdicts, judge_generations
+    from alignment_prism.store.names import calls_beside
 
     inputs = (prompts_file, language_file, generations_file, rubric)
     claim(records=out, inputs=inputs, replace=replace or retry_unjudged)
@@ -71,7 +72,7 @@ def command(
         prompts, generations = answered(prompts, generations)
         stages.say_left_out(left_out, before, len(prompts))
     known = read_records(out, Score) if retry_unjudged else []
-    with CallJournal(f"{out}.calls.jsonl") as journal, stages.progress("judging") as tick:
+    with CallJournal(calls_beside(out)) as journal, stages.progress("judging") as tick:
         scores = judge_generations(
             prompts,
             generations,

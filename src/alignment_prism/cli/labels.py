@@ -73,6 +73,7 @@ def sample(
     from alignment_prism.labels.frame import build_frame, frame_to_json, say_aside, spread_of
     from alignment_prism.labels.sheet import sheet_lines
     from alignment_prism.statistics.planning.label_design import draw, labels_needed, spread_for
+    from alignment_prism.store.names import design_beside
 
     if (number is None) == (width is None):
         raise InputError("give either --number or --width", fix="--number 200, or --width 0.1")
@@ -80,7 +81,7 @@ def sample(
         raise InputError("no --out for the sheet", fix="give --out sheet.csv, or --dry-run")
     if out is not None and not dry_run:
         # A sheet that people have filled in is days of work, and without its design it is worth nothing.
-        claim(out, f"{out}.design.json", inputs=(*scores, *generations, *prompts), replace=replace)
+        claim(out, design_beside(out), inputs=(*scores, *generations, *prompts), replace=replace)
     index = read_prompt_index(prompts)
     said = read_scores(scores, judge)
     frame = build_frame(said, index, arm=arm, base=base, by_verdict=by == "verdict", by_language=per_language)
@@ -117,8 +118,8 @@ def sample(
     lines = sheet_lines([rows[i] for i in chosen], read_generations(generations), index, seed)
     write_sheet(out, lines)
     about: dict[str, Any] = {"arm": arm, "base": base, "judge": said[0].scorer, "rubric": said[0].rubric, "seed": seed}
-    write_json(f"{out}.design.json", frame_to_json(rows, **about, by=by, allocation=allocation))
-    click.echo(f"wrote {out} ({len(lines)} replies) and {out}.design.json")
+    write_json(design_beside(out), frame_to_json(rows, **about, by=by, allocation=allocation))
+    click.echo(f"wrote {out} ({len(lines)} replies) and {design_beside(out)}")
 
 
 @command.command("correct")

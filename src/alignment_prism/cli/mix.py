@@ -65,15 +65,16 @@ def command(
     from alignment_prism.io.identity import Identities
     from alignment_prism.mixtures import Balance, build_mixture, check_size
     from alignment_prism.preferences import iter_pairs
+    from alignment_prism.store.names import manifest_beside, rejects_beside
 
     check_size(share, total)
     inputs = (*safety, *general, language_file)
-    claim(f"{out}.manifest.json", records=out, inputs=inputs, replace=replace)
-    claim(f"{out}.rejects.jsonl", inputs=inputs, replace=True)
+    claim(manifest_beside(out), records=out, inputs=inputs, replace=replace)
+    claim(rejects_beside(out), inputs=inputs, replace=True)
     languages = registry(language_file)
     columns = parse_mapping(mapping)
     identities = Identities()
-    with open_rejects(f"{out}.rejects.jsonl", keep_going, max_errors) as rejects:
+    with open_rejects(rejects_beside(out), keep_going, max_errors) as rejects:
 
         def pool(files: Sequence[str], kind: str) -> list[Pair]:
             return [
@@ -108,7 +109,7 @@ def command(
         "pairs": mixture.manifest["pairs"],
     }
     write_records(out, mixture.pairs, Pair)
-    write_json(f"{out}.manifest.json", manifest)
+    write_json(manifest_beside(out), manifest)
     if as_json:
         click.echo(json.dumps({key: value for key, value in manifest.items() if key != "pairs"}, ensure_ascii=False))
         return
@@ -125,4 +126,4 @@ def command(
     if again:
         click.echo(f"  {again} pairs of the pools occur more than once; each copy counts", err=True)
     say_rejects(rejects)
-    click.echo(f"wrote {out} and {out}.manifest.json")
+    click.echo(f"wrote {out} and {manifest_beside(out)}")

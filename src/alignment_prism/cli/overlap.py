@@ -16,6 +16,7 @@ from alignment_prism.domain import InputError, Prompt
 from alignment_prism.io import text_writer, write_json, write_records
 from alignment_prism.prompts.overlap import Match, PromptIndex, near_duplicates, summary
 from alignment_prism.prompts.splits import REST, check_leaks, split_prompts
+from alignment_prism.store.names import manifest_beside
 
 LISTED = 10
 """Matches that are listed in the terminal."""
@@ -137,10 +138,10 @@ def write_split(
             raise InputError(f"--part {name}={size} is no size", fix=fix) from None
     split = split_prompts(prompts, parts, seed=seed, threshold=threshold, n=n)
     write_records(out, split.prompts, Prompt)
-    write_json(f"{out}.manifest.json", split.manifest)
+    write_json(manifest_beside(out), split.manifest)
     for part, languages in sorted(split.manifest["counts"].items()):
         total = sum(sum(scopes.values()) for scopes in languages.values())
         each = ", ".join(f"{language} {sum(scopes.values())}" for language, scopes in sorted(languages.items()))
         click.echo(f"{part}: {total} ({each})")
     together = split.manifest["grouped_prompts"]
-    click.echo(f"{together} prompts were kept together with their like; wrote {out} and {out}.manifest.json")
+    click.echo(f"{together} prompts were kept together with their like; wrote {out} and {manifest_beside(out)}")

@@ -105,10 +105,11 @@ def split(
     from alignment_prism.cli.console import open_rejects, say_rejects
     from alignment_prism.cli.overlap import check_parts, write_split
     from alignment_prism.cli.prompt_options import PromptReader
+    from alignment_prism.store.names import manifest_beside, rejects_beside
 
-    claim_outputs(sets, options, rejects, replace, f"{out}.manifest.json" if out else None, records=out or "")
+    claim_outputs(sets, options, rejects, replace, manifest_beside(out) if out else None, records=out or "")
     reader = PromptReader.of(options)
-    with open_rejects(rejects or (f"{out}.rejects.jsonl" if out else ""), keep_going, max_errors) as accounts:
+    with open_rejects(rejects or (rejects_beside(out) if out else ""), keep_going, max_errors) as accounts:
         prompts = list(all_prompts(sets, reader, accounts))
     accounts.demand_none()
     say_rejects(accounts)

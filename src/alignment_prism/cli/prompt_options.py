@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from alignment_prism.cli.outputs import claim
+from alignment_prism.store.names import rejects_beside
 
 if TYPE_CHECKING:
     from alignment_prism.cli.console import Rejects
@@ -119,7 +120,7 @@ def claim_outputs(
     inputs = (*sets, options["language_file"])
     claim(*outputs, rejects, inputs=inputs, replace=replace, records=records)
     if records and not rejects:
-        claim(f"{records}.rejects.jsonl", inputs=inputs, replace=True)
+        claim(rejects_beside(records), inputs=inputs, replace=True)
 
 
 @dataclass

@@ -235,6 +235,7 @@ def convert(
     from alignment_prism.cli.prompt_options import PromptReader
     from alignment_prism.domain import InputError, Prompt
     from alignment_prism.io import write_records
+    from alignment_prism.store.names import rejects_beside
 
     claim_outputs(sets, options, rejects, replace, records=out)
     reader = PromptReader.of(options)
@@ -250,7 +251,7 @@ def convert(
 
     written = 0
     with (
-        open_rejects(rejects or f"{out}.rejects.jsonl", keep_going, max_errors) as accounts,
+        open_rejects(rejects or rejects_beside(out), keep_going, max_errors) as accounts,
         contextlib.suppress(_NothingGood),
     ):
         written = write_records(out, good(), Prompt)

@@ -108,6 +108,7 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False) -> None:
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
     from alignment_prism.reports import about_study, headline_table, seeds_table, summary_table, write_report
+    from alignment_prism.store.names import FINDINGS, REPORT
     from alignment_prism.studies import Terminal, nano_bars, run_study
 
     began = time.monotonic()
@@ -115,7 +116,7 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False) -> None:
     result = run_study(spec, out, progress=progress, replace=replace)
     report = write_report(
         result.findings,
-        out / "report.html",
+        out / REPORT,
         title=spec.name,
         preface=result.notes,
         bars=nano_bars(spec, result.findings),
@@ -133,4 +134,4 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False) -> None:
         progress.note(note)
     progress.note(f"finished in {time.monotonic() - began:.0f} s")
     progress.note(f"report:   {report}")
-    progress.note(f"findings: {result.out / 'findings.parquet'}")
+    progress.note(f"findings: {result.out / FINDINGS}")

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import Finding, InputError
-
-SPEC, MANIFEST = "study.json", "manifest.json"
-"""The files that hold the specification: of a study, and of an evaluation, in its folder."""
+from alignment_prism.store.names import MANIFEST, STUDY
 
 METHODS = {
     "sft": "SFT-Preferred: fine-tuning on the preferred replies",
@@ -95,12 +93,12 @@ def read_about(folder: str | Path) -> About | None:
     Raises:
         InputError: the specification cannot be read.
     """
-    path = next((path for name in (SPEC, MANIFEST) if (path := Path(folder) / name).is_file()), None)
+    path = next((path for name in (STUDY, MANIFEST) if (path := Path(folder) / name).is_file()), None)
     if path is None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if path.name == SPEC:
+        if path.name == STUDY:
             return about_study(content)
         return about_evaluation(content["spec"]) if content.get("kind") == "evaluation" else None
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:

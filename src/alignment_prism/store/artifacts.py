@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain.errors import StoreError
+from alignment_prism.store.names import MANIFEST
 from alignment_prism.store.outputs import WRITE_FIX, check_writable
 
-MANIFEST = "manifest.json"
 FORMAT = 1
 VERSIONED = ("alignment-prism", "torch", "transformers", "trl", "inspect-ai")
 """Distributions whose versions are written into every manifest."""

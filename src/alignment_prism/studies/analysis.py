@@ -18,15 +18,12 @@ from alignment_prism.domain import (
 )
 from alignment_prism.io import read_records
 from alignment_prism.reports import Example, Reply
+from alignment_prism.store.names import COMPARISONS, GENERATIONS, SCORES
 from alignment_prism.studies.plan import Plan, Step
 from alignment_prism.studies.spec import StudySpec
 
 if TYPE_CHECKING:
     from alignment_prism.nano.thresholds import BarResult
-
-GENERATIONS = "generations.parquet"
-SCORES = "scores.parquet"
-COMPARISONS = "comparisons.parquet"
 
 
 def generations_of(step: Step, out: Path) -> list[Generation]:

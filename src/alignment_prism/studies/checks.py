@@ -8,16 +8,10 @@ from pathlib import Path
 from alignment_prism.domain import InputError, StoreError
 from alignment_prism.io import write_json
 from alignment_prism.store import check_inputs
+from alignment_prism.store.names import FINDINGS, PLAN, PROMPTS, REPORT, STUDY
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
-
-FINDINGS = "findings.parquet"
-PROMPTS = "prompts.parquet"
-REPORT = "report.html"
-SPEC = "study.json"
-STEPS = "plan.json"
-"""Which steps the findings of a folder rest on."""
 
 
 def check_study(spec: StudySpec, sources: Sources) -> None:
@@ -56,18 +50,18 @@ def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> Non
     """
     prompts = () if isinstance(spec.prompts, str) else tuple(entry.file for entry in spec.prompts)
     inputs = (*spec.pairs.safety, *spec.pairs.general, *prompts, spec.judge.rubric)
-    check_inputs([out / name for name in (FINDINGS, PROMPTS, REPORT, SPEC, STEPS)], inputs)
+    check_inputs([out / name for name in (FINDINGS, PROMPTS, REPORT, STUDY, PLAN)], inputs)
     if replace:
         return
-    there = [name for name in (FINDINGS, PROMPTS, REPORT, SPEC) if (out / name).exists()]
-    if not there or (FINDINGS not in there and (out / STEPS).exists()):
+    there = [name for name in (FINDINGS, PROMPTS, REPORT, STUDY) if (out / name).exists()]
+    if not there or (FINDINGS not in there and (out / PLAN).exists()):
         return
     try:
-        before = set(json.loads((out / STEPS).read_text(encoding="utf-8"))["steps"])
+        before = set(json.loads((out / PLAN).read_text(encoding="utf-8"))["steps"])
     except FileNotFoundError:
         what = f"the folder holds {', '.join(there)} of another origin"
     except (OSError, ValueError, KeyError, TypeError) as error:
-        what = f"{STEPS} cannot be read ({error}), so whose findings are there is not known"
+        what = f"{PLAN} cannot be read ({error}), so whose findings are there is not known"
     else:
         if before <= {step.key for step in plan.steps}:
             return
@@ -81,4 +75,4 @@ def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> Non
 
 def write_steps(out: Path, plan: Plan) -> None:
     """Write down which steps the folder's findings rest on."""
-    write_json(out / STEPS, {"steps": {step.key: step.folder(Path()).as_posix() for step in plan.steps}})
+    write_json(out / PLAN, {"steps": {step.key: step.folder(Path()).as_posix() for step in plan.steps}})

@@ -16,8 +16,19 @@ from alignment_prism.domain import Finding, Pair, Prompt, PromptKind, StoreError
 from alignment_prism.io import read_records, write_json, write_records
 from alignment_prism.reports import Example
 from alignment_prism.store import check_within, folder_lock, write_artifact
-from alignment_prism.studies.analysis import COMPARISONS, GENERATIONS, SCORES, analyse, examples, generations_of
-from alignment_prism.studies.checks import FINDINGS, PROMPTS, SPEC, check_place, check_study, write_steps
+from alignment_prism.store.names import (
+    CALLS,
+    COMPARISONS,
+    FINDINGS,
+    GENERATIONS,
+    MIXTURE,
+    PAIRS,
+    PROMPTS,
+    SCORES,
+    STUDY,
+)
+from alignment_prism.studies.analysis import analyse, examples, generations_of
+from alignment_prism.studies.checks import check_place, check_study, write_steps
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.plan import Plan, Step, build_plan
 from alignment_prism.studies.progress import Progress, Silent, Tick
@@ -26,7 +37,6 @@ from alignment_prism.studies.spec import JudgeSpec, StudySpec
 from alignment_prism.training.methods import find_method
 from alignment_prism.training.settings import MethodConfig
 
-PAIRS = "pairs.parquet"
 _LOADING = ("nano", "hf", "vllm", "sglang", "transformer_lens", "llama-cpp-python")
 """Providers that load weights when a model is opened, and the one that needs nothing."""
 
@@ -86,10 +96,10 @@ def run_study(
         check_place(out, plan, spec, replace=replace)
         if not (out / FINDINGS).exists():
             write_steps(out, plan)
-        write_json(out / SPEC, spec.model_dump(mode="json"))
+        write_json(out / STUDY, spec.model_dump(mode="json"))
         write_records(out / PROMPTS, sources.prompts, Prompt)  # findings can be made again from the folder alone
         _check_judges(spec, plan, out)
-        with CallJournal(out / "calls.jsonl") as journal:
+        with CallJournal(out / CALLS) as journal:
             worker = Worker(spec, sources, out, journal)
             for number, step in enumerate(plan.steps, start=1):
                 if step.is_done(out):
@@ -143,7 +153,7 @@ class Worker:
 
         mixture = build_mixture(self.sources.safety, self.sources.general, seed=_seed(step), **step.spec)
         write_records(folder / PAIRS, mixture.pairs)
-        write_json(folder / "mixture.json", mixture.manifest)
+        write_json(folder / MIXTURE, mixture.manifest)
 
     def _train(self, step: Step, folder: Path, tick: Tick) -> None:
         from alignment_prism.training.train import train_method

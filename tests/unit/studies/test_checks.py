@@ -10,8 +10,9 @@ import pytest
 
 from alignment_prism.domain import InputError, ModelError, StoreError
 from alignment_prism.nano import world
+from alignment_prism.store.names import FINDINGS, PLAN, PROMPTS
 from alignment_prism.studies import Sources, StudySpec, build_plan
-from alignment_prism.studies.checks import FINDINGS, PROMPTS, STEPS, check_place, check_study, write_steps
+from alignment_prism.studies.checks import check_place, check_study, write_steps
 
 ARMS = [{"name": "one", "method": "sft", "share": 0.5}, {"name": "two", "method": "dpo_ift", "share": 0}]
 
@@ -69,12 +70,12 @@ def test_findings_of_another_study_are_not_replaced_and_those_of_a_smaller_one_a
     check_place(tmp_path, large, spec(), replace=False)
     for text in (None, "{", json.dumps([])):
         if text is not None:
-            (tmp_path / STEPS).write_text(text)
+            (tmp_path / PLAN).write_text(text)
         with pytest.raises(StoreError) as error:
             check_place(tmp_path, other, spec(), replace=False)
         assert "--replace" in (error.value.fix or "")
         check_place(tmp_path, other, spec(), replace=True)
-    (tmp_path / STEPS).unlink()
+    (tmp_path / PLAN).unlink()
     with pytest.raises(StoreError, match=r"holds findings.parquet, prompts.parquet of another origin"):
         check_place(tmp_path, small, spec(), replace=False)
     mine = spec(prompts=[{"file": str(tmp_path / PROMPTS)}])

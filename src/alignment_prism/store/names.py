@@ -1,0 +1,42 @@
+"""Names of the files that commands and studies write, each said once."""
+
+from __future__ import annotations
+
+# In the folder of a study or an evaluation
+PROMPTS = "prompts.parquet"
+FINDINGS = "findings.parquet"
+REPORT = "report.html"
+STUDY = "study.json"
+"""The spec, as plain values."""
+PLAN = "plan.json"
+"""Which steps the findings of a folder rest on."""
+CALLS = "calls.jsonl"
+"""The journal of calls of judges and models behind an API."""
+
+# In the folder of one step
+MANIFEST = "manifest.json"
+MIXTURE = "mixture.json"
+PAIRS = "pairs.parquet"
+GENERATIONS = "generations.parquet"
+SCORES = "scores.parquet"
+COMPARISONS = "comparisons.parquet"
+
+
+def manifest_beside(path: str) -> str:
+    """Of a file that is no artifact's: what it was made from."""
+    return f"{path}.manifest.json"
+
+
+def rejects_beside(path: str) -> str:
+    """Rows that were left out while a file was written, each with its reason."""
+    return f"{path}.rejects.jsonl"
+
+
+def calls_beside(path: str) -> str:
+    """The journal of the calls that a file is made from."""
+    return f"{path}.calls.jsonl"
+
+
+def design_beside(path: str) -> str:
+    """Of a sheet of labels: how its rows were drawn."""
+    return f"{path}.design.json"
