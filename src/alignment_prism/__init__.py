@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from alignment_prism.reports import write_report
     from alignment_prism.studies import StudySpec, load_spec, run_study
 
-__version__ = "0.1.0"
+    __version__: str
 
 __all__ = ["StudySpec", "__version__", "load_findings", "load_spec", "run_study", "write_report"]
 
@@ -35,6 +35,10 @@ def load_findings(path: str | Path) -> list[Finding]:
 
 def __getattr__(name: str) -> Any:
     """Import `run_study` and its like when they are asked for, so that the import of the package stays light."""
+    if name == "__version__":
+        from alignment_prism.store import package_version
+
+        return package_version()
     rooms = {"StudySpec": "studies", "load_spec": "studies", "run_study": "studies", "write_report": "reports"}
     if name not in rooms:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,7 +17,6 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from alignment_prism import __version__
 from alignment_prism.domain.errors import PrismError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -111,7 +110,7 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EXIT_CODES,
 )
-@click.version_option(__version__, prog_name="prism")
+@click.version_option(package_name="alignment-prism", prog_name="prism")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error (accepted anywhere).")
 def cli() -> None:
     """Align a multilingual language model and find out, language by language, whether it worked.

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from alignment_prism import __version__
 from alignment_prism.domain import LANGUAGES, METRICS, Finding, InputError
 from alignment_prism.reports.about import About, facts_of_findings
 from alignment_prism.reports.index import FindingIndex
 from alignment_prism.reports.sections import Notes, sections
+from alignment_prism.store import package_version
 
 
 class Bar(Protocol):
@@ -103,7 +103,7 @@ def write_report(
     page = environment.get_template("page.html.j2").render(
         title=title or studies[0],
         preface=preface,
-        version=__version__,
+        version=package_version(),
         sections=tables,
         bars=bars,
         examples=examples,

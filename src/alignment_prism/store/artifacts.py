@@ -23,7 +23,8 @@ from alignment_prism.store.names import MANIFEST
 from alignment_prism.store.outputs import WRITE_FIX, check_writable
 
 FORMAT = 1
-VERSIONED = ("alignment-prism", "torch", "transformers", "trl", "inspect-ai")
+PACKAGE = "alignment-prism"
+VERSIONED = (PACKAGE, "torch", "transformers", "trl", "inspect-ai")
 """Distributions whose versions are written into every manifest."""
 
 
@@ -270,6 +271,11 @@ def _files(folder: Path) -> list[str]:
     """Files below `folder`, as POSIX paths within it, sorted; the manifest is not one of them."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in found if name != MANIFEST)
+
+
+def package_version() -> str:
+    """The version of this package, as it is installed."""
+    return metadata.version(PACKAGE)
 
 
 def _versions() -> dict[str, str]:
