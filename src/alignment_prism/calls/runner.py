@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from alignment_prism.calls.endpoint import FIRST_RETRIES, Endpoint, explain, is_fatal
 from alignment_prism.domain.errors import ModelError, PrismError
 from alignment_prism.domain.messages import Messages, Role
+from alignment_prism.domain.progress import Progress
 
 if TYPE_CHECKING:
     from inspect_ai.model import ChatMessage, Model
 
 T = TypeVar("T")
-Progress = Callable[[int, int], None]
-"""Called with how many are done and how many there are."""
 
 MAX_FAILURES_IN_A_ROW = 8
 """After so many failed calls without one success between them the model is taken to be out of order."""

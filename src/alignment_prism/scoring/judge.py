@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.journal import call_key
-from alignment_prism.calls.runner import Answer, Journal, Progress, Request, ask_all
+from alignment_prism.calls.runner import Answer, Journal, Request, ask_all
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
+from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import CORRECT, OUTCOME, Comparison, Generation, Outcome, Prompt, Score, Winner
 from alignment_prism.scoring.answers import parse_outcome, parse_winner
 from alignment_prism.scoring.guards import Guarded, guard

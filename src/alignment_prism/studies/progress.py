@@ -7,17 +7,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+from alignment_prism.domain.progress import Progress
+
 _WIDE = 140
 """From this width of the terminal on, a bar also shows a step's own words."""
 
 
-class Tick(Protocol):
-    """Called by a step as it gets on: units done, units in all, and a few words about them."""
-
-    def __call__(self, done: int, total: int, words: str = "") -> None: ...
-
-
-class Progress(Protocol):
+class Reporter(Protocol):
     """Where a study reports to."""
 
     def note(self, text: str) -> None:
@@ -26,8 +22,8 @@ class Progress(Protocol):
     def skip(self, number: int, total: int, title: str) -> None:
         """A step was done before."""
 
-    def step(self, number: int, total: int, title: str) -> AbstractContextManager[Tick]:
-        """A context around one step; it yields the step's tick."""
+    def step(self, number: int, total: int, title: str) -> AbstractContextManager[Progress]:
+        """A context around one step; it yields the step's progress."""
 
 
 class Silent:
@@ -40,7 +36,7 @@ class Silent:
         """Nothing."""
 
     @contextmanager
-    def step(self, number: int, total: int, title: str) -> Iterator[Tick]:
+    def step(self, number: int, total: int, title: str) -> Iterator[Progress]:
         """Nothing."""
         yield lambda done, total, words="": None
 
@@ -65,7 +61,7 @@ class Terminal:
         self.console.print(f"{_place(number, total)} {title}: done before", style="dim", markup=False)
 
     @contextmanager
-    def step(self, number: int, total: int, title: str) -> Iterator[Tick]:
+    def step(self, number: int, total: int, title: str) -> Iterator[Progress]:
         """A bar while the step runs, then a line."""
         began = time.monotonic()
         if self.console.is_terminal:
@@ -76,7 +72,7 @@ class Terminal:
         self.console.print(f"{_place(number, total)} {title}: {time.monotonic() - began:.1f} s", markup=False)
 
     @contextmanager
-    def _bar(self, title: str) -> Iterator[Tick]:
+    def _bar(self, title: str) -> Iterator[Progress]:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -100,7 +96,7 @@ class Terminal:
         with Bars(*columns, console=self.console, transient=True) as bars:
             task = bars.add_task(title, total=None, words="")
 
-            def tick(done: int, total: int, words: str = "") -> None:
+            def tick(done: int, total: int, words: str = "", /) -> None:
                 bars.update(task, completed=done, total=total, words=words)
 
             yield tick

@@ -13,6 +13,7 @@ from typing import Any
 
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import Finding, Pair, Prompt, PromptKind, StoreError
+from alignment_prism.domain.progress import Progress
 from alignment_prism.io import read_records, write_json, write_records
 from alignment_prism.reports import Example
 from alignment_prism.store import check_within, folder_lock, write_artifact
@@ -31,7 +32,7 @@ from alignment_prism.studies.analysis import analyse, examples, generations_of
 from alignment_prism.studies.checks import check_place, check_study, write_steps
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.plan import Plan, Step, build_plan
-from alignment_prism.studies.progress import Progress, Silent, Tick
+from alignment_prism.studies.progress import Reporter, Silent
 from alignment_prism.studies.sources import Sources, load_sources
 from alignment_prism.studies.spec import JudgeSpec, StudySpec
 from alignment_prism.training.methods import find_method
@@ -64,7 +65,7 @@ def run_study(
     spec: StudySpec | str | Path,
     out: str | Path | None = None,
     *,
-    progress: Progress | None = None,
+    progress: Reporter | None = None,
     replace: bool = False,
 ) -> StudyResult:
     """Run a study, or go on with one.
@@ -130,9 +131,9 @@ class Worker:
         self.out = out
         self.journal = journal
 
-    def do(self, step: Step, tick: Tick) -> None:
+    def do(self, step: Step, tick: Progress) -> None:
         """Do one step and leave its artifact."""
-        work: dict[str, Callable[[Step, Path, Tick], None]] = {
+        work: dict[str, Callable[[Step, Path, Progress], None]] = {
             "mixture": self._mix,
             "generate": self._generate,
             "judge": self._judge,
@@ -148,14 +149,14 @@ class Worker:
         ) as temporary:
             work[step.kind](step, temporary, tick)
 
-    def _mix(self, step: Step, folder: Path, tick: Tick) -> None:
+    def _mix(self, step: Step, folder: Path, tick: Progress) -> None:
         from alignment_prism.mixtures import build_mixture
 
         mixture = build_mixture(self.sources.safety, self.sources.general, seed=_seed(step), **step.spec)
         write_records(folder / PAIRS, mixture.pairs)
         write_json(folder / MIXTURE, mixture.manifest)
 
-    def _train(self, step: Step, folder: Path, tick: Tick) -> None:
+    def _train(self, step: Step, folder: Path, tick: Progress) -> None:
         from alignment_prism.training.train import train_method
 
         first = step.needs.get("sft")
@@ -172,7 +173,7 @@ class Worker:
             progress=tick,
         )
 
-    def _generate(self, step: Step, folder: Path, tick: Tick) -> None:
+    def _generate(self, step: Step, folder: Path, tick: Progress) -> None:
         from alignment_prism.generation.backends.transformers import generate_local
 
         model = step.needs.get("model")
@@ -186,7 +187,7 @@ class Worker:
         )
         write_records(folder / GENERATIONS, replies)
 
-    def _judge(self, step: Step, folder: Path, tick: Tick) -> None:
+    def _judge(self, step: Step, folder: Path, tick: Progress) -> None:
         from alignment_prism.scoring.judge import demand_verdicts, judge_generations
 
         replies = generations_of(step.needs["replies"], self.out)
@@ -194,7 +195,7 @@ class Worker:
         demand_verdicts(verdicts, self.spec.judge.model)
         write_records(folder / SCORES, verdicts)
 
-    def _compare(self, step: Step, folder: Path, tick: Tick) -> None:
+    def _compare(self, step: Step, folder: Path, tick: Progress) -> None:
         from alignment_prism.scoring.judge import compare_generations
 
         prompts = [prompt for prompt in self.sources.prompts if prompt.kind is PromptKind.GENERAL]
@@ -207,7 +208,7 @@ class Worker:
         verdicts = compare_generations(prompts, *sides, **self._calls(self.spec.compare, tick))
         write_records(folder / COMPARISONS, verdicts)
 
-    def _calls(self, judge: JudgeSpec, tick: Tick) -> dict[str, Any]:
+    def _calls(self, judge: JudgeSpec, tick: Progress) -> dict[str, Any]:
         """How a judge is called."""
         options: dict[str, Any] = {"judge": judge.model, "rubric": judge.rubric, "base_url": judge.base_url}
         if judge.max_connections is not None:

@@ -7,15 +7,14 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
-Progress = Callable[[int, int, str], None]
-"""`progress(step, total, message)`: called at every step, cheaply."""
+from alignment_prism.domain.progress import Progress
 
 COMPLETE = "complete"
 """Name of the file that marks a checkpoint whose writing was not cut off."""

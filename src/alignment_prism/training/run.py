@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import InputError, ModelError, Pair, StoreError, TrainingError, content_digest
+from alignment_prism.domain.progress import Progress
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.store.artifacts import artifact_key, is_complete, read_manifest, write_artifact
 from alignment_prism.training.base_model import Base, find_base
-from alignment_prism.training.callbacks import Log, Progress, StopRequest
+from alignment_prism.training.callbacks import Log, StopRequest
 from alignment_prism.training.card import model_card
 from alignment_prism.training.devices import processes
 from alignment_prism.training.examples import pairs_digest

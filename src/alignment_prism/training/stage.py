@@ -12,9 +12,10 @@ from typing import Any, Protocol
 from transformers import TrainerCallback
 
 from alignment_prism.domain import InputError, Pair, content_digest
+from alignment_prism.domain.progress import Progress
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.training.base_model import Base, quiet_transformers, resolve_precision, save_model
-from alignment_prism.training.callbacks import Log, Progress, StopRequest, Watcher, last_checkpoint
+from alignment_prism.training.callbacks import Log, StopRequest, Watcher, last_checkpoint
 from alignment_prism.training.devices import processes
 from alignment_prism.training.dropout import disable_dropout
 from alignment_prism.training.examples import ExampleSet, make_examples

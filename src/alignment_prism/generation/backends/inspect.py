@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.journal import call_key
-from alignment_prism.calls.runner import Answer, Journal, Progress, Request, ask_all
+from alignment_prism.calls.runner import Answer, Journal, Request, ask_all
+from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 
 _STOPS = {"max_tokens": StopReason.MAX_TOKENS, "model_length": StopReason.MAX_TOKENS}

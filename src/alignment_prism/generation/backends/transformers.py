@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,13 @@ import numpy as np
 import torch
 
 from alignment_prism.domain.errors import InputError, ModelError
+from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 from alignment_prism.generation.backends.decoding import Decoder, Pick, greedy, sampler
 from alignment_prism.generation.batching import BATCH_TOKENS, plan_batches
 from alignment_prism.models.chat_templates import prompt_ids, require_chat_template
 from alignment_prism.models.folders import model_folder
 from alignment_prism.models.weights import weights_digest
-
-Progress = Callable[[int, int], None]
-"""Called with how many replies are there and how many there are to be."""
 
 _UNBOUNDED = 10**6
 """Context lengths from here on are placeholders of tokenizers that know none."""
