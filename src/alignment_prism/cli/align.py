@@ -110,7 +110,7 @@ def command(
         overrides["training.adapter"] = AdapterConfig().model_dump()
     config = load_config(config_source, overrides)
     from alignment_prism.models.folders import model_folder
-    from alignment_prism.models.names import found_model
+    from alignment_prism.models.names import resolve
     from alignment_prism.preferences.pairs import read_pairs
 
     if sft_checkpoint is not None:
@@ -119,8 +119,8 @@ def command(
             raise InputError(f"{find_method(method).title} has no supervised first stage", fix=fix)
         model_folder(sft_checkpoint)
     _check_run_folder(out, restart, (pairs_file, base, sft_checkpoint, references))
-    base = found_model(base)
-    if Path(base).is_dir() or base.startswith((".", "/", "~")):
+    base = resolve(base, local=True).id
+    if Path(base).is_dir():
         model_folder(base, revision)  # a Hub id is looked for when everything else is known to be right
 
     pairs = read_pairs(pairs_file)

@@ -66,7 +66,6 @@ def command(
     from alignment_prism.doctor import Plan, checks, judges
     from alignment_prism.doctor.models import model_files
     from alignment_prism.domain import InputError
-    from alignment_prism.models.names import found_model
 
     found = checks.gpus()
     report = [*checks.versions(), *checks.devices(found), checks.hub_token(), checks.spbleu()]
@@ -78,7 +77,7 @@ def command(
     memory: dict[str, Any] | None = None
     needed = 0.0
     if model:
-        files = model_files(found_model(model))
+        files = model_files(model)
         report.append(files.access)
         if files.files:
             report.append(checks.chat_template(files.files))

@@ -23,7 +23,7 @@ from alignment_prism.domain import (
     StoreError,
     content_digest,
 )
-from alignment_prism.models.names import found_model
+from alignment_prism.models.names import resolve
 from alignment_prism.scoring.judge import check_judge
 from alignment_prism.store import check_folder, check_inputs, folder_lock
 from alignment_prism.store.names import CALLS, COMPARISONS, FINDINGS, GENERATIONS, PROMPTS, SCORES
@@ -276,8 +276,5 @@ class Evaluation:
         self.generations += generations
 
     def _weights(self, model: str) -> str:
-        """Digest of a model folder, so that new weights under an old name are never taken for the old ones."""
-        from alignment_prism.models.weights import weights_digest
-
-        model = found_model(model)
-        return weights_digest(model) if Path(model).is_dir() else ""
+        """Digest of a model, so that another one under an old name is never taken for the old one."""
+        return resolve(model).digest()

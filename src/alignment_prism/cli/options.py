@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from alignment_prism.domain import Finding, Generation, InputError, Outcome, Prompt, Sampling, Score
-from alignment_prism.models.names import HUB, found_model, is_remote
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from alignment_prism.calls.runner import Journal
+    from alignment_prism.domain.progress import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -149,46 +149,36 @@ def generate(
     batch_tokens: int | None = None,
 ) -> list[Generation]:
     """Replies of a model in a folder, on the Hub or behind an Inspect id: whichever the name is."""
+    from alignment_prism.generation import reply
+
     with progress(f"generating ({arm})") as tick:
-        if is_remote(model):
-            from alignment_prism.generation.backends.inspect import generate_remote
-
-            return generate_remote(
-                model,
-                prompts,
-                arm=arm,
-                sampling=sampling,
-                journal=journal,
-                progress=tick,
-                max_connections=connections,
-                retries=retries,
-                base_url=model_url,
-            )
-        from alignment_prism.generation.backends.transformers import generate_local
-
-        return generate_local(
-            found_model(model).removeprefix(HUB),
+        return reply(
+            model,
             prompts,
+            sampling,
             arm=arm,
-            sampling=sampling,
-            batch_tokens=batch_tokens,
+            journal=journal,
             progress=tick,
+            base_url=model_url,
+            connections=connections,
+            retries=retries,
             device=device,
+            batch_tokens=batch_tokens,
         )
 
 
 @contextmanager
-def progress(title: str) -> Iterator[Callable[[int, int], None]]:
+def progress(title: str) -> Iterator[Progress]:
     """A progress bar on the error stream; yields the function that moves it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
-        Progress,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.progress import Progress as Bars
 
     columns = (
         TextColumn("{task.description}"),
@@ -197,9 +187,9 @@ def progress(title: str) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total, words="": bar.update(task, completed=done, total=total)
 
 
 def say_unjudged(scores: Sequence[Score]) -> None:

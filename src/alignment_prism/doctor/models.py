@@ -8,7 +8,8 @@ from pathlib import Path
 
 from alignment_prism.doctor.checks import Check, parameters_in
 from alignment_prism.doctor.memory import ModelShape
-from alignment_prism.domain import InputError
+from alignment_prism.domain import InputError, ModelError
+from alignment_prism.models.names import ModelKind, resolve
 
 SMALL_FILES = ("config.json", "tokenizer_config.json", "chat_template.jinja")
 
@@ -48,8 +49,12 @@ class ModelFiles:
 
 def model_files(name: str) -> ModelFiles:
     """The small files of a folder, or of a Hub model, which is asked for only because the user named it."""
-    folder = Path(name)
-    if folder.is_dir():
+    try:
+        model = resolve(name, local=True)
+    except ModelError as error:
+        return ModelFiles(name, {}, 0, Check("model", "bad", f"{error.what}: {name}", error.fix or ""))
+    folder = Path(model.id)
+    if model.kind is ModelKind.FOLDER:
         files = {}
         for each in SMALL_FILES:
             path = folder / each
@@ -63,9 +68,7 @@ def model_files(name: str) -> ModelFiles:
             else Check("model", "bad", f"{name} has no safetensors", fix)
         )
         return ModelFiles(name, files, parameters_in(folder), access)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        return ModelFiles(name, {}, 0, Check("model", "bad", f"no such folder: {name}", "name a folder or owner/name"))
-    return _from_hub(name)
+    return _from_hub(model.id)
 
 
 def _from_hub(name: str) -> ModelFiles:

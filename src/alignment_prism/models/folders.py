@@ -30,15 +30,11 @@ def model_folder(model: str | Path, revision: str | None = None) -> Path:
             fix="give a folder that save_pretrained wrote, or a Hub id such as org/name",
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True))
-    except HFValidationError as error:
-        raise ModelError("neither a model folder nor a Hub id", where=name, fix="check the spelling") from error
-    except OSError:
-        pass  # not in the cache: the user named a remote model, so it may be fetched
-    try:
+    if (snapshot := cached_snapshot(name, revision)) is not None:
+        return snapshot
+    try:  # the user named a remote model, so it may be fetched
         return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES))
     except LocalEntryNotFoundError as error:
         raise ModelError(
@@ -53,6 +49,23 @@ def model_folder(model: str | Path, revision: str | None = None) -> Path:
             where=name,
             fix="check the spelling, the network, and, for a gated model, that you are logged in (hf auth login)",
         ) from error
+
+
+def cached_snapshot(name: str, revision: str | None = None) -> Path | None:
+    """The folder in the local cache that holds a model of the Hub, named by its commit; None if it is not there.
+
+    Raises:
+        ModelError: the name cannot be a Hub id.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=_FILES, local_files_only=True))
+    except HFValidationError as error:
+        raise ModelError("neither a model folder nor a Hub id", where=name, fix="check the spelling") from error
+    except OSError:
+        return None
 
 
 def check_weights(folder: Path) -> None:

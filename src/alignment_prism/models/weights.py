@@ -1,4 +1,4 @@
-"""Which weights these are: a digest of a model folder that names its tensors and its architecture.
+"""Which model this is: digests of a model folder, of its weights and of everything that shapes its replies.
 
 Anything remembered about a model (its replies, its log-probabilities) is kept under this digest and never under its
 name: two checkpoints under one name must not answer for each other.
@@ -13,6 +13,8 @@ from pathlib import Path
 from alignment_prism.domain.errors import ModelError
 
 _CONFIGS = ("config.json", "adapter_config.json")
+_BESIDE_WEIGHTS = ("*.json", "*.jinja", "*.model", "*.txt")
+"""Files that shape replies besides the weights: tokenizer, chat templates, settings of the generation."""
 _VOLATILE = {"_name_or_path", "base_model_name_or_path", "transformers_version", "torch_dtype", "dtype", "_commit_hash"}
 
 
@@ -21,7 +23,7 @@ def weights_digest(folder: str | Path) -> str:
 
     Entering: the names and bytes of all `*.safetensors` files of the folder, and what `config.json` and
     `adapter_config.json` say, except for what changes without the model changing (the version of transformers that
-    wrote them, paths). Tokenizer and chat template do not enter: they are inputs of their own.
+    wrote them, paths). Tokenizer and chat template do not enter; `model_digest` is the one with them.
 
     Raises:
         ModelError: the folder is missing or holds no safetensors.
@@ -50,6 +52,40 @@ def weights_digest(folder: str | Path) -> str:
         if path.exists():
             digest.update(f"{name}={_stable_config(path)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def model_digest(folder: str | Path) -> str:
+    """Sixteen hexadecimal digits over everything in a model folder that shapes its replies.
+
+    Entering: `weights_digest`; the bytes of tokenizer, chat templates and `generation_config.json`; for an adapter the
+    digest of its base. Two folders of one digest give the same replies to the same prompts.
+
+    Raises:
+        ModelError: as `weights_digest`; or the base of an adapter is not there.
+    """
+    folder = Path(folder)
+    digest = hashlib.sha256(f"weights={weights_digest(folder)}\n".encode())
+    for path in sorted({path for pattern in _BESIDE_WEIGHTS for path in folder.rglob(pattern)}):
+        name = path.relative_to(folder).as_posix()
+        if name not in _CONFIGS and path.is_file():
+            digest.update(f"{name}={hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    if (base := _adapter_base(folder)) is not None:
+        digest.update(f"base={base}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _adapter_base(folder: Path) -> str | None:
+    """Digest of the base of an adapter; None for a folder that is none."""
+    from alignment_prism.models.names import resolve
+
+    path = folder / "adapter_config.json"
+    if not path.exists():
+        return None
+    try:
+        name = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{path.name} names no base", where=str(path), fix="save the adapter anew") from error
+    return resolve(name, local=True).digest()
 
 
 def _stable_config(path: Path) -> str:

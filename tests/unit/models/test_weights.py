@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from alignment_prism.domain import ModelError
-from alignment_prism.models.weights import weights_digest
+from alignment_prism.models.weights import model_digest, weights_digest
 
 
 @pytest.fixture
@@ -44,3 +44,33 @@ def test_pickled_weights_are_named_and_refused(tmp_path: Path) -> None:
     assert "pytorch_model.bin" in error.value.what
     with pytest.raises(ModelError, match="does not exist"):
         weights_digest(tmp_path / "nowhere")
+
+
+def test_everything_that_shapes_replies_is_in_the_digest_of_a_model(folder: Path) -> None:
+    files = {"chat_template.jinja": "{{ x }}", "tokenizer.json": "{}", "generation_config.json": '{"eos_token_id": 2}'}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    weights, before = weights_digest(folder), model_digest(folder)
+    (folder / "README.md").write_text("a card")
+    assert model_digest(folder) == before
+    for name, text in files.items():
+        (folder / name).write_text(text.replace("{", " {", 1))  # one byte more
+        assert model_digest(folder) != before and weights_digest(folder) == weights, name
+        (folder / name).write_text(text)
+    assert model_digest(folder) == before
+
+
+def test_the_base_of_an_adapter_is_in_its_digest(folder: Path) -> None:
+    adapter = folder.parent / f"{folder.name}-adapter"
+    adapter.mkdir()
+    save_file({"lora_A": np.zeros(2, dtype=np.float32)}, str(adapter / "adapter_model.safetensors"))
+    (adapter / "adapter_config.json").write_text(json.dumps({"r": 2, "base_model_name_or_path": str(folder)}))
+    before, weights = model_digest(adapter), weights_digest(adapter)
+    (folder / "chat_template.jinja").write_text("another")
+    changed = model_digest(adapter)
+    save_file({"w": np.ones(6, dtype=np.float32)}, str(folder / "model.safetensors"))
+    assert len({before, changed, model_digest(adapter)}) == 3
+    assert weights_digest(adapter) == weights
+    (adapter / "adapter_config.json").write_text(json.dumps({"r": 2, "base_model_name_or_path": str(folder / "gone")}))
+    with pytest.raises(ModelError, match=r"does not exist|no model folder"):
+        model_digest(adapter)

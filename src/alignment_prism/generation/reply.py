@@ -1,0 +1,83 @@
+"""Replies of any model, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from alignment_prism.calls.runner import Journal
+from alignment_prism.domain.progress import Progress
+from alignment_prism.domain.records import Generation, Prompt, Sampling
+from alignment_prism.models.names import ModelRef, resolve
+
+CONNECTIONS = 32
+"""Calls of an API under way at once, unless somebody says otherwise."""
+
+RETRIES = 5
+"""Of a call that failed for a passing reason, unless somebody says otherwise."""
+
+
+def reply(
+    model: str | Path | ModelRef,
+    prompts: Sequence[Prompt],
+    sampling: Sampling | None = None,
+    *,
+    arm: str = "model",
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+    base_url: str = "",
+    connections: int = CONNECTIONS,
+    retries: int = RETRIES,
+    device: str = "auto",
+    batch_tokens: int | None = None,
+) -> list[Generation]:
+    """k replies to each prompt, in the order of the prompts, samples of one prompt together.
+
+    Args:
+        model: what `alignment_prism.models.names.resolve` knows: a folder (an adapter's too), `nano`, a Hub id, an
+            Inspect id.
+        prompts: what to ask.
+        sampling: how replies are drawn; None is one greedy reply of at most 512 tokens.
+        arm: name of the model within its study.
+        journal: of a model behind an API: where answers are kept, so that a run that was killed asks for the rest only.
+        progress: told how many replies are there.
+        base_url: of a model behind an API: address of the server, where it is not the provider's own.
+        connections: of a model behind an API: calls under way at once.
+        retries: of a model behind an API: of a call that failed for a passing reason.
+        device: of a model on this machine: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes an accelerator if there is one.
+        batch_tokens: of a model on this machine: most positions of a batch; less needs less memory.
+
+    Raises:
+        ModelError: there is no such model, it cannot be used, or it cannot be reached.
+        InputError: several samples without a temperature; the chat template refuses a conversation.
+
+    Example:
+        >>> reply("nano", prompts, Sampling(max_tokens=64))
+    """
+    found = model if isinstance(model, ModelRef) else resolve(model)
+    sampling = sampling or Sampling()
+    if found.is_api:
+        from alignment_prism.generation.backends.inspect import generate_remote
+
+        return generate_remote(
+            found.id,
+            prompts,
+            arm=arm,
+            sampling=sampling,
+            journal=journal,
+            progress=progress,
+            max_connections=connections,
+            retries=retries,
+            base_url=base_url,
+        )
+    from alignment_prism.generation.backends.transformers import generate_local
+
+    return generate_local(
+        found.id,
+        prompts,
+        arm=arm,
+        sampling=sampling,
+        batch_tokens=batch_tokens,
+        progress=progress,
+        device=device,
+    )
