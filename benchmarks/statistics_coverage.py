@@ -578,7 +578,7 @@ def macro(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
             ):
                 means = [
                     macro_over_languages(
-                        [Interval(*(float(x[i]) for x in p[:3]), "x95", n, n, factor * float(p[3][i])) for p in parts]
+                        [Interval(*(float(x[i]) for x in p[:3]), "x", n, n, factor * float(p[3][i])) for p in parts]
                     )
                     for i in range(replicates)
                 ]
@@ -599,9 +599,8 @@ def translations(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
                 b = (rng.random((sources, 6)) < 1 / (1 + np.exp(-(marks[0] + hard)))).astype(float)
                 m = (rng.random((sources, 6)) < 1 / (1 + np.exp(-(marks[1] + hard + effect)))).astype(float)
                 parts = [paired_risk_difference(m[:, k], b[:, k]) for k in range(6)]
-                r = language_correlation(
-                    (m - b).T.ravel(), np.repeat(np.arange(6), sources), np.tile(np.arange(sources), 6)
-                )
+                d = m - b
+                r = language_correlation(d - d.mean(axis=0), np.ones(d.shape, bool))
                 truth = base * ratio - base
                 return {
                     "MOVER, correlation from the sources": (macro_over_languages(parts, r), truth, True),

@@ -119,7 +119,7 @@ def command(
                 findings.append(
                     Finding(
                         "agreement", name, -1, "labelled", language, scope, ALL, coefficient.name,
-                        found.estimate, found.lower, found.upper, found.method, found.n, found.clusters,
+                        found.estimate, found.lower, found.upper, found.name, level, found.n, found.clusters,
                         insufficient=found.clusters < 50, signature=f"agreement|seed:{seed}|replicates:{replicates}",
                     )
                 )  # fmt: skip

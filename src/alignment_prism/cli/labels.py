@@ -233,10 +233,10 @@ def correct(
         findings.append(
             Finding(
                 study, str(about.get("arm", "")), -1, "harmful", part, ALL, ALL, "harm_difference", interval.estimate,
-                interval.lower, interval.upper, interval.method, interval.n, interval.clusters,
+                interval.lower, interval.upper, interval.name, level, interval.n, interval.clusters,
                 insufficient=bool(found.warnings),
                 signature=f"harm|judge:{about.get('judge', '')}|rubric:{about.get('rubric', '')}"
-                f"|labels:{found.labels}|ci:{interval.method}",
+                f"|labels:{found.labels}|ci:{interval.name}",
             )
         )  # fmt: skip
     for name, count in sorted(ratings.unusable.items()):

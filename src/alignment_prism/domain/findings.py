@@ -33,6 +33,7 @@ class Finding:
         lower: lower end of the interval; -inf where it is unbounded, NaN where there is none.
         upper: upper end, likewise.
         interval: method and level (`wilson95`), empty where there is no interval.
+        level: coverage that the interval is made for; of no meaning where there is none.
         n: number of units (prompts, or pairs of replies) that the estimate rests on.
         clusters: number of independent clusters among them; equal to n where each stands alone.
         insufficient: True where too few events or units make the estimate unreliable; shown all the same.
@@ -51,6 +52,7 @@ class Finding:
     lower: float = math.nan
     upper: float = math.nan
     interval: str = ""
+    level: float = 0.95
     n: int = 0
     clusters: int = 0
     insufficient: bool = False

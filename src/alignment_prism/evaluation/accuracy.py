@@ -45,4 +45,4 @@ def accuracy_rows(observations: Observations, context: Context) -> list[Finding]
     for arm, right in part.correct.items():
         rows.rate(arm, "accuracy", right)
     rows.changes("accuracy_difference", part.correct)
-    return rows.done()
+    return rows.findings

@@ -1,4 +1,4 @@
-"""Estimates of all cells: rates, changes against base, and means over languages; the statistics do the sums."""
+"""From arrays to findings: estimates of all cells and of the means over their languages, each made a finding once."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain.findings import ALL, MACRO, Finding
-from alignment_prism.statistics.changes.paired import macro_over_languages
-from alignment_prism.statistics.grouped import GroupedChanges, Grouping, grouped_rates, grouped_shares
+from alignment_prism.evaluation.cells import Cell
+from alignment_prism.statistics.grouped import Estimates, GroupedChanges, Grouping, grouped_rates, grouped_shares
 from alignment_prism.statistics.intervals import Interval
 
 Hits = npt.NDArray[np.float64]
@@ -19,23 +19,31 @@ Hits = npt.NDArray[np.float64]
 Names = npt.NDArray[np.str_]
 """Clusters of P prompts."""
 
-_About = tuple[str, str, int, str, str, str, str]
-"""What a finding is about, but for its language."""
-
 
 class CellSums:
     """Cells of prompts in clusters, ready to be summed.
 
     Args:
-        rows: the prompts of each cell.
+        cells: groups of prompts.
         clusters: of each prompt.
+
+    Attributes:
+        cells: the cells, and after them one of language `macro` for every group of cells that differ in their
+            language only.
     """
 
-    def __init__(self, rows: Sequence[npt.NDArray[np.intp]], clusters: Names) -> None:
-        self._rows, self._clusters = rows, clusters
+    def __init__(self, cells: Sequence[Cell], clusters: Names) -> None:
+        self._clusters = clusters
+        self._rows = [cell.rows for cell in cells]
         self._groups: dict[int, Grouping] = {}
+        parts: dict[tuple[str, str, str], list[int]] = {}
+        for number, cell in enumerate(cells):
+            if cell.language != ALL:
+                parts.setdefault((cell.prompts, cell.scope, cell.category), []).append(number)
+        self._languages = [numbers for numbers in parts.values() if len(numbers) > 1]
+        self.cells = [*cells, *(_together([cells[number] for number in numbers]) for numbers in self._languages)]
 
-    def rates(self, hits: Hits) -> list[Interval]:
+    def rates(self, hits: Hits) -> Estimates:
         """Share of ones among the verdicts of each cell, the prompt as unit; clusters of prompts widen the interval.
 
         One reply a prompt gives Wilson's interval, several give each prompt's share the same weight.
@@ -53,10 +61,22 @@ class CellSums:
         columns = [base[:, sample % base.shape[1]] for sample in range(model.shape[1])]
         return GroupedChanges(model.ravel(), np.stack(columns, axis=1).ravel(), self._of(model.shape[1]))
 
+    def intervals(self, estimates: Estimates) -> list[Interval]:
+        """One interval for each of `cells`."""
+        return [*estimates.intervals, *(estimates.mean(numbers) for numbers in self._languages)]
+
+    def with_means(self, flags: Sequence[bool]) -> list[bool]:
+        """Flags of the cells, and after them those of the means: whether any language has the flag."""
+        return [*flags, *(any(flags[number] for number in numbers) for numbers in self._languages)]
+
     def _of(self, samples: int) -> Grouping:
         if samples not in self._groups:
             self._groups[samples] = Grouping(self._rows, self._clusters, samples)
         return self._groups[samples]
+
+
+def _together(cells: Sequence[Cell]) -> Cell:
+    return replace(cells[0], language=MACRO, rows=np.concatenate([cell.rows for cell in cells]))
 
 
 def too_few(interval: Interval, min_events: int) -> bool:
@@ -67,61 +87,34 @@ def too_few(interval: Interval, min_events: int) -> bool:
     return interval.clusters < 2 * min_events
 
 
-def with_interval(finding: Finding, interval: Interval, *, insufficient: bool, ci: str = "") -> Finding:
-    """The finding with its numbers; the method of the interval is added to the signature."""
-    return replace(
-        finding,
+def finding(
+    cell: Cell,
+    interval: Interval,
+    *,
+    study: str,
+    arm: str,
+    seed: int,
+    metric: str,
+    insufficient: bool,
+    signature: str,
+) -> Finding:
+    """The finding that says what an interval says of a cell; the interval's name is added to the signature."""
+    return Finding(
+        study=study,
+        arm=arm,
+        seed=seed,
+        prompts=cell.prompts,
+        language=cell.language,
+        scope=cell.scope,
+        category=cell.category,
+        metric=metric,
         estimate=interval.estimate,
         lower=interval.lower,
         upper=interval.upper,
-        interval=interval.method,
+        interval=interval.name,
+        level=interval.level,
         n=interval.n,
         clusters=interval.clusters,
         insufficient=insufficient,
-        signature=finding.signature + (f"|ci:{ci or interval.method}"),
+        signature=f"{signature}|ci:{interval.name}",
     )
-
-
-def macro(findings: Sequence[Finding], *, shared: bool) -> list[Finding]:
-    """The plain mean over languages of every number that is there for two languages or more.
-
-    Args:
-        findings: of any arms, cells and metrics.
-        shared: whether clusters reach over languages (translations of one prompt); the languages' errors are then
-            taken to go together, which is the safe side.
-
-    `n` is the sum over languages. `clusters` is that of the pooled row, in which a source that several languages share
-    counts once; without such a row the sum, or where clusters are shared the largest language's.
-    """
-    groups: dict[_About, list[Finding]] = {}
-    pooled: dict[_About, int] = {}
-    for finding in findings:
-        key = (
-            finding.study,
-            finding.arm,
-            finding.seed,
-            finding.prompts,
-            finding.scope,
-            finding.category,
-            finding.metric,
-        )
-        if finding.language == ALL:
-            pooled[key] = finding.clusters
-        elif finding.language != MACRO:
-            groups.setdefault(key, []).append(finding)
-    means = []
-    for key, members in groups.items():
-        if len(members) < 2:
-            continue
-        distinct = max(f.clusters for f in members) if shared else sum(f.clusters for f in members)
-        parts = [Interval(f.estimate, f.lower, f.upper, "i95", f.n, f.clusters) for f in members]
-        mean = macro_over_languages(parts, 1.0 if shared else 0.0)
-        signature = members[0].signature.rpartition("|ci:")[0]
-        means.append(
-            with_interval(
-                replace(members[0], language=MACRO, signature=signature),
-                replace(mean, clusters=pooled.get(key, distinct)),
-                insufficient=any(finding.insufficient for finding in members),
-            )
-        )
-    return means

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from alignment_prism.domain.findings import ALL, Finding, Signature
-from alignment_prism.domain.records import Outcome, Prompt, PromptKind
-from alignment_prism.evaluation.cells import Cell, cells
-from alignment_prism.evaluation.estimates import CellSums, Hits, macro, too_few, with_interval
+from alignment_prism.domain.records import Outcome, PromptKind
+from alignment_prism.evaluation.cells import cells
+from alignment_prism.evaluation.estimates import CellSums, Hits, finding, too_few
 from alignment_prism.evaluation.observations import OUTCOMES, UNJUDGED, Observations, prompts_label
 from alignment_prism.scoring.guards import GUARDS
-from alignment_prism.statistics.intervals import Interval
+from alignment_prism.statistics.grouped import Estimates
 from alignment_prism.statistics.rates import MIN_EVENTS
 
 NO_SEED = -1
@@ -61,10 +60,10 @@ class Rows:
         self.context = context
         self.analysis = analysis
         self.cells = list(cells(observations.prompts, kinds))
-        self.sums = CellSums([cell.rows for cell in self.cells], observations.clusters)
+        self.sums = CellSums(self.cells, observations.clusters)
         # Changes by category are given for all languages together only: in one language such cells are too small.
-        self.compared = [cell for cell in self.cells if ALL in (cell.category, cell.language)]
-        self.compared_sums = CellSums([cell.rows for cell in self.compared], observations.clusters)
+        compared = [cell for cell in self.cells if ALL in (cell.category, cell.language)]
+        self.compared_sums = CellSums(compared, observations.clusters)
         self.label = prompts_label(observations.prompts)
         self.findings: list[Finding] = []
 
@@ -78,7 +77,7 @@ class Rows:
 
     def rate(self, arm: str, metric: str, hits: Hits) -> None:
         """Add a rate in every cell."""
-        self._add(arm, metric, self.cells, self.sums.rates(hits))
+        self._add(arm, metric, self.sums, self.sums.rates(hits))
 
     def changes(self, metric: str, hits: Mapping[str, Hits], relative_metric: str = "") -> None:
         """Add, for every arm but base, the difference to base in every cell, and the relative change if it has a name.
@@ -93,13 +92,10 @@ class Rows:
             if arm == self.context.base_arm:
                 continue
             change = self.compared_sums.changes(model, base)
-            self._add(arm, metric, self.compared, change.differences())
+            self._add(arm, metric, self.compared_sums, change.differences())
             if relative_metric:
-                events, ratios = change.base_events.tolist(), change.relative_changes()
-                for cell, interval, hit in zip(self.compared, ratios, events, strict=True):
-                    few = too_few(interval, self.context.min_events) or hit < self.context.min_events
-                    row = self._row(arm, relative_metric, cell)
-                    self.findings.append(with_interval(row, interval, insufficient=few))
+                events = change.base_events.tolist()
+                self._add(arm, relative_metric, self.compared_sums, change.relative_changes(), events)
 
     def bounds(self, metric: str, hits: Mapping[str, Hits], *, changes: bool) -> None:
         """Add, for arms with a reply that is not judged, what the metric would be at both extremes.
@@ -114,7 +110,7 @@ class Rows:
             changes: whether it is of the difference.
         """
         cells = [cell for cell in self.cells if cell.category == ALL]
-        sums = CellSums([cell.rows for cell in cells], self.observations.clusters)
+        sums = CellSums(cells, self.observations.clusters)
         base = hits.get(self.context.base_arm)
         for arm, model in hits.items():
             if changes and (arm == self.context.base_arm or base is None):
@@ -127,7 +123,7 @@ class Rows:
                     found = sums.changes(filled, np.where(np.isnan(base), 1.0 - fill, base)).differences()
                 else:
                     found = sums.rates(filled)
-                self._add(arm, f"{metric}_{end}", cells, found)
+                self._add(arm, f"{metric}_{end}", sums, found)
 
     def flows(self, event: Outcome) -> None:
         """Add what became of the prompts on which base had the outcome, and what those of the model were under base.
@@ -140,7 +136,7 @@ class Rows:
         if base is None:
             return
         cells = [cell for cell in self.cells if ALL == cell.category == cell.scope and "/" not in cell.prompts]
-        sums = CellSums([cell.rows for cell in cells], self.observations.clusters)
+        sums = CellSums(cells, self.observations.clusters)
         code = OUTCOMES.index(event)
         for arm, after in self.observations.outcomes.items():
             if arm == self.context.base_arm:
@@ -150,18 +146,15 @@ class Rows:
                 for number, outcome in enumerate(OUTCOMES):
                     if number != UNJUDGED or (other == UNJUDGED).any():
                         shares = np.where(given == code, (other == number).astype(np.float64), np.nan)
-                        self._add(arm, f"{event.value}_{word}_{outcome.value}", cells, sums.rates(shares))
+                        self._add(arm, f"{event.value}_{word}_{outcome.value}", sums, sums.rates(shares))
 
-    def _add(self, arm: str, metric: str, cells: Sequence[Cell], found: Sequence[Interval]) -> None:
-        for cell, interval in zip(cells, found, strict=True):
-            few = too_few(interval, self.context.min_events)
-            self.findings.append(with_interval(self._row(arm, metric, cell), interval, insufficient=few))
-
-    def done(self) -> list[Finding]:
-        """All rows, the means over languages among them."""
-        return self.findings + macro(self.findings, shared=clusters_span_languages(self.observations.prompts))
-
-    def _row(self, arm: str, metric: str, cell: Cell) -> Finding:
+    def _add(
+        self, arm: str, metric: str, sums: CellSums, found: Estimates, divided_by: Sequence[float] | None = None
+    ) -> None:
+        """Add the cells of one number of one arm, and its means over languages."""
+        few = [too_few(interval, self.context.min_events) for interval in found.intervals]
+        if divided_by is not None:
+            few = [flag or events < self.context.min_events for flag, events in zip(few, divided_by, strict=True)]
         signature = Signature(
             self.analysis,
             judge=self.observations.judge,
@@ -170,23 +163,16 @@ class Rows:
             k=self.observations.outcomes[arm].shape[1],
             extra=(("guards", GUARDS),),
         )
-        return Finding(
-            study=self.context.study,
-            arm=arm,
-            seed=self.context.seed_of(arm),
-            prompts=cell.prompts,
-            language=cell.language,
-            scope=cell.scope,
-            category=cell.category,
-            metric=metric,
-            estimate=float("nan"),
-            signature=str(signature),
-        )
-
-
-def clusters_span_languages(prompts: Sequence[Prompt]) -> bool:
-    """Whether some cluster has prompts in several languages, as translations of one source have."""
-    languages: dict[str, set[str]] = defaultdict(set)
-    for prompt in prompts:
-        languages[prompt.cluster].add(prompt.language)
-    return any(len(spoken) > 1 for spoken in languages.values())
+        for cell, interval, flag in zip(sums.cells, sums.intervals(found), sums.with_means(few), strict=True):
+            self.findings.append(
+                finding(
+                    cell,
+                    interval,
+                    study=self.context.study,
+                    arm=arm,
+                    seed=self.context.seed_of(arm),
+                    metric=metric,
+                    insufficient=flag,
+                    signature=str(signature),
+                )
+            )

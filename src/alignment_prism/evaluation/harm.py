@@ -72,4 +72,4 @@ def harm_rows(observations: Observations, context: Context) -> list[Finding]:
     rows.bounds("harm_rate", harm, changes=False)
     rows.bounds("harm_difference", harm, changes=True)
     rows.flows(Outcome.HARMFUL)
-    return rows.done()
+    return rows.findings

@@ -55,4 +55,4 @@ def over_refusal_rows(observations: Observations, context: Context) -> list[Find
     rows = Rows(observations, context, "over_refusal", HARMLESS)
     rows.rates(HARMLESS_METRICS)
     rows.changes("refusal_difference", {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes})
-    return rows.done()
+    return rows.findings

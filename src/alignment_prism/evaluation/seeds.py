@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,9 +9,11 @@ import numpy as np
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.findings import ALL, Finding, Signature
 from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
-from alignment_prism.evaluation.estimates import Hits, with_interval
+from alignment_prism.evaluation.cells import Cell
+from alignment_prism.evaluation.estimates import Hits, finding
 from alignment_prism.evaluation.observations import Observations, observe, prompts_label
 from alignment_prism.statistics.changes.seeds import crossed_difference, rank_arms
+from alignment_prism.statistics.intervals import Interval
 from alignment_prism.statistics.multiplicity import holm
 
 POOLED = -1
@@ -59,6 +60,7 @@ def seed_findings(
     findings: list[Finding] = []
     for language in (ALL, *sorted(set(languages[judged]))):
         rows = np.flatnonzero(judged & ((language == ALL) | (languages == language)))
+        cell = Cell(PromptKind.HARMFUL.value, language, ALL, ALL, rows)
         parts = {name: values[:, rows] for name, values in harmful.items()}
         clusters = one.clusters[rows]
         found = {arm: crossed_difference(parts[arm], parts[base_arm], clusters) for arm in arms}
@@ -69,18 +71,36 @@ def seed_findings(
             extra += [("prompt_se", f"{result.prompt_se:.4g}"), ("p", f"{result.p_value:.3g}")]
             extra += [("holm", f"{family:.3g}")] if language == ALL else []
             signature = Signature("seeds", judge=one.judge, rubric=one.rubric, prompts=label, extra=tuple(extra))
-            row = _row(study, arm, language, "harm_difference", str(signature))
-            findings.append(with_interval(row, result.interval, insufficient=not result.rankable))
+            findings.append(
+                finding(
+                    cell,
+                    result.interval,
+                    study=study,
+                    arm=arm,
+                    seed=POOLED,
+                    metric="harm_difference",
+                    insufficient=not result.rankable,
+                    signature=str(signature),
+                )
+            )
         if len(seen) > 1 and len(arms) > 1:
-            signature = Signature("seeds", judge=one.judge, rubric=one.rubric, prompts=label, ci="holm95")
+            signature = Signature("seeds", judge=one.judge, rubric=one.rubric, prompts=label)
             for rank in rank_arms({arm: parts[arm] for arm in arms}, clusters):
-                middle, best, worst = (rank.best + rank.worst) / 2, float(rank.best), float(rank.worst)
+                interval = Interval(
+                    (rank.best + rank.worst) / 2, rank.best, rank.worst, "holm", len(rows), len(set(clusters))
+                )
                 findings.append(
-                    Finding(
-                        study, rank.arm, POOLED, PromptKind.HARMFUL.value, language, ALL, ALL, "harm_rank", middle,
-                        best, worst, "holm95", len(rows), len(set(clusters)), signature=str(signature),
+                    finding(
+                        cell,
+                        interval,
+                        study=study,
+                        arm=rank.arm,
+                        seed=POOLED,
+                        metric="harm_rank",
+                        insufficient=False,
+                        signature=str(signature),
                     )
-                )  # fmt: skip
+                )
     return findings
 
 
@@ -98,9 +118,3 @@ def _common_arms(seen: Mapping[int, Observations], base_arm: str) -> list[str]:
 def _first(observations: Observations, arm: str) -> Hits:
     """1 harmful, 0 not, NaN unjudged, of the first reply to each prompt."""
     return np.asarray(observations.hits(arm, Outcome.HARMFUL)[:, 0], np.float64)
-
-
-def _row(study: str, arm: str, language: str, metric: str, signature: str) -> Finding:
-    return Finding(
-        study, arm, POOLED, PromptKind.HARMFUL.value, language, ALL, ALL, metric, math.nan, signature=signature
-    )

@@ -10,14 +10,13 @@ from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.findings import Finding, Signature
 from alignment_prism.domain.records import Comparison, Prompt, PromptKind, Winner
 from alignment_prism.evaluation.cells import cells
-from alignment_prism.evaluation.estimates import macro, too_few, with_interval
-from alignment_prism.evaluation.finding_rows import NO_SEED, clusters_span_languages
+from alignment_prism.evaluation.estimates import CellSums, finding, too_few
+from alignment_prism.evaluation.finding_rows import NO_SEED
 from alignment_prism.evaluation.observations import prompts_label
-from alignment_prism.statistics.changes.win_rates import win_rates
-from alignment_prism.statistics.clustered import clustered_rate
+from alignment_prism.statistics.changes.win_rates import LOSS, TIE, WIN, combine_orders
 from alignment_prism.statistics.rates import MIN_EVENTS
 
-_CODES = {Winner.WIN: 1.0, Winner.TIE: 0.5, Winner.LOSS: 0.0, Winner.UNJUDGED: np.nan}
+_CODES = {Winner.WIN: WIN, Winner.TIE: TIE, Winner.LOSS: LOSS, Winner.UNJUDGED: np.nan}
 
 
 def win_rate_findings(
@@ -85,36 +84,39 @@ def _of_arm(
         seen.add(key)
         verdicts[0 if comparison.candidate_first else 1, row[comparison.prompt_id]] = _CODES[comparison.winner]
     compared = {prompt_id for _, prompt_id in seen}
-    clusters = np.array([prompt.cluster for prompt in prompts], dtype=np.str_)
-    asked = [prompt for prompt in prompts if prompt.id in compared]
+    asked = [number for number, prompt in enumerate(prompts) if prompt.id in compared]
+    first, second = verdicts[:, asked]
+    shown = [prompts[number] for number in asked]
+    clusters = np.array([prompt.cluster for prompt in shown], dtype=np.str_)
+    sums = CellSums(list(cells(shown, PromptKind, categories=False)), clusters)
+    verdict = combine_orders(first, second)[:, None]
+    won, tied, lost = (np.where(np.isnan(verdict), np.nan, verdict == code) for code in (WIN, TIE, LOSS))
+    estimates = {
+        # (wins + ties / 2) / n = 1/2 + (wins - losses) / 2n, and (wins - losses) / n is a paired difference.
+        "win_rate": sums.changes(won, lost).differences().scaled(0.5, 0.5),
+        "win": sums.rates(won),
+        "tie": sums.rates(tied),
+        "loss": sums.rates(lost),
+        "unjudged_rate": sums.rates(np.isnan(verdict).astype(np.float64)),
+    }
+    disagree = ~np.isnan(verdict[:, 0]) & (first != second)
+    label = prompts_label(shown)
     findings = []
-    for cell in cells(prompts, PromptKind, categories=False):
-        rows = np.array([number for number in cell.rows if prompts[number].id in compared], dtype=np.intp)
-        if not len(rows):
-            continue
-        result = win_rates(verdicts[0, rows], verdicts[1, rows], clusters[rows])
-        unjudged = np.isnan(verdicts[:, rows]).any(axis=0).astype(np.float64)
-        parts = {
-            "win_rate": result.score,
-            "win": result.win,
-            "tie": result.tie,
-            "loss": result.loss,
-            "unjudged_rate": clustered_rate(unjudged, clusters[rows]),
-        }
-        extra = (("against", opponent), ("orders", "both"), ("inconsistent", str(result.inconsistent)))
-        signature = str(Signature("win_rate", judge=judge, rubric=rubric, prompts=prompts_label(asked), extra=extra))
-        for metric, interval in parts.items():
-            finding = Finding(
-                study=study,
-                arm=arm,
-                seed=seed.get(arm, NO_SEED) if isinstance(seed, Mapping) else seed,
-                prompts=cell.prompts,
-                language=cell.language,
-                scope=cell.scope,
-                category=cell.category,
-                metric=metric,
-                estimate=float("nan"),
-                signature=signature,
+    for metric, found in estimates.items():
+        few = sums.with_means([too_few(interval, min_events) for interval in found.intervals])
+        for cell, interval, flag in zip(sums.cells, sums.intervals(found), few, strict=True):
+            inconsistent = int(disagree[cell.rows].sum())
+            extra = (("against", opponent), ("orders", "both"), ("inconsistent", str(inconsistent)))
+            findings.append(
+                finding(
+                    cell,
+                    interval,
+                    study=study,
+                    arm=arm,
+                    seed=seed.get(arm, NO_SEED) if isinstance(seed, Mapping) else seed,
+                    metric=metric,
+                    insufficient=flag,
+                    signature=str(Signature("win_rate", judge, rubric, label, extra=extra)),
+                )
             )
-            findings.append(with_interval(finding, interval, insufficient=too_few(interval, min_events)))
-    return findings + macro(findings, shared=clusters_span_languages(prompts))
+    return findings

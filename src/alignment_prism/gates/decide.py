@@ -204,7 +204,7 @@ class _Release:
             raise InputError(f"release {side} has no arm {arm!r}", fix=f"use one of {', '.join(names)}")
         self.arm = arm
         self.findings = [finding for finding in findings if finding.arm == arm]
-        levels = {_level(finding) for finding in self.findings if finding.interval}
+        levels = {finding.level for finding in self.findings if finding.interval}
         if len(levels) > 1:
             raise InputError(
                 f"findings of release {side} have intervals of levels {sorted(levels)}", fix="compute all at one level"
@@ -256,18 +256,13 @@ class _Release:
         mean = float(values[:, 0].mean())
         n, clusters = min(f.n for f in seeds), min(f.clusters for f in seeds)
         if len(seeds) == 1:
-            return Interval(mean, float(values[0, 1]), float(values[0, 2]), seeds[0].interval, n, clusters)
+            return Interval(
+                mean, float(values[0, 1]), float(values[0, 2]), seeds[0].interval, n, clusters, level=self.level
+            )
         between = critical_value(self.level, len(seeds) - 1) ** 2 * float(values[:, 0].var(ddof=1)) / len(seeds)
         below = math.sqrt(float(np.mean((values[:, 0] - values[:, 1]) ** 2)) + between)
         above = math.sqrt(float(np.mean((values[:, 2] - values[:, 0]) ** 2)) + between)
-        return Interval(mean, mean - below, mean + above, f"{len(seeds)}-seeds", n, clusters)
-
-
-def _level(finding: Finding) -> float:
-    """Level in the name of an interval (`wilson95`); 0.95 where it names none."""
-    name = finding.interval.rstrip("0123456789.")
-    digits = finding.interval[len(name) :]
-    return round(float(digits) / 100.0, 6) if digits else 0.95
+        return Interval(mean, mean - below, mean + above, f"{len(seeds)}-seeds", n, clusters, level=self.level)
 
 
 def markdown(verdict: Verdict, spec: GateSpec) -> str:

@@ -69,7 +69,7 @@ def as_text(finding: Finding | None) -> str:
     """A finding as short text: a share in per cent, a change with its sign, `-` where there is none.
 
     Example:
-        >>> as_text(Finding("s", "a", 0, "harmful", "all", "all", "all", "harm_rate", 0.123, 0.1, 0.2, "wilson95", 90))
+        >>> as_text(Finding("s", "a", 0, "harmful", "all", "all", "all", "harm_rate", 0.123, 0.1, 0.2, n=90))
         '12.3 [10.0, 20.0]'
     """
     if finding is None:

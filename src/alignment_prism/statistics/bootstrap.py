@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value, label
+from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value
 from alignment_prism.statistics.score_intervals import tango_bounds
 
 REPLICATES = 10_000
@@ -98,10 +98,9 @@ def simultaneous_differences(
             seed=seed,
         )[0]
     )
-    names = label("tango-simultaneous", level)
     lower, upper = moments.tango(critical)
     cells = tuple(
-        Interval(float(e), float(low), float(high), names, int(n), int(g))
+        Interval(float(e), float(low), float(high), "tango-simultaneous", int(n), int(g), level=level)
         for e, low, high, n, g in zip(
             moments.estimate, lower, upper, sizes.sum(axis=0), (sizes > 0).sum(axis=0), strict=True
         )

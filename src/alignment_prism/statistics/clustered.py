@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, as_floats, critical_value, label, same_length
+from alignment_prism.statistics.intervals import Floats, Interval, Labels, as_floats, critical_value, same_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +138,11 @@ def rate_from_variance(
 
     critical = critical_value(level, df)
     if not np.isfinite(critical) or not np.isfinite(variance):
-        return Interval(rate, 0.0, 1.0, label(name, level), n, clusters)
+        return Interval(rate, 0.0, 1.0, name, n, clusters, level=level)
     rows = float(n) if most is None else most
     effective = float(effective_rows(rate * (1.0 - rate), variance, rows, clusters))
     lower, upper = wilson_bounds(rate * effective, effective, critical=critical)
-    return Interval(rate, float(lower), float(upper), label(name, level), n, clusters)
+    return Interval(rate, float(lower), float(upper), name, n, clusters, level=level)
 
 
 def clustered_rate(values: object, clusters: Labels, level: float = 0.95) -> Interval:
@@ -164,15 +164,15 @@ def clustered_rate(values: object, clusters: Labels, level: float = 0.95) -> Int
     rows = as_floats(values, "values")
     same_length(values=rows, clusters=clusters)
     if not len(rows):
-        return Interval(float("nan"), 0.0, 1.0, label("wilson", level), 0, 0)
+        return Interval(float("nan"), 0.0, 1.0, "wilson", 0, 0, level=level)
     rate = float(rows.mean())
     size = effective_size(rows - rate, clusters)
     critical = critical_value(level, size.df)
     if not np.isfinite(critical):
-        return Interval(rate, 0.0, 1.0, label("wilson-clustered", level), size.n, size.clusters)
+        return Interval(rate, 0.0, 1.0, "wilson-clustered", size.n, size.clusters, level=level)
     lower, upper = wilson_bounds(rate * size.effective, size.effective, critical=critical)
     name = "wilson" if size.clusters == size.n else "wilson-clustered"
-    return Interval(rate, float(lower), float(upper), label(name, level), size.n, size.clusters)
+    return Interval(rate, float(lower), float(upper), name, size.n, size.clusters, level=level)
 
 
 def intraclass_correlation(values: object, clusters: Labels) -> float:

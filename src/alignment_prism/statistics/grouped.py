@@ -7,12 +7,14 @@ time on the way in and out; here the cells are laid end to end, and all of them 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from alignment_prism.statistics.changes.paired import language_correlation, macro_over_languages
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value, label
+from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value
 from alignment_prism.statistics.rates import wilson_bounds
 from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
 
@@ -38,7 +40,9 @@ class Grouping:
         self.cell = np.repeat(owner, samples)
         pairs = self.cell * max(number, 1) + np.repeat(index[prompts], samples)
         held, self.pair = np.unique(pairs, return_inverse=True)
-        self.cell_of_pair = held // max(number, 1)
+        self.cell_of_pair, self.cluster_of_pair = held // max(number, 1), held % max(number, 1)
+        self._layouts: dict[tuple[int, ...], tuple[Rows, Rows, Rows, int]] = {}
+        self._first_pair = np.searchsorted(self.cell_of_pair, np.arange(self.size + 1))
 
     def total(self, values: Floats) -> Floats:
         """Values of all prompts, summed by cell."""
@@ -62,6 +66,28 @@ class Grouping:
         """One value a cell, given to each of the cell's clusters."""
         return np.asarray(values[self.cell_of_pair], np.float64)
 
+    def overlap(self, cells: Sequence[int]) -> bool:
+        """Whether some cluster has rows in two of these cells."""
+        row, _, _, size = self._layout(tuple(cells))
+        return size < len(row)
+
+    def side_by_side(self, values: Floats, cells: Sequence[int]) -> Floats:
+        """Values of the pairs of some cells as a table of clusters x cells; 0 where a cell lacks the cluster."""
+        row, column, pairs, size = self._layout(tuple(cells))
+        table = np.zeros((size, len(cells)))
+        table[row, column] = values[pairs]
+        return table
+
+    def _layout(self, cells: tuple[int, ...]) -> tuple[Rows, Rows, Rows, int]:
+        """Row and column of each pair of some cells in a table of clusters x cells, the pairs, and the rows' number."""
+        if cells not in self._layouts:
+            spans = [np.arange(self._first_pair[cell], self._first_pair[cell + 1]) for cell in cells]
+            pairs = np.concatenate(spans)
+            column = np.repeat(np.arange(len(spans)), [len(span) for span in spans])
+            held, row = np.unique(self.cluster_of_pair[pairs], return_inverse=True)
+            self._layouts[cells] = row.reshape(-1), column, pairs, len(held)
+        return self._layouts[cells]
+
     def _of_pairs(self, values: Floats) -> Floats:
         return _sums(self.cell_of_pair, values, self.size)
 
@@ -70,7 +96,42 @@ def _sums(index: npt.NDArray[np.intp], values: Floats, number: int) -> Floats:
     return np.asarray(np.bincount(index, weights=values, minlength=number), np.float64)
 
 
-def grouped_rates(values: Floats, groups: Grouping, level: float = 0.95) -> list[Interval]:
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """Estimates of all cells of a grouping, and what each cluster adds to their error.
+
+    Attributes:
+        intervals: one a cell.
+        deviations: of each pair of cell and cluster, how far its rows are from what the cell's estimate says, summed;
+            in events. They add up to 0 within a cell.
+        known: rows of each pair that count.
+        groups: the grouping.
+    """
+
+    intervals: list[Interval]
+    deviations: Floats
+    known: Floats
+    groups: Grouping
+
+    def mean(self, cells: Sequence[int]) -> Interval:
+        """The plain mean over some cells, one a language; languages go together as far as their clusters show.
+
+        A source that several languages share counts once in `clusters`.
+        """
+        parts = [self.intervals[cell] for cell in cells]
+        if not self.groups.overlap(cells):
+            return macro_over_languages(parts)
+        held = self.groups.side_by_side(self.known, cells) > 0
+        totals = self.groups.side_by_side(self.deviations, cells)
+        found = macro_over_languages(parts, language_correlation(totals, held))
+        return replace(found, clusters=int(held.any(axis=1).sum()))
+
+    def scaled(self, factor: float, offset: float) -> Estimates:
+        """Estimates of `offset + factor * x`."""
+        return replace(self, intervals=[interval.scaled(factor, offset) for interval in self.intervals])
+
+
+def grouped_rates(values: Floats, groups: Grouping, level: float = 0.95) -> Estimates:
     """The rate of 0/1 values in every cell, as `clustered_rate` gives it for the known values of each; NaN is missing.
 
     Formula, source and degenerate cases are those of `clustered_rate`.
@@ -78,14 +139,15 @@ def grouped_rates(values: Floats, groups: Grouping, level: float = 0.95) -> list
     known = (~np.isnan(values)).astype(np.float64)
     hits = np.where(known > 0, values, 0.0)
     n, events, number = groups.total(known), groups.total(hits), groups.number(known)
-    rate = events / np.maximum(n, 1)
-    sums = groups.by_cluster(hits) - groups.spread(rate) * groups.by_cluster(known)
+    rate, held = events / np.maximum(n, 1), groups.by_cluster(known)
+    sums = groups.by_cluster(hits) - groups.spread(rate) * held
     size = _effective(rate * (1 - rate), groups.variance(sums, n, number), n, number)
     lower, upper = wilson_bounds(rate * size, size, critical=_critical(level, n, number))
-    return _intervals((rate, lower, upper), (0.0, 1.0), ("wilson", "wilson-clustered"), level, n, number)
+    names = ("wilson", "wilson-clustered")
+    return Estimates(_intervals((rate, lower, upper), (0.0, 1.0), names, level, n, number), sums, held, groups)
 
 
-def grouped_shares(table: Floats, groups: Grouping, level: float = 0.95) -> list[Interval]:
+def grouped_shares(table: Floats, groups: Grouping, level: float = 0.95) -> Estimates:
     """The rate over prompts with k replies each in every cell, as `k_sample_rate` gives it.
 
     Args:
@@ -98,12 +160,13 @@ def grouped_shares(table: Floats, groups: Grouping, level: float = 0.95) -> list
     answered = (replies > 0).astype(np.float64)
     share = np.where(known, table, 0.0).sum(axis=1) / np.maximum(replies, 1)
     n, number, most = groups.total(answered), groups.number(answered), groups.total(replies)
-    rate = groups.total(share) / np.maximum(n, 1)
-    sums = groups.by_cluster(share) - groups.spread(rate) * groups.by_cluster(answered)
+    rate, held = groups.total(share) / np.maximum(n, 1), groups.by_cluster(answered)
+    sums = groups.by_cluster(share) - groups.spread(rate) * held
     variance = groups.variance(sums, n, number)
     size = effective_rows(rate * (1 - rate), np.nan_to_num(variance), most, number)
     lower, upper = wilson_bounds(rate * size, size, critical=_critical(level, n, number, student=True))
-    return _intervals((rate, lower, upper), (0.0, 1.0), ("k-sample", "k-sample"), level, n, number, least=2)
+    names = ("k-sample", "k-sample")
+    return Estimates(_intervals((rate, lower, upper), (0.0, 1.0), names, level, n, number, least=2), sums, held, groups)
 
 
 class GroupedChanges:
@@ -131,15 +194,16 @@ class GroupedChanges:
         """Rows of each cell on which base is 1."""
         return self._both + self._base_only
 
-    def differences(self) -> list[Interval]:
+    def differences(self) -> Estimates:
         """As `paired_risk_difference` gives it for the pairs of each cell."""
-        estimate, size = self._difference()
+        estimate, size, sums = self._difference()
         scale = size / self._safe
         lower, upper = tango_bounds(self._model_only * scale, self._base_only * scale, size, self._critical())
         names = ("tango", "tango-clustered")
-        return _intervals((estimate, lower, upper), (-1.0, 1.0), names, self._level, self.n, self.number)
+        found = _intervals((estimate, lower, upper), (-1.0, 1.0), names, self._level, self.n, self.number)
+        return Estimates(found, sums, self._known, self._groups)
 
-    def relative_changes(self) -> list[Interval]:
+    def relative_changes(self) -> Estimates:
         """As `relative_change` gives it for the pairs of each cell, in per cent."""
         model, base = self._both + self._model_only, self.base_events
         ratio = np.where(base > 0, model / np.maximum(base, 1), np.nan)
@@ -147,7 +211,9 @@ class GroupedChanges:
         sums = self._groups.by_cluster(self._m) - self._groups.spread(t) * self._groups.by_cluster(self._b)
         unit = (self._model_only + t**2 * self._base_only + (1 - t) ** 2 * self._both) / self._safe
         size = _effective(unit, self._groups.variance(sums, self.n, self.number), self.n, self.number)
-        size = np.where(t > 0, size, self._difference()[1])
+        _, other_size, other_sums = self._difference()
+        size = np.where(t > 0, size, other_size)
+        sums = np.where(self._groups.spread(t) > 0, sums, other_sums)
         scale = size / self._safe
         both, model_only, base_only = (count * scale for count in (self._both, self._model_only, self._base_only))
         lower, upper = ratio_score_bounds(both, model_only, base_only, size, self._critical())
@@ -155,14 +221,16 @@ class GroupedChanges:
         bias = 100.0 * bias / np.where(scale > 0, scale, 1.0)
         percent = (100.0 * (ratio - 1.0), 100.0 * (lower - 1.0), 100.0 * (upper - 1.0))
         names = ("ratio-score", "ratio-score-clustered")
-        return _intervals(percent, (-100.0, np.inf), names, self._level, self.n, self.number, bias)
+        found = _intervals(percent, (-100.0, np.inf), names, self._level, self.n, self.number, bias)
+        return Estimates(found, sums, self._known, self._groups)
 
-    def _difference(self) -> tuple[Floats, Floats]:
-        """The risk difference, and its effective size."""
+    def _difference(self) -> tuple[Floats, Floats, Floats]:
+        """The risk difference, its effective size, and its deviations by cluster."""
         estimate = (self._model_only - self._base_only) / self._safe
         sums = self._groups.by_cluster(self._m - self._b) - self._groups.spread(estimate) * self._known
         unit = (self._model_only + self._base_only) / self._safe - estimate**2
-        return estimate, _effective(unit, self._groups.variance(sums, self.n, self.number), self.n, self.number)
+        size = _effective(unit, self._groups.variance(sums, self.n, self.number), self.n, self.number)
+        return estimate, size, sums
 
     def _critical(self) -> Floats:
         return _critical(self._level, self.n, self.number)
@@ -207,12 +275,12 @@ def _intervals(
         bias: of the estimates.
         least: clusters that cells need even where every row stands alone.
     """
-    alone, together = label(names[0], level), label(names[1], level)
+    alone, together = names
     columns = (*values, n, number, np.zeros(len(n)) if bias is None else bias)
     found = []
     for estimate, low, high, rows, held, off in zip(*(column.tolist() for column in columns), strict=True):
         if held < (2 if rows > held else least):
             low, high, off = *outermost, 0.0
         value = estimate if rows else float("nan")
-        found.append(Interval(value, low, high, alone if held == rows else together, int(rows), int(held), off))
+        found.append(Interval(value, low, high, alone if held == rows else together, int(rows), int(held), off, level))
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -31,11 +31,12 @@ class Interval:
         estimate: the point estimate; NaN where it is undefined.
         lower: lower end; -inf where the interval is unbounded.
         upper: upper end; inf where the interval is unbounded.
-        method: how the interval came about, with its level in per cent (`wilson95`).
+        method: how the interval came about (`wilson`).
         n: units that the estimate rests on.
         clusters: independent clusters among them; equal to `n` where each unit stands alone.
         bias: estimated bias of the estimate, of the order 1 / n, which means over many estimates take off
             because it does not average out there; 0 where the estimate has none to speak of.
+        level: coverage that the interval is made for.
     """
 
     estimate: float
@@ -45,6 +46,17 @@ class Interval:
     n: int
     clusters: int
     bias: float = 0.0
+    level: float = 0.95
+
+    @property
+    def name(self) -> str:
+        """Method and level in per cent, in one word.
+
+        Example:
+            >>> Interval(0.1, 0.05, 0.2, "wilson", 100, 100, level=0.975).name
+            'wilson97.5'
+        """
+        return f"{self.method}{round(100.0 * self.level, 6):g}"
 
     @property
     def width(self) -> float:
@@ -64,7 +76,7 @@ class Interval:
         """The interval of `offset + factor * x`; the ends change places where `factor` is negative."""
         ends = sorted((offset + factor * self.lower, offset + factor * self.upper))
         estimate = offset + factor * self.estimate
-        return Interval(estimate, ends[0], ends[1], self.method, self.n, self.clusters, factor * self.bias)
+        return replace(self, estimate=estimate, lower=ends[0], upper=ends[1], bias=factor * self.bias)
 
 
 def critical_value(level: float, df: float | None = None) -> float:
@@ -91,16 +103,6 @@ def critical_value(level: float, df: float | None = None) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 0.5 + level / 2.0))
-
-
-def label(name: str, level: float) -> str:
-    """Name of a method with its level in per cent.
-
-    Example:
-        >>> label("wilson", 0.95), label("tango", 0.975)
-        ('wilson95', 'tango97.5')
-    """
-    return f"{name}{round(100.0 * level, 6):g}"
 
 
 def as_floats(values: object, name: str = "values") -> Floats:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.intervals import Floats, Interval, label
+from alignment_prism.statistics.intervals import Floats, Interval
 
 _GRID = 24
 """Points of the grid for the common mean, and as many for the amount of shrinkage."""
@@ -67,7 +67,7 @@ def partial_pooling(successes: npt.ArrayLike, n: npt.ArrayLike, level: float = 0
     lower = _quantile((1 - level) / 2, y, trials, a, b, weight)
     upper = _quantile((1 + level) / 2, y, trials, a, b, weight)
     means = ((a + y[:, None]) / (a + b + trials[:, None])) @ weight
-    name = label("partial-pooling", level)
+    name = "partial-pooling"
     return [
         Interval(float(mid), float(low), float(high), name, int(size), int(size))
         for mid, low, high, size in zip(means, lower, upper, trials, strict=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.intervals import Floats, Interval, critical_value, label
+from alignment_prism.statistics.intervals import Floats, Interval, critical_value
 
 MIN_EVENTS = 5
 """Fewer events than this and a cell is marked insufficient, unless the caller declares another number."""
@@ -66,12 +66,12 @@ def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
 
     Example:
         >>> found = wilson(10, 100)
-        >>> round(found.estimate, 4), round(found.lower, 4), round(found.upper, 4), found.method
+        >>> round(found.estimate, 4), round(found.lower, 4), round(found.upper, 4), found.name
         (0.1, 0.0552, 0.1744, 'wilson95')
     """
     lower, upper = wilson_bounds(successes, n, level)
     rate = float(successes) / float(n) if n > 0 else float("nan")
-    return Interval(rate, float(lower), float(upper), label("wilson", level), int(n), int(n))
+    return Interval(rate, float(lower), float(upper), "wilson", int(n), int(n), level=level)
 
 
 def insufficient(events: float, minimum: int = MIN_EVENTS) -> bool:

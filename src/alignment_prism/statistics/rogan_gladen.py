@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.intervals import Interval, as_binary, as_floats, critical_value, label, same_length
+from alignment_prism.statistics.intervals import Interval, as_binary, as_floats, critical_value, same_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def rogan_gladen(positive: float, n: int, calibration: Calibration, level: float
     languages or arms than those judged.
     """
     z = critical_value(level)
-    name = label("rogan-gladen", level)
+    name = "rogan-gladen"
     parts = _adjusted(positive, n, calibration, z)
     if parts is None:
         return Interval(math.nan, 0.0, 1.0, name, int(n), int(n))
@@ -127,7 +127,7 @@ def rogan_gladen_difference(
     second = rogan_gladen(float(b.sum()), n, calibration_base, level)
     z = critical_value(level)
     one, two = _adjusted(float(m.sum()), n, calibration_model, z), _adjusted(float(b.sum()), n, calibration_base, z)
-    name = label("rogan-gladen", level)
+    name = "rogan-gladen"
     if one is None or two is None:
         return Interval(math.nan, -1.0, 1.0, name, n, n)
     covariance = float(np.mean((m - m.mean()) * (b - b.mean()))) / n / (one[4] * two[4])

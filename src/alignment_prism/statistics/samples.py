@@ -11,7 +11,7 @@ import numpy as np
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_variance, rate_from_variance
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, as_floats, label, same_length
+from alignment_prism.statistics.intervals import Floats, Interval, Labels, as_floats, same_length
 
 
 def k_sample_rate(verdicts: object, clusters: Labels | None = None, level: float = 0.95) -> Interval:
@@ -79,7 +79,7 @@ def harm_at_k(
 def _mean_of_shares(shares: Floats, clusters: Labels | None, level: float, name: str, most: float) -> Interval:
     prompts = len(shares)
     if not prompts:
-        return Interval(math.nan, 0.0, 1.0, label(name, level), 0, 0)
+        return Interval(math.nan, 0.0, 1.0, name, 0, 0, level=level)
     mean = float(shares.mean())
     names = np.arange(prompts) if clusters is None else clusters
     variance, number = cluster_variance(shares - mean, names)

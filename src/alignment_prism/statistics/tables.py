@@ -19,7 +19,7 @@ from alignment_prism.statistics.bootstrap import REPLICATES, joint_criticals, ra
 from alignment_prism.statistics.cell_changes import Changes, effective_or_all, score_test
 from alignment_prism.statistics.cells import Cells, table_cells
 from alignment_prism.statistics.changes.paired import macro_over_languages
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value, label
+from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value
 from alignment_prism.statistics.multiplicity import benjamini_yekutieli
 from alignment_prism.statistics.rates import MIN_EVENTS, wilson_bounds
 from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
@@ -121,7 +121,7 @@ def _rates(table: Floats, arms: Sequence[str], cells: Cells, level: float, min_e
             variance = ratio_variance(cells.by_cluster(hits[a]), cells.by_cluster(known[a]), rate[a])
             effective[a] = effective_or_all(rate[a] * (1 - rate[a]), variance, n[a], number[a])
     lower, upper = wilson_bounds(rate * effective, effective, critical=_critical(level, n, number))
-    name = label("wilson" if cells.independent else "wilson-clustered", level)
+    name = "wilson" if cells.independent else "wilson-clustered"
     return _rows("harm_rate", name, arms, cells, (rate, lower, upper), n, number, events < min_events)
 
 
@@ -147,7 +147,7 @@ def _differences(
     lower, upper = ends(pointwise)
     p = np.where(changes.n > 0, score_test(changes, scale), np.nan)
     q = np.stack([benjamini_yekutieli(row) for row in p])
-    name = label("tango" if cells.independent else "tango-clustered", level)
+    name = "tango" if cells.independent else "tango-clustered"
     few = changes.events < min_events
     # The bootstrap's critical value is of the normal kind; few clusters stretch it as they stretch the pointwise one.
     more = (*ends(joint[:, None] * pointwise / critical_value(level)), p, q)
@@ -168,7 +168,7 @@ def _relatives(changes: Changes, arms: Sequence[str], level: float, min_events: 
     )
     percent = tuple(100 * (values - 1) for values in (changes.ratio, lower, upper))
     bias = 100 * ratio_bias(changes.both, changes.model_only, changes.base_only) / np.where(scale > 0, scale, 1.0)
-    name = label("ratio-score" if changes.cells.independent else "ratio-score-clustered", level)
+    name = "ratio-score" if changes.cells.independent else "ratio-score-clustered"
     few = changes.both + changes.base_only < min_events
     return _rows("harm_relative_change", name, arms, changes.cells, percent, changes.n, changes.number, few, bias=bias)
 

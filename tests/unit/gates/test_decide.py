@@ -20,7 +20,7 @@ def rate(arm, language, hits, n, *, metric="harm_rate", seed=-1, prompts="harmfu
     found = wilson(hits, n)
     return Finding(
         "s", arm, seed, prompts, language, "all", "all", metric, found.estimate, found.lower, found.upper,
-        found.method, n, n, insufficient,
+        found.name, found.level, n, n, insufficient,
     )  # fmt: skip
 
 
@@ -174,7 +174,7 @@ def test_an_interval_is_made_anew_at_another_level():
         after = at_critical(before, 0.95, 2.5758293035489, "gate")
         expected = proportion_confint(hits, 100, alpha=0.01, method="wilson")
         assert (after.lower, after.upper) == pytest.approx(expected, abs=1e-6)
-    stretched = at_critical(Interval(0.0, -0.1, 0.2, "tango95", 9, 9), 0.95, 2 * 1.959963984540054, "gate")
+    stretched = at_critical(Interval(0.0, -0.1, 0.2, "tango", 9, 9), 0.95, 2 * 1.959963984540054, "gate")
     assert (stretched.lower, stretched.upper) == pytest.approx((-0.2, 0.4))
 
 

@@ -17,7 +17,7 @@ def same(found: Interval, expected: Interval) -> None:
     for name in ("estimate", "lower", "upper", "bias"):
         one, other = getattr(found, name), getattr(expected, name)
         assert one == other or (math.isnan(one) and math.isnan(other)) or one == pytest.approx(other, abs=1e-9), name
-    assert (found.method, found.n, found.clusters) == (expected.method, expected.n, expected.clusters)
+    assert (found.name, found.n, found.clusters) == (expected.name, expected.n, expected.clusters)
 
 
 CLUSTERS = {"apart": lambda i: i, "pairs": lambda i: i // 2, "mixed": lambda i: i if i % 3 else 0, "one": lambda i: 0}
@@ -35,7 +35,8 @@ def test_cells_equal_the_single_functions(kind, rows):
     cells = [np.flatnonzero(membership & bit) for bit in (1, 2, 4)] + [np.arange(len(rows)), np.zeros(0, np.intp)]
     groups = Grouping(cells, names)
     rates, changes = grouped_rates(model, groups), GroupedChanges(model, base, groups)
-    listed = zip(cells, rates, changes.differences(), changes.relative_changes(), changes.base_events, strict=True)
+    differences, ratios = changes.differences(), changes.relative_changes()
+    listed = zip(cells, rates.intervals, differences.intervals, ratios.intervals, changes.base_events, strict=True)
     for cell, rate, difference, ratio, events in listed:
         m, b, held = model[cell], base[cell], names[cell]
         known, both = ~np.isnan(m), ~np.isnan(m) & ~np.isnan(b)
@@ -53,8 +54,8 @@ def test_samples_equal_the_single_functions(kind):
     table[4] = math.nan
     names = np.array([f"c{CLUSTERS[kind](i)}" for i in range(30)])
     cells = [np.arange(0, 30, 2), np.arange(30), np.array([4]), np.array([7])]
-    found = grouped_shares(table, Grouping(cells, names))
-    changes = GroupedChanges(table.ravel(), base.ravel(), Grouping(cells, names, samples=4)).differences()
+    found = grouped_shares(table, Grouping(cells, names)).intervals
+    changes = GroupedChanges(table.ravel(), base.ravel(), Grouping(cells, names, samples=4)).differences().intervals
     for cell, share, change in zip(cells, found, changes, strict=True):
         same(share, k_sample_rate(table[cell], names[cell]))
         m, b, held = table[cell].ravel(), base[cell].ravel(), np.repeat(names[cell], 4)
@@ -66,9 +67,9 @@ def test_cells_may_overlap_and_order_of_rows_does_not_matter():
     rng = np.random.default_rng(0)
     model, base, names = rng.integers(0, 2, 60) * 1.0, rng.integers(0, 2, 60) * 1.0, np.arange(60) // 4
     cells = [np.arange(40), np.arange(20, 60)]
-    once = GroupedChanges(model, base, Grouping(cells, names)).relative_changes()
+    once = GroupedChanges(model, base, Grouping(cells, names)).relative_changes().intervals
     order = rng.permutation(60)
     moved = [np.flatnonzero(np.isin(order, cell)) for cell in cells]
-    again = GroupedChanges(model[order], base[order], Grouping(moved, names[order])).relative_changes()
+    again = GroupedChanges(model[order], base[order], Grouping(moved, names[order])).relative_changes().intervals
     for one, other in zip(once, again, strict=True):
         same(one, other)

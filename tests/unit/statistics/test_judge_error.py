@@ -185,7 +185,7 @@ def test_noise_of_labels_is_taken_out_of_a_difference():
     mended = corrected_difference(fm, fb, *noisy, annotator=AnnotatorError(0.85, 0.85))
     assert not raw.interval.covers(truth) and mended.interval.covers(truth)
     assert mended.interval.estimate == pytest.approx(raw.interval.estimate / 0.7)
-    assert mended.interval.method == "ppi++-denoised95"
+    assert mended.interval.name == "ppi++-denoised95"
     rate = corrected_rate(fb, noisy[1], annotator=AnnotatorError(0.85, 0.85)).interval
     assert rate.covers(yb.mean())
 

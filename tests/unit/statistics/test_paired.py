@@ -168,7 +168,7 @@ def test_duplicated_prompts_in_clusters_add_nothing():
 
 
 def test_macro_is_the_plain_mean_with_mover():
-    parts = [Interval(-0.2, -0.3, -0.1, "tango95", 100, 100), Interval(-0.4, -0.45, -0.3, "tango95", 50, 50)]
+    parts = [Interval(-0.2, -0.3, -0.1, "tango", 100, 100), Interval(-0.4, -0.45, -0.3, "tango", 50, 50)]
     found = macro_over_languages(parts)
     assert found.estimate == pytest.approx(-0.3) and (found.n, found.clusters) == (150, 150)
     assert found.lower == pytest.approx(-0.3 - math.hypot(0.1, 0.05) / 2)
@@ -179,11 +179,11 @@ def test_macro_is_the_plain_mean_with_mover():
 
 
 def test_macro_with_an_undefined_language_is_undefined():
-    parts = [Interval(-50, -80, 10, "ratio-score95", 9, 9), Interval(math.nan, -100, math.inf, "ratio-score95", 9, 9)]
+    parts = [Interval(-50, -80, 10, "ratio-score", 9, 9), Interval(math.nan, -100, math.inf, "ratio-score", 9, 9)]
     found = macro_over_languages(parts)
     assert math.isnan(found.estimate) and (found.lower, found.upper) == (-90, math.inf)
     with pytest.raises(InputError, match="different levels"):
-        macro_over_languages([parts[0], Interval(0, -1, 1, "tango99", 9, 9)])
+        macro_over_languages([parts[0], Interval(0, -1, 1, "tango", 9, 9, level=0.99)])
     with pytest.raises(InputError, match="no languages"):
         macro_over_languages([])
 
@@ -200,10 +200,14 @@ def test_ratio_bias_is_that_of_the_second_order():
 def test_language_correlation_of_translated_prompts():
     rng = np.random.default_rng(0)
     source = rng.normal(size=400)
-    values = np.concatenate([source + 0.01 * rng.normal(size=400), source, rng.normal(size=400)])
-    languages = np.repeat(["ar", "fr", "hi"], 400)
-    r = language_correlation(values, languages, np.tile(np.arange(400), 3))
+    values = np.stack([source + 0.01 * rng.normal(size=400), source, rng.normal(size=400)], axis=1)
+    r = language_correlation(values, np.ones((400, 3), bool))
     assert r[0, 1] > 0.99 and abs(r[0, 2]) < 0.15 and np.allclose(np.diag(r), 1)
+    # Languages without events go together as far as their sources do: two of four, three of three, none.
+    held = np.array([[1, 1, 0], [1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]], bool)
+    r = language_correlation(np.zeros((5, 3)), held)
+    assert r[0, 1] == pytest.approx(3 / math.sqrt(4 * 3)) and r[0, 2] == r[1, 2] == 0
+    assert language_correlation(np.zeros((5, 2)), np.ones((5, 2), bool))[0, 1] == pytest.approx(1)
 
 
 verdicts = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=50)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignment_prism.statistics.clustered import cluster_index
-from alignment_prism.statistics.intervals import Interval, Labels, as_floats, critical_value, label, same_length
+from alignment_prism.statistics.intervals import Interval, Labels, as_floats, critical_value, same_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def length_controlled_win_rate(
     spread = float(gap.std()) if len(s) else 0.0
     index, number = cluster_index(names) if len(s) else (np.zeros(0, int), 0)
     nothing = LengthControlled(
-        Interval(math.nan, 0.0, 1.0, label("length-control", level), len(s), number), math.nan, math.nan, raw, False
+        Interval(math.nan, 0.0, 1.0, "length-control", len(s), number, level=level), math.nan, math.nan, raw, False
     )
     if number < 3 or not 0.0 < raw < 1.0:
         return nothing
@@ -96,5 +96,5 @@ def length_controlled_win_rate(
     alpha = float(theta[0])
     score, lower, upper = (1.0 / (1.0 + math.exp(-value)) for value in (alpha, alpha - half, alpha + half))
     beta = float(theta[1]) if len(theta) > 1 else 0.0
-    interval = Interval(score, lower, upper, label("length-control", level), len(s), number)
+    interval = Interval(score, lower, upper, "length-control", len(s), number, level=level)
     return LengthControlled(interval, alpha, beta, raw, True)

@@ -15,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.clustered import EffectiveSize, effective_size
+from alignment_prism.statistics.clustered import PRIOR_EVENTS, EffectiveSize, effective_size
 from alignment_prism.statistics.intervals import (
     Floats,
     Interval,
     Labels,
     as_binary,
     critical_value,
-    label,
     same_length,
 )
 from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
@@ -89,23 +88,23 @@ def paired_risk_difference(
 
     Example:
         >>> found = paired_risk_difference([0, 0, 0, 1, 0, 0], [1, 1, 0, 1, 0, 1])
-        >>> found.estimate, found.method
+        >>> found.estimate, found.name
         (-0.5, 'tango95')
     """
     m, b = as_binary(model, "verdicts of the model"), as_binary(base, "verdicts of base")
     same_length(model=m, base=b, clusters=clusters)
     table = paired_table(m, b)
     if not table.n:
-        return Interval(math.nan, -1.0, 1.0, label("tango", level), 0, 0)
+        return Interval(math.nan, -1.0, 1.0, "tango", 0, 0, level=level)
     difference = m - b
     size = _size(difference - difference.mean(), clusters)
     critical = critical_value(level, size.df)
-    name = label("tango" if size.clusters == size.n else "tango-clustered", level)
+    name = "tango" if size.clusters == size.n else "tango-clustered"
     if not math.isfinite(critical):
-        return Interval(table.difference, -1.0, 1.0, name, size.n, size.clusters)
+        return Interval(table.difference, -1.0, 1.0, name, size.n, size.clusters, level=level)
     scale = size.effective / table.n
     lower, upper = tango_bounds(table.model_only * scale, table.base_only * scale, size.effective, critical)
-    return Interval(table.difference, float(lower), float(upper), name, size.n, size.clusters)
+    return Interval(table.difference, float(lower), float(upper), name, size.n, size.clusters, level=level)
 
 
 def relative_change(model: object, base: object, clusters: Labels | None = None, level: float = 0.95) -> Interval:
@@ -137,21 +136,21 @@ def relative_change(model: object, base: object, clusters: Labels | None = None,
     same_length(model=m, base=b, clusters=clusters)
     table = paired_table(m, b)
     if not table.n:
-        return Interval(math.nan, -100.0, math.inf, label("ratio-score", level), 0, 0)
+        return Interval(math.nan, -100.0, math.inf, "ratio-score", 0, 0, level=level)
     size = _size(_ratio_influence(m, b), clusters)
     critical = critical_value(level, size.df)
-    name = label("ratio-score" if size.clusters == size.n else "ratio-score-clustered", level)
+    name = "ratio-score" if size.clusters == size.n else "ratio-score-clustered"
     hits = table.both + table.base_only
     estimate = 100.0 * ((table.both + table.model_only) / hits - 1.0) if hits else math.nan
     if not math.isfinite(critical):
-        return Interval(estimate, -100.0, math.inf, name, size.n, size.clusters)
+        return Interval(estimate, -100.0, math.inf, name, size.n, size.clusters, level=level)
     scale = size.effective / table.n
     lower, upper = ratio_score_bounds(
         table.both * scale, table.model_only * scale, table.base_only * scale, size.effective, critical
     )
     ends = 100.0 * (float(lower) - 1.0), 100.0 * (float(upper) - 1.0)
     bias = 100.0 * float(ratio_bias(table.both, table.model_only, table.base_only)) / scale
-    return Interval(estimate, *ends, name, size.n, size.clusters, bias)
+    return Interval(estimate, *ends, name, size.n, size.clusters, bias, level)
 
 
 def macro_over_languages(parts: Sequence[Interval], correlation: float | npt.ArrayLike = 0.0) -> Interval:
@@ -179,16 +178,16 @@ def macro_over_languages(parts: Sequence[Interval], correlation: float | npt.Arr
     """
     if not parts:
         raise InputError("a mean over no languages", fix="pass one interval per language")
-    levels = {part.method.lstrip("abcdefghijklmnopqrstuvwxyz-+") for part in parts}
+    levels = {part.level for part in parts}
     if len(levels) > 1:
         raise InputError(f"intervals of different levels: {sorted(levels)}", fix="compute all at one level")
     number = len(parts)
-    name = "mover" + next(iter(levels))
+    level = next(iter(levels))
     n, clusters = sum(part.n for part in parts), sum(part.clusters for part in parts)
     estimates = np.array([part.estimate for part in parts])
     if np.isnan(estimates).any():
         lowest, highest = (float(np.mean(ends)) for ends in zip(*((p.lower, p.upper) for p in parts), strict=True))
-        return Interval(math.nan, lowest, highest, name, n, clusters)
+        return Interval(math.nan, lowest, highest, "mover", n, clusters, level=level)
     r = np.asarray(correlation, np.float64)
     matrix = np.full((number, number), float(r)) if r.ndim == 0 else r.copy()
     np.fill_diagonal(matrix, 1.0)
@@ -200,7 +199,7 @@ def macro_over_languages(parts: Sequence[Interval], correlation: float | npt.Arr
         infinite = not np.isfinite(arm).all()
         ends.append(math.inf if infinite else math.sqrt(max(float(arm @ matrix @ arm), 0.0)) / number)
     bias = float(np.mean([part.bias for part in parts]))
-    return Interval(mean, middle - ends[0], middle + ends[1], name, n, clusters, bias)
+    return Interval(mean, middle - ends[0], middle + ends[1], "mover", n, clusters, bias, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,32 +242,31 @@ def mcnemar(model: object, base: object, *, mid_p: bool = False) -> McNemar:
     return McNemar(table.model_only, table.base_only, min(p, 1.0), "mid-p" if mid_p else "exact")
 
 
-def language_correlation(influence: object, languages: Labels, clusters: Labels) -> Floats:
+def language_correlation(deviations: Floats, held: npt.NDArray[np.bool_]) -> Floats:
     """Correlation between the estimates of languages that share source prompts, for `macro_over_languages`.
 
+        r_ij = (sum_g T_gi T_gj + w_ij) / sqrt((sum_g T_gi^2 + w) (sum_g T_gj^2 + w)),  w = PRIOR_EVENTS
+
+    with T_gi the deviation of source g in language i, in events. That is Pearson's correlation about zero, drawn
+    towards 1 where there are few events: w_ij is w times the share of sources that both languages have, 0 where they
+    have none in common, so that prompts written apart in each language are independent exactly.
+
     Args:
-        influence: one value a row, for a risk difference m - b, for a relative change m - t b of its language.
-        languages: the language of each row.
-        clusters: the source prompt of each row.
+        deviations: S x K, each source prompt's deviations from the language's estimate, summed over its rows; for a
+            rate y - h, for a risk difference m - b - d, for a relative change m - t b. 0 where a language lacks it.
+        held: S x K, whether the language has the source.
 
     Returns:
-        K x K, languages in sorted order: correlation of the sums per source prompt, over all source prompts.
-        Rows and columns of a language that does not vary are 0, but for the diagonal.
+        K x K.
 
-    Pearson's correlation; a source that a language lacks counts as its mean. Not for fewer than about 30 sources:
-    take 1.
+    Degenerate case: languages without any event are as correlated as the sources that they share allow.
     """
-    values = np.asarray(influence, np.float64)
-    same_length(influence=values, languages=languages, clusters=clusters)
-    names, language = np.unique(np.asarray(languages), return_inverse=True)
-    sources, source = np.unique(np.asarray(clusters), return_inverse=True)
-    counts = np.bincount(language, minlength=len(names))
-    means = np.bincount(language, weights=values, minlength=len(names)) / counts
-    totals = np.zeros((len(sources), len(names)))
-    np.add.at(totals, (source, language), values - means[language])
-    cross = totals.T @ totals
-    scale = np.sqrt(np.diag(cross))
-    scale = np.where(scale > 0, scale, np.inf)
+    sources = held.astype(np.float64)
+    number = np.maximum(sources.sum(axis=0), 1.0)
+    common = sources.T @ sources
+    cross = deviations.T @ deviations + PRIOR_EVENTS * common / np.sqrt(np.outer(number, number))
+    cross = np.where(common > 0, cross, 0.0)
+    scale = np.sqrt(np.diag(deviations.T @ deviations) + PRIOR_EVENTS)
     correlation = cross / np.outer(scale, scale)
     np.fill_diagonal(correlation, 1.0)
     return np.asarray(correlation, np.float64)

@@ -14,7 +14,7 @@ import numpy as np
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value, label
+from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value
 from alignment_prism.statistics.multiplicity import holm
 from alignment_prism.statistics.score_intervals import tango_bounds
 
@@ -84,7 +84,7 @@ def crossed_difference(
     name = "crossed" if seeds > 1 else "crossed-one-seed"
     if number < 2:
         return CrossedDifference(
-            Interval(estimate, -1.0, 1.0, label(name, level), prompts, number), seeds, math.nan, math.nan, 0.0, math.nan
+            Interval(estimate, -1.0, 1.0, name, prompts, number, level=level), seeds, math.nan, math.nan, 0.0, math.nan
         )
     v_seed, v_cluster, v_both = _components(difference - estimate, index, number)
     variance = max(v_seed + v_cluster - v_both, v_seed, v_cluster)
@@ -94,7 +94,7 @@ def crossed_difference(
     unit = model_only + base_only - estimate**2
     effective = float(effective_rows(unit, variance, seeds * prompts, number))
     lower, upper = tango_bounds(model_only * effective, base_only * effective, effective, critical_value(level, df))
-    interval = Interval(estimate, float(lower), float(upper), label(name, level), seeds * prompts, number)
+    interval = Interval(estimate, float(lower), float(upper), name, seeds * prompts, number, level=level)
     seed_sd = math.sqrt(max(v_seed - v_both, 0.0) * seeds) if seeds > 1 else math.nan
     p_value = _p_value(estimate, variance, df) if seeds > 1 else math.nan
     return CrossedDifference(interval, seeds, seed_sd, math.sqrt(v_cluster), df, p_value)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.intervals import Interval, critical_value, label
+from alignment_prism.statistics.intervals import Interval, critical_value
 
 Spending = Literal["obrien-fleming", "pocock", "even"]
 
@@ -103,21 +103,21 @@ def at_critical(interval: Interval, level: float, critical: float, name: str) ->
     old = critical_value(level)
     wilson_like = interval.method.startswith(("wilson", "k-sample"))
     share = math.erf(critical / math.sqrt(2.0))
-    method = label(name, share) if share < 1 else name
     if wilson_like and 0.0 <= interval.lower <= interval.upper <= 1.0 and interval.width < 1.0:
         n = _size_of_width(interval.estimate, interval.width, old)
         from alignment_prism.statistics.rates import wilson_bounds
 
         lower, upper = wilson_bounds(interval.estimate * n, n, critical=critical)
-        return Interval(interval.estimate, float(lower), float(upper), method, interval.n, interval.clusters)
+        return Interval(interval.estimate, float(lower), float(upper), name, interval.n, interval.clusters, level=share)
     ratio = critical / old
     return Interval(
         interval.estimate,
         interval.estimate - ratio * (interval.estimate - interval.lower),
         interval.estimate + ratio * (interval.upper - interval.estimate),
-        method,
+        name,
         interval.n,
         interval.clusters,
+        level=share,
     )
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.bootstrap import REPLICATES, cluster_draws
 from alignment_prism.statistics.clustered import cluster_index
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, label, same_length
+from alignment_prism.statistics.intervals import Floats, Interval, Labels, same_length
 from alignment_prism.statistics.raters.rating_table import RatingTable
 from alignment_prism.statistics.rates import wilson_bounds
 
@@ -99,23 +99,23 @@ def agreement(
     np.add.at(sums, index, features)
     total = sums.sum(axis=0)
     estimate = float(coefficient.value(total, q)) if len(features) else math.nan
-    name = label(f"{coefficient.name}-bca", level)
+    name = f"{coefficient.name}-bca"
     if math.isnan(estimate):
-        return Interval(estimate, math.nan, math.nan, name, rated, number)
+        return Interval(estimate, math.nan, math.nan, name, rated, number, level=level)
     if number < 2:
-        return Interval(estimate, -1.0, 1.0, name, rated, number)
+        return Interval(estimate, -1.0, 1.0, name, rated, number, level=level)
     if RAW.of(table) >= 1.0 - 1e-12:
         weight = np.bincount(index, weights=table.shares, minlength=number)
         worth = float(weight.sum() ** 2 / np.sum(weight**2))  # Kish's effective number of clusters
         raw, _ = wilson_bounds(worth, worth, level)
         chance = float(coefficient.chance(total, q))
         lower = 1.0 - (1.0 - float(raw)) / (1.0 - chance) if chance < 1 else -1.0
-        return Interval(estimate, max(lower, -1.0), 1.0, label(f"{coefficient.name}-wilson", level), rated, number)
+        return Interval(estimate, max(lower, -1.0), 1.0, f"{coefficient.name}-wilson", rated, number, level=level)
     draws = np.concatenate(
         [coefficient.value(counts.astype(np.float64) @ sums, q) for counts in cluster_draws(number, replicates, seed)]
     )
     lower, upper = _bca(estimate, draws, coefficient.value(total - sums, q), level)
-    return Interval(estimate, lower, upper, name, rated, number)
+    return Interval(estimate, lower, upper, name, rated, number, level=level)
 
 
 def _bca(estimate: float, draws: Floats, left_out: Floats, level: float) -> tuple[float, float]:

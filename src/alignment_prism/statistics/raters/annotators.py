@@ -8,7 +8,7 @@ settled answer, or from items that several people labelled.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,10 +71,9 @@ class AnnotatorError:
         spread = critical_value(level) ** 2 * extra
         below = math.sqrt(((interval.estimate - interval.lower) / self.informedness) ** 2 + spread)
         above = math.sqrt(((interval.upper - interval.estimate) / self.informedness) ** 2 + spread)
-        name = interval.method.rstrip("0123456789.")
-        method = f"{name}-denoised{interval.method[len(name) :]}"
         lower, upper = max(estimate - below, least), min(estimate + above, most)
-        return Interval(estimate, lower, upper, method, interval.n, interval.clusters)
+        method = f"{interval.method}-denoised"
+        return replace(interval, estimate=estimate, lower=lower, upper=upper, method=method)
 
 
 def annotator_error_from_gold(labels: object, gold: object) -> AnnotatorError:

@@ -32,7 +32,6 @@ from alignment_prism.statistics.intervals import (
     as_binary,
     as_floats,
     critical_value,
-    label,
     same_length,
 )
 from alignment_prism.statistics.raters.annotators import AnnotatorError
@@ -164,7 +163,7 @@ def corrected_difference(
         warnings.append(f"{single} prompts have a label for one arm only and were not used")
     if annotator is not None:
         interval = annotator.correct_difference(interval, level)
-    judged = replace(paired_risk_difference(fm, fb, clusters, level), method=label("judge-only", level))
+    judged = replace(paired_risk_difference(fm, fb, clusters, level), method="judge-only")
     return Corrected(interval, judged, labelled, parts.weight, parts.labels, tuple(warnings))
 
 
@@ -290,7 +289,7 @@ def _difference_interval(estimate: float, parts: _TwoPhase, level: float, name: 
     lower, upper = tango_bounds(
         (discordant + estimate) / 2 * effective, (discordant - estimate) / 2 * effective, effective, critical
     )
-    return Interval(estimate, float(lower), float(upper), label(name, level), parts.n, parts.clusters)
+    return Interval(estimate, float(lower), float(upper), name, parts.n, parts.clusters, level=level)
 
 
 def _warnings(labels: int) -> list[str]:
