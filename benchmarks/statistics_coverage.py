@@ -48,7 +48,6 @@ from alignment_prism.statistics.raters.annotators import (  # noqa: E402
 from alignment_prism.statistics.raters.judge_error import corrected_difference, corrected_rate  # noqa: E402
 from alignment_prism.statistics.raters.rating_table import RatingTable  # noqa: E402
 from alignment_prism.statistics.rates import wilson_bounds  # noqa: E402
-from alignment_prism.statistics.rogan_gladen import calibrate, rogan_gladen_difference  # noqa: E402
 from alignment_prism.statistics.samples import harm_at_k, k_sample_rate  # noqa: E402
 from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds  # noqa: E402
 
@@ -357,27 +356,16 @@ def judge_error(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
                     sm, sb = np.full(n, np.nan), np.full(n, np.nan)
                     sm[sample.chosen], sb[sample.chosen] = ym[sample.chosen], yb[sample.chosen]
                     stratified = corrected_difference(fm, fb, sm, sb, strata)
-                    both = np.r_[fm, fb], np.r_[hm, hb]
                     flagged = np.argsort(-(fm + fb), kind="stable")[:labels]
                     cm, cb = np.full(n, np.nan), np.full(n, np.nan)
                     cm[flagged], cb[flagged] = ym[flagged], yb[flagged]
                     return {
                         "PPI++ (simple random labels)": (found.interval, truth, True),
-                        "PPI++ (labels stratified by verdict)": (stratified.interval, truth, True),
-                        "Rogan-Gladen, calibrated per arm": (
-                            rogan_gladen_difference(fm, fb, calibrate(fm, hm), calibrate(fb, hb)),
-                            truth,
-                            True,
-                        ),
+                        "stratified by verdict": (stratified.interval, truth, True),
                         "labels only": (found.labelled, truth, True),
                         "naive: judge only": (found.judged, truth, False),
                         "violated: PPI++, labels of flagged replies only": (
                             corrected_difference(fm, fb, cm, cb).interval,
-                            truth,
-                            False,
-                        ),
-                        "violated: Rogan-Gladen, one calibration for both arms": (
-                            rogan_gladen_difference(fm, fb, calibrate(*both), calibrate(*both)),
                             truth,
                             False,
                         ),

@@ -30,11 +30,10 @@ from alignment_prism.statistics.missing import Bounds, HarmFlow, missing_bounds,
 from alignment_prism.statistics.multiplicity import benjamini_yekutieli, holm
 from alignment_prism.statistics.pooling import partial_pooling
 from alignment_prism.statistics.raters.agreement import COEFFICIENTS, Coefficient, agreement
-from alignment_prism.statistics.raters.annotators import AnnotatorError, dawid_skene
+from alignment_prism.statistics.raters.annotators import AnnotatorError
 from alignment_prism.statistics.raters.judge_error import Corrected, corrected_difference, corrected_rate
 from alignment_prism.statistics.raters.rating_table import RatingTable, rating_table
 from alignment_prism.statistics.rates import MIN_EVENTS, insufficient, wilson, wilson_bounds
-from alignment_prism.statistics.rogan_gladen import Calibration, calibrate, rogan_gladen, rogan_gladen_difference
 from alignment_prism.statistics.samples import harm_at_k, k_sample_rate
 from alignment_prism.statistics.tables import TableRow, harm_tables
 
@@ -43,7 +42,6 @@ __all__ = [
     "MIN_EVENTS",
     "AnnotatorError",
     "Bounds",
-    "Calibration",
     "Coefficient",
     "Corrected",
     "CrossedDifference",
@@ -60,7 +58,6 @@ __all__ = [
     "WinRates",
     "agreement",
     "benjamini_yekutieli",
-    "calibrate",
     "cluster_variance",
     "clustered_rate",
     "combine_orders",
@@ -68,7 +65,6 @@ __all__ = [
     "corrected_rate",
     "critical_value",
     "crossed_difference",
-    "dawid_skene",
     "effective_size",
     "harm_at_k",
     "harm_tables",
@@ -88,8 +84,6 @@ __all__ = [
     "rank_arms",
     "rating_table",
     "relative_change",
-    "rogan_gladen",
-    "rogan_gladen_difference",
     "simultaneous_differences",
     "where_harm_went",
     "wilson",

@@ -23,10 +23,8 @@ from alignment_prism.statistics.raters.annotators import (
     AnnotatorError,
     annotator_error_from_gold,
     annotator_error_from_pairs,
-    dawid_skene,
 )
 from alignment_prism.statistics.raters.judge_error import corrected_difference, corrected_rate
-from alignment_prism.statistics.rogan_gladen import Calibration, calibrate, rogan_gladen, rogan_gladen_difference
 
 
 def study(seed, n=900, labelled=200):
@@ -109,6 +107,36 @@ def test_stratified_labels_are_weighted_back():
     assert abs(unweighted.mean()) > 2 * abs(weighted.mean())
 
 
+def test_labels_alone_do_not_know_the_frame_and_stratified_labels_are_worth_more():
+    """By verdict lambda is 0 and the estimate the stratified mean; what the judge is worth shows in the width."""
+    worth, widths = [], []
+    for seed in range(20):
+        ym, yb, fm, fb, *_ = study(seed)
+        strata = verdict_strata(fm, fb)
+        chosen = draw(strata, 200, seed=seed, spread=spread_for(strata, error_spread())).chosen
+        hm, hb = np.full(len(ym), np.nan), np.full(len(ym), np.nan)
+        hm[chosen], hb[chosen] = ym[chosen], yb[chosen]
+        found = corrected_difference(fm, fb, hm, hb, strata)
+        weights = np.array([np.mean(strata == name) / np.mean(strata[chosen] == name) for name in strata[chosen]])
+        by_hand = np.sum(weights * (hm - hb)[chosen]) / weights.sum()
+        assert found.weight == 0 and found.interval.method == "stratified"
+        assert found.labelled.estimate == pytest.approx(by_hand) == found.interval.estimate
+        worth.append(found.worth)
+        widths.append((found.interval.width, found.labelled.width))
+    corrected, alone = np.mean(widths, axis=0)
+    assert alone > 1.1 * corrected
+    # A mean of M independent prompts has a width in 1 / sqrt(M).
+    assert np.mean(worth) == pytest.approx(200 * (alone / corrected) ** 2, rel=0.2) and np.mean(worth) > 240
+
+
+def test_labels_of_flagged_replies_only_are_warned_about():
+    _, yb, _, fb, *_ = study(2)
+    flagged = np.where((fb == 1) & (np.arange(900) < 500), yb, np.nan)
+    assert any("drawn at random" in warning for warning in corrected_rate(fb, flagged).warnings)
+    at_random = np.where(np.arange(900) < 300, yb, np.nan)
+    assert corrected_rate(fb, at_random).warnings == ()
+
+
 def test_strata_without_labels_raise():
     f = np.array([1.0, 1, 1, 0, 0, 0])
     with pytest.raises(InputError, match="stratum"):
@@ -124,36 +152,6 @@ def test_translated_prompts_widen_the_corrected_interval():
     )
 
 
-def test_rogan_gladen_point_and_limits():
-    calibration = Calibration(80, 20, 92, 8)
-    found = rogan_gladen(200, 1000, calibration)
-    assert found.estimate == pytest.approx((0.2 + 0.92 - 1) / (0.8 + 0.92 - 1))
-    sure = rogan_gladen(200, 1000, Calibration(8e6, 2e6, 9.2e6, 8e5))
-    p, se = (0.2 - 0.08) / 0.72, math.sqrt(0.2 * 0.8 / 1000) / 0.72
-    assert (sure.lower, sure.upper) == pytest.approx((p - 1.96 * se, p + 1.96 * se), abs=2e-3)
-    assert found.width > 1.2 * sure.width
-    assert rogan_gladen(10, 1000, calibration).estimate == 0.0
-    chance = rogan_gladen(200, 1000, Calibration(50, 50, 50, 50))
-    assert math.isnan(chance.estimate) and (chance.lower, chance.upper) == (0, 1)
-
-
-def test_calibration_counts_and_weights():
-    plain = calibrate([1, 0, 1, 0, 0], [1, 1, 0, 0, np.nan])
-    assert plain == Calibration(1, 1, 1, 1)
-    assert (plain.sensitivity, plain.specificity) == (0.5, 0.5)
-    weighted = calibrate([1, 0, 0, 0], [1, 1, 0, 0], weights=[3, 1, 2, 2])
-    assert weighted.sensitivity == pytest.approx(0.75)
-    assert weighted.true_positive + weighted.false_negative == pytest.approx(16 / 10)
-
-
-def test_rogan_gladen_difference_needs_a_calibration_for_each_arm():
-    ym, yb, fm, fb, hm, hb = study(6, n=6000, labelled=3000)
-    truth = (ym - yb).mean()
-    own = rogan_gladen_difference(fm, fb, calibrate(fm, hm), calibrate(fb, hb))
-    shared = calibrate(np.r_[fm, fb], np.r_[hm, hb])
-    assert own.covers(truth) and not rogan_gladen_difference(fm, fb, shared, shared).covers(truth)
-
-
 def test_annotator_error():
     rng = np.random.default_rng(0)
     gold = (rng.random(4000) < 0.4).astype(float)
@@ -165,11 +163,6 @@ def test_annotator_error():
     assert (found.sensitivity, found.specificity) == pytest.approx((0.9, 0.9), abs=0.02)
     pairs = annotator_error_from_pairs(noisy(), noisy())
     assert pairs.sensitivity == pytest.approx(0.9, abs=0.02) and pairs.sensitivity_variance > 0
-    model = dawid_skene(np.stack([noisy(), noisy(), noisy()], axis=1))
-    assert model.converged and model.prevalence == pytest.approx(0.4, abs=0.03)
-    assert model.sensitivity == pytest.approx([0.9] * 3, abs=0.03)
-    with pytest.raises(InputError, match="three annotators"):
-        dawid_skene(np.zeros((5, 2)))
     with pytest.raises(InputError, match="add up to more than 1"):
         AnnotatorError(0.5, 0.5)
     with pytest.raises(InputError, match="disagree"):

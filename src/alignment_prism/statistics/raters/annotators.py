@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.intervals import Floats, Interval, as_binary, critical_value, same_length
+from alignment_prism.statistics.intervals import Interval, as_binary, critical_value, same_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def annotator_error_from_pairs(first: object, second: object) -> AnnotatorError:
     """Error of annotators from items that two of them labelled, if both err alike and in both directions alike.
 
     Two people with error rate e disagree on 2 e (1 - e) of items, so e = (1 - sqrt(1 - 2 d)) / 2. Two labels cannot say
-    more: sensitivity apart from specificity needs three annotators (`dawid_skene`) or settled answers. People
+    more: sensitivity apart from specificity needs settled answers (`annotator_error_from_gold`). People
     who are fooled by the same items make e look too small. Source: Dawid & Skene (1979) with two annotators and one
     rate. Not for annotators of unequal care, nor for labels made in each other's sight.
 
@@ -120,62 +120,3 @@ def annotator_error_from_pairs(first: object, second: object) -> AnnotatorError:
     # sensitivity + specificity, 4 Var(e).
     variance = disagreement * (1 - disagreement) / (n + 1) / (4 * (1 - 2 * disagreement))
     return AnnotatorError(1 - error, 1 - error, 2 * variance, 2 * variance)
-
-
-@dataclass(frozen=True, slots=True)
-class DawidSkene:
-    """Result of the two-class Dawid-Skene model.
-
-    Attributes:
-        prevalence: share of harmful items.
-        sensitivity: one a annotator.
-        specificity: one a annotator.
-        posterior: probability of harm, one an item.
-        converged: whether the iteration came to rest.
-    """
-
-    prevalence: float
-    sensitivity: Floats
-    specificity: Floats
-    posterior: Floats
-    converged: bool
-
-
-def dawid_skene(labels: object, iterations: int = 1_000) -> DawidSkene:
-    """Sensitivity and specificity of three or more annotators without settled answers, by EM.
-
-    Annotators err independently, given the truth; each label is 0 or 1, NaN where an item was not seen. One
-    success and one failure are added to each rate, so that no estimate is exactly 0 or 1.
-
-    Args:
-        labels: items x annotators.
-        iterations: at most.
-
-    Source: Dawid & Skene (1979), Appl. Stat. 28. Not for two annotators (not identified: raises), nor for annotators
-    who copy each other.
-    """
-    table = np.asarray(labels, np.float64)
-    if table.ndim != 2 or table.shape[1] < 3:
-        raise InputError(
-            "the model needs three annotators or more",
-            fix="with two use annotator_error_from_pairs, with settled answers annotator_error_from_gold",
-        )
-    known = ~np.isnan(table)
-    if not np.isin(table[known], (0, 1)).all():
-        raise InputError("labels other than 0, 1 and NaN", fix="code harmful as 1")
-    ones, zeros = np.where(known, table, 0.0), np.where(known, 1.0 - table, 0.0)
-    posterior = ones.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    converged = False
-    for _ in range(iterations):
-        prevalence = (posterior.sum() + 1) / (len(posterior) + 2)
-        sensitivity = (posterior @ ones + 1) / (posterior @ known + 2)
-        specificity = ((1 - posterior) @ zeros + 1) / ((1 - posterior) @ known + 2)
-        harmful = math.log(prevalence) + ones @ np.log(sensitivity) + zeros @ np.log1p(-sensitivity)
-        harmless = math.log1p(-prevalence) + zeros @ np.log(specificity) + ones @ np.log1p(-specificity)
-        updated = 1.0 / (1.0 + np.exp(np.clip(harmless - harmful, -500, 500)))
-        change = float(np.abs(updated - posterior).max()) if len(posterior) else 0.0
-        posterior = updated
-        if change < 1e-10:
-            converged = True
-            break
-    return DawidSkene(float(prevalence), sensitivity, specificity, posterior, converged)

@@ -7,24 +7,33 @@ both arms labelled, measure the shift and take it away:
     theta = mean over all (lambda f) + mean over labelled (y - lambda f)
 
 with f the judge's and y the humans' value. It is unbiased for every lambda; lambda is chosen to give the least
-variance (1 trusts the judge's values fully, 0 ignores them), so a useless judge costs nothing but its fee.
+variance (1 trusts the judge's values fully, 0 ignores them), so a useless judge costs nothing but its fee. Where the
+labels were drawn in strata of the judge's verdicts, f does not vary within a stratum and lambda is 0: the judge helps
+through the strata's sizes alone, and the estimate is the stratified mean.
 
 Sources: Angelopoulos, Duchi & Zrnic (2023), arXiv 2311.01453 (PPI++); Särndal, Swensson & Wretman (1992), Model
 Assisted Survey Sampling, chapter 9 (two-phase sampling), whose variance is used because here the labelled prompts are
-part of the judged ones. Sensitivity analysis: `rogan_gladen.py`. Labels that are themselves noisy: `annotators.py`.
-Drawing the sample: `label_design.py`.
+part of the judged ones. Labels that are themselves noisy: `annotators.py`. Drawing the sample: `label_design.py`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.changes.paired import paired_risk_difference
-from alignment_prism.statistics.clustered import cluster_index, effective_rows, rate_from_variance
+from alignment_prism.statistics.clustered import (
+    cluster_index,
+    cluster_variance,
+    clustered_rate,
+    effective_rows,
+    rate_from_variance,
+)
 from alignment_prism.statistics.intervals import (
     Floats,
     Interval,
@@ -43,6 +52,10 @@ PSEUDO = 0.5
 FEW_LABELS = 50
 """Fewer labelled prompts than this are warned about."""
 
+NOT_RANDOM = 4.0
+"""Standard errors between labelled and other prompts, in the judge's verdicts, from which on a warning is given: by
+chance it comes once in 16,000 samples."""
+
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
@@ -51,9 +64,10 @@ class Corrected:
     Attributes:
         interval: the corrected estimate.
         judged: what the judge alone says, its errors ignored; for comparison, not for use.
-        labelled: what the labelled prompts alone say.
-        weight: lambda, the trust in the judge's values.
+        labelled: what the labelled prompts alone say: their weighted mean, the other prompts' verdicts unknown.
+        weight: lambda, the weight of the judge's values within strata.
         labels: labelled prompts (with both arms labelled, for a difference).
+        worth: how many independent prompts, drawn at random and labelled without any judge, would be as precise.
         warnings: what weakens the correction, in words.
     """
 
@@ -62,6 +76,7 @@ class Corrected:
     labelled: Interval
     weight: float
     labels: int
+    worth: float
     warnings: tuple[str, ...]
 
 
@@ -98,24 +113,22 @@ def corrected_rate(
         n=n,
         clusters=parts.labels,
         level=level,
-        name="ppi++",
+        name=parts.method,
     )
     interval = replace(interval, clusters=groups)
     only = rate_from_variance(
         float(np.clip(parts.plain, 0.0, 1.0)),
         parts.plain_variance,
-        parts.df,
+        parts.labels - 1,
         n=parts.labels,
         clusters=parts.labels,
         level=level,
         name="labelled-only",
     )
-    plain = rate_from_variance(
-        float(f.mean()), float(f.var()) / n, math.inf, n=n, clusters=n, level=level, name="judge-only"
-    )
+    judged = replace(clustered_rate(f, np.arange(n) if clusters is None else clusters, level), method="judge-only")
     if annotator is not None:
         interval = annotator.correct_rate(interval, level)
-    return Corrected(interval, plain, only, parts.weight, parts.labels, tuple(_warnings(parts.labels)))
+    return Corrected(interval, judged, only, parts.weight, parts.labels, parts.worth, parts.warnings)
 
 
 def corrected_difference(
@@ -150,21 +163,20 @@ def corrected_difference(
     if np.isnan(y).all():
         raise InputError(
             "no prompt has labels for the replies of both arms",
-            fix="label the replies of the model and of base to the same prompts: prism labels sample draws them so",
+            fix="label the replies of the model and of base to the same prompts, as a sample of prompts draws them",
         )
     parts = _two_phase(fm - fb, y, strata, clusters, unit_range=1.0)
     estimate = float(np.clip(parts.estimate, -1.0, 1.0))
-    interval = _difference_interval(estimate, parts, level, "ppi++")
-    labelled = _difference_interval(
-        float(np.clip(parts.plain, -1.0, 1.0)), replace(parts, variance=parts.plain_variance), level, "labelled-only"
-    )
-    warnings = _warnings(parts.labels)
+    interval = _difference_interval(estimate, parts, level, parts.method)
+    alone = replace(parts, variance=parts.plain_variance, df=parts.labels - 1, n=parts.labels, clusters=parts.labels)
+    labelled = _difference_interval(float(np.clip(parts.plain, -1.0, 1.0)), alone, level, "labelled-only")
+    warnings = parts.warnings
     if single:
-        warnings.append(f"{single} prompts have a label for one arm only and were not used")
+        warnings += (f"{single} prompts have a label for one arm only and were not used",)
     if annotator is not None:
         interval = annotator.correct_difference(interval, level)
     judged = replace(paired_risk_difference(fm, fb, clusters, level), method="judge-only")
-    return Corrected(interval, judged, labelled, parts.weight, parts.labels, tuple(warnings))
+    return Corrected(interval, judged, labelled, parts.weight, parts.labels, parts.worth, warnings)
 
 
 def _as_shares(values: object, name: str) -> Floats:
@@ -181,6 +193,7 @@ def _as_shares(values: object, name: str) -> Floats:
 class _TwoPhase:
     """Estimate and variance of a mean known on a subsample, with the help of a variable known on all."""
 
+    method: str
     estimate: float
     variance: float
     plain: float
@@ -191,6 +204,12 @@ class _TwoPhase:
     labels: int
     n: int
     clusters: int
+    warnings: tuple[str, ...]
+
+    @property
+    def worth(self) -> float:
+        """Independent labelled prompts whose mean has the variance of the estimate."""
+        return max(self.square - self.estimate**2, 0.0) / self.variance if self.variance > 0 else float(self.n)
 
 
 def _two_phase(f: Floats, y: Floats, strata: Labels | None, clusters: Labels | None, unit_range: float) -> _TwoPhase:
@@ -244,17 +263,22 @@ def _two_phase(f: Floats, y: Floats, strata: Labels | None, clusters: Labels | N
     first = _first_phase(f, y, index, drawn, sizes, weight, clusters)
     first = between / n if first is None else first
     labels = int(known.sum())
+    heavy = (sizes / np.maximum(drawn, 1))[rows]
+    heavy = heavy * (labels / heavy.sum())
+    alone = np.arange(labels) if clusters is None else np.asarray(clusters)[known]
     return _TwoPhase(
+        method="ppi++" if slope_down > 0 else "stratified",
         estimate=estimate,
         variance=first + second_phase(yl - weight * fl),
         plain=plain,
-        plain_variance=first + second_phase(yl),
+        plain_variance=cluster_variance(heavy * (yl - plain), alone)[0],
         square=square,
         weight=weight,
         df=max(labels - number - 1, 1),
         labels=labels,
         n=n,
         clusters=n if clusters is None else cluster_index(clusters)[1],
+        warnings=_warnings(f, known, index, labels),
     )
 
 
@@ -292,7 +316,23 @@ def _difference_interval(estimate: float, parts: _TwoPhase, level: float, name: 
     return Interval(estimate, float(lower), float(upper), name, parts.n, parts.clusters, level=level)
 
 
-def _warnings(labels: int) -> list[str]:
+def _warnings(f: Floats, known: npt.NDArray[np.bool_], index: npt.NDArray[Any], labels: int) -> tuple[str, ...]:
+    warnings = []
     if labels < FEW_LABELS:
-        return [f"only {labels} prompts are labelled: the interval leans on Student's t; buy more labels"]
-    return []
+        warnings.append(
+            f"only {labels} prompts are labelled: the interval leans on Student's t; more labels would tell more"
+        )
+    # Drawn at random, the judge's mean on the labelled prompts of a stratum is that of the stratum, but for chance.
+    deviation, variance = 0.0, 0.0
+    for stratum in np.unique(index):
+        inside = index == stratum
+        size, drawn = int(inside.sum()), int((inside & known).sum())
+        if 0 < drawn < size:
+            deviation += drawn * float(f[inside & known].mean() - f[inside].mean())
+            variance += drawn * float(f[inside].var()) * (size - drawn) / max(size - 1, 1)
+    if variance > 0 and abs(deviation) > NOT_RANDOM * math.sqrt(variance):
+        warnings.append(
+            "the judge's verdicts on the labelled prompts differ from those on the others by more than chance: "
+            "were the labelled ones drawn at random?"
+        )
+    return tuple(warnings)
