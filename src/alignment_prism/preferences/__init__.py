@@ -1,5 +1,5 @@
 """Preference pairs: read from files."""
 
-from alignment_prism.preferences.pairs import iter_pairs, pair_from, read_pairs
+from alignment_prism.preferences.pairs import iter_pairs, read_pairs
 
-__all__ = ["iter_pairs", "pair_from", "read_pairs"]
+__all__ = ["iter_pairs", "read_pairs"]

@@ -1,17 +1,4 @@
-"""Preference pairs from files: TRL's formats, hh-rlhf transcripts, UltraFeedback, PKU-SafeRLHF, and our own.
-
-| a row has | it is |
-|---|---|
-| `prompt`, `chosen`, `rejected` as texts | TRL, standard |
-| the same as lists of turns, the replies with or without the prompt's turns | TRL, conversational; UltraFeedback |
-| `chosen`, `rejected` as lists of turns | TRL, implicit prompt: the turns they share |
-| `chosen`, `rejected` as transcripts | hh-rlhf |
-| `chosen`, `rejected` as texts | TRL, implicit prompt: the words that they begin with in common |
-| `prompt`, `response_0`, `response_1`, `better_response_id`, `safer_response_id` | PKU-SafeRLHF |
-| `id`, `messages`, `chosen`, `rejected` | written by this package |
-
-`language`, `kind`, `scope`, `categories`, `group` are taken where the row has them.
-"""
+"""Preference pairs from files, of any format that `io/pair_rows.py` knows, and as this package writes them."""
 
 from __future__ import annotations
 
@@ -20,148 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.domain import LANGUAGES, InputError, Languages, Message, Messages, Pair, Role, Taxonomy
+from alignment_prism.domain import LANGUAGES, InputError, Languages, Pair, Taxonomy
 from alignment_prism.io import FieldError, Intake, TableOptions, fields, read_rows, record_from, sha256_of
 from alignment_prism.io.identity import Identities
-from alignment_prism.preferences.transcripts import is_transcript, split_transcripts
-
-KINDS = ("safety", "general")
-"""Sides of a mixture."""
+from alignment_prism.io.pair_rows import KINDS, pair_from, pair_kind
 
 PREFERENCES = ("better", "safer")
 """Which of its two labels a PKU-SafeRLHF row is read by."""
-
-FIELDS = (
-    "id",
-    "prompt",
-    "messages",
-    "system",
-    "chosen",
-    "rejected",
-    "language",
-    "kind",
-    "scope",
-    "global_or_local",
-    "categories",
-    "harm_category",
-    "group",
-    "source",
-    "metadata",
-)
-
-
-def pair_from(values: Mapping[str, Any], *, languages: Languages, taxonomy: Taxonomy | None, prefer: str) -> Pair:
-    """A pair from the columns of one row; its id is the row's own or empty.
-
-    Raises:
-        FieldError: a reply is missing or empty, both are the same, there is no prompt, or a label is unknown.
-    """
-    if "response_0" in values and "chosen" not in values:
-        values = _from_responses(values, prefer)
-    messages, chosen, rejected = _conversation(values)
-    for name, reply in (("chosen", chosen), ("rejected", rejected)):
-        if fields.missing(reply):
-            raise FieldError(name, reply, "an empty reply", "give both sides a reply")
-    if chosen == rejected:
-        raise FieldError("rejected", rejected, "chosen and rejected are the same text", "take the row out")
-    return Pair(
-        id=fields.optional_text(values, "id"),
-        messages=messages,
-        chosen=chosen,
-        rejected=rejected,
-        language="und" if values.get("language") in {None, "", "und"} else fields.language(values, languages),
-        kind=_kind(values),
-        scope=fields.scope(values, "scope" if "scope" in values else "global_or_local"),
-        categories=fields.categories(values, "categories" if "categories" in values else "harm_category", taxonomy),
-        group=fields.optional_text(values, "group"),
-        source=fields.optional_text(values, "source"),
-        metadata={**fields.rest(values, FIELDS), **(values.get("metadata") or {})}
-        if isinstance(values.get("metadata") or {}, Mapping)
-        else fields.rest(values, FIELDS),
-    )
-
-
-def _kind(values: Mapping[str, Any]) -> str:
-    kind = fields.optional_text(values, "kind") or "general"
-    if kind not in KINDS:
-        raise FieldError("kind", kind, "unknown kind of pair", "write 'safety' or 'general'")
-    return kind
-
-
-def _conversation(values: Mapping[str, Any]) -> tuple[Messages, str, str]:
-    chosen, rejected = values.get("chosen"), values.get("rejected")
-    for name, reply in (("chosen", chosen), ("rejected", rejected)):
-        if fields.missing(reply):
-            what = "an empty reply" if name in values else f"no column {name!r}"
-            raise FieldError(name, reply, what, "give every row a chosen and a rejected reply")
-    where = "messages" if "messages" in values and "prompt" not in values else "prompt"
-    prompt = values.get(where)
-    if fields.missing(prompt):
-        if is_transcript(chosen) and is_transcript(rejected):
-            return split_transcripts(str(chosen), str(rejected))
-        return _implicit(chosen, rejected)
-    system = fields.optional_text(values, "system")
-    messages = fields.conversation(prompt, where, system)
-    return messages, _reply(chosen, messages, "chosen"), _reply(rejected, messages, "rejected")
-
-
-def _reply(value: object, messages: Messages, name: str) -> str:
-    """The reply of one side, which may repeat the conversation before it."""
-    if isinstance(value, str):
-        return fields.written(value, name)
-    turns = fields.turns_of(value, name)
-    asked = tuple(turn for turn in messages if turn.role is not Role.SYSTEM)
-    said = tuple(turn for turn in turns if turn.role is not Role.SYSTEM)
-    if len(said) > len(asked) and said[: len(asked)] == asked:
-        said = said[len(asked) :]
-    if len(said) != 1 or said[0].role is not Role.ASSISTANT:
-        what = "not one reply of the assistant to the prompt"
-        raise FieldError(
-            name, value, what, "give one turn of the assistant, with or without the prompt's turns before it"
-        )
-    return said[0].content
-
-
-def _implicit(chosen: object, rejected: object) -> tuple[Messages, str, str]:
-    """Prompt and replies of a row without a prompt: what both sides begin with is the prompt, as in TRL."""
-    if isinstance(chosen, str) and isinstance(rejected, str):
-        shared = 0
-        for one, other in zip(chosen, rejected, strict=False):
-            if one != other:
-                break
-            shared += 1
-        shared = chosen.rfind(" ", 0, shared + 1)
-        if shared < 1:
-            fix = "add a column prompt, or map it: --map prompt=COLUMN"
-            raise FieldError("prompt", None, "no prompt, and the replies do not begin with the same words", fix)
-        text = fields.written(chosen[:shared], "chosen")
-        replies = fields.written(chosen[shared:], "chosen"), fields.written(rejected[shared:], "rejected")
-        return (Message(Role.USER, text),), *replies
-    sides = fields.turns_of(chosen, "chosen"), fields.turns_of(rejected, "rejected")
-    common = sides[0][:-1]
-    if common != sides[1][:-1]:
-        fix = "let both lists share everything but the last turn"
-        raise FieldError("rejected", rejected, "chosen and rejected answer different conversations", fix)
-    for name, turns in zip(("chosen", "rejected"), sides, strict=True):
-        if turns[-1].role is not Role.ASSISTANT:
-            raise FieldError(name, turns[-1].content, "the last turn is not the assistant's", "end with the reply")
-    if not common or common[-1].role is not Role.USER:
-        raise FieldError("chosen", chosen, "no turn of the user before the reply", "begin with a turn of the user")
-    return common, sides[0][-1].content, sides[1][-1].content
-
-
-def _from_responses(values: Mapping[str, Any], prefer: str) -> dict[str, Any]:
-    """The columns of a PKU-SafeRLHF row (arXiv 2406.15513) under our names."""
-    column = f"{prefer}_response_id"
-    label = values.get(column)
-    if label not in (0, 1) or isinstance(label, bool):
-        raise FieldError(column, label, "which response is preferred is not said", "write 0 or 1")
-    taken = ("response_0", "response_1", column)
-    return {
-        **{name: value for name, value in values.items() if name not in taken},
-        "chosen": values.get(f"response_{label}"),
-        "rejected": values.get(f"response_{1 - label}"),
-    }
 
 
 def iter_pairs(
@@ -220,7 +72,7 @@ def _own(values: Mapping[str, Any], languages: Languages) -> Pair | None:
     pair = record_from(Pair, values)
     if pair.language != "und":
         fields.language({"language": pair.language}, languages)
-    return replace(pair, kind=_kind({"kind": pair.kind}))
+    return replace(pair, kind=pair_kind({"kind": pair.kind}))
 
 
 def read_pairs(
@@ -236,7 +88,7 @@ def read_pairs(
     intake: Intake | None = None,
     table: TableOptions | None = None,
 ) -> list[Pair]:
-    """All pairs of a file in any of the formats above.
+    """All pairs of a file in any of the formats of `io/pair_rows.py`.
 
     Args:
         path: JSONL, JSON, CSV, TSV or Parquet, with or without .gz.

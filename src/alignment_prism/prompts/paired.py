@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alignment_prism.domain import Prompt, PromptKind
 from alignment_prism.io import Row, fields
-from alignment_prism.preferences.pairs import pair_from
+from alignment_prism.io.pair_rows import pair_from
 from alignment_prism.prompts.formats import Format, Reading, with_defaults
 
 SIDES = {"safety": PromptKind.HARMFUL, "general": PromptKind.GENERAL}

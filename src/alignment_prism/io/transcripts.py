@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from alignment_prism.domain import Message, Messages, Role
-from alignment_prism.io import FieldError
+from alignment_prism.io.problems import FieldError
 
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 _ROLES = {"Human": Role.USER, "Assistant": Role.ASSISTANT}
