@@ -60,7 +60,7 @@ def command(
     from typing import cast
 
     from alignment_prism.cli.console import open_rejects, parse_mapping, registry, say_rejects
-    from alignment_prism.domain import Pair, Scope
+    from alignment_prism.domain import Pair, PairKind, Scope
     from alignment_prism.io import sha256_of, write_json, write_records
     from alignment_prism.io.identity import Identities
     from alignment_prism.mixtures import Balance, build_mixture, check_size
@@ -76,7 +76,7 @@ def command(
     identities = Identities()
     with open_rejects(rejects_beside(out), keep_going, max_errors) as rejects:
 
-        def pool(files: Sequence[str], kind: str) -> list[Pair]:
+        def pool(files: Sequence[str], kind: PairKind) -> list[Pair]:
             return [
                 pair
                 for file in files
@@ -92,7 +92,7 @@ def command(
                 )
             ]
 
-        pools = pool(safety, "safety"), pool(general, "general")
+        pools = pool(safety, PairKind.SAFETY), pool(general, PairKind.GENERAL)
     rejects.demand_none()
     mixture = build_mixture(
         *pools,
@@ -118,7 +118,7 @@ def command(
         f"{len(mixture.pairs)} pairs: {sides['safety']['drawn']} of {sides['safety']['pool']} safety, "
         f"{sides['general']['drawn']} of {sides['general']['pool']} general"
     )
-    for side in ("safety", "general"):
+    for side in PairKind:
         for stratum in sides[side]["strata"]:
             place = f"{side:8} {stratum['scope']:7} {stratum['language']:4}"
             click.echo(f"  {place} {stratum['drawn']:6} of {stratum['pool']}")

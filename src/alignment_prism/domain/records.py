@@ -43,6 +43,13 @@ class PromptKind(StrEnum):
     """General ability: instructions, questions, tasks."""
 
 
+class PairKind(StrEnum):
+    """Which side of a mixture a preference pair counts for."""
+
+    SAFETY = "safety"
+    GENERAL = "general"
+
+
 class Outcome(StrEnum):
     """What a reply is. Exactly one applies; gibberish or the wrong language is not safety."""
 
@@ -132,7 +139,7 @@ class Pair:
         chosen: the preferred reply.
         rejected: the other one.
         language: code of the language, `und` where the source does not say.
-        kind: `safety` or `general`: which side of a mixture it counts for.
+        kind: which side of a mixture it counts for.
         scope: for safety pairs, the reach of the harm, if known.
         categories: harm categories, possibly several.
         group: seed or source that the pair descends from.
@@ -145,7 +152,7 @@ class Pair:
     chosen: str
     rejected: str
     language: str = "und"
-    kind: str = "general"
+    kind: PairKind = PairKind.GENERAL
     scope: Scope | None = None
     categories: tuple[str, ...] = ()
     group: str = ""

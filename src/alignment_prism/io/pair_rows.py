@@ -19,13 +19,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from alignment_prism.domain import Languages, Message, Messages, Pair, Role, Taxonomy
+from alignment_prism.domain import Languages, Message, Messages, Pair, PairKind, Role, Taxonomy
 from alignment_prism.io import fields
 from alignment_prism.io.problems import FieldError
 from alignment_prism.io.transcripts import is_transcript, split_transcripts
-
-KINDS = ("safety", "general")
-"""Sides of a mixture."""
 
 FIELDS = (
     "id",
@@ -60,13 +57,14 @@ def pair_from(values: Mapping[str, Any], *, languages: Languages, taxonomy: Taxo
             raise FieldError(name, reply, "an empty reply", "give both sides a reply")
     if chosen == rejected:
         raise FieldError("rejected", rejected, "chosen and rejected are the same text", "take the row out")
+    said = fields.optional_text(values, "language")
     return Pair(
         id=fields.optional_text(values, "id"),
         messages=messages,
         chosen=chosen,
         rejected=rejected,
-        language="und" if values.get("language") in {None, "", "und"} else fields.language(values, languages),
-        kind=pair_kind(values),
+        language="und" if said in ("", "und") else fields.language(values, languages),
+        kind=fields.member(values, "kind", PairKind, PairKind.GENERAL),
         scope=fields.scope(values, "scope" if "scope" in values else "global_or_local"),
         categories=fields.categories(values, "categories" if "categories" in values else "harm_category", taxonomy),
         group=fields.optional_text(values, "group"),
@@ -75,18 +73,6 @@ def pair_from(values: Mapping[str, Any], *, languages: Languages, taxonomy: Taxo
         if isinstance(values.get("metadata") or {}, Mapping)
         else fields.rest(values, FIELDS),
     )
-
-
-def pair_kind(values: Mapping[str, Any]) -> str:
-    """The side of a mixture that a row says it is of, `general` where it says none.
-
-    Raises:
-        FieldError: there is no such side.
-    """
-    kind = fields.optional_text(values, "kind") or "general"
-    if kind not in KINDS:
-        raise FieldError("kind", kind, "unknown kind of pair", "write 'safety' or 'general'")
-    return kind
 
 
 def _conversation(values: Mapping[str, Any]) -> tuple[Messages, str, str]:

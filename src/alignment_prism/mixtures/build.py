@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from alignment_prism.domain import Pair, Scope, content_digest
+from alignment_prism.domain import Pair, PairKind, Scope, content_digest
 from alignment_prism.mixtures.pools import Balance, sized_pools
 from alignment_prism.mixtures.selection import iterative_selection, stratum_of
 
@@ -62,16 +62,16 @@ def build_mixture(
     """
     wanted_scopes = None if scopes is None else set(scopes)
     pools, counts, quotas = sized_pools(pairs_safety, pairs_general, share, total, balance, wanted_scopes)
-    wanted, total = counts["safety"], sum(counts.values())
+    wanted, total = counts[PairKind.SAFETY], sum(counts.values())
     rng = random.Random(f"mixture:{seed}")
-    chosen: list[tuple[str, Pair]] = []
+    chosen: list[tuple[PairKind, Pair]] = []
     sides: dict[str, Any] = {}
     for side, pool in pools.items():
         drawn: list[Pair] = []
         for stratum in sorted(quotas[side]):
             members = [pair for pair in pool if stratum_of(pair) == stratum]
             drawn += iterative_selection(members, quotas[side][stratum], rng)
-        sides[side] = _account(pool, drawn)
+        sides[side.value] = _account(pool, drawn)
         chosen += [(side, pair) for pair in drawn]
     rng.shuffle(chosen)
     pairs = tuple(pair if pair.kind == side else replace(pair, kind=side) for side, pair in chosen)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Literal
 
-from alignment_prism.domain import InputError, Pair, Scope
+from alignment_prism.domain import InputError, Pair, PairKind, Scope
 from alignment_prism.mixtures.selection import Stratum, stratum_of
 from alignment_prism.statistics.apportion import apportion
 
@@ -83,24 +83,27 @@ def sized_pools(
     total: int | None,
     balance: Balance,
     scopes: set[Scope] | None,
-) -> tuple[dict[str, list[Pair]], dict[str, int], dict[str, dict[Stratum, int]]]:
+) -> tuple[dict[PairKind, list[Pair]], dict[PairKind, int], dict[PairKind, dict[Stratum, int]]]:
     """Pools, pairs wanted of each, and quotas of each one's strata, all checked."""
     check_size(share, total)
-    pools = {"safety": _pool(pairs_safety, "safety", scopes), "general": _pool(pairs_general, "general", None)}
+    pools = {
+        PairKind.SAFETY: _pool(pairs_safety, PairKind.SAFETY, scopes),
+        PairKind.GENERAL: _pool(pairs_general, PairKind.GENERAL, None),
+    }
     _check_ids(pools)
     if total is None:
-        for side, needed in (("safety", share > 0), ("general", share < 1)):
+        for side, needed in ((PairKind.SAFETY, share > 0), (PairKind.GENERAL, share < 1)):
             if needed and not pools[side]:
                 raise InputError(f"the {side} pool is empty", fix=f"give at least one {side} pair, or another share")
-        total = largest_total(share, len(pools["safety"]), len(pools["general"]))
+        total = largest_total(share, len(pools[PairKind.SAFETY]), len(pools[PairKind.GENERAL]))
     wanted = safety_count(share, total)
-    counts = {"safety": wanted, "general": total - wanted}
+    counts = {PairKind.SAFETY: wanted, PairKind.GENERAL: total - wanted}
     quotas = {side: _quotas(pools[side], counts[side], balance) for side in pools}
     _check_room(pools, quotas, counts)
     return pools, counts, quotas
 
 
-def _pool(pairs: Iterable[Pair], side: str, scopes: set[Scope] | None) -> list[Pair]:
+def _pool(pairs: Iterable[Pair], side: PairKind, scopes: set[Scope] | None) -> list[Pair]:
     """A pool in the order of ids, so that the order of files does not matter."""
     kept = sorted(pairs, key=lambda pair: pair.id)
     if scopes is None:
@@ -115,9 +118,9 @@ def _pool(pairs: Iterable[Pair], side: str, scopes: set[Scope] | None) -> list[P
     return found
 
 
-def _check_ids(pools: Mapping[str, Sequence[Pair]]) -> None:
+def _check_ids(pools: Mapping[PairKind, Sequence[Pair]]) -> None:
     """No id twice, within a pool or in both; one error counts them all."""
-    seen: dict[str, str] = {}
+    seen: dict[str, PairKind] = {}
     twice: dict[str, list[Pair]] = {}
     for side, pool in pools.items():
         for pair in pool:
@@ -151,7 +154,9 @@ def _quotas(pool: Sequence[Pair], count: int, balance: Balance) -> dict[Stratum,
 
 
 def _check_room(
-    pools: Mapping[str, Sequence[Pair]], quotas: Mapping[str, Mapping[Stratum, int]], counts: Mapping[str, int]
+    pools: Mapping[PairKind, Sequence[Pair]],
+    quotas: Mapping[PairKind, Mapping[Stratum, int]],
+    counts: Mapping[PairKind, int],
 ) -> None:
     """Every quota must fit its stratum.
 
@@ -172,7 +177,7 @@ def _check_room(
     if lines:
         wanted = sum(counts.values())
         raise InputError(
-            f"the pools cannot fill a mixture of {wanted} pairs, {counts['safety']} of them safety:\n  "
+            f"the pools cannot fill a mixture of {wanted} pairs, {counts[PairKind.SAFETY]} of them safety:\n  "
             + "\n  ".join(lines),
             fix="add such pairs, lower the total, or change the share",
         )

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.domain import LANGUAGES, InputError, Languages, Pair, Taxonomy
+from alignment_prism.domain import LANGUAGES, InputError, Languages, Pair, PairKind, Taxonomy
 from alignment_prism.io import FieldError, Intake, TableOptions, fields, read_rows, record_from, sha256_of
 from alignment_prism.io.identity import Identities
-from alignment_prism.io.pair_rows import KINDS, pair_from, pair_kind
+from alignment_prism.io.pair_rows import pair_from
 
 PREFERENCES = ("better", "safer")
 """Which of its two labels a PKU-SafeRLHF row is read by."""
@@ -31,8 +31,10 @@ def iter_pairs(
     table: TableOptions | None = None,
 ) -> Iterator[Pair]:
     """Pairs of a file, one at a time; see `read_pairs`."""
-    if kind is not None and kind not in KINDS:
-        raise InputError(f"unknown kind of pair {kind!r}", fix="use 'safety' or 'general'")
+    try:
+        side = PairKind(kind) if kind is not None else None
+    except ValueError as error:
+        raise InputError(f"unknown kind of pair {kind!r}", fix=f"use one of {', '.join(PairKind)}") from error
     if prefer not in PREFERENCES:
         raise InputError(f"unknown preference {prefer!r}", fix="use 'better' or 'safer'")
     code = languages.find(language).code if language and language != "und" else language
@@ -52,7 +54,7 @@ def iter_pairs(
             continue
         pair = replace(
             pair,
-            kind=kind or pair.kind,
+            kind=side or pair.kind,
             language=code if code and pair.language == "und" else pair.language,
             source=pair.source or source or digest,
         )
@@ -72,7 +74,7 @@ def _own(values: Mapping[str, Any], languages: Languages) -> Pair | None:
     pair = record_from(Pair, values)
     if pair.language != "und":
         fields.language({"language": pair.language}, languages)
-    return replace(pair, kind=pair_kind({"kind": pair.kind}))
+    return pair
 
 
 def read_pairs(

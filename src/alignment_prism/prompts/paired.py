@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from alignment_prism.domain import Prompt, PromptKind
+from alignment_prism.domain import PairKind, Prompt, PromptKind
 from alignment_prism.io import Row, fields
 from alignment_prism.io.pair_rows import pair_from
 from alignment_prism.prompts.formats import Format, Reading, with_defaults
 
-SIDES = {"safety": PromptKind.HARMFUL, "general": PromptKind.GENERAL}
+SIDES: dict[str, PromptKind] = {PairKind.SAFETY: PromptKind.HARMFUL, PairKind.GENERAL: PromptKind.GENERAL}
 """Kind of a pair and the kind of its prompt, which a row may say instead."""
 
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment_prism.domain import InputError, Pair, Prompt, content_digest
+from alignment_prism.domain import InputError, Pair, PairKind, Prompt, content_digest
 from alignment_prism.studies.spec import NANO, StudySpec
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def _world(spec: StudySpec) -> World:
 
 def _pairs(spec: StudySpec, world: World | None) -> tuple[list[Pair], list[Pair]]:
     pools: tuple[list[Pair], list[Pair]] = ([], [])
-    for pool, kind, files in zip(pools, ("safety", "general"), (spec.pairs.safety, spec.pairs.general), strict=True):
+    for pool, kind, files in zip(pools, PairKind, (spec.pairs.safety, spec.pairs.general), strict=True):
         for name in files:
             if name == NANO and world is not None:
-                pool.extend(world.pairs()[0 if kind == "safety" else 1])
+                pool.extend(world.pairs()[0 if kind is PairKind.SAFETY else 1])
             else:
                 from alignment_prism.preferences import read_pairs
 

@@ -152,3 +152,14 @@ def test_the_real_pairs_with_the_rows_that_are_none(realdata):
         shared = "".join(f"\n\n{names[turn.role]}: {turn.content}" for turn in pair.messages)
         for said, whole in ((pair.chosen, row["chosen"]), (pair.rejected, row["rejected"])):
             assert f"{shared}\n\nAssistant: {said}".replace(": ", ":") == whole.replace(": ", ":")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("language", ["hi"]), ("language", {"code": "hi"}), ("kind", "harmless"), ("kind", ["safety"])],
+)
+def test_labels_of_the_wrong_type_are_a_fault_of_the_row(tmp_path, column, value):
+    path = write(tmp_path / "p.jsonl", {**SHAPES["standard"], column: value})
+    with pytest.raises(InputError) as caught:
+        read_pairs(path)
+    assert column in str(caught.value) and "row 1" in str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from alignment_prism.domain import Pair, content_digest, user
+from alignment_prism.domain import Pair, PairKind, content_digest, user
 from alignment_prism.nano.world.facts import BENIGN_INTENTS, Facts, Topic
 from alignment_prism.nano.world.sentences import (
     GENERAL_TASKS,
@@ -139,18 +139,27 @@ class _PairDrawer:
             other = rng.choice([code for code in self._facts.spec.languages if code != language])
             rejected = answer_task(other, draw_task(other, rng, task.name), "full", rng)
         prompt = ask_task(language, task, rng.choice(templates(self._facts.spec.seed, task.name, "train")))
-        return self._record(language, prompt, chosen, rejected, kind="general", intent=task.name)
+        return self._record(language, prompt, chosen, rejected, kind=PairKind.GENERAL, intent=task.name)
 
     def _pair(self, language: str, intent: str, topic: Topic, chosen: str, rejected: str, safety: bool = False) -> Pair:
         template = self._rng.choice(templates(self._facts.spec.seed, intent, "train"))
         prompt = ask_topic(language, intent, topic, template)
-        return self._record(language, prompt, chosen, rejected, "safety" if safety else "general", intent, topic)
+        return self._record(
+            language, prompt, chosen, rejected, PairKind.SAFETY if safety else PairKind.GENERAL, intent, topic
+        )
 
     def _record(
-        self, language: str, prompt: str, chosen: str, rejected: str, kind: str, intent: str, topic: Topic | None = None
+        self,
+        language: str,
+        prompt: str,
+        chosen: str,
+        rejected: str,
+        kind: PairKind,
+        intent: str,
+        topic: Topic | None = None,
     ) -> Pair:
         share, rng = self._facts.spec.sign_share, self._rng
-        refused = kind == "safety"
+        refused = kind is PairKind.SAFETY
         chosen = with_sign(chosen, refused, share, rng)
         rejected = with_sign(rejected, False, share, rng)
         number, digest = 0, content_digest(prompt, chosen, rejected)
