@@ -1,12 +1,25 @@
-"""From a conversation to the token ids a model is to continue, by the model's own chat template."""
+"""From a conversation to the token ids a model is to continue, by the model's own chat template.
+
+Some templates (Llama 3, SmolLM3, gpt-oss) write today's date into the system turn. Prompts would then differ from one
+day to the next: within a training that runs over midnight, between a training and the replies of its model, between two
+arms of a study. Such templates are given `TEMPLATE_DATE` in place of the clock, wherever a conversation is written.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.messages import Messages
+
+TEMPLATE_DATE = datetime(2025, 1, 1)
+"""What templates that ask for the date are given. Part of every result of such a model: to change it is to change
+them."""
+
+_CLOCK = "strftime_now"
+"""The function by which transformers lets a template ask for the date."""
 
 
 def require_chat_template(tokenizer: Any, model: str) -> None:
@@ -24,6 +37,43 @@ def require_chat_template(tokenizer: Any, model: str) -> None:
         )
 
 
+def template_date(tokenizer: Any) -> str | None:
+    """The date that the tokenizer's template writes (`2025-01-01`), or None where it asks for none."""
+    return TEMPLATE_DATE.date().isoformat() if _CLOCK in str(tokenizer.chat_template) else None
+
+
+def written(
+    tokenizer: Any, conversations: Sequence[Sequence[Mapping[str, str]]], *, add_generation_prompt: bool
+) -> list[str]:
+    """The texts that the chat template makes of conversations, on whatever day.
+
+    Args:
+        tokenizer: of transformers, with a chat template.
+        conversations: each a list of turns with `role` and `content`.
+        add_generation_prompt: whether what stands before a reply is written after the last turn.
+
+    Raises:
+        Exception: whatever the template raises; it is a program of the model's author.
+    """
+    template = {} if template_date(tokenizer) is None else {"chat_template": _undated(tokenizer.get_chat_template())}
+    texts: list[str] = tokenizer.apply_chat_template(
+        conversations, tokenize=False, add_generation_prompt=add_generation_prompt, **template
+    )
+    return texts
+
+
+def _undated(template: str) -> str:
+    """The template with a `strftime_now` of its own, which knows no clock.
+
+    A function cannot be passed to a template (transformers hands it plain data only), so this one is written in
+    Jinja's own language: a macro that puts `TEMPLATE_DATE` in the place of each directive.
+    """
+    directives = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdeHIjmMpSuUVwWxXyYGZ"]
+    filters = "".join(f" | replace({one!r}, {TEMPLATE_DATE.strftime(one)!r})" for one in directives)
+    # The last, empty expression keeps Jinja from taking a line's end that follows the block out of the template.
+    return f"{{%- macro {_CLOCK}(format) -%}}{{{{ format{filters} }}}}{{%- endmacro -%}}{{{{ '' }}}}{template}"
+
+
 def prompt_ids(tokenizer: Any, conversations: Sequence[Messages], *, model: str) -> list[list[int]]:
     """Token ids of each conversation up to where the model's reply begins, without padding.
 
@@ -39,11 +89,11 @@ def prompt_ids(tokenizer: Any, conversations: Sequence[Messages], *, model: str)
         InputError: the template refuses a conversation, for example because it has no system role.
     """
     require_chat_template(tokenizer, model)
-    texts = []
+    texts: list[str] = []
     for messages in conversations:
         turns = [message.as_dict() for message in messages]
         try:
-            texts.append(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+            texts += written(tokenizer, [turns], add_generation_prompt=True)
         except Exception as error:  # templates raise errors of jinja, whatever they like
             roles = ", ".join(message.role.value for message in messages)
             raise InputError(

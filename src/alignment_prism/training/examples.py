@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from alignment_prism.domain import InputError, ModelError, Pair
+from alignment_prism.models.chat_templates import template_date, written
 from alignment_prism.training.groups import Group, group_of
 
 
@@ -142,6 +143,9 @@ def make_examples(
             fix="raise max_length, or check that the pairs are what you meant to train on",
         )
     _add_notices(result, max_length, unended)
+    date = template_date(tokenizer)
+    if date is not None:
+        result.notices.append(f"the chat template writes a date: it is {date} in every prompt, whatever the day")
     return result
 
 
@@ -170,11 +174,11 @@ def _render(tokenizer: ChatTokenizer, wanted: Sequence[tuple[Pair, str | None]])
     conversations = [_turns(pair, reply) for pair, reply in wanted]
     ready = wanted[0][1] is None
     try:
-        texts: list[str] = tokenizer.apply_chat_template(conversations, tokenize=False, add_generation_prompt=ready)
+        return written(tokenizer, conversations, add_generation_prompt=ready)
     except Exception:  # a template is a program of the model's author: it may raise anything; find out at which pair
         for (pair, _), turns in zip(wanted, conversations, strict=True):
             try:
-                tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ready)
+                written(tokenizer, [turns], add_generation_prompt=ready)
             except Exception as error:
                 raise ModelError(
                     f"the chat template refuses a conversation: {error}",
@@ -182,7 +186,6 @@ def _render(tokenizer: ChatTokenizer, wanted: Sequence[tuple[Pair, str | None]])
                     fix="some templates know no system turn, or want user and assistant to alternate: adapt the pair",
                 ) from error
         raise
-    return texts
 
 
 def _turns(pair: Pair, reply: str | None) -> list[dict[str, str]]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from alignment_prism.domain import InputError, ModelError, Pair, StoreError, TrainingError, content_digest
 from alignment_prism.domain.progress import Progress
+from alignment_prism.models.chat_templates import template_date
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.store.artifacts import artifact_key, is_complete, read_manifest, write_artifact
 from alignment_prism.training.base_model import Base, find_base
@@ -101,6 +102,9 @@ def train_method(
     if first is not None:
         inputs["sft"] = weights_digest(first.folder)
     spec = {"method": recipe.name, "engine": engine.name, "base": start.name, "config": config.model_dump(mode="json")}
+    date = template_date(start.tokenizer)
+    if date is not None:
+        spec["template_date"] = date
     key = artifact_key(KIND, {**spec, "base": ""}, inputs, seed)  # a base that has moved is still the same base
     if is_complete(out):
         return _finished(out, key)
