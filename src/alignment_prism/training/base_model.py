@@ -27,12 +27,15 @@ class Base:
         name: as the user gave it: a folder or a Hub id.
         tokenizer: with a chat template and a padding token.
         dtype: of the weights in its files, as torch calls it (`bfloat16`).
+        ends: token ids that end a reply: the tokenizer's, and those of `generation_config.json` (Gemma ends its turns
+            with another token than its texts).
     """
 
     folder: Path
     name: str
     tokenizer: Any
     dtype: str
+    ends: frozenset[int]
 
 
 def find_base(base: str | Path, *, revision: str | None = None) -> Base:
@@ -57,7 +60,8 @@ def find_base(base: str | Path, *, revision: str | None = None) -> Base:
             "the model has no safetensors weights", where=str(folder), fix="convert it with save_pretrained()"
         )
     dtype = content.get("dtype") or content.get("torch_dtype") or "float32"
-    return Base(folder, str(base), _load_tokenizer(folder), str(dtype).removeprefix("torch."))
+    tokenizer = _load_tokenizer(folder)
+    return Base(folder, str(base), tokenizer, str(dtype).removeprefix("torch."), _ends(folder, tokenizer))
 
 
 def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = False) -> Any:
@@ -208,3 +212,14 @@ def _write_dtype(path: Path, dtype: str) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     content["dtype"] = dtype
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def _ends(folder: Path, tokenizer: Any) -> frozenset[int]:
+    found = [tokenizer.eos_token_id]
+    for name in ("generation_config.json", "config.json"):
+        try:
+            named = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
+        except (OSError, ValueError, AttributeError):
+            continue
+        found += named if isinstance(named, list) else [named]
+    return frozenset(token for token in found if isinstance(token, int))
+
+

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -104,7 +104,12 @@ class ExampleSet:
 
 
 def make_examples(
-    pairs: Sequence[Pair], replies: Sequence[Sequence[str]], tokenizer: ChatTokenizer, *, max_length: int
+    pairs: Sequence[Pair],
+    replies: Sequence[Sequence[str]],
+    tokenizer: ChatTokenizer,
+    *,
+    max_length: int,
+    ends: Collection[int] | None = None,
 ) -> ExampleSet:
     """Render and tokenise pairs in one pass.
 
@@ -116,6 +121,7 @@ def make_examples(
         replies: for each pair the texts to complete it with: (chosen, rejected), or the one that is imitated.
         tokenizer: with a chat template.
         max_length: most tokens of prompt and completion together.
+        ends: token ids that end a reply; None takes the tokenizer's end-of-sequence token.
 
     Raises:
         InputError: there is no pair, or none that fits.
@@ -131,12 +137,14 @@ def make_examples(
     prompts = _tokens(tokenizer, _render(tokenizer, [(pair, None) for pair in pairs]))
     flat = [(pair, reply) for pair, texts in zip(pairs, replies, strict=True) for reply in texts]
     wholes = iter(_tokens(tokenizer, _render(tokenizer, flat)))
+    closing = {tokenizer.eos_token_id} if ends is None else set(ends)
     result = ExampleSet()
     unended = 0
     for pair, texts, prompt in zip(pairs, replies, prompts, strict=True):
         sequences = [next(wholes) for _ in texts]
-        unended += any(tokenizer.eos_token_id not in sequence[len(prompt) :] for sequence in sequences)
-        _append(result, pair, prompt, sequences, max_length)
+        shared = min(_common_prefix(prompt, sequence) for sequence in sequences)
+        unended += any(closing.isdisjoint(sequence[shared:]) for sequence in sequences)
+        _append(result, pair, prompt, sequences, shared, max_length)
     if not result.examples:
         raise InputError(
             f"every pair's prompt alone fills max_length = {max_length} tokens",
@@ -150,11 +158,15 @@ def make_examples(
 
 
 def _append(
-    result: ExampleSet, pair: Pair, prompt: Sequence[int], sequences: Sequence[Sequence[int]], max_length: int
+    result: ExampleSet,
+    pair: Pair,
+    prompt: Sequence[int],
+    sequences: Sequence[Sequence[int]],
+    shared: int,
+    max_length: int,
 ) -> None:
     count = result.counts.setdefault(pair.language, LanguageCount())
     count.pairs += 1
-    shared = min(_common_prefix(prompt, sequence) for sequence in sequences)
     if shared >= max_length:
         count.too_long += 1
         return

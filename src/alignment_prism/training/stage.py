@@ -96,7 +96,9 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
         TrainingError: the loss is not finite, or policy and reference do not agree before the first step.
     """
     settings = job.config.training
-    examples = make_examples(job.pairs, _replies(job), job.base.tokenizer, max_length=settings.max_length)
+    examples = make_examples(
+        job.pairs, _replies(job), job.base.tokenizer, max_length=settings.max_length, ends=job.base.ends
+    )
     precision = resolve_precision(settings)
     batching = _batching(settings.batch_size, settings.micro_batch_size)
     _note_adapter(job, examples)

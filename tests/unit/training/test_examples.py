@@ -162,3 +162,40 @@ def test_the_first_token_of_a_sequence_without_prompt_carries_no_loss_and_is_not
         batch = PaddedBatch([example], 0)([0])
         assert len(batch["targets"]) == example.gradient_tokens
         assert {batch[name].dtype for name in ("positions", "targets", "owners")} == {torch.int64}
+
+
+THINKING = (  # the generation prompt has a block that the template does not write before a reply
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}<|bot|>{% else %}<|user|>"
+    "{% endif %}{{ message['content'] }}<|end|>{% endfor %}{% if add_generation_prompt %}<|bot|>how can the{% endif %}"
+)
+
+
+def test_replies_that_end_are_not_reported_whatever_the_generation_prompt_says(tiny_model: Path) -> None:
+    from transformers import AutoTokenizer
+
+    thinking = AutoTokenizer.from_pretrained(tiny_model)
+    thinking.chat_template = THINKING
+    pairs = [Pair("short", user("how can"), "a", "b")]  # shorter than the block
+    notices = make_examples(pairs, _replies(pairs), thinking, max_length=50).notices
+    assert not any("end-of-sequence" in notice for notice in notices)
+
+
+def test_a_turn_may_end_with_another_token_than_a_text(tiny_model: Path, pairs: list[Pair], tmp_path: Path) -> None:
+    """Gemma closes turns with `<end_of_turn>`, which is in the list of its generation_config.json."""
+    import json
+    import shutil
+
+    from alignment_prism.training.base_model import find_base
+
+    folder = tmp_path / "gemma"
+    shutil.copytree(tiny_model, folder)
+    template = (folder / "chat_template.jinja").read_text(encoding="utf-8")
+    (folder / "chat_template.jinja").write_text(template.replace("<|end|>", "<|system|>"), encoding="utf-8")
+
+    def notices() -> list[str]:
+        base = find_base(folder)
+        return make_examples(pairs, _replies(pairs), base.tokenizer, max_length=200, ends=base.ends).notices
+
+    assert any("48 of 48 pairs have a reply without an end-of-sequence token" in one for one in notices())
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [2, 5]}), encoding="utf-8")  # <|system|>
+    assert notices() == []
