@@ -45,6 +45,29 @@ def test_dpo_starts_at_ln_2_with_every_kind_of_dropout_and_the_saved_config_keep
     assert {key: after[key] for key in kept} == kept and any(kept.values())
 
 
+def test_routers_of_experts_draw_no_noise_in_dpo_and_choose_as_they_do_when_they_reply(
+    make_base: Callable[..., Path], pairs: list[Pair], tmp_path: Path
+) -> None:
+    """PhiMoE samples its experts in training (`router_jitter_noise`), and jitters what goes into them."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    base = make_base(
+        "Phimoe", std=0.2, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=32, num_local_experts=4, input_jitter_noise=0.1, router_jitter_noise=0.1,
+    )  # fmt: skip
+    config = load_config("micro", {"training.precision": "fp32", "training.layout": "padded"})
+    result = train_method("dpo_ift", engine="packed", base=base, pairs=pairs[:8], out=tmp_path / "run", config=config)
+    assert _steps(tmp_path / "run")[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    saved = json.loads((result.model / "config.json").read_text(encoding="utf-8"))
+    assert (saved["input_jitter_noise"], saved["router_jitter_noise"]) == (0.1, 0.1)
+    model, ids = AutoModelForCausalLM.from_pretrained(base).eval(), torch.arange(3, 30)[None]
+    with torch.no_grad():
+        replying = model(ids).logits
+        disable_dropout(model)
+        assert torch.equal(model.train()(ids).logits, replying)
+
+
 @pytest.mark.parametrize("layout", ["trees", "flat"])
 def test_packed_dpo_has_no_dropout_either(
     layout: str, make_base: Callable[..., Path], pairs: list[Pair], tmp_path: Path
@@ -64,7 +87,7 @@ def test_flat_sft_with_dropout_in_the_attention_falls_back(
     config = load_config("micro", {"training.precision": "fp32", "training.layout": "flat"})
     result = train_method("sft", engine="packed", base=base, pairs=pairs[:8], out=tmp_path / "run", config=config)
     (notice,) = result.notices
-    assert "pairs are not packed" in notice and "dropout" in notice
+    assert notice.startswith("pairs are packed as trees, not flat: ") and "dropout" in notice
 
 
 def test_configs_within_configs_are_silenced_and_restored() -> None:
