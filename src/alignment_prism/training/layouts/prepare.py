@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignment_prism.domain import InputError, ModelError
+from alignment_prism.training.adapters import check_targets
 from alignment_prism.training.base_model import Base, load_model, resolve_attention
 from alignment_prism.training.devices import processes
 from alignment_prism.training.dropout import disable_dropout

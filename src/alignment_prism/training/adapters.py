@@ -1,0 +1,45 @@
+"""Which layers of a model can have a low-rank adapter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from alignment_prism.domain import InputError
+from alignment_prism.training.settings import AdapterConfig
+
+
+def check_targets(model: Any, config: AdapterConfig | None) -> None:
+    """Refuse targets that would not be trained, or not as they are used.
+
+    The output embedding is one: only completion tokens see it, through its weights alone, past an adapter. So is an
+    input embedding that shares its weights with it: merged, the adapter would change both.
+
+    Raises:
+        InputError: the targets name such an embedding, or nothing in the model.
+    """
+    if config is None or isinstance(config.targets, str):
+        return
+    where = "key training.adapter.targets"
+    output, words = model.get_output_embeddings(), model.get_input_embeddings()
+    tied = output is not None and getattr(output, "weight", None) is words.weight
+    named = dict(model.named_modules())
+    for target in config.targets:
+        matches = [module for name, module in named.items() if name == target or name.endswith(f".{target}")]
+        if not matches:
+            layers = {name.rpartition(".")[2] for name, module in named.items() if _is_linear(module, output)}
+            raise InputError(
+                f"no layer of the model is called {target!r}",
+                where=where,
+                fix=f"take all-linear, or some of {', '.join(sorted(layers))}",
+            )
+        if any(one is output or (tied and one is words) for one in matches):
+            raise InputError(
+                f"{target!r} is {'an embedding that the output shares' if tied else 'the output embedding'}, "
+                "which cannot have an adapter",
+                where=where,
+                fix="leave it out of the targets, or train all weights (training.adapter: null)",
+            )
+
+
+def _is_linear(module: Any, output: Any) -> bool:
+    return module is not output and type(module).__name__ in ("Linear", "Conv1D")
