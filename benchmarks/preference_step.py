@@ -147,7 +147,7 @@ def packed_step(model: Any, examples: list[Example], options: argparse.Namespace
     from alignment_prism.training.backends.transformers import PackedTrainer
 
     precision, checkpointing = options.precision, options.device.type == "cuda"
-    assert add_completion_head(model) is None
+    assert add_completion_head(model, [examples[0].prompt[-64:]]) is None
     plan = mask_plan(model.config, model.config._attn_implementation, precision)
     assert not isinstance(plan, str), plan
     model = with_adapter(model, options.lora, checkpointing)

@@ -111,7 +111,7 @@ def _trainer(
     replies = [(p.chosen, p.rejected) if dpo else (p.chosen,) for p in PAIRS]
     examples = make_examples(PAIRS, replies, base.tokenizer, max_length=256)
     model = load_model(folder, precision, "eager")
-    assert add_completion_head(model) is None
+    assert add_completion_head(model, [examples.examples[0].prompt]) is None
     collator = PaddedBatch(examples.examples, base.tokenizer.pad_token_id)
     trainer = (engine or TrlEngine()).trainer(job, model, examples, collator, batching, precision)
     micro = batching.micro_batch

@@ -15,6 +15,9 @@ from alignment_prism.training.heads import add_completion_head
 VOCABULARY = 256_000
 """That of Aya 23."""
 
+SAMPLES = [list(range(1, 9)), list(range(20, 40))]
+"""Texts on which a head is compared with the model's own logits."""
+
 
 class Sizes(TorchDispatchMode):
     """Sees every operation: the most rows of logits that any of them makes."""
@@ -46,7 +49,7 @@ def wide() -> Iterator[Any]:
 
 
 def test_a_vocabulary_of_256_000_never_has_all_its_logits_at_once(wide: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert add_completion_head(wide) is None
+    assert add_completion_head(wide, SAMPLES) is None
     defaults = losses.token_logps.__kwdefaults__
     assert defaults["logits_at_once"] == losses.LOGITS_AT_ONCE
     monkeypatch.setitem(defaults, "logits_at_once", 16 * VOCABULARY)
@@ -70,7 +73,7 @@ def test_the_default_chunk_of_such_a_vocabulary_is_small() -> None:
 
 def test_the_output_embedding_is_called_as_a_module(wide: Any) -> None:
     """FSDP gathers weights in hooks around a module's call; a weight read past them is a shard."""
-    add_completion_head(wide)
+    add_completion_head(wide, SAMPLES)
     called = []
     handle = wide.get_output_embeddings().register_forward_pre_hook(lambda *_: called.append(True))
     try:
@@ -114,12 +117,12 @@ def test_a_cap_on_logits_and_a_bias_of_the_head_are_known() -> None:
     capped = _tiny("Gemma2", head_dim=8, num_key_value_heads=2, final_logit_softcapping=5.0)
     wanted = _wanted(capped(IDS).logits)
     assert float(capped(IDS).logits.abs().max()) > 4  # the cap has something to do
-    assert add_completion_head(capped) is None
+    assert add_completion_head(capped, SAMPLES) is None
     _check(capped, wanted)
     biased = _tiny("Phi")
     biased.lm_head.bias.normal_(std=2.0)
     wanted = _wanted(biased(IDS).logits)
-    assert add_completion_head(biased) is None
+    assert add_completion_head(biased, SAMPLES) is None
     _check(biased, wanted)
 
 
@@ -135,9 +138,47 @@ def test_a_model_that_treats_its_logits_in_a_way_of_its_own_keeps_it_and_says_so
 
     model.forward = odd
     wanted = _wanted(model(IDS).logits)
-    notice = add_completion_head(model)
+    notice = add_completion_head(model, SAMPLES)
     assert notice is not None and "LlamaForCausalLM treats its hidden states in a way of its own" in notice
     _check(model, wanted)
+
+
+@pytest.mark.parametrize("held", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_a_head_that_is_off_by_a_thousandth_is_seen_in_whatever_precision_weights_are_held(held: torch.dtype) -> None:
+    """A forgotten cap or scale of an architecture that nobody has tried yet: about 0.01 nats a token."""
+    assert add_completion_head(_tiny("Llama").to(held), SAMPLES) is None
+    model = _tiny("Llama").to(held)
+    plain = model.forward
+
+    def scaled(*args: Any, **kwargs: Any) -> Any:
+        output = plain(*args, **kwargs)
+        output.logits = output.logits * 1.001
+        return output
+
+    model.forward = scaled
+    assert "treats its hidden states in a way of its own" in str(add_completion_head(model, SAMPLES))
+    assert {parameter.dtype for parameter in model.parameters()} == {held}
+
+
+@pytest.mark.parametrize("held", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_what_other_architectures_call_their_cap_and_their_scale_is_known(held: torch.dtype) -> None:
+    for model, large in (
+        (_tiny("RecurrentGemma", num_key_value_heads=1, logits_soft_cap=5.0, lru_width=32,
+               block_types=("recurrent", "attention"), attention_window_size=16), 4.0),
+        (_tiny("HyperCLOVAX", num_key_value_heads=2, logits_scaling=3.0), 0.0),
+        (_tiny("Granite", num_key_value_heads=2, logits_scaling=3.0), 0.0),
+    ):  # fmt: skip
+        assert float(model(IDS).logits.abs().max()) > large  # the cap has something to do
+        assert add_completion_head(model.to(held), SAMPLES) is None
+
+
+def test_a_scale_that_is_the_name_of_a_rule_is_left_to_the_comparison() -> None:
+    from transformers import MptConfig, MptForCausalLM
+
+    model = MptForCausalLM(MptConfig(d_model=16, n_layers=1, n_heads=2, vocab_size=64, logit_scale="inv_sqrt_d_model"))
+    assert add_completion_head(model, SAMPLES) is None  # transformers' MPT does not scale either
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt(), torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
@@ -158,4 +199,4 @@ def test_a_check_that_is_interrupted_or_out_of_memory_is_no_verdict(fault: BaseE
 
     model.forward = first_whole
     with pytest.raises(type(fault)):
-        add_completion_head(model)
+        add_completion_head(model, SAMPLES)

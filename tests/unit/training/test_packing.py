@@ -134,7 +134,7 @@ def test_packed_equals_one_by_one_in_float64(
     examples = _examples(7)
     model = _model(name, attention)
     wanted, gradient = _one_by_one(model, examples)
-    assert add_completion_head(model) is None
+    assert add_completion_head(model, [range(1, 9)]) is None
     plan = mask_plan(model.config, attention, "fp64")
     assert not isinstance(plan, str)
     for collator in (
@@ -154,7 +154,7 @@ def test_packed_equals_one_by_one_in_float32(name: str, attention: str) -> None:
     examples = _examples(5, seed=3)
     model = _model(name, attention, torch.float32)
     wanted, gradient = _one_by_one(model, examples)
-    add_completion_head(model)
+    add_completion_head(model, [range(1, 9)])
     plan = mask_plan(model.config, attention, "fp32")
     assert not isinstance(plan, str)
     sums, found = _sums_and_gradient(model, TreeBatch(examples, 0, plan, 64)(list(range(5))), 10)
@@ -167,7 +167,7 @@ def test_the_probe_notices_a_forgotten_mask_a_boolean_one_under_eager_and_a_wind
 
     examples = _examples(8, seed=5)
     model = _model("Mistral", "eager", torch.float32)
-    add_completion_head(model)
+    add_completion_head(model, [range(1, 9)])
     padded = PaddedBatch(examples, 0)
     plan = mask_plan(model.config, "eager", "fp32")
     assert not isinstance(plan, str)
@@ -195,7 +195,7 @@ def test_flat_layouts_with_a_wrong_window_or_a_branch_that_sees_its_sibling_are_
     flat.register_flat_attention()
     examples = _examples(8, seed=5)
     model = _model(name, flat.FLAT_ATTENTION, torch.float32)
-    add_completion_head(model)
+    add_completion_head(model, [range(1, 9)])
     padded = PaddedBatch(examples, 0)
     plan = mask_plan(model.config, flat.FLAT_ATTENTION, "fp32")
     assert not isinstance(plan, str) and plan.kind == "flat"
@@ -246,7 +246,7 @@ def test_block_masks_are_tree_masks_and_give_the_log_probabilities_of_one_by_one
     examples = _examples(6, seed=2)
     wanted, _ = _one_by_one(_model(name, "eager"), examples)
     model = _model(name, "flex_attention").requires_grad_(False).eval()
-    assert add_completion_head(model) is None
+    assert add_completion_head(model, [range(1, 9)]) is None
     plan = mask_plan(model.config, "flex_attention", "fp64")
     assert not isinstance(plan, str) and plan.kind == "blocks"
     trees = TreeBatch(examples, 0, plan, budget=64)

@@ -39,7 +39,7 @@ def _model(attention: str, held: torch.dtype, **changes: Any) -> Any:
         "attn_implementation": attention, **changes,
     }  # fmt: skip
     model = MistralForCausalLM(MistralConfig(**settings)).to(held)  # weights of std 0.02: attention is nearly uniform
-    assert add_completion_head(model) is None
+    assert add_completion_head(model, [range(1, 9)]) is None
     return model
 
 
@@ -99,6 +99,22 @@ def test_right_masks_are_accepted_in_bfloat16_by_every_kernel(attention: str, he
     assert why_not_packed(model, TreeBatch(examples, 0, plan, 160), PaddedBatch(examples, 0), "bf16") is None
     no_window = dataclasses.replace(plan, windows={"full_attention": None})
     assert why_not_packed(model, TreeBatch(examples, 0, no_window, 160), PaddedBatch(examples, 0), "bf16")
+
+
+@pytest.mark.parametrize("held", [torch.float32, torch.bfloat16])
+def test_flex_attention_is_tried_in_float32_and_without_its_compiler_on_a_cpu(held: torch.dtype) -> None:
+    """There a model only waits to be sharded over GPUs. Compiling took two minutes, and then failed, where tried."""
+    from torch._dynamo.utils import counters
+
+    counters.clear()
+    examples = _examples([(20, 12), (24, 9)])
+    model = _model("flex_attention", held)
+    plan, padded = _plan(model, "flex_attention"), PaddedBatch(examples, 0)
+    assert why_not_packed(model, TreeBatch(examples, 0, plan, 160), padded, "bf16") is None
+    no_window = dataclasses.replace(plan, windows={"full_attention": None})
+    wrong = why_not_packed(model, TreeBatch(examples, 0, no_window, 160), padded, "bf16")
+    assert wrong == "MistralForCausalLM does not follow a mask of our own"
+    assert not counters["stats"]
 
 
 @pytest.mark.parametrize("where", ["prompt", "reply"])
