@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.domain import ModelError
+from alignment_prism.domain import InputError, ModelError
 from alignment_prism.models.folders import model_folder
 from alignment_prism.training.settings import TrainingConfig
 
@@ -74,10 +74,12 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
         frozen: the weights are not trained themselves (LoRA): with `bf16` they are then held in bfloat16.
 
     Raises:
-        ModelError: transformers cannot load it.
+        ModelError: transformers cannot load it, or its architecture knows no such attention.
     """
     import torch
     from transformers import AutoModelForCausalLM
+
+    _check_attention(folder, attention)
 
     dtype = {"fp64": torch.float64, "fp32": torch.float32}.get(precision, torch.float32)
     if precision == "bf16" and frozen:
@@ -88,7 +90,12 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
                 folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, local_files_only=True
             )
     except (OSError, ValueError, ImportError, KeyError) as error:
-        raise ModelError(f"transformers cannot load the model: {error}", where=str(folder)) from error
+        raise ModelError(
+            f"transformers cannot load the model: {error}",
+            where=str(folder),
+            fix="check that the folder is a whole model of an architecture that the installed transformers knows, and "
+            "take --set training.attention=auto where the attention is what it refuses",
+        ) from error
     model.config.use_cache = False
     return model
 
@@ -105,9 +112,19 @@ def resolve_precision(config: TrainingConfig) -> str:
 
 
 def resolve_attention(config: TrainingConfig, precision: str, row_tokens: float) -> str:
-    """`auto` as it is meant for this machine, precision, and rows of so many tokens on average."""
+    """`auto` as it is meant for this machine, precision, and rows of so many tokens on average.
+
+    Raises:
+        InputError: FlexAttention without a GPU.
+    """
     import torch
 
+    if config.attention == "flex_attention" and not torch.cuda.is_available():
+        raise InputError(
+            "FlexAttention cannot train without a GPU: torch has no backward pass of it for CPUs",
+            where="key training.attention",
+            fix="take auto; for CPUs there is the layout flat",
+        )
     if config.attention != "auto":
         return config.attention
     slow = precision == "bf16" and not torch.cuda.is_available() and row_tokens < SHORT_ROWS
@@ -143,6 +160,32 @@ def save_model(model: Any, tokenizer: Any, folder: Path, dtype: str, *, state: d
         model.save_pretrained(folder, state_dict=stored)
         tokenizer.save_pretrained(folder)
     _write_dtype(folder / "config.json", dtype)
+
+
+_SUPPORT = {
+    "sdpa": "_supports_sdpa",
+    "flash_attention_2": "_supports_flash_attn",
+    "flex_attention": "_supports_flex_attn",
+}
+"""Attention -> what transformers notes of each architecture."""
+
+
+def _check_attention(folder: Path, attention: str) -> None:
+    """Refuse an attention that the architecture does not know; transformers' own words for it name no setting."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    if attention not in _SUPPORT:
+        return
+    try:
+        architecture = AutoModelForCausalLM._model_mapping[type(AutoConfig.from_pretrained(folder))]
+    except (OSError, ValueError, KeyError):
+        return  # loading will say what is wrong
+    if not getattr(architecture, _SUPPORT[attention], True):
+        raise ModelError(
+            f"{architecture.__name__} knows no attention {attention!r}",
+            where="key training.attention",
+            fix="take --set training.attention=auto, or eager, which every architecture knows",
+        )
 
 
 @contextmanager
@@ -195,6 +238,17 @@ def _load_tokenizer(folder: Path) -> Any:
     return tokenizer
 
 
+def _ends(folder: Path, tokenizer: Any) -> frozenset[int]:
+    found = [tokenizer.eos_token_id]
+    for name in ("generation_config.json", "config.json"):
+        try:
+            named = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
+        except (OSError, ValueError, AttributeError):
+            continue
+        found += named if isinstance(named, list) else [named]
+    return frozenset(token for token in found if isinstance(token, int))
+
+
 def _cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bfloat16 natively (AMX or AVX-512 BF16)."""
     import torch
@@ -212,14 +266,3 @@ def _write_dtype(path: Path, dtype: str) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     content["dtype"] = dtype
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-def _ends(folder: Path, tokenizer: Any) -> frozenset[int]:
-    found = [tokenizer.eos_token_id]
-    for name in ("generation_config.json", "config.json"):
-        try:
-            named = json.loads((folder / name).read_text(encoding="utf-8")).get("eos_token_id")
-        except (OSError, ValueError, AttributeError):
-            continue
-        found += named if isinstance(named, list) else [named]
-    return frozenset(token for token in found if isinstance(token, int))
-
-

@@ -50,9 +50,6 @@ def _start(out: Path) -> dict[str, Any]:
     [
         ("Bloom", "trees", "fails on them (ValueError"),
         ("Mpt", "flat", "fails on them (RuntimeError"),
-        ("CodeGen", "flat", "fails on them (RuntimeError"),
-        ("Falcon", "flat", "with the attention of the layout 'flat', transformers cannot load the model"),
-        ("GPTJ", "flat", "with the attention of the layout 'flat', transformers cannot load the model"),
     ],
 )
 def test_what_cannot_be_packed_trains_on_padded_rows_with_a_stock_attention_and_one_notice(
@@ -70,16 +67,75 @@ def test_what_cannot_be_packed_trains_on_padded_rows_with_a_stock_attention_and_
     assert used[-1] == "eager"
     (notice,) = result.notices
     assert notice.startswith("pairs are not packed: ") and reason in notice
+    assert ("; and as trees, " in notice) == (layout == "flat")  # which is tried as well
     assert _train(base, pairs[:8], tmp_path / "padded", layout="padded").weights == result.weights
 
 
-def test_a_model_without_sdpa_is_loaded_with_eager_attention_where_auto_is_asked_for(
+GEMMA2 = {**SMALL, "intermediate_size": 48, "num_key_value_heads": 2, "head_dim": 8}
+
+
+@pytest.mark.parametrize(("name", "layout"), [("Bloom", "padded"), ("Gemma2", "trees")])
+def test_a_model_without_sdpa_is_trained_with_the_default_preset_and_refused_with_sdpa(
+    name: str, layout: str, make_base: Callable[..., Path], pairs: list[Pair], tmp_path: Path
+) -> None:
+    base = make_base(name, **OTHERS.get(name, GEMMA2))
+    settings = {"training.precision": "fp32", "training.layout": layout, "training.batch_size": 4}
+    default = load_config(None, settings)
+    train_method("sft", base=base, pairs=pairs[:4], out=tmp_path / "default", config=default)
+    assert _start(tmp_path / "default")["layout"] == layout
+    with pytest.raises(ModelError, match=f"{name}ForCausalLM knows no attention 'sdpa'") as caught:
+        _train(base, pairs[:8], tmp_path / "sdpa", layout=layout, attention="sdpa")
+    assert "training.attention=auto" in str(caught.value.fix)
+    assert not (tmp_path / "sdpa.unfinished").exists()
+
+
+def test_a_model_that_no_attention_loads_is_an_error_with_a_remedy(
     make_base: Callable[..., Path], pairs: list[Pair], tmp_path: Path
 ) -> None:
-    base = make_base("Bloom", **OTHERS["Bloom"])
-    _train(base, pairs[:8], tmp_path / "auto", layout="padded", attention="auto")
-    with pytest.raises(ModelError, match="sdpa"):
-        _train(base, pairs[:8], tmp_path / "sdpa", layout="padded", attention="sdpa")
+    base = make_base("Llama", **OTHERS["Llama"])
+    content = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    (base / "config.json").write_text(json.dumps({**content, "model_type": "llama99"}), encoding="utf-8")
+    with pytest.raises(ModelError, match="transformers cannot load the model") as caught:
+        _train(base, pairs[:8], tmp_path / "run")
+    assert "installed transformers" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Gemma2", "the layout 'flat' knows no attn_logit_softcapping"),
+        ("CodeGen", "CodeGenForCausalLM fails on them (RuntimeError"),
+        ("Falcon", "with the attention of the layout 'flat', transformers cannot load the model"),
+        ("GPTJ", "with the attention of the layout 'flat', transformers cannot load the model"),
+    ],
+)
+def test_what_cannot_be_flat_is_packed_as_trees_which_is_said(
+    name: str, reason: str, make_base: Callable[..., Path], pairs: list[Pair], tmp_path: Path
+) -> None:
+    base = make_base(name, **OTHERS.get(name, GEMMA2))
+    flat = _train(base, pairs[:8], tmp_path / "flat", layout="flat", attention="auto")
+    assert _start(tmp_path / "flat")["layout"] == "trees"
+    (notice,) = flat.notices
+    assert notice.startswith(f"pairs are packed as trees, not flat: {reason}")
+    assert _train(base, pairs[:8], tmp_path / "trees", layout="trees", attention="auto").weights == flat.weights
+
+
+def test_flex_attention_without_a_gpu_is_refused_before_anything_is_loaded(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(InputError, match="cannot train without a GPU"):
+        _train(tiny_model, pairs[:8], tmp_path / "run", attention="flex_attention")
+
+
+def test_a_mixture_of_experts_is_told_that_its_router_is_not_balanced() -> None:
+    from transformers import CohereConfig, DogeConfig, JetMoeConfig, Qwen3MoeConfig
+
+    assert "router_aux_loss_coef = 0.001" in str(layouts.router_notice(Qwen3MoeConfig()))
+    assert "aux_loss_coef = 0.01" in str(layouts.router_notice(JetMoeConfig()))
+    for config in (CohereConfig(), DogeConfig(), Qwen3MoeConfig(router_aux_loss_coef=0.0)):
+        assert layouts.router_notice(config) is None
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt(), MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
@@ -102,9 +158,10 @@ def test_a_model_whose_trunk_cannot_be_called_apart_uses_its_own_logits(
 ) -> None:
     base = make_base("Llama4", **OTHERS["Llama4"])
     result = _train(base, pairs[:8], tmp_path / "run", method, layout="padded")
-    (notice,) = result.notices
-    assert "Llama4ForCausalLM treats its hidden states in a way of its own" in notice
-    assert _start(tmp_path / "run")["notices"] == [notice]
+    head, router = result.notices
+    assert "Llama4ForCausalLM treats its hidden states in a way of its own" in head
+    assert "router's load-balancing loss" in router
+    assert _start(tmp_path / "run")["notices"] == [head, router]
 
 
 @pytest.mark.parametrize(("method", "layout"), [("sft", "trees"), ("sft", "flat"), ("sft_random", "flat")])
@@ -141,7 +198,7 @@ def test_an_attention_that_takes_no_mask_of_ours_is_said(
         return model
 
     monkeypatch.setattr(layouts, "load_model", load)
-    monkeypatch.setattr(layouts, "add_completion_head", lambda model: None)
+    monkeypatch.setattr(layouts, "add_completion_head", lambda model, samples: None)
     settings = load_config("micro", {"training.attention": "flash_attention_2"}).training
     prepared = prepare(base, settings, examples, "fp32", Objective.DPO)
     assert prepared.collator.layout == "padded"

@@ -9,17 +9,23 @@ from typing import Any
 from alignment_prism.domain import InputError, ModelError
 from alignment_prism.training.adapters import check_targets
 from alignment_prism.training.base_model import Base, load_model, resolve_attention
-from alignment_prism.training.devices import processes
+from alignment_prism.training.devices import ask_first, processes
 from alignment_prism.training.dropout import disable_dropout
 from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.heads import add_completion_head
 from alignment_prism.training.layouts.attention import FLAT_ATTENTION, register_flat_attention
 from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.layouts.packing import tree_length
-from alignment_prism.training.layouts.probe import why_not_packed
+from alignment_prism.training.layouts.probe import spread, why_not_packed
 from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
 from alignment_prism.training.methods import Objective
 from alignment_prism.training.settings import TrainingConfig
+
+HEAD_SAMPLE = 64
+"""Tokens of each text on which a model's head is tried: its logits take 64 MB at a vocabulary of 256,000."""
+
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
+"""Names under which configs count their experts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,82 +46,122 @@ class Prepared:
 def prepare(base: Base, settings: TrainingConfig, examples: ExampleSet, precision: str, goal: Objective) -> Prepared:
     """Load a base for a stage and choose the layout of its batches.
 
-    What a user should know of that is added to the notices of `examples`: a layout that the model cannot follow, a
-    head of its own, rotary positions that depend on company.
+    A model that cannot follow the layout `flat` is tried on `trees`, one that cannot follow those gets padded rows.
+    What a user should know of that is added to the notices of `examples`, and so are a head of its own, a router's loss
+    that is left out, and rotary positions that depend on company.
 
     Raises:
-        InputError: DPO on sequences beyond what dynamic rotary positions were made for.
-        ModelError: transformers cannot load the model.
+        InputError: DPO on sequences beyond what dynamic rotary positions were made for, FlexAttention without a GPU,
+            or adapters on layers that cannot have one.
+        ModelError: transformers cannot load the model, or not with this attention.
     """
-    flat = settings.layout == "flat"
+    start = _Start(base, settings, examples, precision, goal)
     padded = PaddedBatch(examples.examples, base.tokenizer.pad_token_id)
-    reason: str | None = None
-    collator, loaded, notice = padded, None, None
-    if flat:
-        register_flat_attention()
-        try:
-            loaded, notice = _load(base, settings, precision, goal, FLAT_ATTENTION)
-        except ModelError as error:  # where the fault is not the attention's, loading without it raises again
-            reason = f"with the attention of the layout 'flat', {error.what}"
-    else:
-        loaded, notice = _load_stock(base, settings, precision, goal, examples)
-    if loaded is not None and settings.layout != "padded":
-        collator, reason = _packed(loaded.model, padded, settings, precision)
-    if reason is not None:
-        examples.notices.append(f"pairs are not packed: {reason}")
-    if loaded is None or (flat and collator is padded):  # ours pads too, but only for models that take its layout
-        loaded = None  # two models at once may be one too many
-        loaded, notice = _load_stock(base, settings, precision, goal, examples)
-    if notice:
-        examples.notices.append(notice)
+    collator = padded
+    reasons: list[str] = []
+    loaded: _Loaded | None = None
+    if settings.layout == "flat":
+        loaded, reason = _load_flat(start)
+        if loaded is not None:
+            collator, reason = _packed(loaded.model, padded, settings, precision)
+        if reason is not None:
+            loaded = None  # two models at once may be one too many; its attention pads only where it can pack
+            reasons.append(reason)
+    if loaded is None:
+        loaded = _load_stock(start, "padded" if settings.layout == "padded" else "trees")
+        if settings.layout != "padded":
+            collator, reason = _packed(loaded.model, padded, settings, precision)
+            if reason is not None:
+                reasons.append(reason)
+    if collator is padded and reasons:
+        examples.notices.append(f"pairs are not packed: {'; and as trees, '.join(reasons)}")
+    elif reasons:
+        examples.notices.append(f"pairs are packed as trees, not flat: {reasons[0]}")
+    examples.notices.extend(loaded.notices)
     _check_positions(loaded.model.config, examples, goal)
     return Prepared(loaded.model, collator, loaded.restore_config)
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a model is loaded for."""
+
+    base: Base
+    settings: TrainingConfig
+    examples: ExampleSet
+    precision: str
+    goal: Objective
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
     model: Any
     restore_config: Callable[[], None]
+    notices: tuple[str, ...]
 
 
-def _load(
-    base: Base, settings: TrainingConfig, precision: str, goal: Objective, attention: str
-) -> tuple[_Loaded, str | None]:
-    """A model with its completion head, and a notice."""
-    frozen = settings.adapter is not None and precision == "bf16"
-    model = load_model(base.folder, precision, attention, frozen=frozen)
-    if processes().num_processes == 1:  # several may hold parts of it only; they check it where it was loaded
+def _load(start: _Start, attention: str) -> _Loaded:
+    """A model with its completion head."""
+    settings, examples = start.settings, start.examples.examples
+    frozen = settings.adapter is not None and start.precision == "bf16"
+    model = load_model(start.base.folder, start.precision, attention, frozen=frozen)
+    check_targets(model, settings.adapter)
+    if processes().num_processes == 1:  # several may hold parts of it only
         model.to(processes().device)
-    restore = disable_dropout(model) if goal is Objective.DPO else _nothing
-    return _Loaded(model, restore), add_completion_head(model)
+    restore = disable_dropout(model) if start.goal is Objective.DPO else _nothing
+    texts = [[*examples[index].prompt, *examples[index].completions[0]] for index in spread(examples)]
+    notices = (add_completion_head(model, [text[-HEAD_SAMPLE:] for text in texts]), router_notice(model.config))
+    return _Loaded(model, restore, tuple(notice for notice in notices if notice is not None))
 
 
-def _load_stock(
-    base: Base, settings: TrainingConfig, precision: str, goal: Objective, examples: ExampleSet
-) -> tuple[_Loaded, str | None]:
-    """With an attention of transformers' own; `auto` is eager for models that know nothing else."""
-    trees = settings.layout == "trees"
-    lengths = [tree_length(one) if trees else one.padded_length for one in examples.examples]
-    row = max(settings.row_tokens if trees else 0, sum(lengths) / len(lengths))
-    attention = resolve_attention(settings, precision, row)
+def _load_flat(start: _Start) -> tuple[_Loaded | None, str | None]:
+    """With our own attention, or why the model cannot be loaded with it."""
+    register_flat_attention()
     try:
-        return _load(base, settings, precision, goal, attention)
+        return _load(start, FLAT_ATTENTION), None
+    except ModelError as error:  # where the fault is not the attention's, loading without it raises again
+        return None, f"with the attention of the layout 'flat', {error.what}"
+
+
+def _load_stock(start: _Start, layout: str) -> _Loaded:
+    """With an attention of transformers' own; `auto` is eager for models that know nothing else."""
+    settings, trees = start.settings, layout == "trees"
+    lengths = [tree_length(one) if trees else one.padded_length for one in start.examples.examples]
+    row = max(settings.row_tokens if trees else 0, sum(lengths) / len(lengths))
+    attention = resolve_attention(settings, start.precision, row)
+    try:
+        return _load(start, attention)
     except ModelError:
         if settings.attention != "auto" or attention == "eager":
             raise
-        return _load(base, settings, precision, goal, "eager")
+        return _load(start, "eager")
 
 
 def _packed(
     model: Any, padded: PaddedBatch, settings: TrainingConfig, precision: str
 ) -> tuple[PaddedBatch, str | None]:
-    """Trees where the model can follow them, else padded rows and why."""
+    """Packed rows where the model can follow them, else padded rows and why."""
     plan = mask_plan(model.config, str(model.config._attn_implementation), precision)
     if isinstance(plan, str):
         return padded, plan
     trees = TreeBatch(padded.examples, padded.pad_token_id, plan, settings.row_tokens)
-    reason = why_not_packed(model, trees, padded, precision)
+    reason = ask_first(model, lambda: why_not_packed(model, trees, padded, precision))
     return (trees, None) if reason is None else (padded, reason)
+
+
+def router_notice(config: Any) -> str | None:
+    """That the balance of a mixture of experts is not trained for, where its config asks for that."""
+    text = config.get_text_config()
+    counts = [getattr(text, name, None) for name in _EXPERTS]
+    several = any(isinstance(count, int) and count > 1 for count in counts) and getattr(text, "is_moe", True)
+    for name in ("router_aux_loss_coef", "aux_loss_coef"):
+        weight = getattr(text, name, None)
+        if weight and several:
+            return (
+                f"the router's load-balancing loss ({name} = {weight}) is left out: "
+                "the objective alone decides which experts are used"
+            )
+    return None
 
 
 def _check_positions(config: Any, examples: ExampleSet, goal: Objective) -> None:
