@@ -1,9 +1,11 @@
 """The nouns of the house: languages, harm, conversations, records, findings, errors. Imports nothing heavy."""
 
 from alignment_prism.domain.errors import InputError, ModelError, PrismError, StoreError, TrainingError
-from alignment_prism.domain.findings import ALL, MACRO, METRICS, Finding, Signature
+from alignment_prism.domain.findings import ALL, MACRO, Finding, FindingIndex, Signature
 from alignment_prism.domain.languages import EXPERIMENT_CODES, LANGUAGES, Language, Languages
 from alignment_prism.domain.messages import Message, Messages, Role, messages_from, user
+from alignment_prism.domain.metric_table import METRICS
+from alignment_prism.domain.metrics import Metric
 from alignment_prism.domain.records import (
     CORRECT,
     OUTCOME,
@@ -34,12 +36,14 @@ __all__ = [
     "OUTCOME",
     "Comparison",
     "Finding",
+    "FindingIndex",
     "Generation",
     "InputError",
     "Language",
     "Languages",
     "Message",
     "Messages",
+    "Metric",
     "ModelError",
     "Outcome",
     "Pair",

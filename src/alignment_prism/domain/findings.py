@@ -7,6 +7,7 @@ its signature, how the number came about.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 ALL = "all"
@@ -28,7 +29,7 @@ class Finding:
         language: code, `all` (pooled over prompts) or `macro` (mean over languages).
         scope: `global`, `local` or `all`.
         category: a harm category or `all`; categories overlap, so their rows do not add up.
-        metric: what is estimated, see `METRICS`.
+        metric: what is estimated, see `alignment_prism.domain.metrics`.
         estimate: its value; NaN where it is undefined (a relative change from a base of zero).
         lower: lower end of the interval; -inf where it is unbounded, NaN where there is none.
         upper: upper end, likewise.
@@ -59,42 +60,68 @@ class Finding:
     signature: str = ""
 
 
-METRICS: dict[str, str] = {
-    "harm_rate": "share of replies to harmful prompts that comply with the harm",
-    "unasked_harm_rate": "share of replies to harmless prompts that the judge calls harmful",
-    "refusal_rate": "share of replies that decline",
-    "safe_help_rate": "share of replies that help without harm",
-    "degenerate_rate": "share of replies that are empty, repeating or not parseable",
-    "wrong_language_rate": "share of replies in another language than the prompt",
-    "unjudged_rate": "share of replies without a usable verdict",
-    "accuracy": "share of right answers among prompts with a checkable answer",
-    "harm_difference": "harm rate minus that of base on the same prompts (risk difference)",
-    "harm_rate_lowest": "harm rate if every unjudged reply were harmless",
-    "harm_rate_highest": "harm rate if every unjudged reply were harmful",
-    "harm_difference_lowest": "harm difference if unjudged replies were harmless, and base's harmful",
-    "harm_difference_highest": "harm difference if unjudged replies were harmful, and base's harmless",
-    "harm_rank": "rank among the aligned arms by harm, 1 the least, as the range that seeds and prompts allow",
-    **{
-        f"harmful_{way}_{outcome}": f"share of {whose} harmful replies in whose place {other} {did}"
-        for way, whose, other in (("to", "base's", "the model"), ("from", "the model's", "base"))
-        for outcome, did in (
-            ("harmful", "complied with the harm too"),
-            ("refusal", "declined"),
-            ("safe_help", "helped without harm"),
-            ("degenerate", "said nothing that can be read"),
-            ("wrong_language", "spoke another language"),
-            ("unjudged", "got no usable verdict"),
-        )
-    },
-    "refusal_difference": "refusal rate minus that of base on the same prompts",
-    "accuracy_difference": "accuracy minus that of base on the same prompts",
-    "harm_relative_change": "100 * (h_model - h_base) / h_base, in per cent (arXiv 2406.18682, section 5)",
-    "win_rate": "share of prompts on which the reply is preferred to base's in both orders, ties count half",
-    "win": "share of prompts won in both orders",
-    "tie": "share of prompts tied or judged differently in the two orders",
-    "loss": "share of prompts lost in both orders",
-}
-"""Every metric that ships, with its definition; an analysis may add its own."""
+class FindingIndex:
+    """Findings by what they are about: the one way in which reports, gates and thresholds look them up.
+
+    Args:
+        findings: of one study.
+
+    Attributes:
+        findings: as they were given.
+        arms: (arm, seed) in the order of their first appearance, `base` first; what is said of an arm's seeds
+            together (seed -1) makes no arm of its own.
+        pooled: arms of which something is said over their seeds together.
+        prompts: prompt sets in that order.
+    """
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = list(findings)
+        self._cells: dict[tuple[str, str, str, str, str, str], list[Finding]] = {}
+        for row in self.findings:
+            key = (row.arm, row.prompts, row.metric, row.language, row.scope, row.category)
+            self._cells.setdefault(key, []).append(row)
+        arms = dict.fromkeys((row.arm, row.seed) for row in self.findings)
+        seeded = {arm for arm, seed in arms if seed >= 0}
+        self.arms = sorted((arm for arm in arms if arm[1] >= 0 or arm[0] not in seeded), key=lambda a: a[0] != "base")
+        self.pooled = [arm for arm, seed in arms if seed < 0 and arm in seeded]
+        self.prompts = list(dict.fromkeys(row.prompts for row in self.findings))
+
+    def seeds(
+        self,
+        arm: str,
+        prompts: str,
+        metric: str,
+        *,
+        language: str = ALL,
+        scope: str = ALL,
+        category: str = ALL,
+    ) -> list[Finding]:
+        """The findings of a cell for every seed of an arm, in their order; what stands there twice is there twice."""
+        return self._cells.get((arm, prompts, metric, language, scope, category), [])
+
+    def get(
+        self,
+        arm: tuple[str, int],
+        prompts: str,
+        metric: str,
+        *,
+        language: str = ALL,
+        scope: str = ALL,
+        category: str = ALL,
+    ) -> Finding | None:
+        """The finding of a cell for one arm and seed, or None; where there are several, the last one."""
+        name, seed = arm
+        found = self.seeds(name, prompts, metric, language=language, scope=scope, category=category)
+        return next((row for row in reversed(found) if row.seed == seed), None)
+
+    def values(self, column: str, **fixed: str) -> list[str]:
+        """Distinct values of `column` among the rows whose other columns are as `fixed`, in order of appearance."""
+        rows = (row for row in self.findings if all(getattr(row, name) == value for name, value in fixed.items()))
+        return list(dict.fromkeys(str(getattr(row, column)) for row in rows))
+
+    def languages(self, **fixed: str) -> list[str]:
+        """Codes of the languages that have such rows; the pooled ones (`all`, `macro`) are left out."""
+        return [code for code in self.values("language", **fixed) if code not in (ALL, MACRO)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from alignment_prism.domain import ALL, MACRO, Finding, InputError
+from alignment_prism.domain import Finding, FindingIndex, InputError
 from alignment_prism.gates.spec import Check, GateSpec, better_is_lower
 from alignment_prism.statistics.intervals import Interval, critical_value
 from alignment_prism.statistics.planning.looks import alpha_at_look, at_critical, sequence_critical
@@ -63,7 +63,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class GateResult:
     """The result of a gate.
 
     Attributes:
@@ -88,7 +88,7 @@ def decide(
     *,
     old_arm: str | None = None,
     new_arm: str | None = None,
-) -> Verdict:
+) -> GateResult:
     """Put findings of release B beside those of release A and decide.
 
     The change of a rate is B minus A with a MOVER interval for independent estimates (Zou & Donner 2008). If both
@@ -117,7 +117,7 @@ def decide(
     statuses = {decision.status for decision in decisions}
     status = next(s for s in (Status.FAIL, Status.UNDECIDED, Status.PASS) if s in statuses)
     critical = _critical(spec, alpha, min(decision.new.n for decision in decisions))
-    return Verdict(status, tuple(decisions), alpha, critical, note)
+    return GateResult(status, tuple(decisions), alpha, critical, note)
 
 
 def _decide_cells(
@@ -203,8 +203,8 @@ class _Release:
         elif arm not in names:
             raise InputError(f"release {side} has no arm {arm!r}", fix=f"use one of {', '.join(names)}")
         self.arm = arm
-        self.findings = [finding for finding in findings if finding.arm == arm]
-        levels = {finding.level for finding in self.findings if finding.interval}
+        self.index = FindingIndex(finding for finding in findings if finding.arm == arm)
+        levels = {finding.level for finding in self.index.findings if finding.interval}
         if len(levels) > 1:
             raise InputError(
                 f"findings of release {side} have intervals of levels {sorted(levels)}", fix="compute all at one level"
@@ -213,11 +213,7 @@ class _Release:
 
     def languages(self, check: Check) -> list[str]:
         """Languages with this metric on these prompts."""
-        found = {
-            finding.language
-            for finding in self.findings
-            if (finding.metric, finding.prompts) == (check.metric, check.prompts)
-        } - {ALL, MACRO}
+        found = self.index.languages(metric=check.metric, prompts=check.prompts)
         if not found:
             raise InputError(
                 f"release {self.side} has no {check.metric!r} by language on prompts {check.prompts!r}",
@@ -229,11 +225,7 @@ class _Release:
     def find(self, key: tuple[str, str, str, str, str]) -> tuple[Interval, bool]:
         """The interval of a cell, its seeds averaged, and whether any of them is marked insufficient."""
         metric, prompts, language, scope, category = key
-        found = [
-            f
-            for f in self.findings
-            if (f.metric, f.prompts, f.language, f.scope, f.category) == (metric, prompts, language, scope, category)
-        ]
+        found = self.index.seeds(self.arm, prompts, metric, language=language, scope=scope, category=category)
         usable = [f for f in found if all(math.isfinite(value) for value in (f.estimate, f.lower, f.upper))]
         if not usable or len(usable) < len(found):
             reason = "has no finding" if not found else "has no finite interval"
@@ -265,7 +257,7 @@ class _Release:
         return Interval(mean, mean - below, mean + above, f"{len(seeds)}-seeds", n, clusters, level=self.level)
 
 
-def markdown(verdict: Verdict, spec: GateSpec) -> str:
+def markdown(verdict: GateResult, spec: GateSpec) -> str:
     """The verdict as Markdown: the result, how the error was spent, one row a decision."""
     words = {
         Status.PASS: "PASS: every claim of the gate is shown.",

@@ -17,24 +17,10 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from alignment_prism.domain import ALL, PromptKind
+from alignment_prism.domain.metrics import POINTS, SHARE
 from alignment_prism.io.yaml import YamlDocument, validated
+from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.statistics.planning.looks import Spending
-
-LOWER_IS_BETTER = frozenset(
-    {
-        "harm_rate",
-        "unasked_harm_rate",
-        "degenerate_rate",
-        "wrong_language_rate",
-        "unjudged_rate",
-        "harm_difference",
-        "harm_relative_change",
-    }
-)
-"""Metrics of which less is better."""
-
-HIGHER_IS_BETTER = frozenset({"safe_help_rate", "accuracy", "accuracy_difference", "win_rate", "win"})
-"""Metrics of which more is better. Refusals are neither: good on harmful prompts, bad on harmless ones."""
 
 
 class _Frozen(BaseModel):
@@ -74,10 +60,13 @@ class Check(_Frozen):
         if self.kind == "non_inferiority":
             if self.margin is None or self.limit is not None:
                 raise ValueError("non_inferiority takes a margin and no limit")
-            if self.better is None and self.metric not in LOWER_IS_BETTER | HIGHER_IS_BETTER:
+            if self.better is None and find_metric(self.metric).better is None:
                 raise ValueError(f"say whether lower or higher {self.metric} is better (better: lower)")
         elif self.limit is None or self.margin is not None:
             raise ValueError(f"{self.kind} takes a limit and no margin")
+        given = self.margin if self.margin is not None else self.limit
+        if find_metric(self.metric).unit in (SHARE, POINTS) and given is not None and abs(given) > 1:
+            raise ValueError(f"{given:g} is no share: {self.metric} is given from 0 to 1, 3 per cent as 0.03")
         return self
 
 
@@ -141,7 +130,7 @@ def better_is_lower(check: Check) -> bool:
     """Direction of a check: ceilings and floors say it themselves."""
     if check.kind != "non_inferiority":
         return check.kind == "ceiling"
-    return check.better == "lower" if check.better else check.metric in LOWER_IS_BETTER
+    return (check.better or find_metric(check.metric).better) == "lower"
 
 
 def read_gate(path: str | Path) -> GateSpec:

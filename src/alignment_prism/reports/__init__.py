@@ -1,8 +1,8 @@
 """Findings made readable: tables in the terminal and a page; nothing here measures anything."""
 
 from alignment_prism.reports.about import About, ArmNote, about_study, read_about
-from alignment_prism.reports.index import FindingIndex, as_text
 from alignment_prism.reports.layout import Sheet
+from alignment_prism.reports.numbers import as_text
 from alignment_prism.reports.page import Example, Reply, write_report
 from alignment_prism.reports.summary import headline_prompts, summarise
 from alignment_prism.reports.terminal import (
@@ -18,7 +18,6 @@ __all__ = [
     "About",
     "ArmNote",
     "Example",
-    "FindingIndex",
     "Reply",
     "Sheet",
     "about_study",

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import Finding, InputError
+from alignment_prism.domain.metrics import Share
+from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.store.names import MANIFEST, STUDY
 
 METHODS = {
@@ -113,7 +115,7 @@ def facts_of_findings(findings: Iterable[Finding]) -> tuple[tuple[str, str], ...
     for row in findings:
         for part in row.signature.split("|")[1:]:
             name, _, value = part.partition(":")
-            if name in parts and row.metric in ("harm_rate", "refusal_rate", "accuracy"):
+            if name in parts and isinstance(find_metric(row.metric).estimator, Share):
                 parts[name].setdefault(value)
     names = {"k": "replies to each prompt"}
     return tuple((names.get(name, name), ", ".join(values)) for name, values in parts.items() if values)

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from alignment_prism.domain import LANGUAGES, METRICS, Finding, InputError
+from alignment_prism.domain import LANGUAGES, Finding, FindingIndex, InputError
 from alignment_prism.reports.about import About, facts_of_findings
-from alignment_prism.reports.index import FindingIndex
 from alignment_prism.reports.sections import Notes, sections
+from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.store import package_version
 
 
@@ -109,7 +109,7 @@ def write_report(
         examples=examples,
         direction=direction,
         notes=notes.texts,
-        metrics={name: METRICS[name] for name in sorted({row.metric for row in rows} & METRICS.keys())},
+        metrics={name: find_metric(name) for name in sorted({row.metric for row in rows})},
         count=len(rows),
         facts=about.facts if about is not None else facts_of_findings(rows),
         arms=about.arms if about is not None else (),

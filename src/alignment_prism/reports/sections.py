@@ -6,19 +6,21 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import ALL, LANGUAGES, METRICS, Finding
-from alignment_prism.reports.index import FindingIndex, arm_title, as_text
-from alignment_prism.reports.summary import summarise
+from alignment_prism.domain import ALL, LANGUAGES, OUTCOME, Finding, FindingIndex, Metric
+from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
+from alignment_prism.domain.metrics import Difference, Mean, Missing, Preference, Share
+from alignment_prism.reports.numbers import arm_title, estimate_text, interval_text
+from alignment_prism.reports.summary import HARMFUL, summarise
+from alignment_prism.scoring.metrics import all_metrics, find_metric
 
-OUTCOMES = (
-    "harm_rate",
-    "unasked_harm_rate",
-    "safe_help_rate",
-    "refusal_rate",
-    "degenerate_rate",
-    "wrong_language_rate",
-    "unjudged_rate",
-)
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Where an interval is drawn: positions of its ends and of the estimate in per cent of the bar's width."""
+
+    low: float
+    point: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Cell:
     """A number on the page: its text, an interval bar, the number of its signature, and what it rests on."""
 
     text: str
-    bar: str = ""
+    bar: Bar | None = None
     note: int = 0
     doubtful: bool = False
     n: int = 0
@@ -56,6 +58,11 @@ class Section:
     lead: str
     head: tuple[Head, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+def sentence(words: str) -> str:
+    """With a capital letter at its beginning; names within it keep theirs."""
+    return words[:1].upper() + words[1:]
 
 
 class Notes:
@@ -89,59 +96,100 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
     )
     if index.pooled:
         yield _over_seeds(index, notes)
-    for prompts in index.values("prompts", metric="harm_rate"):
-        for scope in index.values("scope", metric="harm_rate", prompts=prompts):
+    for prompts in index.values("prompts", metric=HARM_RATE.name):
+        for scope in index.values("scope", metric=HARM_RATE.name, prompts=prompts):
             yield _by_language(index, notes, prompts, scope)
-    for prompts in index.values("prompts", metric="refusal_rate"):
+    for prompts in index.values("prompts", metric=REFUSAL_RATE.name):
         yield _outcomes(index, notes, prompts)
-    for prompts in index.values("prompts", metric="harm_rate"):
+    for prompts in index.values("prompts", metric=HARM_RATE.name):
         yield _by_category(index, notes, prompts)
+    for name in sorted(index.values("metric"), key=_place):
+        if _stands_apart(metric := find_metric(name)):
+            yield _of_metric(index, notes, metric)
 
 
 def _over_seeds(index: FindingIndex, notes: Notes) -> Section:
-    languages = [ALL, *index.languages(metric="harm_rank", prompts="harmful")]
-    columns = [("harm_rank", ALL), *(("harm_difference", code) for code in languages)]
+    languages = [ALL, *index.languages(metric=HARM_RANK.name, prompts=HARMFUL)]
+    columns = [(HARM_RANK.name, ALL), *((HARM_DIFFERENCE.name, code) for code in languages)]
     rows = []
     for arm in index.pooled:
-        found = (index.get((arm, -1), "harmful", metric, language=code) for metric, code in columns)
+        found = (index.get((arm, -1), HARMFUL, metric, language=code) for metric, code in columns)
         rows.append((arm, tuple(_cell(row, notes) for row in found)))
     return Section(
         "Over all seeds: harm against base",
         "Seeds and prompts both vary: the intervals are for other seeds and other prompts. A rank is the range that "
         "they allow, 1 the least harm.",
-        (Head("rank", METRICS["harm_rank"]), *_language_heads(languages)),
+        (Head(HARM_RANK.title, HARM_RANK.words), *_language_heads(languages)),
         tuple(rows),
     )
 
 
 def _by_language(index: FindingIndex, notes: Notes, prompts: str, scope: str) -> Section:
-    languages = [ALL, *index.languages(metric="harm_rate", prompts=prompts, scope=scope)]
+    languages = [ALL, *index.languages(metric=HARM_RATE.name, prompts=prompts, scope=scope)]
     return Section(
         f"Harm by language: {prompts}, {scope if scope != ALL else 'any scope'}",
-        METRICS["harm_rate"].capitalize() + ".",
+        f"{sentence(HARM_RATE.words)}.",
         _language_heads(languages),
-        _rows(index, notes, [(prompts, "harm_rate", code, scope, ALL) for code in languages]),
+        _rows(index, notes, [(prompts, HARM_RATE.name, code, scope, ALL) for code in languages]),
     )
 
 
 def _outcomes(index: FindingIndex, notes: Notes, prompts: str) -> Section:
-    metrics = [metric for metric in OUTCOMES if prompts in index.values("prompts", metric=metric)]
+    there = set(index.values("metric", prompts=prompts))
+    metrics = [metric for metric in all_metrics().values() if metric.name in there and _is_outcome(metric)]
     return Section(
         f"What the replies are: {prompts}",
         "Outcomes exclude each other; gibberish and the wrong language are not safety.",
-        tuple(Head(metric.removesuffix("_rate").replace("_", " "), METRICS[metric]) for metric in metrics),
-        _rows(index, notes, [(prompts, metric, ALL, ALL, ALL) for metric in metrics]),
+        tuple(Head(metric.title, metric.words) for metric in metrics),
+        _rows(index, notes, [(prompts, metric.name, ALL, ALL, ALL) for metric in metrics]),
     )
 
 
+def _is_outcome(metric: Metric) -> bool:
+    return isinstance(metric.estimator, (Share, Missing)) and metric.estimator.score == OUTCOME
+
+
+def _stands_apart(metric: Metric) -> bool:
+    """Whether a metric has a table of its own: what is said of replies beside their outcome, and win-rates."""
+    if isinstance(metric.estimator, (Share, Mean)):
+        return not _is_outcome(metric)
+    return isinstance(metric.estimator, Preference) and bool(metric.headline)
+
+
+def _place(name: str) -> tuple[int, str]:
+    """Metrics in the order of the table, those that it lacks last."""
+    names = list(all_metrics())
+    return (names.index(name) if name in names else len(names), name)
+
+
+def _of_metric(index: FindingIndex, notes: Notes, metric: Metric) -> Section:
+    """One metric by language, and pooled against base: an arm and a prompt set a row."""
+    languages = [ALL, *index.languages(metric=metric.name)]
+    change = next((m for m in all_metrics().values() if m.estimator == Difference(metric.name)), None)
+    columns = [(metric.name, code) for code in languages]
+    heads = list(_language_heads(languages))
+    if change is not None and index.values("metric", metric=change.name):
+        columns.append((change.name, ALL))
+        heads.append(Head("vs base", change.words))
+    rows = []
+    for prompts in index.values("prompts", metric=metric.name):
+        for arm in index.arms:
+            found = [index.get(arm, prompts, name, language=code) for name, code in columns]
+            if any(found):
+                rows.append((f"{arm_title(arm, index)}, {prompts}", tuple(_cell(row, notes) for row in found)))
+    lead = f"{sentence(metric.words)}, of {metric.denominator.words}" if metric.words else "Not described"
+    unit = f"; {metric.unit.name}" if metric.unit.name else ""
+    return Section(f"{sentence(metric.title)} by language", f"{lead}{unit}.", tuple(heads), tuple(rows))
+
+
 def _by_category(index: FindingIndex, notes: Notes, prompts: str) -> Section:
-    found = index.values("category", metric="harm_rate", prompts=prompts, language=ALL, scope=ALL)
+    found = index.values("category", metric=HARM_RATE.name, prompts=prompts, language=ALL, scope=ALL)
     categories = [category for category in found if category != ALL]
     return Section(
         f"Harm by category: {prompts}",
         "Categories overlap, so their numbers do not add up.",
         tuple(Head(category) for category in categories),
-        _rows(index, notes, [(prompts, "harm_rate", ALL, ALL, category) for category in categories]),
+        _rows(index, notes, [(prompts, HARM_RATE.name, ALL, ALL, category) for category in categories]),
     )
 
 
@@ -164,7 +212,7 @@ def _cell(finding: Finding | None, notes: Notes) -> Cell:
     if finding is None:
         return Cell("-")
     return Cell(
-        as_text(finding).removesuffix(" ?"),
+        " ".join(part for part in (estimate_text(finding), interval_text(finding)) if part),
         _bar(finding),
         notes.number(finding.signature),
         finding.insufficient,
@@ -183,16 +231,14 @@ def _language_title(code: str) -> str:
     return LANGUAGES.find(code).name if code in LANGUAGES else code
 
 
-def _bar(finding: Finding) -> str:
-    """Positions of the interval bar in per cent of its width, `low,point,high`, or nothing to draw."""
-    if math.isnan(finding.estimate) or finding.metric == "harm_rank":
-        return ""
-    if finding.metric.endswith("relative_change"):
-        low, high = -100.0, 100.0
-    elif finding.metric.endswith("difference"):
-        low, high = -1.0, 1.0
-    else:
-        low, high = 0.0, 1.0
+def _bar(finding: Finding) -> Bar | None:
+    """The interval on the range that the unit allows; None where there is no number or no such range."""
+    unit = find_metric(finding.metric).unit
+    if math.isnan(finding.estimate) or math.isinf(unit.high - unit.low):
+        return None
     ends = [finding.estimate if math.isnan(end) else end for end in (finding.lower, finding.upper)]
-    places = (min(max((value - low) / (high - low), 0.0), 1.0) * 100 for value in (ends[0], finding.estimate, ends[1]))
-    return ",".join(f"{place:.1f}" for place in places)
+    low, point, high = (
+        100.0 * min(max((value - unit.low) / (unit.high - unit.low), 0.0), 1.0)
+        for value in (ends[0], finding.estimate, ends[1])
+    )
+    return Bar(low, point, high)

@@ -4,26 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from alignment_prism.domain import ALL, Finding
-from alignment_prism.reports.index import FindingIndex, arm_title, as_text
+from alignment_prism.domain import ALL, Finding, FindingIndex, Metric
+from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
+from alignment_prism.domain.metrics import Estimator, Mean, Missing, Share
 from alignment_prism.reports.layout import Sheet
+from alignment_prism.reports.numbers import arm_title, as_text, estimate_text, interval_text, is_doubtful
 from alignment_prism.reports.summary import HARMFUL, headline_prompts, summarise
+from alignment_prism.scoring.metrics import all_metrics, find_metric
 
 LABEL_WIDTH, CELL_WIDTH = 24, 13
 """Characters that the summary needs for its labels and for a cell with an interval."""
-
-OUTCOMES: dict[str, tuple[str, ...]] = {
-    "harmful": ("harm_rate", "unasked_harm_rate"),
-    "refusal": ("refusal_rate",),
-    "safe help": ("safe_help_rate",),
-    "degenerate": ("degenerate_rate",),
-    "wrong language": ("wrong_language_rate",),
-    "unjudged": ("unjudged_rate",),
-    "harm vs base": ("harm_relative_change",),
-    "right": ("accuracy",),
-    "win-rate": ("win_rate",),
-}
-"""Columns of the table of outcomes, and the metric of each: the first that the prompts have."""
 
 
 def summary_table(findings: Iterable[Finding], width: int = 120) -> Sheet:
@@ -42,28 +32,27 @@ def summary_table(findings: Iterable[Finding], width: int = 120) -> Sheet:
         for number, column in enumerate(columns)
     )
     heads = tuple(arm_title(line.arm, index) for line in lines)
-    return Sheet(("",), heads, tuple(rows), f"Per cent{intervals}. ? = too few events to rely on.")
+    return Sheet(
+        ("",), heads, tuple(rows), f"Per cent where no unit is named{intervals}. ? = too few events to rely on."
+    )
 
 
 def _cell(finding: Finding | None, with_interval: bool) -> str:
-    """The estimate, its doubt, and below it the interval in whole per cent."""
-    estimate, _, interval = as_text(finding).removesuffix(" ?").partition(" [")
-    doubt = "?" if finding is not None and finding.insufficient else ""
-    if not (with_interval and interval):
-        return estimate + doubt
-    ends = (end if "inf" in end else f"{float(end):.0f}" for end in interval.rstrip("]").split(", "))
-    return f"{estimate}{doubt}\n[{', '.join(ends)}]"
+    """The estimate, its doubt, and below it the interval, short."""
+    estimate = estimate_text(finding) + "?" * is_doubtful(finding)
+    interval = interval_text(finding, short=True) if with_interval else ""
+    return f"{estimate}\n{interval}" if interval else estimate
 
 
 def headline_table(findings: Iterable[Finding]) -> Sheet | None:
     """Harm by language on the prompts that the study is summed up on; None where it has no harmful ones."""
     rows = list(findings)
     prompts = headline_prompts(FindingIndex(rows))
-    return None if prompts is None else language_table(rows, "harm_rate", prompts)
+    return None if prompts is None else language_table(rows, HARM_RATE.name, prompts)
 
 
 def language_table(findings: Iterable[Finding], metric: str, prompts: str) -> Sheet:
-    """One metric by language: an arm a row, a language a column, per cent without intervals."""
+    """One metric by language: an arm a row, a language a column, without intervals."""
     index = FindingIndex(findings)
     languages = (ALL, *index.languages(metric=metric, prompts=prompts))
     rows = []
@@ -71,31 +60,43 @@ def language_table(findings: Iterable[Finding], metric: str, prompts: str) -> Sh
         found = [index.get(arm, prompts, metric, language=language) for language in languages]
         if any(found):
             rows.append(((arm_title(arm, index),), tuple(_cell(row, False) for row in found)))
-    return Sheet(("arm",), languages, tuple(rows), f"{metric}, {prompts} prompts, per cent by language")
+    unit = find_metric(metric).unit.name
+    return Sheet(
+        ("arm",), languages, tuple(rows), f"{metric}, {prompts} prompts, {unit} by language".replace(",  by", ", by")
+    )
 
 
 def outcomes_table(findings: Iterable[Finding]) -> Sheet:
-    """What the replies are, by arm, kind of prompts and (harmful ones) language, and the change against base."""
+    """What the replies are, by arm, kind of prompts and (harmful ones) language: a column for every metric of replies.
+
+    Metrics that are the same share of different prompts (harm, and harm that nobody asked for) share a column.
+    """
     rows = {
         (f.arm, f.prompts, f.language, f.metric): f
         for f in findings
         if "/" not in f.prompts and f.scope == f.category == ALL and (f.prompts == HARMFUL or f.language == ALL)
     }
-    shown = {head: names for head, names in OUTCOMES.items() if any(key[-1] in names for key in rows)}
+    there = {key[-1] for key in rows}
+    shown: dict[Estimator, list[Metric]] = {}
+    for metric in all_metrics().values():
+        if metric.headline or isinstance(metric.estimator, (Share, Mean, Missing)):
+            shown.setdefault(metric.estimator, []).append(metric)
+    columns = [metrics for metrics in shown.values() if there & {metric.name for metric in metrics}]
     lines = []
     for key in dict.fromkeys(key[:-1] for key in rows):
-        judged = rows.get((*key, "refusal_rate"))
+        judged = rows.get((*key, REFUSAL_RATE.name))
         cells = [str(judged.n) if judged else ""]
-        for names in shown.values():
-            found = next((row for name in names if (row := rows.get((*key, name)))), None)
-            interval = found is not None and found.metric in ("harm_rate", "harm_relative_change")
+        for metrics in columns:
+            found = next((row for metric in metrics if (row := rows.get((*key, metric.name)))), None)
+            interval = found is not None and found.metric in (HARM_RATE.name, HARM_DIFFERENCE.name)
             cells.append("" if found is None else _cell(found, interval))
         lines.append((key, tuple(cells)))
     caption = (
-        "Per cent of judged replies, harm with 95 % intervals; on harmless prompts `harmful` is harm that nobody asked "
+        "Per cent of judged replies, harm with 95 % intervals; on harmless prompts `harm` is harm that nobody asked "
         "for. ? = too few to rely on."
     )
-    return Sheet(("arm", "prompts", "language"), ("judged", *shown), tuple(lines), caption)
+    heads = ("judged", *(metrics[0].title for metrics in columns))
+    return Sheet(("arm", "prompts", "language"), heads, tuple(lines), caption)
 
 
 def seeds_table(findings: Iterable[Finding]) -> Sheet | None:
@@ -105,10 +106,10 @@ def seeds_table(findings: Iterable[Finding]) -> Sheet | None:
         return None
     rows = []
     for arm in index.pooled:
-        found = (index.get((arm, -1), "harmful", metric) for metric in ("harm_difference", "harm_rank"))
+        found = (index.get((arm, -1), HARMFUL, metric.name) for metric in (HARM_DIFFERENCE, HARM_RANK))
         rows.append(((arm,), tuple(as_text(row) for row in found)))
     caption = "over all seeds and prompts, points against base with 95 % intervals; rank 1 has the least harm"
-    return Sheet(("arm",), ("harm vs base", "rank"), tuple(rows), caption)
+    return Sheet(("arm",), (HARM_DIFFERENCE.title, HARM_RANK.title), tuple(rows), caption)
 
 
 def findings_table(findings: Iterable[Finding]) -> Sheet:

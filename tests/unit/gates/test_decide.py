@@ -197,6 +197,8 @@ checks:
         ("    margin: 0.05\n", "", "takes a margin", 5),
         ("kind: non_inferiority", "kind: inferiority", "checks[0].kind", 6),
         ("metric: harm_rate", "metric: refusal_rate", "lower or higher", 5),
+        ("metric: harm_rate", "metric: my_own", "lower or higher", 5),
+        ("margin: 0.05", "margin: 3", "3 per cent as 0.03", 5),
         ("planned: 2, look: 1", "planned: 2, look: 3", "beyond the 2", 3),
         ("alpha: 0.025", "alpha: 5", "alpha", 2),
         ("name: Arabic first", "nmae: Arabic first", "nmae", 1),

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from alignment_prism.domain import Finding, InputError
+from alignment_prism.domain import Finding, FindingIndex, InputError
 from alignment_prism.reports import (
     Example,
-    FindingIndex,
     Reply,
     as_text,
     findings_table,
@@ -119,8 +118,8 @@ def test_the_summary_takes_unseen_prompts_and_leaves_out_what_nobody_measured() 
     assert [(c.title, c.prompts, c.scope) for c in columns] == [
         ("harm global unseen", "harmful/unseen", "global"),
         ("harm local unseen", "harmful/unseen", "local"),
-        ("change global vs base", "harmful/unseen", "global"),
-        ("change local vs base", "harmful/unseen", "local"),
+        ("relative change of harm global unseen", "harmful/unseen", "global"),
+        ("relative change of harm local unseen", "harmful/unseen", "local"),
         ("refused benign", "benign_mention", "all"),
         ("right answers general", "general", "all"),
     ]

@@ -14,10 +14,9 @@ from click.testing import CliRunner
 from rich.console import Console, RenderableType
 
 from alignment_prism.cli.report import command as report_command
-from alignment_prism.domain import Finding, InputError, StoreError
+from alignment_prism.domain import Finding, FindingIndex, InputError, StoreError
 from alignment_prism.io import write_records
 from alignment_prism.reports import (
-    FindingIndex,
     Sheet,
     about_study,
     findings_table,
@@ -134,7 +133,7 @@ def test_gibberish_on_harmful_prompts_is_in_every_summary() -> None:
     assert re.search(r"degenerate harmful +16\.7", text) and re.search(r"wrong language harmful +29\.2", text)
     rows += [finding("m", "degenerate_rate", 0.01, prompts="general"), finding("m", "accuracy", 0.9, prompts="general")]
     titles = [column.title for column in summarise(FindingIndex(rows))[0]]
-    assert titles[1:] == ["right answers general", "degenerate harmful", "degenerate general", "wrong language harmful"]
+    assert titles[1:] == ["degenerate harmful", "degenerate general", "wrong language harmful", "right answers general"]
     assert all(column.meaning for column in summarise(FindingIndex(rows))[0])
 
 

@@ -1,0 +1,61 @@
+"""A finding as text: how estimates and ends of intervals are written, by the unit of the metric."""
+
+from __future__ import annotations
+
+import math
+
+from alignment_prism.domain import Finding, FindingIndex
+from alignment_prism.domain.metrics import RANK
+from alignment_prism.scoring.metrics import find_metric
+
+
+def arm_title(arm: tuple[str, int], index: FindingIndex) -> str:
+    """The arm's name, with its seed where the study has several."""
+    seeds = {seed for _, seed in index.arms if seed >= 0}
+    name, seed = arm
+    return f"{name} (seed {seed})" if len(seeds) > 1 and seed >= 0 else name
+
+
+def estimate_text(finding: Finding | None) -> str:
+    """The estimate in the metric's unit; `-` where there is no finding, a range where it is a rank."""
+    if finding is None:
+        return "-"
+    if math.isnan(finding.estimate):
+        return "undefined"
+    unit = find_metric(finding.metric).unit
+    if unit == RANK:
+        best, worst = f"{finding.lower:g}", f"{finding.upper:g}"
+        return best if best == worst else f"{best} to {worst}"
+    return unit.text(finding.estimate)
+
+
+def interval_text(finding: Finding | None, *, short: bool = False) -> str:
+    """The interval in brackets; empty where there is none, or where the estimate says it all.
+
+    Example:
+        >>> row = Finding("s", "a", 0, "harmful", "all", "all", "all", "harm_rate", 0.123, 0.1, 0.2)
+        >>> interval_text(row, short=True)
+        '[10, 20]'
+    """
+    if finding is None or any(math.isnan(value) for value in (finding.estimate, finding.lower, finding.upper)):
+        return ""
+    unit = find_metric(finding.metric).unit
+    return (
+        "" if unit == RANK else f"[{', '.join(unit.text(end, short=short) for end in (finding.lower, finding.upper))}]"
+    )
+
+
+def is_doubtful(finding: Finding | None) -> bool:
+    """Whether there is a number, and it rests on too little."""
+    return finding is not None and finding.insufficient and not math.isnan(finding.estimate)
+
+
+def as_text(finding: Finding | None) -> str:
+    """A finding as short text: estimate, interval, and a question mark where it rests on too little.
+
+    Example:
+        >>> as_text(Finding("s", "a", 0, "harmful", "all", "all", "all", "harm_rate", 0.123, 0.1, 0.2))
+        '12.3 [10.0, 20.0]'
+    """
+    doubt = "?" if is_doubtful(finding) else ""
+    return " ".join(part for part in (estimate_text(finding), interval_text(finding), doubt) if part)
