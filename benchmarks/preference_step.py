@@ -44,7 +44,7 @@ from alignment_prism.training.layouts.attention import FLAT_ATTENTION, register_
 from alignment_prism.training.layouts.batches import OrderSampler
 from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
-from alignment_prism.training.steps import Plan
+from alignment_prism.training.steps import StepContext
 
 LENGTHS = {"redteam": (40, 220), "long": (200, 220), "chat": (150, 50)}
 SHAPES: dict[str, dict[str, Any]] = {
@@ -158,7 +158,8 @@ def packed_step(model: Any, examples: list[Example], options: argparse.Namespace
     )
     sampler = OrderSampler([1] * len(examples), batch_size=1, micro_batch=1, horizon=0, seed=0, processes=1)
     log = Log(Path("unused"), enabled=False)
-    trainer.plan = Plan("dpo", METHODS["dpo_ift"].stages[0].objective, examples, sampler, precision, log, 0.1)
+    stage = METHODS["dpo_ift"].stages[0]
+    trainer.context = StepContext("dpo", stage.objective, stage.recipe, examples, sampler, precision, log)
     trainer.state.global_step = 1  # the references are made up: the check of the first step does not apply
     optimiser = optimiser_of(model, options.shape, options.lora)
 
@@ -169,7 +170,7 @@ def packed_step(model: Any, examples: list[Example], options: argparse.Namespace
             trainer.training_step(trainer.model_wrapped, collator(part), num_items_in_batch=len(rows))
         optimiser.step()
         optimiser.zero_grad()
-        trainer.plan.pending.clear()
+        trainer.context.pending.clear()
 
     return step
 

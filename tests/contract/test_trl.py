@@ -22,7 +22,7 @@ from alignment_prism.training.callbacks import Log, StopRequest
 from alignment_prism.training.heads import add_completion_head
 from alignment_prism.training.layouts.batches import OrderSampler, PaddedBatch
 from alignment_prism.training.stage import Batching, StageJob
-from alignment_prism.training.steps import Plan
+from alignment_prism.training.steps import StepContext
 
 
 def _fixtures() -> ModuleType:
@@ -107,8 +107,7 @@ def _trainer(
     job = StageJob(
         stage, "test", base, PAIRS, config, 0, out, Log(out / "log.jsonl", enabled=False), None, StopRequest(), out
     )
-    dpo = stage.name == "dpo"
-    replies = [(p.chosen, p.rejected) if dpo else (p.chosen,) for p in PAIRS]
+    replies = [stage.objective.replies(pair, 0) for pair in PAIRS]
     examples = make_examples(PAIRS, replies, base.tokenizer, max_length=256)
     model = load_model(folder, precision, "eager")
     assert add_completion_head(model, [examples.examples[0].prompt]) is None
@@ -116,8 +115,9 @@ def _trainer(
     trainer = (engine or TrlEngine()).trainer(job, model, examples, collator, batching, precision)
     micro = batching.micro_batch
     sampler = OrderSampler([1] * len(PAIRS), batch_size=4, micro_batch=micro, horizon=0, seed=0, processes=1)
-    beta = config.dpo_ift.beta if dpo else 0.0
-    trainer.plan = Plan(stage.name, stage.objective, examples.examples, sampler, precision, job.log, beta)
+    trainer.context = StepContext(
+        stage.name, stage.objective, job.recipe, examples.examples, sampler, precision, job.log
+    )
     return trainer, examples, collator
 
 

@@ -1,4 +1,4 @@
-"""`prism align`: train a model on preference pairs by one of the paper's methods."""
+"""`prism align`: train a model on preference pairs."""
 
 from __future__ import annotations
 
@@ -51,6 +51,19 @@ def _show_config(context: click.Context, _: click.Parameter, value: str | None) 
     context.exit()
 
 
+def _show_methods(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if not value or context.resilient_parsing:
+        return
+    from alignment_prism.training.methods import METHODS
+
+    for method in METHODS.values():
+        click.echo(f"{method.name}: {method.title}, {method.summary}")
+        for stage in method.stages:
+            settings = ", ".join(f"{name}={value}" for name, value in stage.recipe.model_dump().items())
+            click.echo(f"  {stage.section}: {settings}")
+    context.exit()
+
+
 def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
     if not value or context.resilient_parsing:
         return
@@ -61,7 +74,7 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 @click.command("align", epilog=EPILOG)
-@click.option("--method", required=True, help="sft, sft_random, dpo_ift or dpo_sft.")
+@click.option("--method", required=True, help="What to train; --methods lists them.")
 @click.option(
     "--base", required=True, help="Folder of an instruction-tuned model with chat template, its Hub id, or nano."
 )
@@ -75,9 +88,13 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of data order, SFT-Random's tosses, adapters."
 )
-@click.option("--sft-checkpoint", help="For dpo_sft: an SFT-Preferred model to go on from.")
+@click.option(
+    "--sft-checkpoint", help="For methods of two stages: a model of the first to go on from (dpo_sft: of sft)."
+)
 @click.option("--references", help="Folder of reference log-probabilities to share between runs.")
 @click.option("--restart", is_flag=True, help="Throw an unfinished run away and begin anew.")
+@click.option("--methods", is_flag=True, callback=_show_methods, is_eager=True, expose_value=False,
+              help="List the methods with their settings and exit.")  # fmt: skip
 @click.option("--show-config", callback=_show_config, is_eager=True, expose_value=False, metavar="PRESET",
               help="Print a preset with its comments and exit.")  # fmt: skip
 @click.option("--fsdp-config", is_flag=True, callback=_show_fsdp, is_eager=True, expose_value=False,
@@ -97,7 +114,7 @@ def command(
     references: str | None,
     restart: bool,
 ) -> None:
-    """Train a model on preference pairs: SFT-Preferred, SFT-Random, DPO(IFT) or DPO(SFT)."""
+    """Train a model on preference pairs: by SFT, DPO, one after the other, or another method (--methods)."""
     from alignment_prism.training.methods import find_method
     from alignment_prism.training.results import TrainingInterrupted
     from alignment_prism.training.settings import ENGINES, AdapterConfig, load_config
@@ -114,9 +131,9 @@ def command(
     from alignment_prism.preferences.pairs import read_pairs
 
     if sft_checkpoint is not None:
-        if find_method(method).name != "dpo_sft":
-            fix = "leave --sft-checkpoint out, or train dpo_sft"
-            raise InputError(f"{find_method(method).title} has no supervised first stage", fix=fix)
+        if len(find_method(method).stages) == 1:
+            fix = "leave --sft-checkpoint out"
+            raise InputError(f"{find_method(method).title} is a single stage, which starts from the base", fix=fix)
         model_folder(sft_checkpoint)
     _check_run_folder(out, restart, (pairs_file, base, sft_checkpoint, references))
     base = resolve(base, local=True).id

@@ -152,7 +152,8 @@ def validated(model: type[M], values: Any, source: YamlDocument, prefix: KeyPath
     """Values as a typed model.
 
     Args:
-        model: what they are to be.
+        model: what they are to be. One that is written otherwise than it is held says so by a class method
+            `written_as`, which gives a model with the fields of the document.
         values: usually the document's content, or what stands in it under `prefix`.
         source: the document, for the places of faults.
         prefix: key path under which the values stand.
@@ -224,7 +225,7 @@ def _keys_of(loc: Sequence[str | int], values: Any, kind: str) -> tuple[str | in
 
 def _known_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
     """Keys that the mapping at a path may have."""
-    models = [model]
+    models = [getattr(model, "written_as", lambda: model)()]
     for part in path:
         if isinstance(part, str):
             fields = [each.model_fields[part] for each in models if part in each.model_fields]

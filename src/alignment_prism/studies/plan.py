@@ -135,8 +135,10 @@ def _training(spec: StudySpec, sources: Sources, arm: Arm, seed: int, add: Any) 
     base = {"base": sources.base_digest}
     method = find_method(arm.method)
     needs: dict[str, Step] = {"mixture": mixture}
-    if len(method.stages) > 1:
-        needs["sft"] = add(_train_step("sft", data, config, spec.engine, {"mixture": mixture}, base, seed))
+    if method.preceding is not None:
+        needs["sft"] = add(
+            _train_step(method.preceding.name, data, config, spec.engine, {"mixture": mixture}, base, seed)
+        )
     trained: Step = add(_train_step(method.name, data, config, spec.engine, needs, base, seed))
     return trained
 
@@ -146,10 +148,9 @@ def _train_step(
 ) -> Step:
     """A training whose key holds only the recipe of its own last stage: an earlier one is in the key of `sft`."""
     chosen = find_method(method)
-    recipe = chosen.stages[-1].recipe
     settings = {
         "method": method,
-        "recipe": config.recipe(recipe).model_dump(mode="json"),
+        "recipe": config.recipe(chosen.stages[-1]).model_dump(mode="json"),
         "training": config.training.model_dump(mode="json"),
     }
     if engine != "trl":  # a step that names none is TRL's

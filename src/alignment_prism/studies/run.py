@@ -243,8 +243,8 @@ def _check_judges(spec: StudySpec, plan: Plan, out: Path) -> None:
 
 def _config(step: Step) -> MethodConfig:
     """The settings of a training, from the recipe of its last stage: earlier stages are steps of their own."""
-    recipe = find_method(step.spec["method"]).stages[-1].recipe
-    return MethodConfig.model_validate({recipe: step.spec["recipe"], "training": step.spec["training"]})
+    section = find_method(step.spec["method"]).stages[-1].section
+    return MethodConfig.model_validate({section: step.spec["recipe"], "training": step.spec["training"]})
 
 
 def _seed(step: Step) -> int:

@@ -1,17 +1,17 @@
-"""Alignment: methods, settings, examples, losses and exact metrics; engines train with them.
+"""Training: methods, settings, examples, objectives and exact metrics.
 
 `losses` needs torch and is imported by its own name.
 """
 
 from alignment_prism.training.examples import Example, ExampleSet, make_examples, pairs_digest
 from alignment_prism.training.groups import GroupSums, group_of
-from alignment_prism.training.methods import METHODS, Method, Objective, Stage, Target, find_method, imitated_replies
+from alignment_prism.training.methods import METHODS, Method, Stage, find_method
+from alignment_prism.training.objectives import MicroBatch, Objective, Replies, State
+from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.results import StageResult, TrainingInterrupted, TrainingResult
 from alignment_prism.training.settings import (
     AdapterConfig,
     MethodConfig,
-    PreferenceRecipe,
-    Recipe,
     TrainingConfig,
     dump_config,
     load_config,
@@ -26,19 +26,19 @@ __all__ = [
     "GroupSums",
     "Method",
     "MethodConfig",
+    "MicroBatch",
     "Objective",
-    "PreferenceRecipe",
     "Recipe",
+    "Replies",
     "Stage",
     "StageResult",
-    "Target",
+    "State",
     "TrainingConfig",
     "TrainingInterrupted",
     "TrainingResult",
     "dump_config",
     "find_method",
     "group_of",
-    "imitated_replies",
     "load_config",
     "make_examples",
     "pairs_digest",

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from alignment_prism.domain import InputError, ModelError, Pair
 from alignment_prism.models.chat_templates import template_date, written
 from alignment_prism.training.groups import Group, group_of
+from alignment_prism.training.objectives.replies import Replies
 
 
 class ChatTokenizer(Protocol):
@@ -37,13 +38,15 @@ class Example:
         pair_id: the pair it came from.
         group: (language, scope) it is counted under.
         prompt: token ids up to where the replies begin.
-        completions: token ids of the chosen and the rejected reply, or of the one reply that is imitated.
+        completions: token ids of each reply of its objective, such as the chosen and the rejected one.
+        label: 1 where the first of them is the preferred reply of the pair, 0 where it is the other.
     """
 
     pair_id: str
     group: Group
     prompt: tuple[int, ...]
     completions: tuple[tuple[int, ...], ...]
+    label: float = 1.0
 
     @property
     def padded_length(self) -> int:
@@ -105,7 +108,7 @@ class ExampleSet:
 
 def make_examples(
     pairs: Sequence[Pair],
-    replies: Sequence[Sequence[str]],
+    replies: Sequence[Replies],
     tokenizer: ChatTokenizer,
     *,
     max_length: int,
@@ -118,7 +121,7 @@ def make_examples(
 
     Args:
         pairs: give prompt, language and scope.
-        replies: for each pair the texts to complete it with: (chosen, rejected), or the one that is imitated.
+        replies: for each pair the texts to complete it with, such as (chosen, rejected), and its label.
         tokenizer: with a chat template.
         max_length: most tokens of prompt and completion together.
         ends: token ids that end a reply; None takes the tokenizer's end-of-sequence token.
@@ -135,16 +138,16 @@ def make_examples(
             fix="use an instruction-tuned model, or save a chat_template.jinja beside its tokenizer",
         )
     prompts = _tokens(tokenizer, _render(tokenizer, [(pair, None) for pair in pairs]))
-    flat = [(pair, reply) for pair, texts in zip(pairs, replies, strict=True) for reply in texts]
+    flat = [(pair, text) for pair, reply in zip(pairs, replies, strict=True) for text in reply.texts]
     wholes = iter(_tokens(tokenizer, _render(tokenizer, flat)))
     closing = {tokenizer.eos_token_id} if ends is None else set(ends)
     result = ExampleSet()
     unended = 0
-    for pair, texts, prompt in zip(pairs, replies, prompts, strict=True):
-        sequences = [next(wholes) for _ in texts]
+    for pair, reply, prompt in zip(pairs, replies, prompts, strict=True):
+        sequences = [next(wholes) for _ in reply.texts]
         shared = min(_common_prefix(prompt, sequence) for sequence in sequences)
         unended += any(closing.isdisjoint(sequence[shared:]) for sequence in sequences)
-        _append(result, pair, prompt, sequences, shared, max_length)
+        _append(result, pair, prompt, sequences, shared, reply.label, max_length)
     if not result.examples:
         raise InputError(
             f"every pair's prompt alone fills max_length = {max_length} tokens",
@@ -163,6 +166,7 @@ def _append(
     prompt: Sequence[int],
     sequences: Sequence[Sequence[int]],
     shared: int,
+    label: float,
     max_length: int,
 ) -> None:
     count = result.counts.setdefault(pair.language, LanguageCount())
@@ -175,7 +179,7 @@ def _append(
     count.truncated += any(len(sequence) > max_length for sequence in sequences)
     count.identical += len(completions) > 1 and completions[0] == completions[1]
     count.boundary += shared < len(prompt)
-    example = Example(pair.id, group_of(pair), tuple(prompt[:shared]), completions)
+    example = Example(pair.id, group_of(pair), tuple(prompt[:shared]), completions, label)
     count.prompt_tokens += shared
     count.gradient_tokens += example.gradient_tokens
     result.examples.append(example)

@@ -1,8 +1,4 @@
-"""Losses as pure functions of log-probabilities, and the log-probabilities of completions from hidden states.
-
-Everything is summed over tokens of a completion and left per example; the caller normalises over the examples of
-the global batch, so that neither micro-batches nor processes change what is optimised.
-"""
+"""Log-probabilities of completions from hidden states, and their sums over the tokens of each."""
 
 from __future__ import annotations
 
@@ -16,29 +12,6 @@ LOGITS_AT_ONCE = 1 << 26
 """Largest number of logits that exist at the same time (256 MiB in float32); beyond it they come in chunks."""
 
 
-def dpo_logits(
-    chosen: Tensor, rejected: Tensor, reference_chosen: Tensor, reference_rejected: Tensor, beta: float
-) -> Tensor:
-    """Margin of the implicit rewards, beta * [(log pi/ref)(chosen) - (log pi/ref)(rejected)], one a pair.
-
-    Args:
-        chosen: log-probability of each chosen completion under the policy, summed over its tokens; shape (pairs,).
-        rejected: the same of the rejected ones.
-        reference_chosen: under the reference model.
-        reference_rejected: likewise.
-        beta: strength of the tie to the reference; larger stays closer.
-    """
-    return beta * ((chosen - reference_chosen) - (rejected - reference_rejected))
-
-
-def dpo_sigmoid(logits: Tensor) -> Tensor:
-    """Direct preference optimisation, -log sigmoid(margin), one a pair (arXiv 2305.18290, equation 7).
-
-    Where policy and reference agree, the margin is 0 and the loss ln 2.
-    """
-    return -functional.logsigmoid(logits)
-
-
 def sums_per_example(values: Tensor, owners: Tensor, examples: int) -> Tensor:
     """Sum of token values by the example that owns them.
 
@@ -46,8 +19,12 @@ def sums_per_example(values: Tensor, owners: Tensor, examples: int) -> Tensor:
         values: one a token, shape (tokens,).
         owners: number of the example that each token belongs to, shape (tokens,).
         examples: how many there are; one without tokens gets 0.
+
+    Returns:
+        Shape (examples,), float32 or more: bfloat16 has steps of 0.5 at -100, the log-probability of a short reply.
     """
-    return torch.zeros(examples, dtype=values.dtype, device=values.device).index_add(0, owners, values)
+    dtype = torch.promote_types(values.dtype, torch.float32)
+    return torch.zeros(examples, dtype=dtype, device=values.device).index_add(0, owners, values.to(dtype))
 
 
 def token_logps(

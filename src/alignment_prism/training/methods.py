@@ -1,38 +1,31 @@
-"""The four methods of the paper, as recipes of one or two training stages.
+"""The methods: what can be asked for by name, each a sequence of training stages.
 
-| name       | title         | stages                                                       |
-|------------|---------------|--------------------------------------------------------------|
-| sft        | SFT-Preferred | supervised fine-tuning on the chosen replies                 |
-| sft_random | SFT-Random    | the same on a randomly picked member of each pair            |
-| dpo_ift    | DPO(IFT)      | DPO from the instruction-tuned base                          |
-| dpo_sft    | DPO(SFT)      | SFT-Preferred, then DPO from that model                      |
+`METHODS` is the one table that commands, studies, reports and documentation read. It holds what the files of
+`training/objectives` declare, and what other packages declare under the entry point group `alignment_prism.methods`:
 
-Source: arXiv 2406.18682, section 4. SFT-Random asks whether preferences matter at all.
+    [project.entry-points."alignment_prism.methods"]
+    mine = "my_package.my_loss:METHODS"
+
+Those of the paper (arXiv 2406.18682, section 4) are sft, sft_random, dpo_ift and dpo_sft.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from importlib.metadata import entry_points
 
-from alignment_prism.domain import InputError, Pair, content_digest
+from alignment_prism.domain import InputError
+from alignment_prism.training.objectives.objective import Objective
+from alignment_prism.training.recipe import Recipe
 
+ENTRY_POINTS = "alignment_prism.methods"
+"""Group under which other packages name a `Method` or several."""
 
-class Objective(StrEnum):
-    """What one stage of training maximises."""
-
-    SFT = "sft"
-    """The log-likelihood of one reply a pair."""
-    DPO = "dpo"
-    """The preference of the chosen over the rejected reply, relative to the model the stage starts from."""
-
-
-class Target(StrEnum):
-    """Which replies of the pairs a supervised stage imitates."""
-
-    CHOSEN = "chosen"
-    RANDOM = "random"
+_FIRST = ("sft", "dpo")
+"""Files whose methods come first in every list: those of the paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,49 +34,115 @@ class Stage:
 
     Attributes:
         name: of its folder and in the log.
-        objective: what it maximises.
-        recipe: which recipe of `MethodConfig` it uses: `sft`, `dpo_ift` or `dpo_sft`.
-        target: which replies a supervised stage imitates; None for DPO, which uses both.
+        objective: what it minimises.
+        recipe: how it learns unless the settings say otherwise; for models of about 8 B parameters.
+        section: of the settings that holds its recipe (`dpo_ift` in `dpo_ift.beta`).
     """
 
     name: str
     objective: Objective
-    recipe: str
-    target: Target | None = None
+    recipe: Recipe
+    section: str
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """An alignment method: its name in files, its title in tables, its stages in their order."""
+    """An alignment method.
+
+    Attributes:
+        name: in files and commands.
+        title: in tables.
+        summary: in a few words.
+        stages: in their order; each starts from the model of the one before, the first from the base.
+        control: it does not learn what the pairs prefer, and is there to compare with.
+    """
 
     name: str
     title: str
     summary: str
     stages: tuple[Stage, ...]
+    control: bool = False
+
+    @property
+    def preceding(self) -> Method | None:
+        """The method whose model the last stage of this one starts from (`sft` for `dpo_sft`), if there is one."""
+        before = self.stages[:-1]
+        return next((method for method in METHODS.values() if before and method.stages == before), None)
 
 
-_IMITATE_CHOSEN = Stage("sft", Objective.SFT, "sft", Target.CHOSEN)
+class Methods(Mapping[str, Method]):
+    """Methods by name. The files and entry points that declare them are read when one is first asked for."""
 
-METHODS: dict[str, Method] = {
-    method.name: method
-    for method in (
-        Method("sft", "SFT-Preferred", "fine-tune on the chosen replies", (_IMITATE_CHOSEN,)),
-        Method(
-            "sft_random",
-            "SFT-Random",
-            "fine-tune on a random member of each pair",
-            (Stage("sft", Objective.SFT, "sft", Target.RANDOM),),
-        ),
-        Method("dpo_ift", "DPO(IFT)", "DPO from the instruction-tuned base", (Stage("dpo", Objective.DPO, "dpo_ift"),)),
-        Method(
-            "dpo_sft",
-            "DPO(SFT)",
-            "fine-tune on the chosen replies, then DPO from there",
-            (_IMITATE_CHOSEN, Stage("dpo", Objective.DPO, "dpo_sft")),
-        ),
-    )
-}
-"""The methods that ship, by name."""
+    def __init__(self) -> None:
+        self._methods: dict[str, Method] | None = None
+
+    def register(self, *methods: Method) -> None:
+        """Add methods for as long as this process runs.
+
+        Raises:
+            InputError: there is one of that name, or its settings lie in a section that belongs to another recipe.
+        """
+        _add(self._all(), methods, "METHODS.register")
+
+    def sections(self) -> dict[str, Recipe]:
+        """Section of the settings -> its recipe where the settings say nothing."""
+        return _sections(self._all())
+
+    def __getitem__(self, name: str) -> Method:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, Method]:
+        if self._methods is None:
+            self._methods = _declared()
+        return self._methods
+
+
+def _declared() -> dict[str, Method]:
+    """The methods of the files in `objectives`, and those of other packages."""
+    package = importlib.import_module("alignment_prism.training.objectives")
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    found: dict[str, Method] = {}
+    for name in sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
+        module = importlib.import_module(f"{package.__name__}.{name}")
+        _add(found, getattr(module, "METHODS", ()), str(module.__file__))
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
+        where = f"entry point {entry.name} = {entry.value}"
+        try:
+            declared = entry.load()
+        except Exception as error:  # another package's code, which may raise anything
+            fix = "repair or remove the package that declares it"
+            raise InputError(f"a method cannot be loaded: {error}", where=where, fix=fix) from error
+        _add(found, (declared,) if isinstance(declared, Method) else declared, where)
+    return found
+
+
+def _add(known: dict[str, Method], methods: Iterable[Method], where: str) -> None:
+    for method in methods:
+        if method.name in known:
+            raise InputError(f"there are two methods {method.name!r}", where=where, fix="give one another name")
+        taken = _sections(known)
+        for stage in method.stages:
+            if stage.section == "training" or taken.get(stage.section, stage.recipe) != stage.recipe:
+                raise InputError(
+                    f"the section {stage.section!r} of the settings, for method {method.name!r}, is taken",
+                    where=where,
+                    fix="give the stage a section of its own",
+                )
+        known[method.name] = method
+
+
+def _sections(methods: Mapping[str, Method]) -> dict[str, Recipe]:
+    return {stage.section: stage.recipe for method in methods.values() for stage in method.stages}
+
+
+METHODS = Methods()
+"""The methods there are, by name."""
 
 
 def find_method(name: str) -> Method:
@@ -92,25 +151,12 @@ def find_method(name: str) -> Method:
     Raises:
         InputError: there is no such method.
     """
-    folded = name.strip().casefold().replace("-", "_").replace("(", "_").replace(")", "")
-    folded = {"sft_preferred": "sft"}.get(folded, folded)
-    if folded not in METHODS:
-        known = ", ".join(f"{method.name} ({method.title})" for method in METHODS.values())
-        raise InputError(f"unknown method {name!r}", fix=f"use one of: {known}")
-    return METHODS[folded]
+    for method in METHODS.values():
+        if _folded(name) in (_folded(method.name), _folded(method.title)):
+            return method
+    known = ", ".join(f"{method.name} ({method.title})" for method in METHODS.values())
+    raise InputError(f"unknown method {name!r}", fix=f"use one of: {known}")
 
 
-def imitated_replies(pairs: Iterable[Pair], target: Target, seed: int) -> list[str]:
-    """For each pair, the reply that a supervised stage imitates.
-
-    With `Target.RANDOM` every pair is tossed for on its own, by a digest of the seed and the pair's id and texts: the
-    result depends neither on the order nor on the other members of the pool, so two mixtures toss alike.
-    """
-    if target is Target.CHOSEN:
-        return [pair.chosen for pair in pairs]
-    return [pair.chosen if _heads(pair, seed) else pair.rejected for pair in pairs]
-
-
-def _heads(pair: Pair, seed: int) -> bool:
-    digest = content_digest("imitated reply", seed, pair.id, pair.chosen, pair.rejected)
-    return int(digest[-1], 16) % 2 == 0
+def _folded(name: str) -> str:
+    return name.strip().casefold().replace("-", "_").replace("(", "_").replace(")", "")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,10 +16,12 @@ import torch
 from alignment_prism.domain import TrainingError
 from alignment_prism.training.examples import Example
 from alignment_prism.training.losses import sums_per_example
+from alignment_prism.training.objectives import MicroBatch, Objective
+from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore, example_key
 
-LOSS_TOLERANCE = 1e-3
-"""How far the first mean loss of sigmoid DPO may lie from ln 2."""
+FIRST_LOSS_TOLERANCE = 1e-4
+"""How far the loss may lie from `Objective.first_loss`, relative to 1 + its size: rounding of float32."""
 
 
 @dataclass(slots=True)
@@ -122,24 +124,28 @@ def compute_references(
 
 
 def check_first_batch(
-    policy: torch.Tensor, reference: torch.Tensor, losses: torch.Tensor, tokens: torch.Tensor, precision: str
+    batch: MicroBatch, real: torch.Tensor, objective: Objective, recipe: Recipe, precision: str
 ) -> None:
-    """Check that policy and reference agree before anything was learnt.
+    """Check, before anything was learnt, that policy and reference agree and that the loss is then what it should be.
+
+    The two are checked apart, because rounding moves log-probabilities by much more than it moves a loss: the loss is
+    computed where both agree to the last digit.
 
     Args:
-        policy: log-probabilities of the sequences under the policy, shape (sequences,).
-        reference: the same under the reference.
-        losses: one a pair.
-        tokens: of each sequence's completion.
+        batch: the first micro-batch, with references.
+        real: which of its examples are no blanks, shape (examples,).
+        objective: of the stage.
+        recipe: its settings.
         precision: of the pass; bfloat16 rounds each token's value, so its sums may differ by more.
 
     Raises:
-        TrainingError: a pair deviates, or the mean loss is not ln 2; it says by how much.
+        TrainingError: a reply deviates, and by how much; or the loss is not `Objective.first_loss`.
     """
+    assert batch.reference is not None
     per_token, floor = (2e-2, 5e-2) if precision == "bf16" else (2e-5, 1e-4)
-    deviation = (policy - reference).abs()
+    deviation = (batch.logps - batch.reference)[:, real].abs().flatten()
+    tokens = batch.lengths[:, real].flatten()
     limit = floor + per_token * tokens
-    fix = "the references belong to other weights or numerics: remove the reference store, or report this"
     if not bool(torch.isfinite(deviation).all()):
         raise TrainingError(
             "log-probabilities before the first step are not finite",
@@ -150,8 +156,15 @@ def check_first_batch(
         raise TrainingError(
             f"policy and reference differ before the first step: by {float(deviation[worst]):.3g} nats on a completion "
             f"of {int(tokens[worst])} tokens, where {float(limit[worst]):.3g} is the most that rounding explains",
-            fix=fix,
+            fix="the references belong to other weights or numerics: remove the reference store, or report this",
         )
-    mean = float(losses.mean())
-    if losses.numel() and abs(mean - math.log(2)) > LOSS_TOLERANCE:
-        raise TrainingError(f"the loss before the first step is {mean:.6f} and not ln 2 = {math.log(2):.6f}", fix=fix)
+    if objective.first_loss is None or not bool(real.any()):
+        return
+    expected = objective.first_loss(recipe)
+    losses, metrics = objective.loss(replace(batch, logps=batch.reference), recipe)
+    found = float(metrics.get("loss", losses)[real].mean())
+    if not abs(found - expected) <= FIRST_LOSS_TOLERANCE * (1 + abs(expected)):
+        raise TrainingError(
+            f"where policy and reference agree, the loss of {objective.name} is {found:.6g} and not {expected:.6g}",
+            fix="this is a defect of the objective: its loss or its first_loss is wrong",
+        )

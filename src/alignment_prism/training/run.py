@@ -26,7 +26,7 @@ from alignment_prism.training.callbacks import Log, StopRequest
 from alignment_prism.training.card import model_card
 from alignment_prism.training.devices import processes
 from alignment_prism.training.examples import pairs_digest
-from alignment_prism.training.methods import Method, Objective, find_method
+from alignment_prism.training.methods import Method, find_method
 from alignment_prism.training.results import StageResult, TrainingResult
 from alignment_prism.training.settings import MethodConfig, dump_config
 from alignment_prism.training.stage import Engine, StageJob, finished_stage, run_stage
@@ -52,10 +52,10 @@ def train_method(
     progress: Progress | None = None,
     revision: str | None = None,
 ) -> TrainingResult:
-    """Train a model on preference pairs by one of the paper's methods.
+    """Train a model on preference pairs.
 
     Args:
-        method: `sft`, `sft_random`, `dpo_ift` or `dpo_sft`.
+        method: name of one of `alignment_prism.training.METHODS`.
         engine: that trains.
         base: folder of an instruction-tuned model, or its Hub id.
         pairs: to train on, in any order; those of unknown language are counted under `und`.
@@ -63,8 +63,8 @@ def train_method(
             `config.yaml`, `result.json`, `manifest.json`.
         config: settings; None takes the defaults for models of about 8 B parameters.
         seed: of the data order, of SFT-Random's tosses and of adapters.
-        sft_checkpoint: folder of an SFT-Preferred model of the same base and pairs, from which `dpo_sft` goes on
-            instead of training that stage again.
+        sft_checkpoint: folder of a model that the first stage of a method of several made of the same base and pairs
+            (for `dpo_sft`, of an SFT-Preferred model): the method goes on from it instead of training that stage again.
         references: folder of reference log-probabilities, shared by runs from one base; None keeps them in the run.
         resume: go on with an unfinished run; False throws it away and begins anew.
         progress: called as `progress(step, total, message)`.
@@ -80,18 +80,22 @@ def train_method(
         StoreError: `out` exists with other settings.
         TrainingInterrupted: Ctrl-C; the checkpoint is written, and the same call goes on.
     """
-    recipe = find_method(method)
-    config = config or MethodConfig()
+    chosen = find_method(method)
+    config = config or MethodConfig.model_validate({})
     if not pairs:
         raise InputError("the pool has no pair to train on", fix="check the pairs file and the mixture's share")
-    if sft_checkpoint is not None and recipe.name != "dpo_sft":
-        raise InputError(f"{recipe.title} has no supervised first stage", fix="leave out the SFT checkpoint")
-    adapter = config.training.adapter
-    if adapter is not None and not adapter.merge and len(recipe.stages) > 1 and sft_checkpoint is None:
+    if sft_checkpoint is not None and len(chosen.stages) == 1:
         raise InputError(
-            f"{recipe.title} goes on from the model of its first stage, which an adapter that is kept apart is not",
+            f"{chosen.title} is a single stage, which starts from the base", fix="leave out the SFT checkpoint"
+        )
+    wanted = chosen.stages if sft_checkpoint is None else chosen.stages[1:]
+    config = config.of(wanted)
+    adapter = config.training.adapter
+    if adapter is not None and not adapter.merge and len(wanted) > 1:
+        raise InputError(
+            f"{chosen.title} goes on from the model of its first stage, which an adapter that is kept apart is not",
             where="key training.adapter.merge",
-            fix="set it to true; or train sft merged, and then dpo_sft from it with --sft-checkpoint",
+            fix="set it to true; or train the first stage merged, and then the rest from it with --sft-checkpoint",
         )
     _check_devices()
     start = find_base(base, revision=revision)
@@ -101,28 +105,25 @@ def train_method(
     inputs["template"] = content_digest(str(start.tokenizer.chat_template))
     if first is not None:
         inputs["sft"] = weights_digest(first.folder)
-    spec = {"method": recipe.name, "engine": engine.name, "base": start.name, "config": config.model_dump(mode="json")}
+    spec = {"method": chosen.name, "engine": engine.name, "config": config.result_settings()}
     date = template_date(start.tokenizer)
     if date is not None:
         spec["template_date"] = date
-    key = artifact_key(KIND, {**spec, "base": ""}, inputs, seed)  # a base that has moved is still the same base
+    key = artifact_key(KIND, spec, inputs, seed)  # without the base's name: one that has moved is still the same
     if is_complete(out):
         return _finished(out, key)
     work = _work_folder(out, key, resume)
     log = Log(work / "log.jsonl", enabled=_is_main())
     stop = StopRequest()
     stages: list[StageResult] = []
-    current = start
+    current = start if first is None else first
     try:
         with stop.listening(), _quiet():
-            for stage in recipe.stages:
-                if first is not None and stage.objective is Objective.SFT:
-                    current = first
-                    continue
+            for stage in wanted:
                 folder = work / stage.name
                 job = StageJob(
                     stage=stage,
-                    title=recipe.title,
+                    title=chosen.title,
                     base=current,
                     pairs=pairs,
                     config=config,
@@ -140,8 +141,9 @@ def train_method(
         _forget_untrained(work)
         raise
     if _is_main():
-        trained = work / recipe.stages[-1].name / "model"
-        _publish(out, work, trained, recipe, start, config, spec, inputs, seed, engine, stages, len(pairs), key)
+        trained = work / wanted[-1].name / "model"
+        spec = {**spec, "base": start.name}
+        _publish(out, work, trained, chosen, start, config, spec, inputs, seed, engine, stages, len(pairs), key)
     _wait()
     return _read_result(out)
 

@@ -1,58 +1,30 @@
 """Settings of a training, typed and checked before any work starts.
 
-A `MethodConfig` has one recipe for each kind of stage (what is learnt: rates, epochs, beta) and one
+A `MethodConfig` has a recipe for each stage of the methods (what is learnt: rates, epochs, beta) and one
 `TrainingConfig` for all of them (how it is computed: batch, length, precision, memory). Presets are YAML files in
-`alignment/presets`, whose comments say what each knob costs.
+`training/presets`, whose comments say what each knob costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, SerializationInfo, create_model, model_serializer, model_validator
 
 from alignment_prism.domain import InputError
 from alignment_prism.io.yaml import YamlDocument, overlay, validated
+from alignment_prism.training.methods import METHODS, Stage
+from alignment_prism.training.recipe import Recipe, Settings
 
 DEFAULT_PRESET = "aya-23-8b"
 ENGINES = ("trl", "packed")
 """What can train: TRL's trainers, or transformers' own with our steps."""
-
-
-class Settings(BaseModel):
-    """Base of all settings: frozen, and no unknown key is let through."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Recipe(Settings):
-    """How one stage learns.
-
-    Attributes:
-        learning_rate: highest, after the warm-up.
-        epochs: passes over the pairs; may be a fraction.
-        schedule: of the learning rate after the warm-up; linear and cosine end at 0.
-        warmup: share of the steps over which the rate rises from 0, rounded up to whole steps; a warm-up of a single
-            step, which would be one at rate 0, is left out.
-    """
-
-    learning_rate: float = Field(gt=0)
-    epochs: float = Field(gt=0)
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup: float = Field(default=0.1, ge=0, lt=1)
-
-
-class PreferenceRecipe(Recipe):
-    """How a DPO stage learns.
-
-    Attributes:
-        beta: strength of the tie to the reference model; larger stays closer.
-    """
-
-    beta: float = Field(default=0.1, gt=0)
+SAME_RESULT: dict[str, Any] = {"changes_result": False}
+"""Mark of a setting that changes memory, speed or what is written on the way, but not the model, rounding apart."""
 
 
 class AdapterConfig(Settings):
@@ -111,46 +83,88 @@ class TrainingConfig(Settings):
     """
 
     batch_size: int = Field(default=32, ge=1)
-    micro_batch_size: int | None = Field(default=None, ge=1)
+    micro_batch_size: int | None = Field(default=None, ge=1, json_schema_extra=SAME_RESULT)
     max_length: int = Field(default=2048, ge=2)
     precision: Literal["auto", "bf16", "fp32", "fp64"] = "auto"
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = "auto"
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = Field(default=False, json_schema_extra=SAME_RESULT)
     layout: Literal["trees", "flat", "padded"] = "trees"
     row_tokens: int = Field(default=512, ge=0)
     length_horizon: int = Field(default=16, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
     max_grad_norm: float = Field(default=1.0, ge=0)
-    log_every: int = Field(default=10, ge=1)
-    save_every: int = Field(default=0, ge=0)
+    log_every: int = Field(default=10, ge=1, json_schema_extra=SAME_RESULT)
+    save_every: int = Field(default=0, ge=0, json_schema_extra=SAME_RESULT)
     save_precision: Literal["base", "fp32", "bf16"] = "base"
     adapter: AdapterConfig | None = None
+
+    def result_settings(self) -> dict[str, Any]:
+        """Plain values of the fields that change the model which is trained: all but those marked `SAME_RESULT`."""
+        fields = type(self).model_fields
+        same = {name for name, field in fields.items() if field.json_schema_extra == SAME_RESULT}
+        return self.model_dump(mode="json", exclude=same)
 
 
 class MethodConfig(Settings):
     """Everything that shapes an alignment, besides method, base, pairs and seed.
 
-    The defaults are for models of about 8 B parameters. The paper's own values (its appendix D) are not known to us:
-    these follow public near-replications and are ours. SFT 2e-5 with a cosine schedule; DPO 5e-7, batch 32, 2 epochs,
-    with beta 0.1, the usual one (0.5 has been reported for Aya 23 8B, arXiv 2407.02552).
+    Read and written with a section for each recipe, and one for all of them:
+
+        {"sft": {...}, "dpo_ift": {"beta": 0.3}, "training": {"batch_size": 8}}
+
+    Sections and keys that are absent have the values that their method declares, which are for models of about 8 B
+    parameters. The paper's own values (its appendix D) are not known to us: these follow public near-replications and
+    are ours. SFT 2e-5 with a cosine schedule; DPO 5e-7, batch 32, 2 epochs, with beta 0.1, the usual one (0.5 has been
+    reported for Aya 23 8B, arXiv 2407.02552).
 
     Attributes:
-        sft: SFT-Preferred, SFT-Random, and the first stage of DPO(SFT).
-        dpo_ift: DPO from the instruction-tuned base.
-        dpo_sft: the second stage of DPO(SFT).
+        recipes: section -> how the stages that name it learn.
         training: how all of them are computed.
     """
 
-    sft: Recipe = Recipe(learning_rate=2e-5, epochs=1, schedule="cosine")
-    dpo_ift: PreferenceRecipe = PreferenceRecipe(learning_rate=5e-7, epochs=2)
-    dpo_sft: PreferenceRecipe = PreferenceRecipe(learning_rate=5e-7, epochs=2)
-    training: TrainingConfig = TrainingConfig()
+    recipes: dict[str, Recipe]
+    training: TrainingConfig
 
-    def recipe(self, name: str) -> Recipe:
-        """The recipe of a stage: `sft`, `dpo_ift` or `dpo_sft`."""
-        found: Recipe = getattr(self, name)
-        return found
+    @model_validator(mode="before")
+    @classmethod
+    def _from_sections(cls, content: Any) -> Any:
+        if not isinstance(content, Mapping):
+            return content
+        defaults = {name: recipe.model_dump() for name, recipe in METHODS.sections().items()}
+        found = cls.written_as().model_validate(overlay(defaults, content))  # its errors name sections and keys
+        return {"recipes": {name: getattr(found, name) for name in defaults}, "training": vars(found)["training"]}
+
+    @model_serializer
+    def _as_sections(self, info: SerializationInfo) -> dict[str, Any]:
+        recipes = {name: recipe.model_dump(mode=info.mode) for name, recipe in self.recipes.items()}
+        return {**recipes, "training": self.training.model_dump(mode=info.mode)}
+
+    @classmethod
+    def written_as(cls) -> type[BaseModel]:
+        """A model whose fields are the sections: those of every method, and `training`."""
+        return _model_of(tuple((name, type(recipe)) for name, recipe in METHODS.sections().items()))
+
+    def recipe(self, stage: Stage) -> Recipe:
+        """How a stage learns."""
+        return self.recipes[stage.section]
+
+    def of(self, stages: Iterable[Stage]) -> MethodConfig:
+        """The settings with the recipes of these stages alone."""
+        return self.model_copy(update={"recipes": {stage.section: self.recipe(stage) for stage in stages}})
+
+    def result_settings(self) -> dict[str, Any]:
+        """Plain values of all that changes the model which is trained, for the key of a training.
+
+        What only says how it is computed, logged or saved on the way is not in it (see `TrainingConfig`).
+        """
+        return {**self.model_dump(mode="json"), "training": self.training.result_settings()}
+
+
+@cache
+def _model_of(sections: tuple[tuple[str, type[Recipe]], ...]) -> type[Settings]:
+    fields: dict[str, Any] = {name: (recipe, ...) for name, recipe in sections}
+    return create_model("Sections", __base__=Settings, training=(TrainingConfig, TrainingConfig()), **fields)
 
 
 def presets() -> list[str]:
@@ -174,7 +188,7 @@ def load_config(source: str | Path | None = None, overrides: Mapping[str, Any] |
     for key, value in (overrides or {}).items():
         document.override(key.split("."), value)
     content = document.mapping(fix="write keys such as sft: and training:") if document.content is not None else {}
-    return validated(MethodConfig, overlay(MethodConfig().model_dump(), content), document)
+    return validated(MethodConfig, content, document)
 
 
 def dump_config(config: MethodConfig) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from alignment_prism.domain import InputError, Pair, content_digest
@@ -22,12 +23,13 @@ from alignment_prism.training.examples import ExampleSet, make_examples
 from alignment_prism.training.groups import GroupSums, sums_from_rows
 from alignment_prism.training.layouts.batches import OrderSampler, PaddedBatch
 from alignment_prism.training.layouts.prepare import prepare
-from alignment_prism.training.methods import Objective, Stage, Target, imitated_replies
+from alignment_prism.training.methods import Stage
+from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore
 from alignment_prism.training.references import References, compute_references, no_references
 from alignment_prism.training.results import StageResult, TrainingInterrupted
-from alignment_prism.training.settings import MethodConfig, PreferenceRecipe, Recipe
-from alignment_prism.training.steps import Plan
+from alignment_prism.training.settings import MethodConfig
+from alignment_prism.training.steps import OBJECTIVE_STATE, StepContext
 
 DONE = "stage.json"
 """Written last into a stage's folder: its result."""
@@ -66,7 +68,7 @@ class StageJob:
     @property
     def recipe(self) -> Recipe:
         """How the stage learns."""
-        return self.config.recipe(self.stage.recipe)
+        return self.config.recipe(self.stage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Batching:
 
 
 class Engine(Protocol):
-    """What an engine adds: a trainer for a stage, with `ExactSteps` in front."""
+    """What an engine adds: a trainer for a stage, with `GlobalBatchLoss` in front."""
 
     name: str
 
@@ -95,18 +97,19 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
         TrainingInterrupted: the user stopped it; a checkpoint was written.
         TrainingError: the loss is not finite, or policy and reference do not agree before the first step.
     """
-    settings = job.config.training
+    settings, objective = job.config.training, job.stage.objective
+    replies = [objective.replies(pair, job.seed) for pair in job.pairs]
     examples = make_examples(
-        job.pairs, _replies(job), job.base.tokenizer, max_length=settings.max_length, ends=job.base.ends
+        job.pairs, replies, job.base.tokenizer, max_length=settings.max_length, ends=job.base.ends
     )
     precision = resolve_precision(settings)
     batching = _batching(settings.batch_size, settings.micro_batch_size)
     _note_adapter(job, examples)
-    prepared = prepare(job.base, settings, examples, precision, job.stage.objective)
+    prepared = prepare(job.base, settings, examples, precision, uses_reference=objective.uses_reference)
     collator = prepared.collator
     with quiet_transformers():
         trainer = engine.trainer(job, prepared.model, examples, collator, batching, precision)
-    if job.stage.objective is Objective.DPO:
+    if objective.uses_reference:
         disable_dropout(trainer.model)  # that of adapters, which the trainer has put in
     sampler = OrderSampler(
         collator.lengths(),
@@ -117,17 +120,19 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
         processes=batching.processes,
     )
     watcher = Watcher(f"{job.title}, {job.stage.name}", job.progress, job.stop, trainer.accelerator)
-    beta = job.recipe.beta if isinstance(job.recipe, PreferenceRecipe) else 0.0
-    trainer.plan = Plan(
-        job.stage.name, job.stage.objective, examples.examples, sampler, precision, job.log, beta, watcher
+    context = StepContext(
+        job.stage.name, objective, job.recipe, examples.examples, sampler, precision, job.log, watcher
     )
+    trainer.context = context
     trainer.add_callback(watcher)
-    trainer.add_callback(_EpochOrder(sampler))
+    trainer.add_callback(_StepBounds(trainer))
     checkpoint = last_checkpoint(job.folder)
-    if job.stage.objective is Objective.DPO:
+    if checkpoint is not None and context.state:
+        context.state = load_file(checkpoint / OBJECTIVE_STATE)
+    if objective.uses_reference:
         trainer.add_callback(_ReferencePass(job, trainer, collator, checkpoint is not None))
     _log_start(job, examples, checkpoint, engine, trainer, batching)
-    trainer.plan.since = time.monotonic()
+    context.since = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if watcher.stopped:
         raise TrainingInterrupted(job.folder.parent, trainer.state.global_step, trainer.state.max_steps)
@@ -147,14 +152,17 @@ def finished_stage(folder: Path) -> StageResult | None:
     return StageResult(**content)
 
 
-class _EpochOrder(TrainerCallback):  # type: ignore[misc]
-    """Tells the sampler the epoch, also in a run that is resumed in the middle of one."""
+class _StepBounds(TrainerCallback):  # type: ignore[misc]
+    """Gives the sampler its epoch, also in a run that is resumed within one, and ends the objective's steps."""
 
-    def __init__(self, sampler: OrderSampler) -> None:
-        self.sampler = sampler
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self.sampler.epoch = int(state.epoch or 0)
+        self.trainer.context.sampler.epoch = int(state.epoch or 0)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.trainer.end_step()
 
 
 class _ReferencePass(TrainerCallback):  # type: ignore[misc]
@@ -164,9 +172,9 @@ class _ReferencePass(TrainerCallback):  # type: ignore[misc]
         self.job, self.trainer, self.collator, self.resumed = job, trainer, collator, resumed
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        trainer, plan = self.trainer, self.trainer.plan
-        references = no_references(plan.examples, self._space(), ReferenceStore(self.job.references))
-        unknown = references.fill_from_store(plan.examples)
+        trainer, context = self.trainer, self.trainer.context
+        references = no_references(context.examples, self._space(), ReferenceStore(self.job.references))
+        unknown = references.fill_from_store(context.examples)
         if trainer.accelerator.num_processes > 1:
             unknown = _share(references)
         if unknown and self.resumed:
@@ -178,16 +186,16 @@ class _ReferencePass(TrainerCallback):  # type: ignore[misc]
         if unknown:
             compute_references(
                 references,
-                plan.examples,
+                context.examples,
                 forward=lambda batch: trainer.token_logps(trainer.model_wrapped, batch),
                 collate=self.collator,
-                order=plan.sampler.order(0),
+                order=context.sampler.order(0),
                 micro_batch=args.per_device_train_batch_size,
                 accelerator=trainer.accelerator,
                 progress=self._tell,
             )
         self.collator.references = references.values
-        plan.since = time.monotonic()
+        context.since = time.monotonic()
 
     def _space(self) -> ReferenceSpace:
         base, model = self.job.base, self.trainer.model
@@ -195,7 +203,7 @@ class _ReferencePass(TrainerCallback):  # type: ignore[misc]
             weights=weights_digest(base.folder),
             template=content_digest(str(base.tokenizer.chat_template)),
             # Adapters leave the weights in bfloat16, where a full training holds them in float32.
-            dtype=f"{self.trainer.plan.precision}, held in {model.get_input_embeddings().weight.dtype}",
+            dtype=f"{self.trainer.context.precision}, held in {model.get_input_embeddings().weight.dtype}",
             attention=f"{model.config._attn_implementation}, {type(self.collator).__name__}",
         )
 
@@ -214,18 +222,11 @@ def _share(references: References) -> int:
     return len(references.missing())
 
 
-def _replies(job: StageJob) -> list[tuple[str, ...]]:
-    if job.stage.objective is Objective.DPO:
-        return [(pair.chosen, pair.rejected) for pair in job.pairs]
-    target = job.stage.target or Target.CHOSEN
-    return [(reply,) for reply in imitated_replies(job.pairs, target, job.seed)]
-
-
 def _note_adapter(job: StageJob, examples: ExampleSet) -> None:
     adapter = job.config.training.adapter
-    if job.stage.objective is Objective.DPO and adapter is not None and adapter.dropout:
+    if job.stage.objective.uses_reference and adapter is not None and adapter.dropout:
         examples.notices.append(
-            f"training.adapter.dropout = {adapter.dropout} is left out in DPO, "
+            f"training.adapter.dropout = {adapter.dropout} is left out in this stage, "
             "where policy and reference have to be the same function before the first step"
         )
 
@@ -252,7 +253,7 @@ def _log_start(
         "resume" if checkpoint else "start",
         stage=job.stage.name,
         engine=engine.name,
-        precision=trainer.plan.precision,
+        precision=trainer.context.precision,
         step=step,
         pairs=len(examples.examples),
         batching=asdict(batching),

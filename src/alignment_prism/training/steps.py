@@ -1,7 +1,7 @@
-"""The step that all trainers share: loss over the pairs of the global batch, and exact metrics by group.
+"""The step that all trainers share: loss over the examples of the global batch, and exact metrics by group.
 
-`ExactSteps` goes in front of a `transformers.Trainer` (TRL's are such) and replaces its data order, its loss and its
-logging. The loss of a step is a sum over its examples divided by their number on all processes and micro-batches,
+`GlobalBatchLoss` goes in front of a `transformers.Trainer` (TRL's are such) and replaces its data order, its loss and
+its logging. The loss of a step is a sum over its examples divided by their number on all processes and micro-batches,
 however unevenly they fall.
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,51 +19,85 @@ import torch
 from alignment_prism.domain import TrainingError
 from alignment_prism.training.callbacks import Log, Watcher
 from alignment_prism.training.examples import Example
-from alignment_prism.training.groups import GroupSums
+from alignment_prism.training.groups import Group, GroupSums
 from alignment_prism.training.layouts.batches import OrderSampler
 from alignment_prism.training.layouts.trees import model_inputs
-from alignment_prism.training.losses import dpo_logits, dpo_sigmoid, sums_per_example
-from alignment_prism.training.methods import Objective
+from alignment_prism.training.losses import sums_per_example
+from alignment_prism.training.objectives import MicroBatch, Objective
+from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.references import check_first_batch
+
+OBJECTIVE_STATE = "objective.safetensors"
+"""File of a checkpoint that holds the tensors of the objective's state."""
 
 
 @dataclass(slots=True)
-class Plan:
-    """What `ExactSteps` needs to know of the stage.
+class StepContext:
+    """What `GlobalBatchLoss` needs to know of the stage, and what it carries from step to step.
 
     Attributes:
         name: of the stage, in the log.
-        objective: its loss.
+        objective: what is minimised.
+        recipe: its settings.
         examples: all of them, in the order of the data set.
         sampler: their order in each epoch.
         precision: `fp32`, `bf16` or `fp64`.
         log: of the run.
-        beta: of DPO; 0 for SFT.
         watcher: shows the loss in its progress line.
         pending: metrics of the steps since the last line of the log, still on the device.
         since: when that line was written.
+        groups: (language, scope) of each group's number.
+        numbers: group of each example and of a blank, shape (examples + 1,).
+        labels: label of each example and of a blank, shape (examples + 1,).
+        state: tensors of the objective's state.
+        counts: examples of each group in the global batch of this step, shape (groups,).
+        sums: of each metric by group over this step so far; kept for objectives with a state alone.
     """
 
     name: str
     objective: Objective
+    recipe: Recipe
     examples: Sequence[Example]
     sampler: OrderSampler
     precision: str
     log: Log
-    beta: float = 0.0
     watcher: Watcher | None = None
     pending: list[dict[str, torch.Tensor]] = field(default_factory=list)
     since: float = 0.0
+    groups: list[Group] = field(init=False)
+    numbers: torch.Tensor = field(init=False)
+    labels: torch.Tensor = field(init=False)
+    state: dict[str, torch.Tensor] = field(init=False, default_factory=dict)
+    counts: torch.Tensor = field(init=False)
+    sums: dict[str, torch.Tensor] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.groups = sorted({example.group for example in self.examples})
+        number = {group: index for index, group in enumerate(self.groups)}
+        self.numbers = torch.tensor([*(number[example.group] for example in self.examples), 0])
+        self.labels = torch.tensor([*(example.label for example in self.examples), 0.0])
+        self.counts = torch.zeros(len(self.groups))
+        if self.objective.state is not None:
+            self.state = self.objective.state.first(self.recipe, len(self.groups))
+
+    def to(self, device: torch.device | str) -> None:
+        """Move all tensors to the device that trains."""
+        if self.numbers.device == torch.device(device):
+            return
+        self.numbers, self.labels, self.counts = (
+            tensor.to(device) for tensor in (self.numbers, self.labels, self.counts)
+        )
+        self.state = {name: tensor.to(device) for name, tensor in self.state.items()}
 
 
-class ExactSteps:
-    """Mixin for a trainer; `plan` is set right after construction, before `train`."""
+class GlobalBatchLoss:
+    """Mixin for a trainer; `context` is set right after construction, before `train`."""
 
-    plan: Plan
+    context: StepContext
     loss_is_scaled_for_ga = True  # compute_loss normalises over the global batch: Trainer must not divide again
 
     def _get_train_sampler(self, train_dataset: Any = None) -> OrderSampler:
-        return self.plan.sampler
+        return self.context.sampler
 
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["index"]
@@ -77,79 +112,93 @@ class ExactSteps:
         return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
 
     def _get_num_items_in_batch(self: Any, batch_samples: list[dict[str, torch.Tensor]], device: Any) -> Any:
-        """Tokens (SFT) or pairs (DPO) of one optimiser step over all processes; blanks do not count.
+        """Examples, or tokens, of one optimiser step over all processes; blanks do not count.
 
-        At least 1: a step whose replies have no token has no loss either, and nothing is divided by 0.
+        Called with all micro-batches of the step before the first of them is computed, so this is also where the
+        examples of each group are counted. At least 1: a step whose replies have no token has no loss either, and
+        nothing is divided by 0.
         """
-        count = 0
+        context: StepContext = self.context
+        context.to(device)
+        found = torch.zeros(1 + len(context.groups), dtype=torch.int64, device=device)
         for batch in batch_samples:
-            real = batch["index"] < len(self.plan.examples)
-            if self.plan.objective is Objective.SFT:
-                count += int(real[batch["owners"]].sum())
-            else:
-                count += int(real.sum())
-        if self.accelerator.num_processes == 1:
-            return max(1, count)
-        count = int(self.accelerator.reduce(torch.tensor(count, device=device), reduction="sum").item())
-        return max(1, count)
+            index, owners = batch["index"].to(device), batch["owners"].to(device)
+            real = index < len(context.examples)
+            found[0] += (real[owners % len(index)] if context.objective.per_token else real).sum()
+            found[1:].index_add_(0, context.numbers[index], real.long())
+        if self.accelerator.num_processes > 1:
+            found = self.accelerator.reduce(found, reduction="sum")
+        context.counts = found[1:].float()
+        context.sums = {}
+        return max(1, int(found[0]))
 
     def compute_loss(
         self: Any, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Loss of one micro-batch, its share of the global batch's mean."""
-        plan: Plan = self.plan
-        tokens = self.token_logps(model, inputs)
-        real = (inputs["index"] < len(plan.examples)).to(tokens.dtype)
-        if plan.objective is Objective.SFT:
-            sequences = sums_per_example(-tokens, inputs["owners"], len(real))
-            counts = sums_per_example(torch.ones_like(tokens), inputs["owners"], len(real))
-            losses, metrics = sequences, {"loss": sequences, "tokens": counts}
-        else:
-            losses, metrics = self._preference_losses(inputs, tokens)
+        context: StepContext = self.context
+        batch = self.micro_batch(inputs, self.token_logps(model, inputs))
+        real = inputs["index"] < len(context.examples)
+        if batch.reference is not None and self.state.global_step == 0:
+            detached = replace(batch, logps=batch.logps.detach())
+            check_first_batch(detached, real, context.objective, context.recipe, context.precision)
+        losses, metrics = context.objective.loss(batch, context.recipe)
+        metrics = {"loss": losses, **metrics}
         if self.accelerator.device.type == "cpu":
             _check_finite(losses.detach(), self.state.global_step)
-        plan.pending.append({"index": inputs["index"], **{name: value.detach() for name, value in metrics.items()}})
+        pending = {"index": inputs["index"], **{name: value.detach() for name, value in metrics.items()}}
+        if context.objective.per_token:
+            pending["tokens"] = batch.lengths.sum(0)
+        context.pending.append(pending)
+        if context.objective.state is not None:
+            for name, value in metrics.items():
+                before = context.sums.get(name, torch.zeros_like(context.counts))
+                context.sums[name] = before.index_add(0, batch.groups, (value.detach() * real).to(before.dtype))
         # DDP and FSDP average gradients over processes; the count is over all of them.
         loss: torch.Tensor = (losses * real).sum() * self.accelerator.num_processes / num_items_in_batch
         return loss
+
+    def micro_batch(self, inputs: dict[str, Any], tokens: torch.Tensor) -> MicroBatch:
+        """What the objective may look at.
+
+        Args:
+            inputs: a batch of the collator.
+            tokens: log-probability of every completion token of it.
+        """
+        context = self.context
+        index, owners = inputs["index"], inputs["owners"]
+        context.to(index.device)
+        branches = len(context.examples[0].completions)
+        shape = (branches, len(index))
+        policy = sums_per_example(tokens, owners, branches * len(index)).view(shape)
+        lengths = torch.zeros(branches * len(index), dtype=torch.int64, device=owners.device)
+        lengths = lengths.index_add(0, owners, torch.ones_like(owners)).view(shape)
+        reference = inputs.get("references")
+        return MicroBatch(
+            logps=policy,
+            lengths=lengths,
+            reference=None if reference is None else reference.to(policy.dtype).T,
+            groups=context.numbers[index],
+            labels=context.labels[index],
+            counts=context.counts,
+            state=context.state,
+        )
+
+    def end_step(self: Any) -> None:
+        """Take the objective's state to the next step; called after the optimiser's."""
+        context: StepContext = self.context
+        state = context.objective.state
+        if state is None:
+            return
+        sums = context.sums
+        if self.accelerator.num_processes > 1:
+            sums = {name: self.accelerator.reduce(value, reduction="sum") for name, value in sums.items()}
+        context.state = state.next(context.state, context.recipe, sums, context.counts)
 
     def token_logps(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Log-probability of every completion token of a batch."""
         logps: torch.Tensor = model(**model_inputs(inputs)).logps
         return logps
-
-    def _preference_losses(
-        self: Any, inputs: dict[str, Any], tokens: torch.Tensor
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        plan: Plan = self.plan
-        pairs = len(inputs["index"])
-        policy = sums_per_example(tokens, inputs["owners"], 2 * pairs)
-        chosen, rejected = policy.view(2, pairs)
-        reference = inputs["references"].to(policy.dtype).T
-        logits = dpo_logits(chosen, rejected, reference[0], reference[1], plan.beta)
-        losses = dpo_sigmoid(logits)
-        if self.state.global_step == 0:
-            real = inputs["index"] < len(plan.examples)
-            lengths = torch.bincount(inputs["owners"], minlength=2 * pairs)
-            both = real.repeat(2)
-            check_first_batch(
-                policy.detach()[both],
-                reference.flatten()[both],
-                losses.detach()[real],
-                lengths[both],
-                plan.precision,
-            )
-        rewards = plan.beta * (policy.view(2, pairs) - reference)
-        metrics = {
-            "loss": losses,
-            "accuracy": (logits > 0).to(losses.dtype) + 0.5 * (logits == 0).to(losses.dtype),
-            "margin": logits,
-            "reward_chosen": rewards[0],
-            "reward_rejected": rewards[1],
-            "logp_chosen": chosen,
-            "logp_rejected": rejected,
-        }
-        return losses, metrics
 
     def log(self: Any, logs: dict[str, float], start_time: float | None = None) -> None:
         """Write one line with the exact sums of the steps since the last one."""
@@ -160,17 +209,22 @@ class ExactSteps:
     def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
         self.write_pending()  # a run that is resumed from here must not lose these sums
         super()._save_checkpoint(model, trial)  # type: ignore[misc]
+        if self.context.state and self.accelerator.is_main_process:
+            from safetensors.torch import save_file
+
+            folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+            save_file(self.context.state, folder / OBJECTIVE_STATE)
 
     def write_pending(self: Any, **fields: Any) -> None:
         """Move pending metrics into the log; nothing where there are none."""
-        plan: Plan = self.plan
+        context: StepContext = self.context
         sums = GroupSums()
         finite = True
-        for metrics in plan.pending:
+        for metrics in context.pending:
             columns = {name: value.double().tolist() for name, value in metrics.items()}
             finite = finite and all(map(math.isfinite, columns["loss"]))
-            _add(sums, plan, columns)
-        plan.pending.clear()
+            _add(sums, context, columns)
+        context.pending.clear()
         if self.accelerator.num_processes > 1:
             from accelerate.utils import gather_object
 
@@ -185,27 +239,27 @@ class ExactSteps:
         now = time.monotonic()
         mean = sums.mean("loss")
         loss = mean if math.isfinite(mean) else None  # nothing was counted: replies without tokens
-        if plan.watcher is not None and loss is not None:
-            plan.watcher.last = f": loss {loss:.3f}"
-        plan.log.write(
+        if context.watcher is not None and loss is not None:
+            context.watcher.last = f": loss {loss:.3f}"
+        context.log.write(
             "step",
-            stage=plan.name,
+            stage=context.name,
             step=self.state.global_step,
             of=self.state.max_steps,
             epoch=round(float(self.state.epoch or 0), 4),
-            seconds=round(now - plan.since, 3),
+            seconds=round(now - context.since, 3),
             loss=loss,
             **fields,
             groups=sums.rows(),
         )
-        plan.since = now
+        context.since = now
 
 
-def _add(sums: GroupSums, plan: Plan, columns: dict[str, list[float]]) -> None:
+def _add(sums: GroupSums, context: StepContext, columns: dict[str, list[float]]) -> None:
     """One micro-batch into the sums; blanks are left out."""
-    kept = [number for number, index in enumerate(columns["index"]) if index < len(plan.examples)]
-    groups = [plan.examples[int(columns["index"][number])].group for number in kept]
-    # The supervised loss is a mean over tokens; everything else is over pairs.
+    kept = [number for number, index in enumerate(columns["index"]) if index < len(context.examples)]
+    groups = [context.examples[int(columns["index"][number])].group for number in kept]
+    # The loss of an objective per token is a mean over tokens; everything else is over examples.
     tokens = [columns["tokens"][number] for number in kept] if "tokens" in columns else None
     for name, values in columns.items():
         if name not in ("index", "tokens"):

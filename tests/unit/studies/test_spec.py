@@ -71,9 +71,10 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert [arm.method for arm in spec.arms] == ["sft", "dpo_ift"]
     nano = load_config("nano")
     one, two = (spec.method_config(arm) for arm in spec.arms)
-    assert (one.sft.epochs, one.sft.learning_rate, one.training.batch_size) == (3, nano.sft.learning_rate, 32)
-    assert (two.sft.epochs, two.sft.learning_rate, two.training.batch_size) == (3, 0.5, 4)
-    assert one.dpo_sft == two.dpo_sft
+    sft = nano.recipes["sft"].model_copy(update={"epochs": 3})
+    assert (one.recipes["sft"], one.training.batch_size) == (sft, 32)
+    assert (two.recipes["sft"], two.training.batch_size) == (sft.model_copy(update={"learning_rate": 0.5}), 4)
+    assert one.recipes["dpo_sft"] == two.recipes["dpo_sft"]
 
 
 def test_specs_are_frozen_and_become_samplings() -> None:

@@ -16,6 +16,7 @@ from alignment_prism.domain import Pair
 from alignment_prism.models.chat_templates import prompt_ids
 from alignment_prism.store import read_manifest
 from alignment_prism.training import TrainingInterrupted, load_config, make_examples
+from alignment_prism.training.objectives import both
 from alignment_prism.training.train import train_method
 
 DATED = (  # as Llama 3.1 writes it
@@ -82,8 +83,7 @@ def test_replies_are_generated_after_the_prompts_that_were_trained(
 
     tokenizer = AutoTokenizer.from_pretrained(dated)
     on_day(1)
-    replies = [(pair.chosen, pair.rejected) for pair in pairs]
-    examples = make_examples(pairs, replies, tokenizer, max_length=200).examples
+    examples = make_examples(pairs, [both(pair, 0) for pair in pairs], tokenizer, max_length=200).examples
     on_day(2)
     asked = prompt_ids(tokenizer, [pair.messages for pair in pairs], model="dated")
     assert [list(example.prompt) for example in examples] == asked

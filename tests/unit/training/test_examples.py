@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from alignment_prism.domain import InputError, Message, ModelError, Pair, Role, user
-from alignment_prism.training import Example, make_examples, pairs_digest
+from alignment_prism.training import Example, Replies, make_examples, pairs_digest
+from alignment_prism.training.objectives import both
 
 
 @pytest.fixture(scope="module")
@@ -19,8 +20,8 @@ def tokenizer(tiny_model: Path) -> Any:
     return AutoTokenizer.from_pretrained(tiny_model)
 
 
-def _replies(pairs: list[Pair]) -> list[tuple[str, str]]:
-    return [(pair.chosen, pair.rejected) for pair in pairs]
+def _replies(pairs: list[Pair]) -> list[Replies]:
+    return [both(pair, 0) for pair in pairs]
 
 
 def test_prompt_and_completions_join_to_what_the_template_writes(pairs: list[Pair], tokenizer: Any) -> None:

@@ -187,10 +187,10 @@ def test_an_attention_that_takes_no_mask_of_ours_is_said(
     tiny_model: Path, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from alignment_prism.training import make_examples
-    from alignment_prism.training.methods import Objective
+    from alignment_prism.training.objectives import both
 
     base = models.find_base(tiny_model)
-    examples = make_examples(pairs, [(p.chosen, p.rejected) for p in pairs], base.tokenizer, max_length=99)
+    examples = make_examples(pairs, [both(pair, 0) for pair in pairs], base.tokenizer, max_length=99)
 
     def load(folder: Path, precision: str, attention: str, frozen: bool = False) -> Any:
         model = models.load_model(folder, precision, "eager")  # the package of FlashAttention is not installed here
@@ -200,7 +200,7 @@ def test_an_attention_that_takes_no_mask_of_ours_is_said(
     monkeypatch.setattr(layouts, "load_model", load)
     monkeypatch.setattr(layouts, "add_completion_head", lambda model, samples: None)
     settings = load_config("micro", {"training.attention": "flash_attention_2"}).training
-    prepared = prepare(base, settings, examples, "fp32", Objective.DPO)
+    prepared = prepare(base, settings, examples, "fp32", uses_reference=True)
     assert prepared.collator.layout == "padded"
     assert examples.notices == ["pairs are not packed: attention 'flash_attention_2' takes no mask of our own"]
 
@@ -219,8 +219,8 @@ def test_rows_have_the_budget_of_the_settings_and_only_unpacked_ones_are_sorted_
     budgets = []
     prepare_as_it_is = stage.prepare
 
-    def watched(*args: Any) -> Any:
-        prepared = prepare_as_it_is(*args)
+    def watched(*args: Any, **options: Any) -> Any:
+        prepared = prepare_as_it_is(*args, **options)
         budgets.append(prepared.collator.budget)
         return prepared
 

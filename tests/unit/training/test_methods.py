@@ -1,21 +1,22 @@
-"""Methods and their stages; SFT-Random tosses a fair, seeded, order-free coin for every pair."""
+"""Methods and their stages; SFT-Random tosses a fair, seeded coin for every pair, whatever the order."""
 
 from __future__ import annotations
 
 import pytest
 
 from alignment_prism.domain import InputError, Pair, user
-from alignment_prism.training import METHODS, Objective, Target, find_method, imitated_replies
+from alignment_prism.training import METHODS, find_method
+from alignment_prism.training.objectives import both, chosen, tossed
 
 
 def test_the_four_methods_of_the_paper_have_their_stages() -> None:
-    stages = {name: [(s.objective, s.target) for s in method.stages] for name, method in METHODS.items()}
-    assert stages == {
-        "sft": [(Objective.SFT, Target.CHOSEN)],
-        "sft_random": [(Objective.SFT, Target.RANDOM)],
-        "dpo_ift": [(Objective.DPO, None)],
-        "dpo_sft": [(Objective.SFT, Target.CHOSEN), (Objective.DPO, None)],
-    }
+    stages = {name: [(s.name, s.section, s.objective.name) for s in method.stages] for name, method in METHODS.items()}
+    assert list(stages)[:4] == ["sft", "sft_random", "dpo_ift", "dpo_sft"]  # first in every list
+    assert stages["sft"] == [("sft", "sft", "sft")]
+    assert stages["sft_random"] == [("sft", "sft", "sft_random")]
+    assert stages["dpo_ift"] == [("dpo", "dpo_ift", "dpo")]
+    assert stages["dpo_sft"] == [("sft", "sft", "sft"), ("dpo", "dpo_sft", "dpo")]
+    assert METHODS["dpo_sft"].preceding is METHODS["sft"] and METHODS["dpo_ift"].preceding is None
 
 
 @pytest.mark.parametrize(
@@ -36,21 +37,17 @@ def _pool(count: int) -> list[Pair]:
 
 def test_sft_random_picks_about_half_and_the_same_half_for_a_seed() -> None:
     pool = _pool(4000)
-    picked = imitated_replies(pool, Target.RANDOM, seed=1)
-    share = sum(reply == pair.chosen for reply, pair in zip(picked, pool, strict=True)) / len(pool)
+    picked = [tossed(pair, 1) for pair in pool]
+    share = sum(reply.texts == (pair.chosen,) for reply, pair in zip(picked, pool, strict=True)) / len(pool)
     assert abs(share - 0.5) < 4 * 0.5 / len(pool) ** 0.5  # four standard errors of a fair coin
-    assert picked == imitated_replies(pool, Target.RANDOM, seed=1)
-    other = imitated_replies(pool, Target.RANDOM, seed=2)
+    assert picked == [tossed(pair, 1) for pair in pool]
+    other = [tossed(pair, 2) for pair in pool]
     agree = sum(a == b for a, b in zip(picked, other, strict=True)) / len(pool)
     assert 0.45 < agree < 0.55  # another seed tosses independently
+    assert all(reply.label == (reply.texts == (pair.chosen,)) for reply, pair in zip(picked, pool, strict=True))
 
 
-def test_sft_random_does_not_depend_on_order_or_company() -> None:
-    pool = _pool(50)
-    alone = {pair.id: imitated_replies([pair], Target.RANDOM, seed=3)[0] for pair in pool}
-    together = imitated_replies(pool[::-1], Target.RANDOM, seed=3)
-    assert together == [alone[pair.id] for pair in pool[::-1]]
-
-
-def test_sft_preferred_takes_the_chosen_replies() -> None:
-    assert imitated_replies(_pool(3), Target.CHOSEN, seed=0) == ["c0", "c1", "c2"]
+def test_the_replies_of_a_pair_are_the_chosen_one_or_both_in_that_order() -> None:
+    (pair,) = _pool(1)
+    assert chosen(pair, 0) == (("c0",), 1.0)
+    assert both(pair, 0) == (("c0", "r0"), 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,11 +10,11 @@ import pytest
 import torch
 
 from alignment_prism.domain import TrainingError
-from alignment_prism.training import Example
+from alignment_prism.training import METHODS, Example, MicroBatch
 from alignment_prism.training.layouts.batches import PaddedBatch
-from alignment_prism.training.methods import Objective
+from alignment_prism.training.objectives.dpo import DpoRecipe, dpo_loss
 from alignment_prism.training.references import check_first_batch
-from alignment_prism.training.steps import ExactSteps
+from alignment_prism.training.steps import GlobalBatchLoss, StepContext
 
 EXAMPLES = [
     Example("x", ("en", "none"), (1, 2), ((3, 4, 5), (6, 7))),
@@ -21,31 +22,63 @@ EXAMPLES = [
 ]
 
 
-def _trainer(objective: Objective, **plan: Any) -> Any:
-    known = SimpleNamespace(objective=objective, examples=EXAMPLES, **plan)
-    return SimpleNamespace(
-        plan=known, state=SimpleNamespace(global_step=1), accelerator=SimpleNamespace(num_processes=1)
-    )
+def _trainer(method: str, examples: list[Example] = EXAMPLES, **recipe: Any) -> Any:
+    """What of a trainer the step reads."""
+    stage = METHODS[method].stages[0]
+    recipe = stage.recipe.model_copy(update=recipe)
+    context = StepContext(stage.name, stage.objective, recipe, examples, None, "fp64", None)  # type: ignore[arg-type]
+    trainer = GlobalBatchLoss()
+    trainer.context = context
+    trainer.state = SimpleNamespace(global_step=1)
+    trainer.accelerator = SimpleNamespace(num_processes=1)
+    return trainer
 
 
 def test_blanks_count_for_nothing() -> None:
     collator = PaddedBatch(EXAMPLES, 0)
     batches = [collator([0, 2]), collator([1, 2]), collator([2, 2])]  # the index after the last is a blank
-    count = ExactSteps._get_num_items_in_batch
-    assert count(_trainer(Objective.DPO), batches, "cpu") == 2
+    trainer = _trainer("dpo_ift")
+    assert trainer._get_num_items_in_batch(batches, "cpu") == 2
+    assert trainer.context.counts.tolist() == [1, 1]  # of each group
     single = [Example(e.pair_id, e.group, e.prompt, e.completions[:1]) for e in EXAMPLES]
     collator = PaddedBatch(single, 0)
     batches = [collator([0, 2]), collator([1, 2]), collator([2, 2])]
-    assert count(_trainer(Objective.SFT), batches, "cpu") == 4
-    assert count(_trainer(Objective.SFT), batches[2:], "cpu") == 1  # nothing is divided by 0
+    trainer = _trainer("sft", single)
+    assert trainer._get_num_items_in_batch(batches, "cpu") == 4
+    assert trainer._get_num_items_in_batch(batches[2:], "cpu") == 1  # nothing is divided by 0
+
+
+TOKENS = [-1.0, -2.0, -3.0, -9.0, -4.0, -4.0, -1.0, -1.0, -1.0, -2.0]
+OWNERS = [0, 0, 0, 1, 2, 2, 3, 3, 3, 3]  # chosen x, chosen y, rejected x, rejected y
+
+
+def _batch(references: list[list[float]]) -> MicroBatch:
+    inputs = {"index": torch.tensor([0, 1]), "owners": torch.tensor(OWNERS), "references": torch.tensor(references)}
+    batch: MicroBatch = _trainer("dpo_ift").micro_batch(inputs, torch.tensor(TOKENS, dtype=torch.float64))
+    return batch
+
+
+def test_a_loss_sees_sums_lengths_references_and_groups_of_every_reply() -> None:
+    batch = _batch([[-7.0, -6.0], [-8.0, -7.0]])  # (chosen, rejected) of x and y
+    assert batch.logps.tolist() == [[-6.0, -9.0], [-8.0, -5.0]]
+    assert batch.lengths.tolist() == [[3, 1], [2, 4]]
+    assert batch.reference is not None and batch.reference.tolist() == [[-7.0, -8.0], [-6.0, -7.0]]
+    assert batch.groups.tolist() == [0, 1] and batch.labels.tolist() == [1.0, 1.0]
+    assert batch.per_token(batch.logps).tolist() == [[-2.0, -9.0], [-4.0, -1.25]]
+
+
+def test_sums_over_tokens_are_not_taken_in_bfloat16() -> None:
+    # 300 tokens of -0.5: bfloat16 has steps of 1 at -150, so that -0.5 more would change nothing from -128 on.
+    tokens = torch.full((300,), -0.5, dtype=torch.bfloat16)
+    inputs = {"index": torch.tensor([0]), "owners": torch.arange(300) % 2}
+    batch = _trainer("dpo_ift").micro_batch({**inputs, "references": torch.tensor([[-75.25, -75.0]])}, tokens)
+    assert batch.logps.dtype == torch.float32 and batch.logps.tolist() == [[-75.0], [-75.0]]
+    assert batch.reference.tolist() == [[-75.25], [-75.0]]
 
 
 def test_preference_metrics_are_those_of_their_definitions() -> None:
-    tokens = torch.tensor([-1.0, -2.0, -3.0, -9.0, -4.0, -4.0, -1.0, -1.0, -1.0, -2.0], dtype=torch.float64)
-    owners = torch.tensor([0, 0, 0, 1, 2, 2, 3, 3, 3, 3])  # chosen x, chosen y, rejected x, rejected y
-    references = torch.tensor([[-7.0, -6.0], [-8.0, -7.0]], dtype=torch.float64)  # (chosen, rejected) of x and y
-    inputs = {"index": torch.tensor([0, 1]), "owners": owners, "references": references}
-    losses, metrics = ExactSteps._preference_losses(_trainer(Objective.DPO, beta=0.5), inputs, tokens)
+    recipe = DpoRecipe(learning_rate=1, epochs=1, beta=0.5)
+    losses, metrics = dpo_loss(_batch([[-7.0, -6.0], [-8.0, -7.0]]), recipe)
     assert metrics["logp_chosen"].tolist() == [-6.0, -9.0]
     assert metrics["logp_rejected"].tolist() == [-8.0, -5.0]
     assert metrics["reward_chosen"].tolist() == [0.5, -0.5]  # 0.5 * (-6 + 7), 0.5 * (-9 + 8)
@@ -53,15 +86,27 @@ def test_preference_metrics_are_those_of_their_definitions() -> None:
     assert metrics["margin"].tolist() == [1.5, -1.5]
     assert metrics["accuracy"].tolist() == [1.0, 0.0]
     assert losses.tolist() == pytest.approx([0.2014133, 1.7014133], abs=1e-6)  # log(1 + e^-1.5), log(1 + e^1.5)
-    assert torch.equal(metrics["loss"], losses)
-    inputs["references"] = torch.tensor([[-6.0, -8.0], [-9.0, -5.0]], dtype=torch.float64)
-    _, metrics = ExactSteps._preference_losses(_trainer(Objective.DPO, beta=0.5), inputs, tokens)
+    _, metrics = dpo_loss(_batch([[-6.0, -8.0], [-9.0, -5.0]]), recipe)
     assert metrics["accuracy"].tolist() == [0.5, 0.5]  # neither is preferred yet
+
+
+def _pair(deviation: float) -> MicroBatch:
+    logps = torch.tensor([[-5.0], [-5.0]])
+    ones = torch.ones(1)
+    return MicroBatch(logps, torch.ones(2, 1), logps - deviation, torch.zeros(1, dtype=torch.int64), ones, ones)
 
 
 @pytest.mark.parametrize(("precision", "fine", "too_much"), [("bf16", 0.06, 0.08), ("fp32", 1e-4, 2e-4)])
 def test_policy_and_reference_may_differ_by_rounding_only(precision: str, fine: float, too_much: float) -> None:
-    policy, tokens, losses = torch.tensor([-5.0]), torch.tensor([1]), torch.tensor([0.69314718])
-    check_first_batch(policy, policy - fine, losses, tokens, precision)
+    stage, real = METHODS["dpo_ift"].stages[0], torch.tensor([True])
+    check_first_batch(_pair(fine), real, stage.objective, stage.recipe, precision)
     with pytest.raises(TrainingError, match="policy and reference differ"):
-        check_first_batch(policy, policy - too_much, losses, tokens, precision)
+        check_first_batch(_pair(too_much), real, stage.objective, stage.recipe, precision)
+    check_first_batch(_pair(too_much), torch.tensor([False]), stage.objective, stage.recipe, precision)  # a blank
+
+
+def test_an_objective_that_is_wrong_about_its_first_loss_is_found_out() -> None:
+    stage = METHODS["dpo_ift"].stages[0]
+    wrong = replace(stage.objective, name="mine", first_loss=lambda recipe: 25.0)
+    with pytest.raises(TrainingError, match=r"the loss of mine is 0\.693147 and not 25"):
+        check_first_batch(_pair(0.0), torch.tensor([True]), wrong, stage.recipe, "fp32")

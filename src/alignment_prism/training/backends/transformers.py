@@ -15,11 +15,11 @@ from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.results import TrainingResult
 from alignment_prism.training.stage import Batching, StageJob
-from alignment_prism.training.steps import ExactSteps
+from alignment_prism.training.steps import GlobalBatchLoss
 
 
-class PackedTrainer(ExactSteps, Trainer):  # type: ignore[misc]
-    """A plain trainer with exact steps."""
+class PackedTrainer(GlobalBatchLoss, Trainer):  # type: ignore[misc]
+    """A plain trainer with our loss."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -34,7 +34,7 @@ class PackedEngine:
     def trainer(
         self, job: StageJob, model: Any, examples: ExampleSet, collator: PaddedBatch, batching: Batching, precision: str
     ) -> Any:
-        """A trainer for the stage; its `plan` is still to be set."""
+        """A trainer for the stage; its `context` is still to be set."""
         from transformers import TrainingArguments, set_seed
         from transformers.trainer_callback import PrinterCallback
 

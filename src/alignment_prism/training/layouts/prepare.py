@@ -18,7 +18,6 @@ from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.probe import spread, why_not_packed
 from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
-from alignment_prism.training.methods import Objective
 from alignment_prism.training.settings import TrainingConfig
 
 HEAD_SAMPLE = 64
@@ -33,7 +32,7 @@ class Prepared:
     """A model that is ready for a trainer.
 
     Attributes:
-        model: with its completion head, in DPO without dropout.
+        model: with its completion head, and without dropout where that was asked for.
         collator: of its batches.
         restore_config: gives its config back what was changed for the training; to be called before it is saved.
     """
@@ -43,19 +42,29 @@ class Prepared:
     restore_config: Callable[[], None]
 
 
-def prepare(base: Base, settings: TrainingConfig, examples: ExampleSet, precision: str, goal: Objective) -> Prepared:
+def prepare(
+    base: Base, settings: TrainingConfig, examples: ExampleSet, precision: str, *, uses_reference: bool
+) -> Prepared:
     """Load a base for a stage and choose the layout of its batches.
 
     A model that cannot follow the layout `flat` is tried on `trees`, one that cannot follow those gets padded rows.
     What a user should know of that is added to the notices of `examples`, and so are a head of its own, a router's loss
     that is left out, and rotary positions that depend on company.
 
+    Args:
+        base: the model that the stage starts from.
+        settings: of the training.
+        examples: to be trained on.
+        precision: of the training.
+        uses_reference: policy and reference have to be the same function before the first step: no dropout, and no
+            result that depends on which sequences are computed together.
+
     Raises:
-        InputError: DPO on sequences beyond what dynamic rotary positions were made for, FlexAttention without a GPU,
-            or adapters on layers that cannot have one.
+        InputError: references for sequences beyond what dynamic rotary positions were made for, FlexAttention without a
+            GPU, or adapters on layers that cannot have one.
         ModelError: transformers cannot load the model, or not with this attention.
     """
-    start = _Start(base, settings, examples, precision, goal)
+    start = _Start(base, settings, examples, precision, uses_reference)
     padded = PaddedBatch(examples.examples, base.tokenizer.pad_token_id)
     collator = padded
     reasons: list[str] = []
@@ -78,7 +87,7 @@ def prepare(base: Base, settings: TrainingConfig, examples: ExampleSet, precisio
     elif reasons:
         examples.notices.append(f"pairs are packed as trees, not flat: {reasons[0]}")
     examples.notices.extend(loaded.notices)
-    _check_positions(loaded.model.config, examples, goal)
+    _check_positions(loaded.model.config, examples, uses_reference)
     return Prepared(loaded.model, collator, loaded.restore_config)
 
 
@@ -90,7 +99,7 @@ class _Start:
     settings: TrainingConfig
     examples: ExampleSet
     precision: str
-    goal: Objective
+    uses_reference: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ def _load(start: _Start, attention: str) -> _Loaded:
     check_targets(model, settings.adapter)
     if processes().num_processes == 1:  # several may hold parts of it only
         model.to(processes().device)
-    restore = disable_dropout(model) if start.goal is Objective.DPO else _nothing
+    restore = disable_dropout(model) if start.uses_reference else _nothing
     texts = [[*examples[index].prompt, *examples[index].completions[0]] for index in spread(examples)]
     notices = (add_completion_head(model, [text[-HEAD_SAMPLE:] for text in texts]), router_notice(model.config))
     return _Loaded(model, restore, tuple(notice for notice in notices if notice is not None))
@@ -164,7 +173,7 @@ def router_notice(config: Any) -> str | None:
     return None
 
 
-def _check_positions(config: Any, examples: ExampleSet, goal: Objective) -> None:
+def _check_positions(config: Any, examples: ExampleSet, uses_reference: bool) -> None:
     """Speak up where results depend on which sequences are computed together."""
     found = changing_positions(config)
     if found is None:
@@ -178,7 +187,7 @@ def _check_positions(config: Any, examples: ExampleSet, goal: Objective) -> None
         f"embedding of type {kind!r} was made for: beyond them it follows the longest sequence of the batch, so that "
         "results depend on which pairs are computed together"
     )
-    if goal is Objective.DPO:  # policy and reference are computed in different company from the second epoch on
+    if uses_reference:  # policy and reference are computed in different company from the second epoch on
         raise InputError(text, where="key training.max_length", fix=f"set it to {limit} or less")
     examples.notices.append(text)
 

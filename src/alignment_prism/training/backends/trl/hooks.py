@@ -6,7 +6,7 @@ Used of TRL 1.16, and checked by `tests/contract/test_trl.py`:
 - `DPOTrainer._prepare_dataset`: replaced. Ours is tokenised already, and TRL drops long prompts without a word.
 - `DPOTrainer._precompute_ref_logps`: replaced. With `precompute_ref_log_probs=True` no second model is loaded; the
   values come from our own pass and store.
-- `_set_signature_columns_if_needed`, `compute_loss`, `log`: replaced, in `engines.training.steps`.
+- `_set_signature_columns_if_needed`, `compute_loss`, `log`: replaced, in `training.steps`.
 - `_send_telemetry`, `create_model_card`: switched off. Nothing reaches a network; the card is our own.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from trl import DPOTrainer, SFTTrainer
 
-from alignment_prism.training.steps import ExactSteps
+from alignment_prism.training.steps import GlobalBatchLoss
 
 
 class QuietTrl:
@@ -29,12 +29,12 @@ class QuietTrl:
         """The run writes its own card."""
 
 
-class SupervisedTrainer(ExactSteps, QuietTrl, SFTTrainer):  # type: ignore[misc]
-    """TRL's SFT trainer with exact steps; its data preparation is skipped by an option of its own."""
+class SupervisedTrainer(GlobalBatchLoss, QuietTrl, SFTTrainer):  # type: ignore[misc]
+    """TRL's SFT trainer with our loss; its data preparation is skipped by an option of its own."""
 
 
-class PreferenceTrainer(ExactSteps, QuietTrl, DPOTrainer):  # type: ignore[misc]
-    """TRL's DPO trainer with exact steps and references of our own."""
+class PreferenceTrainer(GlobalBatchLoss, QuietTrl, DPOTrainer):  # type: ignore[misc]
+    """TRL's DPO trainer with our loss and references of our own."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         return dataset

@@ -1,0 +1,10 @@
+"""Objectives: one file a loss, with the methods that train by it.
+
+A file declares an `Objective` and a tuple `METHODS`. `alignment_prism.training.methods` reads every file of this
+folder, so that a new one is a new method and nothing else changes.
+"""
+
+from alignment_prism.training.objectives.objective import LossAndMetrics, MicroBatch, Objective, State
+from alignment_prism.training.objectives.replies import Replies, both, chosen, tossed
+
+__all__ = ["LossAndMetrics", "MicroBatch", "Objective", "Replies", "State", "both", "chosen", "tossed"]

@@ -1,0 +1,127 @@
+"""What an objective is: the replies it needs, its loss, its knobs, its value before the first step, its state.
+
+Nothing here imports torch, so that the table of methods can be read at once; losses are handed tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from alignment_prism.domain import Pair
+from alignment_prism.training.objectives.replies import Replies
+from alignment_prism.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LossAndMetrics = tuple["Tensor", dict[str, "Tensor"]]
+"""Loss of each example, and what is logged beside it, each of shape (examples,).
+
+A metric called `loss` is logged in place of the loss itself, where that is weighted.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Everything a loss may look at: the tensors of one micro-batch, on one device.
+
+    Attributes:
+        logps: log-probability of each reply under the policy, summed over its tokens, in nats; shape
+            (branches, examples), float32 or float64. Branches follow `Objective.replies`.
+        lengths: tokens of each reply, shape (branches, examples).
+        reference: as `logps`, under the model that the stage starts from; None where the objective needs none.
+        groups: number of each example's group (language x scope), shape (examples,).
+        labels: `Replies.label` of each example, shape (examples,).
+        counts: examples of each group in the global batch, over all micro-batches and processes; shape (groups,).
+        state: tensors of the objective's `State`, by name.
+    """
+
+    logps: Tensor
+    lengths: Tensor
+    reference: Tensor | None
+    groups: Tensor
+    labels: Tensor
+    counts: Tensor
+    state: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def log_ratios(self) -> Tensor:
+        """log pi(y | x) / pi_ref(y | x) of each reply, shape (branches, examples)."""
+        assert self.reference is not None, "an objective that reads references has to declare uses_reference"
+        return self.logps - self.reference
+
+    def per_token(self, sums: Tensor) -> Tensor:
+        """Sums over the tokens of each reply as means; 0 for a reply without tokens. Shape (branches, examples)."""
+        return sums / self.lengths.clamp(min=1)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an objective carries from step to step: tensors by name, saved in every checkpoint.
+
+    Attributes:
+        first: recipe and number of groups -> the tensors before the first step.
+        next: tensors, recipe, sums of each metric (`loss` among them) and counts of examples by group over the
+            global batch, each of shape (groups,) -> the tensors of the next step.
+    """
+
+    first: Callable[[Any, int], dict[str, Tensor]]
+    next: Callable[[Mapping[str, Tensor], Any, Mapping[str, Tensor], Tensor], dict[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What one stage of training minimises.
+
+    Attributes:
+        name: of the objective.
+        recipe: its settings.
+        replies: pair and seed -> the replies of the pair's example.
+        loss: micro-batch and recipe -> loss of each example, and metrics.
+        uses_reference: log-probabilities under the model that the stage starts from are computed before the first
+            step. Dropout is then 0 everywhere, because policy and reference have to be the same function.
+        per_token: the loss of a step is its sum over examples divided by their tokens, otherwise by their number.
+        first_loss: recipe -> the loss of every example where policy and reference agree; None where it depends on the
+            data.
+        state: what it carries from step to step, if anything.
+    """
+
+    name: str
+    recipe: type[Recipe]
+    replies: Callable[[Pair, int], Replies]
+    loss: Callable[[MicroBatch, Any], LossAndMetrics]
+    uses_reference: bool = False
+    per_token: bool = False
+    first_loss: Callable[[Any], float] | None = None
+    state: State | None = None
+
+
+def log_sigmoid(value: Tensor) -> Tensor:
+    """log(1 / (1 + exp(-value))), without overflow."""
+    from torch.nn.functional import logsigmoid
+
+    return logsigmoid(value)
+
+
+def reward_metrics(batch: MicroBatch, rewards: Tensor) -> dict[str, Tensor]:
+    """What is logged of pairs.
+
+    Args:
+        batch: the micro-batch.
+        rewards: implicit rewards of the chosen and the rejected replies, shape (2, examples).
+
+    Returns:
+        `accuracy` is 1 where the chosen reply has the higher reward, 0.5 where both have the same; `margin` is the
+        difference of the rewards.
+    """
+    margin = rewards[0] - rewards[1]
+    return {
+        "accuracy": (margin > 0).to(margin.dtype) + 0.5 * (margin == 0).to(margin.dtype),
+        "margin": margin,
+        "reward_chosen": rewards[0],
+        "reward_rejected": rewards[1],
+        "logp_chosen": batch.logps[0],
+        "logp_rejected": batch.logps[1],
+    }
