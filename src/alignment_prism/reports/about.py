@@ -15,13 +15,7 @@ from alignment_prism.domain import Finding, InputError
 from alignment_prism.domain.metrics import Share
 from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.store.names import MANIFEST, STUDY
-
-METHODS = {
-    "sft": "SFT-Preferred: fine-tuning on the preferred replies",
-    "sft_random": "SFT-Random: fine-tuning on a random reply of each pair (a control)",
-    "dpo_ift": "DPO(IFT): DPO from the base",
-    "dpo_sft": "DPO(SFT): SFT-Preferred, then DPO from that model",
-}
+from alignment_prism.training.methods import METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +121,10 @@ def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:
     scopes = arm.get("scopes")
     if scopes and share:
         text += f", {' and '.join(str(scope) for scope in scopes)} harms only"
-    method = str(arm.get("method", ""))
+    name = str(arm.get("method", ""))
+    method = f"{METHODS[name].title}: {METHODS[name].summary}" if name in METHODS else name
     settings = ", ".join(f"{name} {value}" for name, value in (arm.get("config") or {}).items())
-    method = METHODS.get(method, method) + (f"; {settings}" if settings else "")
+    method += f"; {settings}" if settings else ""
     return ArmNote(str(arm.get("name", "")), method, text, ", ".join(seeds))
 
 

@@ -21,6 +21,7 @@ from alignment_prism.reports import Example, Reply
 from alignment_prism.store.names import COMPARISONS, GENERATIONS, SCORES
 from alignment_prism.studies.plan import Plan, Step
 from alignment_prism.studies.spec import StudySpec
+from alignment_prism.training.methods import find_method
 
 if TYPE_CHECKING:
     from alignment_prism.nano.thresholds import BarResult
@@ -73,7 +74,7 @@ def nano_bars(spec: StudySpec, findings: Sequence[Finding]) -> list[BarResult]:
 
     if not spec.uses_nano_prompts:
         return []
-    held = [arm for arm in spec.arms if arm.share > 0 and arm.method != "sft_random"]
+    held = [arm for arm in spec.arms if arm.share > 0 and not find_method(arm.method).control]
     return [
         bar
         for arm in held

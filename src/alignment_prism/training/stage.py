@@ -99,9 +99,7 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     """
     settings, objective = job.config.training, job.stage.objective
     replies = [objective.replies(pair, job.seed) for pair in job.pairs]
-    examples = make_examples(
-        job.pairs, replies, job.base.tokenizer, max_length=settings.max_length, ends=job.base.ends
-    )
+    examples = make_examples(job.pairs, replies, job.base.tokenizer, max_length=settings.max_length, ends=job.base.ends)
     precision = resolve_precision(settings)
     batching = _batching(settings.batch_size, settings.micro_batch_size)
     _note_adapter(job, examples)
