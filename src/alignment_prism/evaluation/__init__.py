@@ -6,10 +6,10 @@ The members are imported when they are asked for, because they stand on NumPy.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from alignment_prism.evaluation.accuracy import accuracy_findings
     from alignment_prism.evaluation.harm import harm_findings
     from alignment_prism.evaluation.over_refusal import over_refusal_findings
-    from alignment_prism.evaluation.replies import reply_findings
+    from alignment_prism.evaluation.reply_analyses import reply_findings
+    from alignment_prism.evaluation.score_metrics import accuracy_findings
     from alignment_prism.evaluation.seeds import seed_findings
     from alignment_prism.evaluation.win_rate import win_rate_findings
 
@@ -23,10 +23,10 @@ __all__ = [
 ]
 
 _MODULES = {
-    "accuracy_findings": "accuracy",
+    "accuracy_findings": "score_metrics",
     "harm_findings": "harm",
     "over_refusal_findings": "over_refusal",
-    "reply_findings": "replies",
+    "reply_findings": "reply_analyses",
     "seed_findings": "seeds",
     "win_rate_findings": "win_rate",
 }

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from alignment_prism.domain.findings import Finding
 from alignment_prism.domain.records import Generation, Prompt, Score
-from alignment_prism.evaluation.accuracy import accuracy_rows
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context
 from alignment_prism.evaluation.harm import harm_rows
 from alignment_prism.evaluation.observations import observe
 from alignment_prism.evaluation.over_refusal import over_refusal_rows
+from alignment_prism.evaluation.score_metrics import accuracy_rows
 from alignment_prism.statistics.rates import MIN_EVENTS
 
 
