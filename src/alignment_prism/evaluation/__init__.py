@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from alignment_prism.evaluation.harm import harm_findings
     from alignment_prism.evaluation.over_refusal import over_refusal_findings
     from alignment_prism.evaluation.reply_analyses import reply_findings
-    from alignment_prism.evaluation.score_metrics import accuracy_findings
+    from alignment_prism.evaluation.score_metrics import score_findings
     from alignment_prism.evaluation.seeds import seed_findings
     from alignment_prism.evaluation.win_rate import win_rate_findings
 
 __all__ = [
-    "accuracy_findings",
+    "score_findings",
     "harm_findings",
     "over_refusal_findings",
     "reply_findings",
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "accuracy_findings": "score_metrics",
+    "score_findings": "score_metrics",
     "harm_findings": "harm",
     "over_refusal_findings": "over_refusal",
     "reply_findings": "reply_analyses",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from alignment_prism.domain.findings import ALL, MACRO, Finding
 from alignment_prism.evaluation.cells import Cell
 from alignment_prism.statistics.grouped import Estimates, GroupedChanges, Grouping, grouped_rates, grouped_shares
+from alignment_prism.statistics.grouped_means import grouped_means, prompt_means
 from alignment_prism.statistics.intervals import Interval
 
 Hits = npt.NDArray[np.float64]
@@ -60,6 +61,14 @@ class CellSums:
         """
         columns = [base[:, sample % base.shape[1]] for sample in range(model.shape[1])]
         return GroupedChanges(model.ravel(), np.stack(columns, axis=1).ravel(), self._of(model.shape[1]))
+
+    def means(self, values: Hits) -> Estimates:
+        """Mean of the numbers of each cell, the prompt as unit."""
+        return grouped_means(prompt_means(values), self._of(1))
+
+    def mean_changes(self, model: Hits, base: Hits) -> Estimates:
+        """Difference of the means of each cell, on the prompts of which both have a number."""
+        return grouped_means(prompt_means(model) - prompt_means(base), self._of(1))
 
     def intervals(self, estimates: Estimates) -> list[Interval]:
         """One interval for each of `cells`."""

@@ -11,7 +11,7 @@ from alignment_prism.domain.findings import ALL, Finding, Signature
 from alignment_prism.domain.records import Outcome, PromptKind
 from alignment_prism.evaluation.cells import cells
 from alignment_prism.evaluation.estimates import CellSums, Hits, finding, too_few
-from alignment_prism.evaluation.observations import OUTCOMES, UNJUDGED, Observations, prompts_label
+from alignment_prism.evaluation.observations import OUTCOMES, UNJUDGED, NamedScores, Observations, prompts_label
 from alignment_prism.scoring.guards import GUARDS
 from alignment_prism.statistics.grouped import Estimates
 from alignment_prism.statistics.rates import MIN_EVENTS
@@ -51,11 +51,18 @@ class Rows:
         context: what all rows share.
         analysis: first word of the signatures.
         kinds: of the prompts that the analysis is about.
+        scores: what the numbers rest on, for the signatures; the outcomes unless given.
     """
 
     def __init__(
-        self, observations: Observations, context: Context, analysis: str, kinds: Iterable[PromptKind]
+        self,
+        observations: Observations,
+        context: Context,
+        analysis: str,
+        kinds: Iterable[PromptKind],
+        scores: NamedScores | None = None,
     ) -> None:
+        self.scores = scores
         self.observations = observations
         self.context = context
         self.analysis = analysis
@@ -96,6 +103,17 @@ class Rows:
             if relative_metric:
                 events = change.base_events.tolist()
                 self._add(arm, relative_metric, self.compared_sums, change.relative_changes(), events)
+
+    def mean(self, arm: str, metric: str, values: Hits) -> None:
+        """Add the mean of numbers in every cell."""
+        self._add(arm, metric, self.sums, self.sums.means(values))
+
+    def mean_changes(self, metric: str, values: Mapping[str, Hits]) -> None:
+        """Add, for every arm but base, the difference of means to base, in the cells in which changes are given."""
+        base = values.get(self.context.base_arm)
+        for arm, model in values.items():
+            if base is not None and arm != self.context.base_arm:
+                self._add(arm, metric, self.compared_sums, self.compared_sums.mean_changes(model, base))
 
     def bounds(self, metric: str, hits: Mapping[str, Hits], *, changes: bool) -> None:
         """Add, for arms with a reply that is not judged, what the metric would be at both extremes.
@@ -155,13 +173,14 @@ class Rows:
         few = [too_few(interval, self.context.min_events) for interval in found.intervals]
         if divided_by is not None:
             few = [flag or events < self.context.min_events for flag, events in zip(few, divided_by, strict=True)]
+        source = self.scores or self.observations
         signature = Signature(
             self.analysis,
-            judge=self.observations.judge,
-            rubric=self.observations.rubric,
+            judge=source.scorer if source.judged else "",
+            rubric=source.rubric,
             prompts=self.label,
             k=self.observations.outcomes[arm].shape[1],
-            extra=(("guards", GUARDS),),
+            extra=(("guards", GUARDS),) if source.judged else (("scorer", source.scorer),),
         )
         for cell, interval, flag in zip(sums.cells, sums.intervals(found), sums.with_means(few), strict=True):
             self.findings.append(

@@ -1,19 +1,19 @@
-"""Who was asked what, and what came of it: prompts, replies and verdicts joined into arrays.
+"""Who was asked what, and what came of it: prompts, replies and scores joined into arrays.
 
-Nothing is lost in the join: a reply without a verdict is there as unjudged.
+Nothing is lost in the join: a reply without an outcome is there as unjudged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePath
 
 import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain.errors import InputError
-from alignment_prism.domain.records import CORRECT, OUTCOME, Generation, Outcome, Prompt, Score, content_digest
+from alignment_prism.domain.records import OUTCOME, Generation, Outcome, Prompt, Score, content_digest
 from alignment_prism.generation.completeness import check_generations
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
@@ -25,22 +25,74 @@ _CODES = {outcome: code for code, outcome in enumerate(OUTCOMES)}
 
 
 @dataclass(frozen=True)
+class NamedScores:
+    """What one scorer says of all replies to P prompts under one name.
+
+    Attributes:
+        name: of the scores.
+        scorer: who says it.
+        rubric: `name@version` of what a judge was asked, empty for other scorers.
+        values: arm -> P x k numbers, NaN where there is none.
+        labels: arm -> P x k words, empty where there is none.
+    """
+
+    name: str
+    scorer: str
+    rubric: str
+    values: Mapping[str, npt.NDArray[np.float64]]
+    labels: Mapping[str, npt.NDArray[np.str_]]
+
+    def hits(self, arm: str, label: str) -> npt.NDArray[np.float64]:
+        """P x k: 1 where the reply has the label, 0 where it has another, NaN where it has none; without a label the
+        values themselves.
+
+        Raises:
+            InputError: there is no label to look for and a value is neither 0 nor 1.
+        """
+        if label:
+            words = self.labels[arm]
+            return np.where(words == "", np.nan, (words == label).astype(np.float64))
+        values = self.values[arm]
+        wrong = values[~np.isnan(values) & (values != 0.0) & (values != 1.0)]
+        if len(wrong):
+            raise InputError(
+                f"{self.scorer} gives {wrong[0]:g} as {self.name}, which counts as a share",
+                fix="give 0 or 1, or describe the metric as a mean",
+            )
+        return values
+
+    @property
+    def judged(self) -> bool:
+        """Whether they are a judge's, who is asked behind the guards: judges have a rubric."""
+        return bool(self.rubric)
+
+    @property
+    def said(self) -> npt.NDArray[np.bool_]:
+        """Of P prompts: whether a reply of any arm has a score."""
+        there = [(~np.isnan(self.values[arm]) | (self.labels[arm] != "")).any(axis=1) for arm in self.values]
+        return np.asarray(np.any(there, axis=0))
+
+
+@dataclass(frozen=True)
 class Observations:
-    """All replies to P prompts with their verdicts.
+    """All replies to P prompts with what is said of them.
 
     Attributes:
         prompts: the P prompts.
         outcomes: arm -> P x k codes into `OUTCOMES`.
-        correct: arm -> P x k: 1 right, 0 wrong, NaN where nobody says.
-        judge: scorer of the outcomes.
+        scorer: who says the outcomes.
         rubric: `name@version` of the rubric.
+        scores: what is said of the replies under other names.
     """
 
     prompts: Sequence[Prompt]
     outcomes: Mapping[str, npt.NDArray[np.int8]]
-    correct: Mapping[str, npt.NDArray[np.float64]]
-    judge: str
+    scorer: str
     rubric: str
+    scores: Mapping[str, NamedScores] = field(default_factory=dict)
+
+    judged = True
+    """Outcomes are a judge's, behind the guards."""
 
     @property
     def clusters(self) -> npt.NDArray[np.str_]:
@@ -60,26 +112,38 @@ def observe(prompts: Sequence[Prompt], generations: Sequence[Generation], scores
     prompt never land here. Scores of the very reply (arm and sample too) go before those of an equal one.
 
     Raises:
-        InputError: replies do not fit the prompts (`check_generations`); the outcomes are of several scorers or
+        InputError: replies do not fit the prompts (`check_generations`); scores of one name are of several scorers or
             rubrics; two scores of one reply by one scorer differ.
     """
     samples = check_generations(prompts, generations)
-    judged = [score for score in scores if score.name == OUTCOME]
-    judge = _only({score.scorer for score in judged}, "judges")
-    rubric = _only({score.rubric for score in judged}, "rubrics")
-    outcome_of = _Lookup(judged)
-    correct_of = _Lookup([score for score in scores if score.name == CORRECT and score.scorer == judge])
     row = {prompt.id: number for number, prompt in enumerate(prompts)}
-    outcomes = {arm: np.full((len(prompts), k), UNJUDGED, np.int8) for arm, k in samples.items()}
-    correct = {arm: np.full((len(prompts), k), np.nan) for arm, k in samples.items()}
     column = _columns(generations)
-    for generation in generations:
-        at = row[generation.prompt_id], column[generation.arm, generation.prompt_id, generation.sample]
-        if (outcome := outcome_of.find(generation)) is not None:
-            outcomes[generation.arm][at] = _CODES[outcome.outcome or Outcome.UNJUDGED]
-        if (right := correct_of.find(generation)) is not None:
-            correct[generation.arm][at] = right.value
-    return Observations(prompts, outcomes, correct, judge, rubric)
+
+    def places() -> Iterator[tuple[Generation, tuple[int, int]]]:
+        for generation in generations:
+            arm, prompt_id = generation.arm, generation.prompt_id
+            yield generation, (row[prompt_id], column[arm, prompt_id, generation.sample])
+
+    by_name: dict[str, list[Score]] = {OUTCOME: []}
+    for score in scores:
+        by_name.setdefault(score.name, []).append(score)
+    shapes = {arm: (len(prompts), k) for arm, k in samples.items()}
+    outcomes = {arm: np.full(shape, UNJUDGED, np.int8) for arm, shape in shapes.items()}
+    lookup = _Lookup(judged := by_name.pop(OUTCOME))
+    for generation, at in places():
+        if (found := lookup.find(generation)) is not None:
+            outcomes[generation.arm][at] = _CODES[found.outcome or Outcome.UNJUDGED]
+    named = {}
+    for name, said in by_name.items():
+        lookup = _Lookup(said)
+        values = {arm: np.full(shape, np.nan) for arm, shape in shapes.items()}
+        labels = {arm: np.full(shape, "", object) for arm, shape in shapes.items()}
+        for generation, at in places():
+            if (found := lookup.find(generation)) is not None:
+                values[generation.arm][at], labels[generation.arm][at] = found.value, found.label
+        words = {arm: table.astype(np.str_) for arm, table in labels.items()}
+        named[name] = NamedScores(name, *_source(name, said), values, words)
+    return Observations(prompts, outcomes, *_source(OUTCOME, judged), named)
 
 
 class _Lookup:
@@ -124,13 +188,16 @@ def _columns(generations: Sequence[Generation]) -> dict[tuple[str, str, int], in
     }
 
 
-def _only(names: set[str], what: str) -> str:
-    if len(names) > 1:
-        raise InputError(
-            f"the verdicts are of several {what}: {', '.join(sorted(names))}",
-            fix="analyse one judge and one rubric at a time",
-        )
-    return next(iter(names), "")
+def _source(name: str, scores: Sequence[Score]) -> tuple[str, str]:
+    """The scorer of some scores of one name, and its rubric."""
+    sources = {(score.scorer, score.rubric) for score in scores}
+    for what, found in (("scorers", {scorer for scorer, _ in sources}), ("rubrics", {rubric for _, rubric in sources})):
+        if len(found) > 1:
+            raise InputError(
+                f"the scores of name {name!r} are of several {what}: {', '.join(sorted(found))}",
+                fix="analyse one scorer and one rubric of a name at a time",
+            )
+    return next(iter(sources), ("", ""))
 
 
 def prompts_label(prompts: Sequence[Prompt]) -> str:

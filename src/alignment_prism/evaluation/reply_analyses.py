@@ -10,7 +10,7 @@ from alignment_prism.evaluation.finding_rows import NO_SEED, Context
 from alignment_prism.evaluation.harm import harm_rows
 from alignment_prism.evaluation.observations import observe
 from alignment_prism.evaluation.over_refusal import over_refusal_rows
-from alignment_prism.evaluation.score_metrics import accuracy_rows
+from alignment_prism.evaluation.score_metrics import score_rows
 from alignment_prism.statistics.rates import MIN_EVENTS
 
 
@@ -24,15 +24,16 @@ def reply_findings(
     base_arm: str = "base",
     min_events: int = MIN_EVENTS,
 ) -> list[Finding]:
-    """`harm_findings`, `over_refusal_findings` and `accuracy_findings` together; see there.
+    """`harm_findings`, `over_refusal_findings` and `score_findings` together; see there.
+
+    Where nobody said what the replies are, but rules were applied, there are findings of the rules alone.
 
     Raises:
         InputError: records do not fit together, see `observe`.
     """
     observations = observe(prompts, generations, scores)
     context = Context(study, seed, base_arm, min_events)
-    return [
-        *harm_rows(observations, context),
-        *over_refusal_rows(observations, context),
-        *accuracy_rows(observations, context),
-    ]
+    findings = score_rows(observations, context)
+    if observations.scorer or not findings:
+        findings = [*harm_rows(observations, context), *over_refusal_rows(observations, context), *findings]
+    return findings

@@ -1,18 +1,23 @@
-"""Accuracy: right answers to prompts whose answer can be checked."""
+"""Metrics that rest on scores beside the outcome: right answers, exact match, length, and whatever a rule brings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
+
 from alignment_prism.domain.findings import Finding
-from alignment_prism.domain.records import Generation, Prompt, PromptKind, Score
+from alignment_prism.domain.metrics import Difference, Mean, Metric, Missing, RelativeChange, Share
+from alignment_prism.domain.records import Generation, Prompt, Score
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context, Rows
-from alignment_prism.evaluation.observations import Observations, observe
+from alignment_prism.evaluation.observations import NamedScores, Observations, observe
+from alignment_prism.scoring.metrics import all_metrics
 from alignment_prism.statistics.rates import MIN_EVENTS
 
 
-def accuracy_findings(
+def score_findings(
     prompts: Sequence[Prompt],
     generations: Sequence[Generation],
     scores: Sequence[Score],
@@ -22,27 +27,68 @@ def accuracy_findings(
     base_arm: str = "base",
     min_events: int = MIN_EVENTS,
 ) -> list[Finding]:
-    """Share of right answers among prompts with a reference, of every kind, and its change against base.
+    """Findings of every metric whose scores are there, the outcome aside, and their changes against base.
 
-    Over replies whose rightness the judge told: degenerate ones and those in another language are wrong, unjudged ones
-    are in no rate (`n` says how many are). Cells, intervals, arguments and errors are those of `harm_findings`.
+    Metrics go by their estimator: a `Share` of replies with a label or of ones among 0 and 1, a `Mean` of numbers, the
+    share `Missing`; to each its `Difference` and, for shares, its `RelativeChange`, where there is such a metric.
+    They are over prompts of the metric's kinds that have a score of any arm, or that have a reference answer if the
+    metric is of checkable prompts; replies without a score are in no rate or mean (`n` says how many are). Scores that
+    no metric rests on give no finding. Cells, arguments and errors are those of `harm_findings`, intervals of means
+    those of `statistics.grouped_means`.
+
+    Raises:
+        InputError: records do not fit together, see `observe`; a share is to be taken of other numbers than 0 and 1.
     """
-    return accuracy_rows(observe(prompts, generations, scores), Context(study, seed, base_arm, min_events))
+    return score_rows(observe(prompts, generations, scores), Context(study, seed, base_arm, min_events))
 
 
-def accuracy_rows(observations: Observations, context: Context) -> list[Finding]:
-    """`accuracy_findings` on records that are joined already."""
-    checkable = [row for row, prompt in enumerate(observations.prompts) if prompt.reference]
-    if not checkable:
+def score_rows(observations: Observations, context: Context) -> list[Finding]:
+    """`score_findings` on records that are joined already."""
+    metrics = list(all_metrics().values())
+    return [
+        finding
+        for metric in metrics
+        if isinstance(metric.estimator, (Share, Mean, Missing))
+        if (scores := observations.scores.get(metric.estimator.score)) is not None
+        for finding in _of_metric(observations, scores, metric, metrics, context)
+    ]
+
+
+def _of_metric(
+    observations: Observations, scores: NamedScores, metric: Metric, metrics: Iterable[Metric], context: Context
+) -> list[Finding]:
+    counted = [bool(prompt.reference) for prompt in observations.prompts]
+    kept = np.flatnonzero(counted if metric.denominator.checkable else scores.said).tolist()
+    if not kept:
         return []
     part = replace(
         observations,
-        prompts=[observations.prompts[row] for row in checkable],
-        outcomes={arm: codes[checkable] for arm, codes in observations.outcomes.items()},
-        correct={arm: right[checkable] for arm, right in observations.correct.items()},
+        prompts=[observations.prompts[row] for row in kept],
+        outcomes={arm: codes[kept] for arm, codes in observations.outcomes.items()},
+        scores={},
     )
-    rows = Rows(part, context, "accuracy", PromptKind)
-    for arm, right in part.correct.items():
-        rows.rate(arm, "accuracy", right)
-    rows.changes("accuracy_difference", part.correct)
+    rows = Rows(part, context, metric.name, metric.denominator.kinds, scores)
+    values = {arm: _values(scores, arm, metric)[kept] for arm in scores.values}
+    derived = {type(other.estimator): other.name for other in metrics if _derives(other, metric)}
+    is_mean = isinstance(metric.estimator, Mean)
+    for arm, table in values.items():
+        (rows.mean if is_mean else rows.rate)(arm, metric.name, table)
+    if Difference in derived:
+        if is_mean:
+            rows.mean_changes(derived[Difference], values)
+        else:
+            rows.changes(derived[Difference], values, derived.get(RelativeChange, ""))
     return rows.findings
+
+
+def _derives(other: Metric, metric: Metric) -> bool:
+    return isinstance(other.estimator, (Difference, RelativeChange)) and other.estimator.of == metric.name
+
+
+def _values(scores: NamedScores, arm: str, metric: Metric) -> npt.NDArray[np.float64]:
+    """P x k numbers whose mean the metric is."""
+    if isinstance(metric.estimator, Share):
+        return scores.hits(arm, metric.estimator.label)
+    if isinstance(metric.estimator, Missing):
+        return np.where(np.isnan(scores.values[arm]) & (scores.labels[arm] == ""), 1.0, 0.0)
+    return scores.values[arm]

@@ -70,7 +70,7 @@ def seed_findings(
             extra = [("seeds", str(result.seeds)), ("seed_sd", f"{result.seed_sd:.4g}")]
             extra += [("prompt_se", f"{result.prompt_se:.4g}"), ("p", f"{result.p_value:.3g}")]
             extra += [("holm", f"{family:.3g}")] if language == ALL else []
-            signature = Signature("seeds", judge=one.judge, rubric=one.rubric, prompts=label, extra=tuple(extra))
+            signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label, extra=tuple(extra))
             findings.append(
                 finding(
                     cell,
@@ -84,7 +84,7 @@ def seed_findings(
                 )
             )
         if len(seen) > 1 and len(arms) > 1:
-            signature = Signature("seeds", judge=one.judge, rubric=one.rubric, prompts=label)
+            signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label)
             for rank in rank_arms({arm: parts[arm] for arm in arms}, clusters):
                 interval = Interval(
                     (rank.best + rank.worst) / 2, rank.best, rank.worst, "holm", len(rows), len(set(clusters))

@@ -23,10 +23,10 @@ from alignment_prism.domain import (
     user,
 )
 from alignment_prism.evaluation import (
-    accuracy_findings,
     harm_findings,
     over_refusal_findings,
     reply_findings,
+    score_findings,
     seed_findings,
 )
 from alignment_prism.gates.spec import Check, better_is_lower
@@ -330,11 +330,11 @@ def test_accuracy_is_over_prompts_with_a_reference_whose_rightness_was_told() ->
     for g, c in zip(generations, right["base"] + right["m"], strict=True):
         said = verdict(g, Outcome.SAFE_HELP if c is not None else Outcome.UNJUDGED)
         scores += [said] if c is None else [said, replace(said, name=CORRECT, label="", value=float(c))]
-    findings = accuracy_findings(asked, generations, scores, study="s", seed=1)
+    findings = score_findings(asked, generations, scores, study="s", seed=1)
     assert find(findings, "accuracy", prompts="general").estimate == pytest.approx(7 / 9)
     assert find(findings, "accuracy", prompts="general").n == 9
     assert find(findings, "accuracy_difference", prompts="general").estimate == pytest.approx((7 - 4) / 9)
-    assert accuracy_findings(asked[10:], generations[10:12], scores, study="s") == []
+    assert score_findings(asked[10:], generations[10:12], scores, study="s") == []
 
 
 def test_verdicts_land_on_the_reply_they_are_about() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from alignment_prism.domain import CORRECT, OUTCOME, Finding, Generation, InputError, Outcome, Prompt, Score, user
-from alignment_prism.evaluation.replies import reply_findings
+from alignment_prism.evaluation import reply_findings
 from alignment_prism.nano.oracle import Oracle
 from alignment_prism.nano.policies import POLICIES, ReferencePolicy
 from alignment_prism.nano.thresholds import BarResult, check_bars, passes

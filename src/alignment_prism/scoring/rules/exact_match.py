@@ -1,9 +1,10 @@
 """Exact match: accuracy for prompts with a reference answer, without a judge.
 
 Reply and reference are equal if they are so after normalisation: compatibility forms (NFKC, so that full-width digits
-and letters are ordinary ones), decimal digits of every script as 0 to 9, case folded, signs of punctuation and
-symbols at either end of the text taken off, white space as single blanks. Nothing is searched for within a reply:
-"The answer is 4." is not "4", so ask for the answer alone, or have a judge say what is `correct`.
+and letters are ordinary ones), decimal digits of every script as 0 to 9, case folded, punctuation and backticks at
+either end taken off (a minus before a number stays, and so do signs such as + and $), white space as single blanks.
+Nothing is searched for within a reply: "The answer is 4." is not "4", so ask for the answer alone, or have a judge say
+what is `correct`.
 """
 
 from __future__ import annotations
@@ -40,21 +41,23 @@ def normalised(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text).casefold()
     text = "".join(str(unicodedata.decimal(one)) if one.isdecimal() else one for one in text)
-    return _without_ends(" ".join(text.split()))
+    text = " ".join(text.split())
+    return _without_ends(text) or text
 
 
 def _without_ends(text: str) -> str:
     """Without the punctuation around it; a minus before a number belongs to the number."""
+    text = text.replace("\u2212", "-")
     start, end = 0, len(text)
-    while (
-        start < end
-        and not text[start].isalnum()
-        and not (text[start] in "-\u2212" and text[start + 1 : start + 2].isdigit())
-    ):
+    while start < end and _is_outer(text[start]) and not (text[start] == "-" and text[start + 1 : start + 2].isdigit()):
         start += 1
-    while end > start and not (text[end - 1].isalnum() or unicodedata.category(text[end - 1]).startswith("M")):
+    while end > start and _is_outer(text[end - 1]):
         end -= 1
-    return text[start:end].replace("\u2212", "-")
+    return text[start:end]
+
+
+def _is_outer(character: str) -> bool:
+    return character in " `" or unicodedata.category(character).startswith("P")
 
 
 def match(prompt: Prompt, reply: str) -> Mapping[str, float]:

@@ -37,6 +37,12 @@ def said(rule: str, reply: str, **fields: str) -> dict[str, float]:
         ("New York", "new\n york", True),
         ("Straße", "STRASSE", True),
         ("4", "", False),
+        ("+", "+", True),  # an answer that is nothing but a sign
+        ("+", "-", False),
+        ("C++", "c++.", True),
+        ("C++", "C", False),
+        ("4", "**`4`**", True),
+        ("+", "", False),
     ],
 )
 def test_exact_match_is_equality_after_normalisation(reference: str, reply: str, equal: bool) -> None:

@@ -1,0 +1,58 @@
+"""Means of numbers (lengths, overlaps) in many overlapping cells at once, beside the rates of `grouped.py`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from alignment_prism.domain import InputError
+from alignment_prism.statistics.grouped import Estimates, Grouping
+from alignment_prism.statistics.intervals import Floats, Interval, critical_value
+
+
+def prompt_means(table: Floats) -> Floats:
+    """Mean over the replies to each prompt, from P x k numbers; NaN where there is none.
+
+    Raises:
+        InputError: a number is infinite.
+    """
+    if np.isinf(table).any():
+        raise InputError("an infinite score", fix="write no score where there is none")
+    known = ~np.isnan(table)
+    number = known.sum(axis=1)
+    mean = np.where(known, table, 0.0).sum(axis=1) / np.maximum(number, 1)
+    return np.asarray(np.where(number > 0, mean, np.nan), np.float64)
+
+
+def grouped_means(values: Floats, groups: Grouping, level: float = 0.95) -> Estimates:
+    """The mean over the prompts of every cell, with a cluster-robust interval.
+
+        mean -+ t(G - 1) sqrt(V),  V = G / (G - 1) sum_g (sum_i in g (y_i - mean))^2 / n^2
+
+    for G clusters. Where every prompt stands alone that is the interval of the one-sample t-test. For the difference of
+    two arms pass the differences by prompt: the interval is the paired one.
+
+    Args:
+        values: of the P prompts, NaN where there is none.
+        groups: cells of the P prompts.
+        level: coverage.
+
+    Source: Liang & Zeger (1986), Biometrika 73. Degenerate cases: no prompt gives NaN without bounds, one cluster the
+    mean without bounds, values without any variation an interval of no width. Not for shares (`grouped_rates`), whose
+    intervals keep within 0 and 1, nor for a handful of prompts with numbers far from normal.
+    """
+    known = (~np.isnan(values)).astype(np.float64)
+    filled = np.where(known > 0, values, 0.0)
+    n, number, held = groups.total(known), groups.number(known), groups.by_cluster(known)
+    mean = groups.total(filled) / np.maximum(n, 1)
+    sums = groups.by_cluster(filled) - groups.spread(mean) * held
+    variance = groups.variance(sums, n, number)
+    found = []
+    for estimate, square, rows, clusters in zip(*(x.tolist() for x in (mean, variance, n, number)), strict=True):
+        if clusters < 2:
+            value, arm = estimate if rows else float("nan"), float("inf")
+        else:
+            value, arm = estimate, critical_value(level, clusters - 1) * square**0.5
+        name = "t" if rows == clusters else "t-clustered"
+        lower, upper = (value - arm, value + arm) if clusters else (-arm, arm)
+        found.append(Interval(value, lower, upper, name, int(rows), int(clusters), level=level))
+    return Estimates(found, sums, held, groups)
