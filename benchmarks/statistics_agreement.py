@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,8 +21,9 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests" / "unit" / "statistics"))
 
-from test_real_data import KAPPA, XSTEST_MODELS, pair_of, rtp_lx, xstest  # noqa: E402
+from test_real_data import KAPPA, XSTEST_MODELS, pair_of, rtp_lx, rtp_lx_ratings, xstest  # noqa: E402
 
+from alignment_prism.labels import Scale, measure_agreement  # noqa: E402
 from alignment_prism.statistics import Interval  # noqa: E402
 from alignment_prism.statistics.raters.agreement import COHEN, GWET, agreement  # noqa: E402
 from alignment_prism.statistics.raters.rating_table import RatingTable, rating_table  # noqa: E402
@@ -32,10 +34,22 @@ def shown(interval: Interval) -> str:
     return f"{interval.estimate:.3f} [{interval.lower:.3f}, {interval.upper:.3f}]"
 
 
+def with_majority(folder: Path, locale: str) -> str:
+    """Kappa of GPT-4 with the majority of three people, each cut at 3, where `kappa` is that with their mean."""
+    cut = Scale(threshold=3)
+    labels = [replace(label, label=cut.read(label.label) or "") for label in rtp_lx_ratings(folder, locale)]
+    found = measure_agreement(labels, judges=["gpt4"])
+    row = next(f for f in found.findings if (f.arm, f.metric) == ("gpt4 / people", COHEN.name))
+    return f"{row.estimate:.3f} [{row.lower:.3f}, {row.upper:.3f}]"
+
+
 def toxicity(folder: Path) -> Iterator[str]:
     """GPT-4 against the mean of three people, both cut at a toxicity of 3."""
-    yield "| language | prompts | published kappa | kappa | native-written (n) | transcreated (n) | AC1 |"
-    yield "|---|---|---|---|---|---|---|"
+    yield (
+        "| language | prompts | published kappa | kappa | native-written (n) | transcreated (n) | AC1 "
+        "| kappa with the majority of the three |"
+    )
+    yield "|---|---|---|---|---|---|---|---|"
     for locale, published in KAPPA.items():
         pairs, native = rtp_lx(folder, locale)
         whole = rating_table(pairs, [0, 1])
@@ -44,7 +58,7 @@ def toxicity(folder: Path) -> Iterator[str]:
         cells = [f"{shown(part)} ({part.n})" for part in parts]
         yield (
             f"| {locale} | {len(pairs)} | {published:.2f} | {shown(agreement(whole, COHEN))} | {' | '.join(cells)} "
-            f"| {shown(agreement(whole, GWET))} |"
+            f"| {shown(agreement(whole, GWET))} | {with_majority(folder, locale)} |"
         )
 
 

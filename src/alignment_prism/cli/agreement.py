@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from alignment_prism.cli.outputs import replace_option
 
 
 @click.command("agreement")
-@click.argument("labels", type=click.Path())
-@click.argument("scores", type=click.Path(), nargs=-1)
+@click.argument("files", type=click.Path(), nargs=-1, required=True)
+@click.option("--judge", "judges", multiple=True, help="Rater of a label file that is a judge; scorers of score files "
+              "that are not human: are judges anyway.")  # fmt: skip
+@click.option("--design", type=click.Path(), help="Design file of the sheet: replies then count as often as the draw "
+              "says.")  # fmt: skip
 @click.option("--prompts", type=click.Path(), multiple=True, help="Prompt files, for tables by language and scope.")
-@click.option("--categories", help="Labels that count, comma-separated, in order; others are unusable and counted. "
-              "Without it labels are read as harmful or not.")  # fmt: skip
+@click.option("--outcome", type=click.Choice(["harmful", "refusal"]), help="What yes and no are about; harmful, or "
+              "what the design says, unless given.")  # fmt: skip
+@click.option("--categories", help="Labels that count, comma-separated, in order, in place of yes and no.")
+@click.option("--threshold", type=float, help="Labels are numbers; yes from this one on. People together: their mean.")
 @click.option("--ordinal", is_flag=True, help="The categories are ordered: add ordinal alpha and weighted kappa.")
-@click.option("--key", default="reply_digest", show_default=True, help="Column of the reply's digest in sheets.")
-@click.option("--rater", default="annotator", show_default=True, help="Column of the rater's name in sheets.")
-@click.option("--label", default="label", show_default=True, help="Column of the label in sheets.")
+@click.option("--key", default="reply_digest", show_default=True, help="Column of the reply's digest, or another key.")
+@click.option("--rater", default="annotator", show_default=True, help="Column of the rater's name.")
+@click.option("--label", default="label", show_default=True, help="Column of the label.")
+@click.option("--raters", help="Columns, comma-separated, that hold one rater's labels each, in place of the last two.")
 @click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--replicates", type=click.IntRange(200), default=10_000, show_default=True, help="Of the bootstrap.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
@@ -24,150 +32,70 @@ from alignment_prism.cli.outputs import replace_option
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @replace_option
 def command(
-    labels: str,
-    scores: tuple[str, ...],
-    prompts: tuple[str, ...],
-    categories: str | None,
-    ordinal: bool,
-    key: str,
-    rater: str,
-    label: str,
-    level: float,
-    replicates: int,
-    seed: int,
-    out: str | None,
-    as_json: bool,
-    replace: bool,
-) -> None:
-    """Agreement between the raters of LABELS, and of each judge in SCORES with their majority.
+    files: tuple[str, ...], judges: tuple[str, ...], design: str | None, prompts: tuple[str, ...],
+    outcome: str | None, categories: str | None, threshold: float | None, key: str, rater: str, label: str,
+    raters: str | None, out: str | None, as_json: bool, replace: bool, **settings: Any,
+) -> None:  # fmt: skip
+    """Agreement between the people of FILES, and of each judge with what they say together.
 
-    Raters are matched by the digest of prompt and reply. Intervals are bootstrapped over prompts.
+    FILES are sheets, tables with a row a label or a row a reply (--raters), or scores. Raters are matched by the digest
+    of prompt and reply. Of several people the majority counts, and a tie half for each side. Intervals are
+    bootstrapped over prompts.
 
     \b
     Examples:
-      prism agreement sheet.csv scores.parquet --prompts aya.jsonl
-      prism agreement scores.jsonl judge.jsonl --categories 1,2,3,4,5 --ordinal
+      prism agreement anna.csv omar.csv scores.parquet --design sheet.csv.design.json
+      prism agreement xstest.csv --key id --raters annotation_1,annotation_2,gpt4_label --judge gpt4_label \\
+          --categories 1_full_compliance,2_full_refusal,3_partial_refusal
     """
+    from alignment_prism.cli.outputs import claim
+    from alignment_prism.domain import Finding, Outcome, Score
+    from alignment_prism.io import read_records, write_records
+    from alignment_prism.labels import Columns, Design, Scale, is_scores, measure_agreement, read_labels
+    from alignment_prism.prompts import read_prompts
+
+    claim(out, inputs=(*files, *prompts, design), replace=replace)
+    sample = Design.read(design) if design else None
+    about = Outcome(outcome) if outcome else sample.outcome if sample else Outcome.HARMFUL
+    scored = [path for path in files if is_scores(path)]
+    found = measure_agreement(
+        read_labels([path for path in files if path not in scored], Columns(key, rater, label, _names(raters))),
+        [score for path in scored for score in read_records(path, Score)],
+        [prompt for path in prompts for prompt in read_prompts(path)],
+        judges=judges,
+        scale=Scale(about, _names(categories), threshold),
+        design=sample,
+        **settings,
+    )
+    if out:
+        write_records(out, found.findings, Finding)
+    _show(found, as_json)
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+def _show(found: Any, as_json: bool) -> None:
     import json
-    from collections.abc import Sequence
 
     from alignment_prism.cli.console import markdown_table
-    from alignment_prism.cli.outputs import claim
-    from alignment_prism.domain import ALL, Finding, InputError, Score
-    from alignment_prism.io import read_records, write_records
-    from alignment_prism.labels.files import Columns, read_labels, read_prompt_index
-    from alignment_prism.labels.ratings import demand_readable, majority, rating_rows, say_unread
-    from alignment_prism.statistics.raters.agreement import COEFFICIENTS, Coefficient, agreement
-    from alignment_prism.statistics.raters.rating_table import rating_table
 
-    columns = Columns(key, rater, label)
-    allowed = [name.strip() for name in categories.split(",")] if categories else None
-    claim(out, inputs=(labels, *scores, *prompts), replace=replace)
-    if ordinal and allowed is None:
-        raise InputError("--ordinal without an order", fix="declare it: --categories low,middle,high")
-    human = rating_rows(read_labels(labels, columns), binary=allowed is None, categories=allowed)
-    demand_readable(human, labels, allowed)
-    said = [entry for path in scores for entry in read_labels(path, columns)]
-    judged = rating_rows(said, binary=allowed is None, categories=allowed)
-    demand_readable(judged, ", ".join(scores), allowed)
-    order = allowed or ["harmless", "harmful"]
-
-    prompt_of = {
-        record.reply_digest: record.prompt_id for path in scores if _is_ours(path)
-        for record in read_records(path, Score)
-    }  # fmt: skip
-    index = read_prompt_index(prompts)
-    parts: dict[tuple[str, str], list[int]] = {(ALL, ALL): list(range(len(human.replies)))}
-    for row, reply in enumerate(human.replies):
-        prompt = index.get(prompt_of.get(reply, ""))
-        if prompt is not None:
-            parts.setdefault((prompt.language, ALL), []).append(row)
-            if prompt.scope is not None:
-                parts.setdefault((ALL, prompt.scope.value), []).append(row)
-                parts.setdefault((prompt.language, prompt.scope.value), []).append(row)
-    clusters = [index[p].cluster if (p := prompt_of.get(reply, reply)) in index else p for reply in human.replies]
-
-    def coefficients(raters: int) -> list[Coefficient]:
-        names = ["raw", "fleiss-kappa", "krippendorff-alpha-nominal", "gwet-ac1"]
-        names += ["krippendorff-alpha-ordinal"] * ordinal
-        if raters == 2:
-            names[1:2] = ["cohen-kappa", *(["cohen-kappa-linear", "cohen-kappa-quadratic"] * ordinal)]
-        return [COEFFICIENTS[name] for name in names]
-
-    tables: list[tuple[str, Sequence[Sequence[str | None]]]] = []
-    if len(human.raters) > 1:
-        tables.append(
-            (" / ".join(human.raters) if len(human.raters) < 4 else f"{len(human.raters)} people", human.values)
-        )
-    verdict = {reply: judged.values[row] for row, reply in enumerate(judged.replies)}
-    for column, judge in enumerate(judged.raters):
-        pairs = [
-            (majority(values), verdict[reply][column] if reply in verdict else None)
-            for reply, values in zip(human.replies, human.values, strict=True)
-        ]
-        tables.append((f"{judge} / people", pairs))
-    if not tables:
-        raise InputError("nothing to compare: one rater and no scores", fix="add a second rater or a file")
-    findings = []
-    for name, values in tables:
-        for (language, scope), rows in sorted(parts.items()):
-            table = rating_table([values[row] for row in rows], order)
-            for coefficient in coefficients(table.codes.shape[1]):
-                found = agreement(
-                    table, coefficient, [clusters[row] for row in rows], level, replicates=replicates, seed=seed
-                )
-                findings.append(
-                    Finding(
-                        "agreement", name, -1, "labelled", language, scope, ALL, coefficient.name,
-                        found.estimate, found.lower, found.upper, found.name, level, found.n, found.clusters,
-                        insufficient=found.clusters < 50, signature=f"agreement|seed:{seed}|replicates:{replicates}",
-                    )
-                )  # fmt: skip
-    if out:
-        write_records(out, findings, Finding)
-    unusable = {**human.unusable, **judged.unusable}
-    unmatched = sum(reply not in verdict for reply in human.replies) if scores else 0
     if as_json:
-        rows_out = [
+        rows = [
             {"raters": f.arm, "language": f.language, "scope": f.scope, "coefficient": f.metric, "n": f.n,
-             **{name: _number(getattr(f, name)) for name in ("estimate", "lower", "upper")}} for f in findings
+             **{name: _number(getattr(f, name)) for name in ("estimate", "lower", "upper")}} for f in found.findings
         ]  # fmt: skip
-        click.echo(json.dumps({"agreement": rows_out, "unusable": unusable, "unmatched": unmatched}))
+        click.echo(json.dumps({"agreement": rows, "unusable": found.unusable, "unmatched": found.unmatched}))
         return
-    click.echo(
-        markdown_table(
-            ["raters", "language", "scope", "coefficient", "estimate", "interval", "replies"],
-            [
-                (
-                    f.arm,
-                    f.language,
-                    f.scope,
-                    f.metric,
-                    _shown(f.estimate),
-                    f"[{_shown(f.lower)}, {_shown(f.upper)}]",
-                    f.n,
-                )
-                for f in findings
-            ],
-        )
-    )
-    for name, count in sorted(unusable.items()):
-        words = say_unread([label for label in (*human.unread, *judged.unread) if label.rater == name])
-        click.echo(
-            f"{name}: {count} label{'s were' if count != 1 else ' was'} not understood and count as missing"
-            f"{': ' * bool(words)}{words}",
-            err=True,
-        )
-    if unmatched:
-        click.echo(f"{unmatched} labelled replies have no verdict (matched by the reply's digest)", err=True)
-
-
-def _is_ours(path: str) -> bool:
-    from alignment_prism.io import read_rows
-    from alignment_prism.labels.files import SCORE_COLUMNS
-
-    first = next(iter(read_rows(path)), None)
-    return first is not None and set(first.values) >= SCORE_COLUMNS
+    columns = ["raters", "language", "scope", "coefficient", "estimate", "interval", "replies"]
+    cells = [
+        (f.arm, f.language, f.scope, f.metric, _shown(f.estimate) + "?" * f.insufficient,
+         f"[{_shown(f.lower)}, {_shown(f.upper)}]", f.n) for f in found.findings
+    ]  # fmt: skip
+    click.echo(markdown_table(columns, cells))
+    for note in found.notes:
+        click.echo(note, err=True)
 
 
 def _shown(value: float) -> str:

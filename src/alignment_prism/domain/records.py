@@ -275,6 +275,27 @@ class Score:
             ) from None
 
 
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What one annotator says of one reply, as they wrote it on a sheet.
+
+    Attributes:
+        reply_digest: `Generation.reply_digest` of the reply; the prompt's id alone would match another model's reply.
+        annotator: who says it.
+        label: their word: an `Outcome`, yes or no, a number, a category; empty where they gave none.
+        comment: anything else they wrote.
+        design: digest of the sample that the reply was drawn in; empty where nobody drew it.
+        row: of the file it was read from, for messages; 0 where there is none.
+    """
+
+    reply_digest: str
+    annotator: str
+    label: str
+    comment: str = ""
+    design: str = ""
+    row: int = 0
+
+
 class Winner(StrEnum):
     """Result of one comparison, seen from the candidate's side."""
 

@@ -32,6 +32,7 @@ from alignment_prism.domain import (
     Finding,
     Generation,
     InputError,
+    Label,
     Message,
     Messages,
     Pair,
@@ -44,7 +45,7 @@ from alignment_prism.io.problems import FieldError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORD_TYPES: tuple[type, ...] = (Prompt, Pair, Generation, Score, Comparison, Finding)
+RECORD_TYPES: tuple[type, ...] = (Prompt, Pair, Generation, Score, Label, Comparison, Finding)
 """The records that have columns on disk. Any other dataclass of the same kinds of fields works as well."""
 
 R = TypeVar("R")

@@ -1,1 +1,30 @@
 """Labels: what people say of replies, from files and sheets to agreement and the correction of a judge."""
+
+from alignment_prism.labels.agreement import Agreement, measure_agreement
+from alignment_prism.labels.correct import CorrectedPart, Correction, correct
+from alignment_prism.labels.files import Columns, is_scores, read_labels, read_outcomes
+from alignment_prism.labels.frame import Design, build_frame
+from alignment_prism.labels.ratings import Ratings, Scale, rate
+from alignment_prism.labels.sample import Sample, draw_sample
+from alignment_prism.labels.sheet import sheet_lines, write_sheet
+
+__all__ = [
+    "Agreement",
+    "Columns",
+    "CorrectedPart",
+    "Correction",
+    "Design",
+    "Ratings",
+    "Sample",
+    "Scale",
+    "build_frame",
+    "correct",
+    "draw_sample",
+    "is_scores",
+    "measure_agreement",
+    "rate",
+    "read_labels",
+    "read_outcomes",
+    "sheet_lines",
+    "write_sheet",
+]

@@ -1,123 +1,132 @@
-"""Labels, verdicts, prompts and sheets in files, for the commands that compare raters."""
+"""Labels in files: sheets that people filled in, tables of any shape, and scores of our own."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from alignment_prism.domain import Generation, InputError, Prompt, Score
-from alignment_prism.io import read_records, read_rows, write_text
-from alignment_prism.labels.ratings import Label, labels_from_scores, understood
+from alignment_prism.domain import InputError, Label, Score
+from alignment_prism.io import Row, read_records, read_rows
+from alignment_prism.labels.ratings import labels_of_scores
+
+SCORE_COLUMNS = frozenset({"reply_digest", "scorer", "name"})
+"""Columns that distinguish our own scores from a table of labels."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns of a label file.
+    """Names of the columns of a table of labels.
 
     Attributes:
-        key: digest of the reply.
-        rater: who labelled; a file without it has one rater, named after the file.
+        key: digest of the reply, or any other key that the tables share.
+        annotator: who labelled; a table without it has one annotator, named after the file.
         label: what they said.
+        wide: columns that hold one annotator's labels each, in place of the two above. The key may be missing then:
+            a row is its own key, which no other file has.
     """
 
     key: str = "reply_digest"
-    rater: str = "annotator"
+    annotator: str = "annotator"
     label: str = "label"
+    wide: tuple[str, ...] = ()
 
 
-SCORE_COLUMNS = frozenset({"reply_digest", "scorer", "name"})
-"""Columns that tell our own scores from a sheet of labels."""
+def read_labels(paths: str | Path | Iterable[str | Path], columns: Columns | None = None) -> list[Label]:
+    """Labels of files: filled-in sheets, tables with a row a label or a row a reply, or our own scores.
 
+    Rows without a label are labels not given, and are left out. Of scores those of name `outcome` are read.
 
-def read_labels(path: str, columns: Columns) -> list[Label]:
-    """Labels of a file: our own scores of name `outcome` (scorer `human:NAME` or a model), or a filled-in sheet.
-
-    Rows of a sheet whose label is empty are labels not given, and are left out.
+    Args:
+        paths: JSONL, JSON, CSV, TSV or Parquet.
+        columns: of the tables.
 
     Raises:
-        InputError: the file has neither scores nor the columns of a sheet, or is a sheet that nobody filled in.
+        InputError: a file has neither scores nor the columns, or nobody filled it in.
     """
-    rows = read_rows(path)
+    files = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    return [label for path in files for label in _read_file(str(path), columns or Columns())]
+
+
+def is_scores(path: str | Path) -> bool:
+    """Whether a file holds scores of our own."""
+    first = next(iter(read_rows(path)), None)
+    return first is not None and set(first.values) >= SCORE_COLUMNS
+
+
+def _read_file(path: str, columns: Columns) -> list[Label]:
+    rows = iter(read_rows(path))
     first = next(rows, None)
     if first is None:
         raise InputError("no rows", where=path, fix="give a file of labels or scores")
     if set(first.values) >= SCORE_COLUMNS:
-        return labels_from_scores(read_records(path, Score))
-    missing = [name for name in (columns.key, columns.label) if name not in first.values]
+        return labels_of_scores(read_records(path, Score))
+    needed = columns.wide or (columns.key, columns.label)
+    missing = [name for name in needed if name not in first.values]
     if missing:
         raise InputError(
             f"no column {missing[0]!r}; the file has {', '.join(map(repr, first.values))}",
             where=path,
-            fix="pass scores, a sheet of prism labels sample, or name the columns with --key, --rater, --label",
+            fix="give scores or a sheet of labels, or name the columns of key, annotator and label, or those of the "
+            "annotators where each has one",
         )
-    labels, empty = [], 0
-    for row in (first, *rows):
-        key, value = row.values.get(columns.key), row.values.get(columns.label)
-        if not key:
-            raise InputError(f"{columns.key} is empty", where=f"{path}, row {row.number}", fix="keep the sheet's keys")
-        rater = row.values.get(columns.rater)
-        if value is not None and str(value).strip():
-            labels.append(Label(str(key), str(rater) if rater else Path(path).stem, str(value), row.number))
-        else:
-            empty += 1
+    given = [label for row in _chain(first, rows) for label in _of_row(row, columns, path)]
+    labels = [label for label in given if label.label]
     if not labels:
         raise InputError(
-            f"the sheet is not filled in: {columns.label!r} is empty in all {empty} rows",
+            f"the sheet is not filled in: {', '.join(map(repr, columns.wide or (columns.label,)))} "
+            f"is empty in all {len(given)} rows",
             where=path,
-            fix=f"have people write their labels into that column: {understood()}",
+            fix="have people write their labels there: yes or no, an outcome, or words of your own",
         )
     return labels
 
 
-def read_scores(paths: Iterable[str], judge: str | None) -> list[Score]:
+def _chain(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
+    yield first
+    yield from rows
+
+
+def _of_row(row: Row, columns: Columns, path: str) -> Iterator[Label]:
+    key = _text(row.values.get(columns.key))
+    if columns.wide and columns.key not in row.values:
+        key = f"{Path(path).name} row {row.number}"
+    if not key:
+        raise InputError(f"{columns.key} is empty", where=f"{path}, row {row.number}", fix="keep the sheet's keys")
+    design = _text(row.values.get("design"))
+    if columns.wide:
+        for name in columns.wide:
+            yield Label(key, name, _text(row.values.get(name)), design=design, row=row.number)
+        return
+    annotator = _text(row.values.get(columns.annotator)) or Path(path).stem
+    comment = _text(row.values.get("comment"))
+    yield Label(key, annotator, _text(row.values.get(columns.label)), comment, design, row.number)
+
+
+def _text(value: Any) -> str:
+    """A value of a table as a word: whole numbers without a point, nothing for nothing."""
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def read_outcomes(paths: Iterable[str | Path], judge: str | None = None) -> list[Score]:
     """Outcomes of some files by one judge.
+
+    Args:
+        paths: files of scores.
+        judge: its name; None if the files have one judge.
 
     Raises:
         InputError: there are several judges and none is named, or none of that name.
     """
     found = [record for path in paths for record in read_records(path, Score) if record.outcome is not None]
     judges = sorted({record.scorer for record in found})
-    if judge is None:
-        if len(judges) != 1:
-            raise InputError(
-                f"outcomes of {len(judges)} judges: {', '.join(judges)}", fix="say which one with --judge NAME"
-            )
-        return found
-    if judge not in judges:
+    if judge is None and len(judges) != 1:
+        raise InputError(f"outcomes of {len(judges)} judges: {', '.join(judges)}", fix="name the judge")
+    if judge is not None and judge not in judges:
         raise InputError(f"no outcomes by {judge!r}", fix=f"use one of {', '.join(judges) or '(none)'}")
-    return [record for record in found if record.scorer == judge]
-
-
-def read_prompt_index(paths: Iterable[str]) -> dict[str, Prompt]:
-    """Prompts by identifier."""
-    from alignment_prism.prompts import read_prompts
-
-    return {prompt.id: prompt for path in paths for prompt in read_prompts(path)}
-
-
-def read_generations(paths: Iterable[str]) -> dict[str, Generation]:
-    """Generations by the digest of prompt and reply."""
-    return {record.reply_digest: record for path in paths for record in read_records(path, Generation)}
-
-
-def write_sheet(path: str, lines: Sequence[Mapping[str, str]]) -> None:
-    """Write a sheet for people, as CSV or JSONL by the name of the file.
-
-    Raises:
-        InputError: the name ends otherwise.
-        StoreError: it cannot be written.
-    """
-    if path.endswith(".jsonl"):
-        write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
-    elif path.endswith(".csv"):
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-        write_text(path, buffer.getvalue())
-    else:
-        raise InputError(f"a sheet is not written as {path!r}", fix="name it .csv or .jsonl")
+    return [record for record in found if judge in (None, record.scorer)]

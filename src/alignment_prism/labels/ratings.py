@@ -1,65 +1,129 @@
-"""Human labels: which reply they belong to, and how they meet the judge's verdicts.
-
-A label belongs to one reply to one prompt, so its key is the reply's digest (`Generation.reply_digest`). Joined by the
-prompt's identifier alone, labels land on another model's reply, and nobody notices.
-"""
+"""Labels read on a scale, and what several annotators of one reply say together."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import InputError, Outcome, Score
-from alignment_prism.statistics.raters.annotators import (
-    AnnotatorError,
-    annotator_error_from_gold,
-    annotator_error_from_pairs,
-)
+from alignment_prism.domain import InputError, Label, Outcome, Score
 
-YES, NO = frozenset({"1", "true", "yes", "harmful"}), frozenset({"0", "false", "no", "harmless", "safe"})
-"""How people write a harmful or harmless label; outcomes other than harmful count as harmless as well."""
+YES, NO = ("1", "true", "yes"), ("0", "false", "no")
+"""Words for and against the outcome that is asked about."""
+
+ALSO = {
+    Outcome.HARMFUL: (("harmful",), ("harmless", "safe")),
+    Outcome.REFUSAL: (("refusal", "refused"), ("compliance", "complied")),
+}
+"""Further words, by the outcome that is asked about. Every other outcome is a word against it as well."""
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """What one rater, person or judge, says of one reply.
+class Scale:
+    """How the words of labels are read.
+
+    Without categories and threshold, labels say whether a reply has the outcome: yes, no, or the name of an outcome.
 
     Attributes:
-        reply_digest: of the prompt and reply together.
-        rater: name.
-        value: as written; empty where the rater gave none or none that can be read.
-        row: of the file it was read from; 0 where there is none.
+        outcome: what is asked about.
+        categories: words that count, in their order, in place of yes and no.
+        threshold: labels are numbers, and the reply has the outcome from this one on. Several annotators say together
+            what the mean of their numbers says.
     """
 
-    reply_digest: str
-    rater: str
-    value: str
-    row: int = 0
+    outcome: Outcome = Outcome.HARMFUL
+    categories: tuple[str, ...] = ()
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.categories and self.threshold is not None:
+            raise InputError("both categories and a threshold", fix="give the one that the labels are")
+        if len(set(self.categories)) < len(self.categories) or len(self.categories) == 1:
+            raise InputError(
+                f"the categories {', '.join(self.categories)}", fix="name two or more, in their order, each once"
+            )
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The values that `read` gives, in their order."""
+        return self.categories or (f"not {self.outcome}", self.outcome.value)
+
+    def read(self, word: str) -> str | None:
+        """One of `order`; None where the word says nothing that can be read (it is counted, never guessed).
+
+        Example:
+            >>> scale = Scale()
+            >>> scale.read("Yes"), scale.read("refusal"), scale.read("cannot say")
+            ('harmful', 'not harmful', None)
+        """
+        if self.categories:
+            return word if word in self.categories else None
+        if self.threshold is not None:
+            number = _number(word)
+            return None if number is None else self.order[number >= self.threshold]
+        folded = word.casefold()
+        yes, no = ALSO[self.outcome]
+        if folded in YES or folded in yes:
+            return self.outcome.value
+        others = {one.value for one in Outcome if one not in (Outcome.UNJUDGED, self.outcome)}
+        return self.order[0] if folded in NO or folded in no or folded in others else None
+
+    def joint(self, words: Iterable[str]) -> dict[str, float]:
+        """What annotators say together: the value of most of them, and of a tie each value with an equal share.
+
+        A reply that they tie on is not left out: disputed replies are not like the others. Half of each value has the
+        expectation of one more, unknown annotator, with less variance than a coin adds. What it does not take away is
+        the annotators' own error. With a threshold it is the mean that decides, and nobody ties.
+
+        Args:
+            words: that can be read.
+
+        Example:
+            >>> Scale().joint(["yes", "no"]), Scale().joint(["yes", "no", "harmful"]), Scale().joint([])
+            ({'harmful': 0.5, 'not harmful': 0.5}, {'harmful': 1.0}, {})
+            >>> Scale(threshold=3).joint(["5", "4", "1"])
+            {'harmful': 1.0}
+        """
+        said = [word for word in words if self.read(word) is not None]
+        if not said:
+            return {}
+        if self.threshold is not None:
+            return {self.order[math.fsum(map(float, said)) / len(said) >= self.threshold - 1e-9]: 1.0}
+        votes = Counter(value for word in said if (value := self.read(word)) is not None)
+        first = [value for value, count in votes.items() if count == max(votes.values())]
+        return {value: 1 / len(first) for value in first}
+
+    @property
+    def words(self) -> str:
+        """The words that are understood, for messages."""
+        if self.categories:
+            return "the labels that count: " + ", ".join(self.categories)
+        if self.threshold is not None:
+            return "numbers"
+        yes, no = ALSO[self.outcome]
+        others = [one.value for one in Outcome if one not in (Outcome.UNJUDGED, self.outcome)]
+        for_it = sorted({*YES, *yes})
+        return (
+            f"{' or '.join(for_it)} for {self.order[1]}; {', '.join(sorted({*NO, *no, *others}))} for {self.order[0]}"
+        )
 
 
-def labels_from_scores(scores: Iterable[Score]) -> list[Label]:
-    """Outcomes as labels, empty where the scorer could not say; scores of other names are no labels."""
+def _number(word: str) -> float | None:
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def labels_of_scores(scores: Iterable[Score]) -> list[Label]:
+    """Scores of name `outcome` as labels by their scorer; an empty label where there is no verdict."""
     return [
-        Label(score.reply_digest, score.scorer, "" if outcome is Outcome.UNJUDGED else outcome.value)
+        Label(score.reply_digest, score.scorer, "" if score.outcome is Outcome.UNJUDGED else score.label)
         for score in scores
-        if (outcome := score.outcome) is not None
+        if score.outcome is not None
     ]
-
-
-def harmful_or_not(value: str) -> bool | None:
-    """Whether a label says harmful; None where it says nothing that can be read (counted, never guessed).
-
-    Example:
-        >>> harmful_or_not("Yes"), harmful_or_not("refusal"), harmful_or_not("cannot say")
-        (True, False, None)
-    """
-    folded = value.strip().casefold()
-    if folded in YES:
-        return True
-    if folded in NO or folded in {outcome.value for outcome in Outcome if outcome is not Outcome.UNJUDGED}:
-        return False
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,98 +131,106 @@ class Ratings:
     """Labels as a table of replies x raters.
 
     Attributes:
+        scale: how they are read.
         replies: digests, in order of first appearance.
         raters: names, in order of first appearance.
-        values: replies x raters; None where there is no usable label.
+        words: replies x raters; None where there is no label that can be read.
         unusable: labels by rater that were given but could not be read.
         unread: those of them that are words, in order.
     """
 
+    scale: Scale
     replies: tuple[str, ...]
     raters: tuple[str, ...]
-    values: tuple[tuple[str | None, ...], ...]
+    words: tuple[tuple[str | None, ...], ...]
     unusable: Counter[str]
     unread: tuple[Label, ...] = ()
 
-    def readable(self, rater: str) -> int:
-        """How many labels of a rater could be read."""
-        column = self.raters.index(rater)
-        return sum(values[column] is not None for values in self.values)
+    @property
+    def values(self) -> list[list[str | None]]:
+        """Replies x raters, read on the scale."""
+        return [[None if word is None else self.scale.read(word) for word in row] for row in self.words]
+
+    def joint(self) -> dict[str, dict[str, float]]:
+        """By reply: what its annotators say together (`Scale.joint`); replies without a label are absent."""
+        found = {
+            reply: self.scale.joint(word for word in row if word is not None)
+            for reply, row in zip(self.replies, self.words, strict=True)
+        }
+        return {reply: votes for reply, votes in found.items() if votes}
+
+    def require_readable(self, where: str = "") -> None:
+        """Refuse a rater of whom nothing can be read: a table of missing labels would hide it.
+
+        Raises:
+            InputError: names the words that were read, their rows, and the words that are understood.
+        """
+        for column, rater in enumerate(self.raters):
+            if any(row[column] is not None for row in self.words):
+                continue
+            words = describe_unread([label for label in self.unread if label.annotator == rater])
+            raise InputError(
+                f"none of the {self.unusable[rater]} labels of {rater!r} is understood: {words or 'all are empty'}",
+                where=where,
+                fix=f"write {self.scale.words}; or name labels of your own as categories",
+            )
+
+    def notes(self) -> list[str]:
+        """What could not be read, one sentence a rater."""
+        notes = []
+        for name, count in sorted(self.unusable.items()):
+            words = describe_unread([label for label in self.unread if label.annotator == name])
+            were = "labels were" if count != 1 else "label was"
+            notes.append(f"{name}: {count} {were} not understood and count as missing{': ' * bool(words)}{words}")
+        return notes
 
 
-def rating_rows(labels: Sequence[Label], *, binary: bool, categories: Sequence[str] | None = None) -> Ratings:
+def rate(labels: Sequence[Label], scale: Scale | None = None) -> Ratings:
     """Table of labels: one row a reply, one column a rater.
-
-    Args:
-        labels: of any raters.
-        binary: reduce every label to `harmful` or `harmless`.
-        categories: labels that count, without `binary`; None takes any non-empty label.
 
     Raises:
         InputError: a rater says two different things of one reply.
     """
-    raters = list(dict.fromkeys(label.rater for label in labels))
+    scale = scale or Scale()
+    raters = list(dict.fromkeys(label.annotator for label in labels))
     replies = list(dict.fromkeys(label.reply_digest for label in labels))
     known: dict[tuple[str, str], str | None] = {}
     unusable: Counter[str] = Counter()
     unread = []
     for label in labels:
-        value: str | None = label.value.strip() or None
-        if binary and value is not None:
-            says = harmful_or_not(value)
-            value = None if says is None else ("harmful" if says else "harmless")
-        elif categories is not None and value not in categories:
-            value = None
+        word = label.label.strip()
+        value = scale.read(word)
         if value is None:
-            unusable[label.rater] += 1
-            if label.value.strip():
+            unusable[label.annotator] += 1
+            if word:
                 unread.append(label)
-        key = (label.reply_digest, label.rater)
-        if key in known and known[key] != value:
+        key = (label.reply_digest, label.annotator)
+        usable = None if value is None else word
+        if key in known and _read(scale, known[key]) != value:
             raise InputError(
-                f"rater {label.rater!r} labels reply {label.reply_digest} twice, differently",
+                f"rater {label.annotator!r} labels reply {label.reply_digest} twice, differently",
                 fix="keep one label per rater and reply, or give the second round another rater's name",
             )
-        known[key] = value
-    values = tuple(tuple(known.get((reply, rater)) for rater in raters) for reply in replies)
-    return Ratings(tuple(replies), tuple(raters), values, unusable, tuple(unread))
+        known[key] = usable
+    words = tuple(tuple(known.get((reply, rater)) for rater in raters) for reply in replies)
+    return Ratings(scale, tuple(replies), tuple(raters), words, unusable, tuple(unread))
 
 
-def demand_readable(ratings: Ratings, where: str, categories: Sequence[str] | None = None) -> None:
-    """Ends where nothing that a rater said can be read: a table of missing labels would say nothing about it.
-
-    Raises:
-        InputError: names the words that were read, their rows, and the words that are understood.
-    """
-    for rater in ratings.raters:
-        if ratings.readable(rater):
-            continue
-        words = say_unread([label for label in ratings.unread if label.rater == rater])
-        raise InputError(
-            f"none of the {ratings.unusable[rater]} labels of {rater!r} is understood: {words or 'all are empty'}",
-            where=where,
-            fix=f"use the labels that count ({', '.join(categories)}), or name those of the file with --categories"
-            if categories
-            else f"write {understood()}; or name labels of your own with prism agreement --categories",
-        )
+def _read(scale: Scale, word: str | None) -> str | None:
+    return None if word is None else scale.read(word)
 
 
-def understood() -> str:
-    """The words that are read as harmful, and those that are read as harmless."""
-    outcomes = [o.value for o in Outcome if o not in (Outcome.UNJUDGED, Outcome.HARMFUL)]
-    return f"{' or '.join(sorted(YES))} for harmful; {', '.join([*sorted(NO), *outcomes])} for harmless"
-
-
-def say_unread(unread: Sequence[Label], words: int = 5, rows: int = 5) -> str:
+def describe_unread(unread: Sequence[Label], words: int = 5, rows: int = 5) -> str:
     """Labels that were not understood, the most frequent first, with the first rows they stand in.
 
     Example:
-        >>> say_unread([Label("d1", "anna", "perhaps", 2), Label("d2", "anna", "perhaps", 7), Label("d3", "anna", "?")])
+        >>> unread = [Label("d1", "anna", "perhaps", row=2), Label("d2", "anna", "perhaps", row=7)]
+        >>> describe_unread([*unread, Label("d3", "anna", "?")])
         "'perhaps' (rows 2, 7), '?'"
     """
     places: dict[str, list[int]] = {}
     for label in unread:
-        places.setdefault(label.value.strip()[:40], []).append(label.row)
+        places.setdefault(label.label.strip()[:40], []).append(label.row)
     parts = []
     for word, found in sorted(places.items(), key=lambda item: -len(item[1]))[:words]:
         known = [str(row) for row in found if row]
@@ -168,41 +240,12 @@ def say_unread(unread: Sequence[Label], words: int = 5, rows: int = 5) -> str:
     return ", ".join(parts) + (f", and {len(places) - words} other words" if len(places) > words else "")
 
 
-def majority(values: Sequence[str | None]) -> str | None:
-    """The label of most raters; None where there is none or the first two tie."""
-    counts = Counter(value for value in values if value is not None).most_common(2)
-    if not counts or (len(counts) == 2 and counts[0][1] == counts[1][1]):
-        return None
-    return counts[0][0]
-
-
-def consensus(values: Sequence[str | None]) -> float | None:
-    """What the annotators of a reply say together: 1 harmful, 0 not, by majority; 1/2 where they tie; None if no one.
-
-    A reply that they tie on is not left out: disputed replies are not like the others, and the rest of the sample
-    would be no random sample any more. One half is the mean of the two answers that a coin would choose from, so
-    that the expectation is that of one more, unknown annotator, with less variance than a coin adds. With two
-    annotators it is the mean of their labels. What it does not take away is their error, which shrinks a
-    difference by sensitivity + specificity - 1: `single_annotator_error` models that.
-
-    Example:
-        >>> consensus(["harmful", "harmless"]), consensus(["harmful", "harmless", "harmful"]), consensus([None])
-        (0.5, 1.0, None)
-    """
-    said = [value == "harmful" for value in values if value is not None]
-    if not said:
-        return None
-    share = sum(said) / len(said)
-    return 0.5 if share == 0.5 else float(share > 0.5)
-
-
-def say_disputed(ratings: Ratings, prompt_of: Mapping[str, str], *, modelled: bool) -> list[str]:
-    """What there is to say about annotators who disagree: a sentence, or nothing where they do not.
+def describe_disputed(ratings: Ratings, prompt_of: Mapping[str, str]) -> str:
+    """How many replies their annotators disagree on, in words; empty where there is none.
 
     Args:
-        ratings: binary.
+        ratings: of the annotators.
         prompt_of: prompt by reply, of the replies that count.
-        modelled: whether the annotators' error is in the estimate already.
     """
     given = {
         reply: [value for value in values if value is not None]
@@ -212,49 +255,11 @@ def say_disputed(ratings: Ratings, prompt_of: Mapping[str, str], *, modelled: bo
     several = sum(len(said) > 1 for said in given.values())
     split = [reply for reply, said in given.items() if len(set(said)) > 1]
     if not split:
-        return []
+        return ""
+    joint = ratings.joint()
+    ties = sum(len(joint[reply]) > 1 for reply in split)
     prompts = len({prompt_of[reply] for reply in split})
-    ties = sum(consensus(given[reply]) == 0.5 for reply in split)
-    text = f"annotators disagree on {len(split)} of the {several} replies that several labelled, on {prompts} prompts"
-    if modelled:
-        return [f"{text}; their error is taken out"]
-    return [
-        f"{text}: the majority counts, a tie ({ties}) as one half. All are used, but the annotators' error shrinks the "
-        "difference: --double takes it out"
-    ]
-
-
-def single_annotator_error(ratings: Ratings, settled: Mapping[str, str] | None = None) -> tuple[AnnotatorError, int]:
-    """How wrong one label by one annotator is, and the number of labels or pairs that say so.
-
-    Args:
-        ratings: binary (`rating_rows` with `binary`).
-        settled: settled answers by reply (`harmful` or `harmless`): every label of those replies is compared with
-            them. None takes the first two labels of every reply that has two.
-
-    Raises:
-        InputError: no reply has a settled answer, or two labels. Formulas and limits: `annotators.py`.
-    """
-    said, other = [], []
-    for reply, values in zip(ratings.replies, ratings.values, strict=True):
-        given = [value for value in values if value is not None]
-        if settled is None and len(given) > 1:
-            said.append(given[0])
-            other.append(given[1])
-        elif settled is not None and reply in settled:
-            said += given
-            other += [settled[reply]] * len(given)
-    if not said:
-        raise InputError(
-            "no reply has two labels" if settled is None else "no settled answer is of a labelled reply",
-            fix="have 100 replies or more labelled by two people, or settle the answers of some",
-        )
-    first, second = ([float(value == "harmful") for value in column] for column in (said, other))
-    if settled is None:
-        return annotator_error_from_pairs(first, second), len(said)
-    return annotator_error_from_gold(first, second), len(said)
-
-
-def first_label(values: Sequence[str | None]) -> float | None:
-    """1 if the first annotator that gave a label said harmful, 0 if not: single labels have the error of one person."""
-    return next((float(value == "harmful") for value in values if value is not None), None)
+    return (
+        f"annotators disagree on {len(split)} of the {several} replies that several labelled, on {prompts} prompts; "
+        f"they tie on {ties}"
+    )

@@ -89,7 +89,7 @@ def test_from_sample_to_correction(study):
     with open(sheet, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert len(rows) == 240 and set(rows[0]) == {
-        "item", "reply_digest", "language", "prompt", "reply", "annotator", "label", "comment",
+        "item", "reply_digest", "design", "language", "prompt", "reply", "question", "annotator", "label", "comment",
     }  # fmt: skip
     both_arms = {row["reply"].split(" ")[-1] for row in rows}
     assert len(both_arms) == 120, "both replies of every chosen prompt are on the sheet"
@@ -103,9 +103,11 @@ def test_from_sample_to_correction(study):
     real = np.mean([truth[r["model_digest"]] - truth[r["base_digest"]] for r in design["prompts"]])
     overall = by_language["all"]
     assert overall["interval"][1] <= real <= overall["interval"][2]
-    assert overall["labels"] == 120 and abs(overall["interval"][0] - real) < abs(overall["judged"][0] - real)
+    assert overall["labels"] == 120 and 120 < overall["worth"] < 300
+    assert abs(overall["interval"][0] - real) < abs(overall["judged"][0] - real)
     findings = read_records(out, Finding)
-    assert {f.metric for f in findings} == {"harm_difference"} and all("labels:" in f.signature for f in findings)
+    assert {f.metric for f in findings} == {"harm_difference", "harm_rate"}
+    assert all(f"labels:{120 if f.language == 'all' else 60}" in f.signature for f in findings)
     assert "| all | 300 | 120 |" in run(labels_command, "correct", f"{sheet}.design.json", filled).output
 
 
@@ -131,7 +133,7 @@ def test_noisy_annotators_are_modelled(study):
         assert any("sensitivity 0.8" in note and "labels" in note for note in notes)
     with pytest.raises(InputError, match="no reply has two labels"):
         corrected(noisy, "--double")
-    with pytest.raises(InputError, match="both --double"):
+    with pytest.raises(InputError, match="double labels and settled answers"):
         corrected(noisy, "--double", "--settled", settled)
 
 
@@ -158,7 +160,7 @@ def test_width_says_how_many_labels(study):
     assert wide < narrow <= 300
     with pytest.raises(InputError, match="cannot be had"):
         sample(folder, "--width", "0.01", "--dry-run")
-    with pytest.raises(InputError, match="either"):
+    with pytest.raises(InputError, match="not one of number and width"):
         sample(folder, "--dry-run")
 
 
@@ -194,7 +196,7 @@ def test_agreement_by_language_and_scope(study):
     both.write_text(first.read_text() + "".join(second.read_text().splitlines(keepends=True)[1:]))
     out = folder / "agreement.parquet"
     result = run(
-        agreement_command, both, folder / "scores.parquet", "--prompts", folder / "prompts.jsonl",
+        agreement_command, both, folder / "scores.parquet", "--design", f"{sheet}.design.json",
         "--replicates", 300, "--out", out, "--json",
     )  # fmt: skip
     rows = json.loads(result.output)["agreement"]
@@ -206,8 +208,12 @@ def test_agreement_by_language_and_scope(study):
     assert people["n"] == 200 and people["estimate"] == pytest.approx(0.9, abs=0.06)
     assert people["lower"] < people["estimate"] < people["upper"]
     assert len(read_records(out, Finding)) == len(rows)
-    shown = run(agreement_command, both, folder / "scores.parquet", "--replicates", 300)
+    design = ("--design", f"{sheet}.design.json", "--replicates", 300)
+    shown = run(agreement_command, first, second, folder / "scores.parquet", *design)
     assert "| gpt / people | all | all | cohen-kappa |" in shown.output
+    assert "labelled replies have no verdict" not in shown.stderr
+    with pytest.raises(InputError, match="on a drawn sheet"):
+        run(agreement_command, both, folder / "scores.parquet", "--replicates", 300)
 
 
 def test_labels_that_are_no_labels_are_counted(tmp_path):
@@ -216,7 +222,8 @@ def test_labels_that_are_no_labels_are_counted(tmp_path):
     people.write_text("reply_digest,annotator,label\n" + "".join(f"{d},anna,{v}\n" for d, v in rows))
     rambling = [(d, v if i % 10 else "I am sorry") for i, (d, v) in enumerate(rows)]
     judge.write_text("reply_digest,annotator,label\n" + "".join(f"{d},gpt,{v}\n" for d, v in rambling))
-    result = run(agreement_command, people, judge, "--categories", "1_full,2_none", "--replicates", 300, "--json")
+    words = ("--categories", "1_full,2_none", "--replicates", 300, "--json")
+    result = run(agreement_command, people, judge, "--judge", "gpt", *words)
     value = json.loads(result.output)
     assert value["unusable"] == {"gpt": 4}
     raw = next(r for r in value["agreement"] if r["coefficient"] == "raw")

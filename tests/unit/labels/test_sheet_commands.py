@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -81,13 +82,16 @@ def test_only_harmful_prompts_are_drawn_planned_for_and_corrected(tmp_path):
     sheet = tmp_path / "sheet.csv"
     shown = sample(tmp_path, "--number", 20, "--out", sheet)
     assert "all languages: 20 of 20 harmful prompts, 40 replies to label" in shown.output
-    assert "20 harmful prompts; 32 others left aside: 30 benign_mention, 2 in no prompts file" in shown.stderr
+    assert "20 harmful prompts; 32 others are not drawn from: 30 benign_mention, 2 in no prompts file" in shown.stderr
     design = json.loads((tmp_path / "sheet.csv.design.json").read_text())
     assert {row["prompt_id"][0] for row in design["prompts"]} == {"h"} and design["kind"] == "harmful"
     findings = tmp_path / "findings.jsonl"
     found, _ = corrected(f"{sheet}.design.json", fill(sheet, "anna", right), "--out", findings)
     assert found["interval"][0] == pytest.approx(-0.6) and found["labels"] == 20
-    assert [(f.prompts, f.n) for f in read_records(findings, Finding)] == [("harmful", 20)]
+    rows = {(f.arm, f.metric): f for f in read_records(findings, Finding)}
+    assert {(f.prompts, f.n) for f in rows.values()} == {("harmful", 20)}
+    corrected_rates = [rows[arm, "harm_rate"].estimate for arm in ("base", "dpo")]
+    assert corrected_rates == pytest.approx([1.0, 0.4]) and rows["dpo", "harm_difference"].estimate < 0
     planned = sample(tmp_path, "--width", 0.9, "--dry-run").output
     assert "of 20 harmful prompts" in planned
 
@@ -98,23 +102,44 @@ def test_a_file_without_a_harmful_prompt_is_an_error(tmp_path):
         sample(tmp_path, "--number", 10, "--dry-run")
 
 
-def test_a_design_that_does_not_say_what_is_harmful_needs_the_prompts(tmp_path):
-    """As the first format had it: benign prompts among the harmful ones, and no word about it."""
-    make(tmp_path, harmful=20, benign=30, kinds=False)
-    sheet = tmp_path / "sheet.csv"
-    sample(tmp_path, "--number", 50, "--out", sheet)
-    path = tmp_path / "sheet.csv.design.json"
-    old = json.loads(path.read_text()) | {"design": 1}
-    del old["kind"]
-    path.write_text(json.dumps(old))
-    anna = fill(sheet, "anna", right)
-    with pytest.raises(InputError, match="does not say which of its prompts are harmful"):
+def test_a_design_that_was_altered_or_belongs_to_another_sheet_is_refused(tmp_path):
+    make(tmp_path, harmful=20)
+    for seed in (0, 1):
+        sample(tmp_path, "--number", 10, "--seed", seed, "--out", tmp_path / f"sheet{seed}.csv")
+    anna = fill(tmp_path / "sheet0.csv", "anna", right)
+    with pytest.raises(InputError, match="drawn by another design"):
+        corrected(tmp_path / "sheet1.csv.design.json", anna)
+    path = tmp_path / "sheet0.csv.design.json"
+    value = json.loads(path.read_text())
+    value["prompts"][0]["stratum"] = "elsewhere"
+    path.write_text(json.dumps(value))
+    with pytest.raises(InputError, match="altered after the draw"):
         corrected(path, anna)
-    make(tmp_path, harmful=20, benign=30)  # the same prompts, now with their kinds
-    found, notes = corrected(path, anna, "--prompts", tmp_path / "prompts.jsonl")
-    assert found["interval"][0] == pytest.approx(-0.6) and found["labels"] == 20
-    assert "20 harmful prompts; 30 others left aside: 30 benign_mention" in notes
-    assert "not drawn" not in notes, "labels of benign prompts that were drawn are left aside, and are no strangers"
+
+
+def test_over_refusal_is_corrected_on_harmless_prompts(tmp_path):
+    """Thirty benign prompts; the judge hears a refusal in all of dpo's replies, people in every third: 1/3 - 0."""
+    make(tmp_path, harmful=10, benign=30)
+    scores = read_records(tmp_path / "scores.parquet", Score)
+    heard = [
+        replace(score, label=("safe_help", "refusal")[score.arm == "dpo"]) if score.prompt_id[0] == "b" else score
+        for score in scores
+    ]
+    write_records(tmp_path / "scores.parquet", heard)
+    sheet = tmp_path / "sheet.csv"
+    shown = sample(tmp_path, "--kind", "benign_mention", "--number", 30, "--out", sheet)
+    assert "30 of 30 benign_mention prompts" in shown.output and "Does the reply refuse?" in sheet.read_text()
+
+    def says(reply):
+        arm, name = reply.split(" to ")
+        return "refused" if arm == "dpo" and int(name[1:]) % 3 == 0 else "no"
+
+    out = tmp_path / "findings.jsonl"
+    run(labels_command, "correct", f"{sheet}.design.json", fill(sheet, "anna", says), "--out", out)
+    rows = {(f.arm, f.metric): f for f in read_records(out, Finding)}
+    assert set(rows) == {("dpo", "refusal_difference"), ("dpo", "refusal_rate"), ("base", "refusal_rate")}
+    assert rows["dpo", "refusal_difference"].estimate == pytest.approx(1 / 3)
+    assert {f.prompts for f in rows.values()} == {"benign_mention"}
 
 
 def ten(tmp_path):
@@ -137,11 +162,11 @@ def test_annotators_who_disagree_keep_their_prompts(tmp_path):
     assert found["interval"][0] == pytest.approx(-0.8) and found["labelled"][0] == pytest.approx(-0.8)
     assert found["labels"] == 10
     assert "annotators disagree on 4 of the 20 replies that several labelled, on 3 prompts" in notes
-    assert "a tie (4) as one half" in notes and "--double" in notes and "one arm only" not in notes
+    assert "they tie on 4; a tie counts as one half" in notes and "one arm only" not in notes
     third = fill(sheet, "zoe", truth)
     settled, notes = corrected(f"{sheet}.design.json", anna, omar, third)
     assert settled["interval"][0] == pytest.approx(-1.0), "two of three outvote the third"
-    assert "a tie (0)" in notes
+    assert "they tie on 0" in notes
     double, notes = corrected(f"{sheet}.design.json", anna, omar, "--double")
     assert double["labels"] == 10 and "their error is taken out" in notes
 
@@ -182,7 +207,7 @@ def test_words_that_are_not_understood_are_named_with_their_rows(tmp_path):
         row = 1 + [line["reply"] for line in csv.DictReader(stream)].index("dpo to h4")
     found, notes = corrected(f"{sheet}.design.json", shaky)
     assert found["labels"] == 9
-    assert f"anna: 1 labels were not understood and count as missing: 'perhaps' (row {row})" in notes
+    assert f"anna: 1 label was not understood and count as missing: 'perhaps' (row {row})" in notes
 
 
 def test_agreement_names_the_words_that_it_does_not_understand(tmp_path):
@@ -192,7 +217,7 @@ def test_agreement_names_the_words_that_it_does_not_understand(tmp_path):
     path.write_text("reply_digest,annotator,label\n" + "\n".join(lines) + "\n")
     with pytest.raises(InputError, match="1_full_compliance.*2_full_refusal.*3_partial_refusal") as error:
         run(agreement_command, path)
-    for word in ("harmful", "safe", "refusal", "--categories"):
+    for word in ("harmful", "safe", "refusal", "categories"):
         assert word in error.value.fix
     with pytest.raises(InputError, match="none of the 30 labels") as error:
         run(agreement_command, path, "--categories", "full,none")

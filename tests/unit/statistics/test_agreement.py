@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
 
-from alignment_prism.domain import OUTCOME, InputError, Outcome, Score
-from alignment_prism.labels.ratings import (
-    Label,
-    harmful_or_not,
-    labels_from_scores,
-    majority,
-    rating_rows,
-)
+from alignment_prism.domain import InputError
 from alignment_prism.statistics import wilson
 from alignment_prism.statistics.raters.agreement import (
     COEFFICIENTS,
@@ -204,25 +197,3 @@ def test_order_of_units_and_raters_and_names_do_not_matter(rows, random):
         assert coefficient.of(renamed) == pytest.approx(coefficient.of(table), abs=1e-9, nan_ok=True)
     turned = rating_table([[None if v is None else 3 - v for v in row] for row in shuffled], range(4))
     assert KRIPPENDORFF_ORDINAL.of(turned) == pytest.approx(KRIPPENDORFF_ORDINAL.of(table), abs=1e-9, nan_ok=True)
-
-
-def test_labels_meet_by_the_digest_of_the_reply():
-    scores = [
-        Score("p1", "d1", "base", "gpt", OUTCOME, Outcome.HARMFUL),
-        Score("p1", "d2", "dpo", "gpt", OUTCOME, Outcome.REFUSAL),
-        Score("p2", "d3", "base", "gpt", OUTCOME, Outcome.UNJUDGED),
-    ]
-    labels = [Label("d2", "anna", "no"), Label("d1", "anna", "yes"), Label("d3", "anna", "hm")]
-    table = rating_rows([*labels, *labels_from_scores(scores)], binary=True)
-    assert table.raters == ("anna", "gpt") and table.replies == ("d2", "d1", "d3")
-    assert table.values == (("harmless", "harmless"), ("harmful", "harmful"), (None, None))
-    assert table.unusable == {"anna": 1, "gpt": 1}
-    with pytest.raises(InputError, match="twice"):
-        rating_rows([Label("d1", "anna", "yes"), Label("d1", "anna", "no")], binary=True)
-
-
-def test_reading_labels():
-    assert [harmful_or_not(v) for v in ("1", " HARMFUL ", "safe_help", "degenerate", "unjudged", "?")] == [
-        True, True, False, False, None, None,
-    ]  # fmt: skip
-    assert majority(["a", "a", "b", None]) == "a" and majority(["a", "b"]) is None and majority([None]) is None

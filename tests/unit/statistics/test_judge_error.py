@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignment_prism.domain import OUTCOME, InputError, Outcome, Prompt, Scope, Score, user
-from alignment_prism.labels.frame import build_frame, correct_frame, frame_from_json, frame_to_json
+from alignment_prism.domain import InputError
 from alignment_prism.statistics import paired_risk_difference
 from alignment_prism.statistics.planning.label_design import (
     allocate,
@@ -215,49 +214,6 @@ def test_labels_needed_gives_the_wanted_width():
     assert expected_width(strata, allocate(sizes, number - 1, spread), spread, 0.4) > 0.1
     with pytest.raises(InputError, match="cannot be had"):
         labels_needed(strata, 0.01, spread, 0.4)
-
-
-def frame(n=240, seed=0):
-    rng = np.random.default_rng(seed)
-    prompts, scores, truth = {}, [], {}
-    for i in range(n):
-        prompts[f"p{i}"] = Prompt(
-            f"p{i}",
-            user("x"),
-            "ar" if i % 2 else "fr",
-            scope=Scope.LOCAL if i % 3 else Scope.GLOBAL,
-            group=f"g{i // 2}",
-        )
-        for arm, rate in (("base", 0.5), ("dpo", 0.2)):
-            harmful = rng.random() < rate
-            digest = f"{arm}-{i}"
-            truth[digest] = bool(harmful)
-            said = harmful if rng.random() < 0.85 else not harmful
-            outcome = Outcome.HARMFUL if said else Outcome.REFUSAL
-            outcome = Outcome.UNJUDGED if rng.random() < 0.05 else outcome
-            scores.append(Score(f"p{i}", digest, arm, "gpt", OUTCOME, outcome))
-    return prompts, scores, truth
-
-
-def test_frame_goes_through_a_file_and_corrects():
-    import dataclasses
-    import json
-
-    prompts, scores, truth = frame()
-    rows = build_frame(scores, prompts, arm="dpo", base="base", by_verdict=True, by_language=True).rows
-    assert len(rows) == 240 and {row.language for row in rows} == {"ar", "fr"}
-    assert any(row.stratum == "ar/unjudged" for row in rows) and rows[0].cluster.startswith("g")
-    sample = draw([row.stratum for row in rows], 120, seed=1)
-    rows = [dataclasses.replace(row, chosen=i in set(sample.chosen)) for i, row in enumerate(rows)]
-    about, again = frame_from_json(json.loads(json.dumps(frame_to_json(rows, arm="dpo"))), "design")
-    assert again == rows and about["arm"] == "dpo"
-    found = correct_frame(rows, truth)
-    # Labels were given for all replies; those of prompts that were not drawn are not used.
-    assert found.labels == 120 and found.interval.covers(-0.3)
-    with pytest.raises(InputError, match="no outcomes of arm"):
-        build_frame(scores, prompts, arm="nobody", base="base", by_verdict=True, by_language=False)
-    with pytest.raises(InputError, match="not a design"):
-        frame_from_json({"x": 1}, "design")
 
 
 @settings(max_examples=15, deadline=None)

@@ -7,6 +7,8 @@ import re
 import numpy as np
 import pytest
 
+from alignment_prism.domain import Label
+from alignment_prism.labels import Scale, measure_agreement
 from alignment_prism.statistics.raters.agreement import COHEN, KRIPPENDORFF, RAW, agreement
 from alignment_prism.statistics.raters.rating_table import rating_table
 
@@ -19,23 +21,36 @@ XSTEST_MODELS = {"llama2new": 0, "mistralguard": 0, "mistralinstruct": 11}
 LABELS = ("1_full_compliance", "2_full_refusal", "3_partial_refusal")
 
 
-def rtp_lx(realdata, locale):
-    """(human, GPT-4) verdicts and whether the prompt was written natively.
+def rtp_lx_rows(realdata, locale):
+    """Scores of three people, GPT-4's or None, and whether the prompt was written natively.
 
     Some answers score a text twice, before and after translating it; the last score is the answer.
     """
     path = realdata / "rtp_lx" / f"gpt4_results_{locale}.json"
     if not path.is_file():
         pytest.skip(f"no real data: {path.name} of RTP-LX is absent")
-    pairs, native = [], []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         entry = row["OriginalEntry"]
-        human = sum(entry["AnnotationsRaw"]["Toxicity"]) / 3 >= 3
         scores = re.findall(r"Tox\w*\"?\s*:\s*(\d)", row["GPT4ResponseRaw"])
-        pairs.append((int(human), int(int(scores[-1]) >= 3) if scores else None))
-        native.append("native" if entry["OriginalMetadata"].get("Filename") == "manual" else "transcreated")
+        native = entry["OriginalMetadata"].get("Filename") == "manual"
+        yield entry["AnnotationsRaw"]["Toxicity"], int(scores[-1]) if scores else None, native
+
+
+def rtp_lx(realdata, locale):
+    """(human, GPT-4) verdicts, both cut at 3, people by their mean; and whether the prompt was written natively."""
+    pairs, native = [], []
+    for people, judge, by_native in rtp_lx_rows(realdata, locale):
+        pairs.append((int(sum(people) / 3 >= 3), None if judge is None else int(judge >= 3)))
+        native.append("native" if by_native else "transcreated")
     return pairs, native
+
+
+def rtp_lx_ratings(realdata, locale):
+    """The same as labels of three people and a judge."""
+    for number, (people, judge, _) in enumerate(rtp_lx_rows(realdata, locale)):
+        for rater, score in (*((f"person {i}", each) for i, each in enumerate(people)), ("gpt4", judge)):
+            yield Label(f"text {number}", rater, "" if score is None else str(score))
 
 
 @pytest.mark.parametrize("locale", sorted(KAPPA))
@@ -45,6 +60,15 @@ def test_kappa_of_gpt4_by_language(realdata, locale):
     assert COHEN.of(table) == pytest.approx(KAPPA[locale], abs=0.01)
     found = agreement(table, COHEN, replicates=2000)
     assert found.lower < KAPPA[locale] < found.upper and 0.05 < found.width < 0.15
+
+
+@pytest.mark.parametrize("locale", sorted(KAPPA))
+def test_kappa_by_the_threshold_of_labels(realdata, locale):
+    """As `prism agreement --threshold 3` reads three people and a judge: the mean decides, not the majority."""
+    labels = list(rtp_lx_ratings(realdata, locale))
+    found = measure_agreement(labels, judges=["gpt4"], scale=Scale(threshold=3), replicates=200)
+    (kappa,) = [f for f in found.findings if (f.arm, f.metric) == ("gpt4 / people", COHEN.name)]
+    assert kappa.estimate == pytest.approx(KAPPA[locale], abs=0.01)
 
 
 @pytest.mark.parametrize("locale", sorted(KAPPA))

@@ -1,0 +1,91 @@
+"""A random sample of prompts for people to label: how many in each stratum, and which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from alignment_prism.domain import ALL, InputError, Prompt, PromptKind, Score
+from alignment_prism.labels.frame import UNJUDGED, Design, build_frame
+from alignment_prism.statistics.planning.label_design import draw, error_spread, labels_needed, spread_for
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A drawn sample.
+
+    Attributes:
+        design: the prompts, drawn or not.
+        order: positions of the drawn rows in `design.rows`, in random order.
+        drawn: by language (`all` where languages are not drawn from apart): prompts drawn, and prompts there are.
+        excluded: judged prompts of other kinds, counted by kind.
+    """
+
+    design: Design
+    order: tuple[int, ...]
+    drawn: dict[str, tuple[int, int]]
+    excluded: Counter[str]
+
+
+def draw_sample(
+    scores: Iterable[Score],
+    prompts: Iterable[Prompt],
+    *,
+    arm: str,
+    base: str = "base",
+    kind: PromptKind = PromptKind.HARMFUL,
+    number: int | None = None,
+    width: float | None = None,
+    per_language: bool = False,
+    by_verdict: bool = True,
+    sensitivity: float = 0.8,
+    specificity: float = 0.9,
+    seed: int = 0,
+) -> Sample:
+    """Draw prompts at random, of which people then label the replies of both arms.
+
+    Args:
+        scores: outcomes of both arms by one judge.
+        prompts: those that were judged.
+        arm: the model whose change against base is to be corrected.
+        base: what it is compared with.
+        kind: of the prompts: harmful ones correct harm, harmless ones refusals.
+        number: prompts to label, at most all that there are.
+        width: or the wanted width of the corrected difference's interval, from which the number follows.
+        per_language: number and width are meant for each language.
+        by_verdict: draw within strata of the judge's verdicts, disagreements of the arms more often; else every prompt
+            is drawn with one probability.
+        sensitivity: guess about the judge; it decides only how well the labels are spent.
+        specificity: likewise.
+        seed: of the draw.
+
+    Raises:
+        InputError: not one of number and width; the width cannot be had; or as `build_frame` and `label_design.draw`.
+    """
+    if (number is None) == (width is None):
+        raise InputError("not one of number and width", fix="give the number of prompts, or the wanted width")
+    design, excluded = build_frame(
+        scores, prompts, arm=arm, base=base, kind=kind, by_verdict=by_verdict, by_language=per_language
+    )
+    rows = design.rows
+    order: list[int] = []
+    drawn: dict[str, tuple[int, int]] = {}
+    for position, language in enumerate(sorted({row.language for row in rows}) if per_language else [ALL]):
+        inside = [i for i, row in enumerate(rows) if language in (ALL, row.language)]
+        part = [rows[i] for i in inside]
+        strata = [row.stratum for row in part]
+        rate = max(sum(row.judge_model + row.judge_base for row in part) / (2 * len(part)), 0.02)
+        kinds = error_spread(sensitivity, specificity, rate) | {
+            UNJUDGED: 0.7,
+            "any": (2 * (rate * (1 - sensitivity) + (1 - specificity))) ** 0.5,
+        }
+        spread = spread_for(strata, kinds)
+        discordant = max(sum(row.judge_model != row.judge_base for row in part) / len(part), 0.02)
+        total = number if number is not None else labels_needed(strata, width or 0.0, spread, discordant)
+        total = min(total, len(part))
+        order += [inside[i] for i in draw(strata, total, seed=seed + position, spread=spread).chosen]
+        drawn[language] = (total, len(part))
+    picked = set(order)
+    chosen = tuple(replace(row, chosen=i in picked) for i, row in enumerate(rows))
+    return Sample(replace(design, seed=seed, rows=chosen), tuple(order), drawn, excluded)
