@@ -1,6 +1,6 @@
 """Which attention trains faster on a CPU, by the length of a pair: `eager` or `sdpa`.
 
-DPO steps of the packed engine, each pair in a row of its own, on a small Cohere model with random weights (that of
+DPO steps of our engine, each pair in a row of its own, on a small Cohere model with random weights (that of
 `preference_step.py`) and log-normal lengths. Both take turns step by step. bfloat16 is autocast, as in
 training. It is where the limit comes from below which `attention: auto` takes `eager`.
 

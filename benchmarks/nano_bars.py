@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 import transformers
-import trl
 
 from alignment_prism import run_study
 from alignment_prism.domain import CORRECT, OUTCOME, Finding, Outcome, Score
@@ -52,7 +51,7 @@ def main() -> None:
     lines = [
         f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads, "
         f"Python {platform.python_version()}, "
-        f"torch {torch.__version__}, transformers {transformers.__version__}, trl {trl.__version__}",
+        f"torch {torch.__version__}, transformers {transformers.__version__}",
         "",
     ]
     for name in options.world or ["shipped"]:

@@ -1,4 +1,4 @@
-"""Pairs per second of DPO training: the packed engine against the real TRL trainer, at its default and at its best.
+"""Pairs per second of DPO training: our engine against the real TRL trainer, at its default and at its best.
 
 Every contender takes the same model, optimiser and precision on the same pairs. They take turns batch by batch, so that
 a busy machine slows all of them alike. TRL runs its own `training_step` with its own collator and loss; its best has
@@ -144,7 +144,7 @@ def packed_step(model: Any, examples: list[Example], options: argparse.Namespace
     """One optimiser step of ours over the given pairs."""
     from transformers import TrainingArguments
 
-    from alignment_prism.training.backends.transformers import PackedTrainer
+    from alignment_prism.training.backends.transformers import LossTrainer
 
     precision, checkpointing = options.precision, options.device.type == "cuda"
     assert add_completion_head(model, [examples[0].prompt[-64:]]) is None
@@ -153,7 +153,7 @@ def packed_step(model: Any, examples: list[Example], options: argparse.Namespace
     model = with_adapter(model, options.lora, checkpointing)
     collator = TreeBatch(examples, 0, plan, options.rows)
     collator.references = [(-1000.0, -1000.0)] * len(examples)
-    trainer = PackedTrainer(
+    trainer = LossTrainer(
         model=model, args=_arguments(TrainingArguments, options), train_dataset=list(range(len(examples)))
     )
     sampler = OrderSampler([1] * len(examples), batch_size=1, micro_batch=1, horizon=0, seed=0, processes=1)

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 import torch
-import trl
+import transformers
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "160"})
     wall = time.perf_counter() - started
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}, trl {trl.__version__}"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}, transformers {transformers.__version__}"
     print(f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {versions}")
     print("\n| step | seconds |\n|---|---|")
     for title, seconds in re.findall(r"^\[ *\d+/\d+\] (.*): ([\d.]+) s$", done.stdout, flags=re.MULTILINE):

@@ -311,14 +311,14 @@ def test_the_packed_trainer_follows_trl_over_fifty_steps_of_sgd_with_gradient_ac
     """
     from trl.trainer.dpo_trainer import DataCollatorForPreference, DPOTrainer
 
-    from alignment_prism.training.backends.transformers import PackedEngine, PackedTrainer
+    from alignment_prism.training.backends.transformers import LossTrainer, TransformersEngine
     from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
     from alignment_prism.training.losses import sums_per_example
 
     ours, examples, padded = _trainer(
-        folder, tmp_path / "ours", "dpo_ift", engine=PackedEngine(), batching=Batching(2, 2, 1)
+        folder, tmp_path / "ours", "dpo_ift", engine=TransformersEngine(), batching=Batching(2, 2, 1)
     )
-    assert type(ours) is PackedTrainer
+    assert type(ours) is LossTrainer
     theirs, _, _ = _trainer(folder, tmp_path / "theirs", "dpo_ift")
     batch = padded(list(range(len(PAIRS))))
     with torch.no_grad():

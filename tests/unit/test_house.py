@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 DISTRIBUTIONS = {"yaml": "pyyaml", "inspect_ai": "inspect-ai", "huggingface_hub": "huggingface-hub"}
 """Import name -> distribution, where they differ."""
-OPTIONAL = {"vllm", "ray", "bitsandbytes"}
+OPTIONAL = {"trl", "vllm", "ray", "bitsandbytes"}
 
 
 def rooms() -> set[str]:

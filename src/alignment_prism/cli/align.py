@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alignment_prism.domain import InputError, StoreError
+from alignment_prism.domain.progress import Progress
 
 if TYPE_CHECKING:
     from alignment_prism.training.results import TrainingResult
@@ -23,8 +24,8 @@ Examples:
       --set dpo_sft.learning_rate=5e-6
   The small model that ships, on a CPU (a folder called nano is ./nano):
     prism align --method dpo_ift --base nano --pairs pairs.parquet --out runs/nano --config nano
-  The same by the packed engine, which starts faster and shards without a second model:
-    prism align --method dpo_ift --base nano --pairs pairs.parquet --out runs/packed --config nano --engine packed
+  What can be trained, and by which settings:
+    prism align --methods
   Settings to copy and change (each knob says what it costs):
     prism align --show-config aya-23-8b > mine.yaml
   Several GPUs, with the FSDP2 settings that ship:
@@ -83,7 +84,9 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option("--out", required=True, help="Run folder to make; it appears when the training is complete.")
 @click.option("--config", "config_source", default="aya-23-8b", show_default=True, help="Preset, or a YAML file.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. sft.epochs=2.")
-@click.option("--engine", default="trl", show_default=True, help="trl, or packed: the same training without TRL.")
+@click.option(
+    "--engine", default="transformers", show_default=True, help="transformers, or trl: SFT and DPO by TRL's trainers."
+)
 @click.option("--lora", is_flag=True, help="Train low-rank adapters instead of all weights, and merge them.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of data order, SFT-Random's tosses, adapters."
@@ -210,7 +213,7 @@ def _report(result: TrainingResult) -> None:
     click.echo(f"model: {result.model}")
 
 
-def _progress_bar() -> AbstractContextManager[Callable[[int, int, str], None] | None]:
+def _progress_bar() -> AbstractContextManager[Progress | None]:
     """A bar with what and how long; only of the first process."""
     import os
 
@@ -222,19 +225,18 @@ def _progress_bar() -> AbstractContextManager[Callable[[int, int, str], None] | 
 class _Bar:
     """One line on stderr that says which stage is at which step, and how long it still takes."""
 
-    def __enter__(self) -> Callable[[int, int, str], None]:
+    def __enter__(self) -> Progress:
+        from rich import progress
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=Console(stderr=True)
-        )
+        columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn())
+        self._bar = progress.Progress(*columns, console=Console(stderr=True))
         self._task = self._bar.add_task("loading the model", total=None)
         self._bar.start()
         return self._show
 
-    def _show(self, step: int, total: int, message: str) -> None:
-        self._bar.update(self._task, completed=step, total=total, description=message)
+    def _show(self, done: int, total: int, words: str = "", /) -> None:
+        self._bar.update(self._task, completed=done, total=total, description=words)
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()

@@ -28,7 +28,6 @@ Status = Literal["ok", "note", "bad"]
 PACKAGES = (
     "torch",
     "transformers",
-    "trl",
     "accelerate",
     "peft",
     "inspect-ai",

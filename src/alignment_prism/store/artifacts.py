@@ -24,7 +24,7 @@ from alignment_prism.store.outputs import WRITE_FIX, check_writable
 
 FORMAT = 1
 PACKAGE = "alignment-prism"
-VERSIONED = (PACKAGE, "torch", "transformers", "trl", "inspect-ai")
+VERSIONED = (PACKAGE, "torch", "transformers", "inspect-ai")
 """Distributions whose versions are written into every manifest."""
 
 

@@ -150,11 +150,10 @@ def _train_step(
     chosen = find_method(method)
     settings = {
         "method": method,
+        "engine": engine,
         "recipe": config.recipe(chosen.stages[-1]).model_dump(mode="json"),
         "training": config.training.model_dump(mode="json"),
     }
-    if engine != "trl":  # a step that names none is TRL's
-        settings["engine"] = engine
     title = f"train {chosen.title} on {needs['mixture'].title.removeprefix('mixture with ')}"
     return Step("train", title, f"{method}-{data}-seed{seed}", settings, needs, inputs, seed)
 

@@ -162,7 +162,7 @@ class Worker:
         first = step.needs.get("sft")
         train_method(
             step.spec["method"],
-            engine=step.spec.get("engine", "trl"),
+            engine=step.spec["engine"],
             base=self.sources.base,
             pairs=read_records(step.needs["mixture"].folder(self.out) / PAIRS, Pair),
             out=folder,

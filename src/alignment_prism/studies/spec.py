@@ -133,7 +133,7 @@ class StudySpec(_Part):
         mixture: size of the mixtures.
         training: settings of the methods: the name of a preset, or keys of `alignment_prism.training.MethodConfig`
             laid over the preset under `preset` (`aya-23-8b` if there is none).
-        engine: what trains: `trl`, or `packed`, which gives the same models up to rounding.
+        engine: what trains: `transformers`, or `trl`, which gives the same models up to rounding.
         arms: what is trained; `base` is always evaluated.
         seeds: of the alignment: of mixtures and trainings.
         prompts: what is evaluated: `nano` or a list of files.
@@ -151,7 +151,7 @@ class StudySpec(_Part):
     pairs: PairsSource = PairsSource()
     mixture: MixtureSpec = MixtureSpec()
     training: str | dict[str, Any] = DEFAULT_PRESET
-    engine: Literal["trl", "packed"] = "trl"
+    engine: Literal["transformers", "trl"] = "transformers"
     arms: tuple[Arm, ...]
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     prompts: Literal["nano"] | tuple[PromptFile, ...] = "nano"

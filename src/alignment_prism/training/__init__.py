@@ -1,7 +1,4 @@
-"""Training: methods, settings, examples, objectives and exact metrics.
-
-`losses` needs torch and is imported by its own name.
-"""
+"""Training: methods, objectives, settings, examples and exact metrics; `train_method` is the one entry."""
 
 from alignment_prism.training.examples import Example, ExampleSet, make_examples, pairs_digest
 from alignment_prism.training.groups import GroupSums, group_of
@@ -17,6 +14,7 @@ from alignment_prism.training.settings import (
     load_config,
     presets,
 )
+from alignment_prism.training.train import train_method
 
 __all__ = [
     "METHODS",
@@ -43,4 +41,5 @@ __all__ = [
     "make_examples",
     "pairs_digest",
     "presets",
+    "train_method",
 ]

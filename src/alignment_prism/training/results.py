@@ -48,7 +48,7 @@ class TrainingResult:
         pairs: digest of the pairs, in their order.
         seed: of the training.
         stages: one result a stage that was trained here.
-        engine: that trained it: `trl` or `packed`.
+        engine: that trained it: `transformers` or `trl`.
     """
 
     method: str

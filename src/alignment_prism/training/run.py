@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from alignment_prism.training.callbacks import Log, StopRequest
 from alignment_prism.training.card import model_card
 from alignment_prism.training.devices import processes
 from alignment_prism.training.examples import pairs_digest
-from alignment_prism.training.methods import Method, find_method
+from alignment_prism.training.methods import Method, Stage
 from alignment_prism.training.results import StageResult, TrainingResult
 from alignment_prism.training.settings import MethodConfig, dump_config
 from alignment_prism.training.stage import Engine, StageJob, finished_stage, run_stage
@@ -37,97 +37,79 @@ KEY = "key"
 _NOISY = ("transformers", "accelerate", "trl", "datasets", "peft", "torch.distributed")
 
 
-def train_method(
-    method: str,
-    *,
-    engine: Engine,
-    base: str | Path,
-    pairs: Sequence[Pair],
-    out: str | Path,
-    config: MethodConfig | None = None,
-    seed: int = 0,
-    sft_checkpoint: str | Path | None = None,
-    references: str | Path | None = None,
-    resume: bool = True,
-    progress: Progress | None = None,
-    revision: str | None = None,
-) -> TrainingResult:
-    """Train a model on preference pairs.
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Everything that a training is made from.
 
-    Args:
-        method: name of one of `alignment_prism.training.METHODS`.
+    Attributes:
+        method: that is asked for.
+        stages: those of its stages that run.
         engine: that trains.
-        base: folder of an instruction-tuned model, or its Hub id.
-        pairs: to train on, in any order; those of unknown language are counted under `und`.
-        out: the run folder to make: `model/` (safetensors, tokenizer, chat template, card), `log.jsonl`,
-            `config.yaml`, `result.json`, `manifest.json`.
-        config: settings; None takes the defaults for models of about 8 B parameters.
-        seed: of the data order, of SFT-Random's tosses and of adapters.
-        sft_checkpoint: folder of a model that the first stage of a method of several made of the same base and pairs
-            (for `dpo_sft`, of an SFT-Preferred model): the method goes on from it instead of training that stage again.
-        references: folder of reference log-probabilities, shared by runs from one base; None keeps them in the run.
-        resume: go on with an unfinished run; False throws it away and begins anew.
-        progress: called as `progress(step, total, message)`.
-        revision: of a Hub id.
-
-    Returns:
-        The finished run. One that is finished already, with the same settings, is returned at once.
-
-    Raises:
-        InputError: no pair, a setting that does not fit, or an unknown method.
-        ModelError: the base cannot be trained: absent, no chat template, no safetensors.
-        TrainingError: the loss is not finite, or policy and reference disagree before the first step.
-        StoreError: `out` exists with other settings.
-        TrainingInterrupted: Ctrl-C; the checkpoint is written, and the same call goes on.
+        base: the model that the method starts from.
+        first: the model that the first of `stages` starts from, where that is not the base.
+        pairs: to train on.
+        config: settings, with the recipes of `stages` alone.
+        seed: of order, tosses and adapters.
+        out: the run folder to make.
     """
-    chosen = find_method(method)
-    config = config or MethodConfig.model_validate({})
-    if not pairs:
-        raise InputError("the pool has no pair to train on", fix="check the pairs file and the mixture's share")
-    if sft_checkpoint is not None and len(chosen.stages) == 1:
-        raise InputError(
-            f"{chosen.title} is a single stage, which starts from the base", fix="leave out the SFT checkpoint"
-        )
-    wanted = chosen.stages if sft_checkpoint is None else chosen.stages[1:]
-    config = config.of(wanted)
-    adapter = config.training.adapter
-    if adapter is not None and not adapter.merge and len(wanted) > 1:
-        raise InputError(
-            f"{chosen.title} goes on from the model of its first stage, which an adapter that is kept apart is not",
-            where="key training.adapter.merge",
-            fix="set it to true; or train the first stage merged, and then the rest from it with --sft-checkpoint",
-        )
+
+    method: Method
+    stages: tuple[Stage, ...]
+    engine: Engine
+    base: Base
+    first: Base | None
+    pairs: Sequence[Pair]
+    config: MethodConfig
+    seed: int
+    out: Path
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Method, engine and the settings that change the model."""
+        date = template_date(self.base.tokenizer)
+        dated = {} if date is None else {"template_date": date}
+        return {
+            "method": self.method.name,
+            "engine": self.engine.name,
+            "config": self.config.result_settings(),
+            **dated,
+        }
+
+    def inputs(self) -> dict[str, str]:
+        """Digests of weights, pairs and chat template; reads them all."""
+        inputs = {
+            "base": weights_digest(self.base.folder),
+            "pairs": pairs_digest(self.pairs),
+            "template": content_digest(str(self.base.tokenizer.chat_template)),
+        }
+        return inputs if self.first is None else {**inputs, "sft": weights_digest(self.first.folder)}
+
+
+def run_training(
+    training: Training, *, references: str | Path | None, resume: bool, progress: Progress | None
+) -> TrainingResult:
+    """Train all stages, or go on with them; see `alignment_prism.training.train.train_method`."""
     _check_devices()
-    start = find_base(base, revision=revision)
-    first = find_base(sft_checkpoint) if sft_checkpoint is not None else None
-    out = Path(out)
-    inputs = {"base": weights_digest(start.folder), "pairs": pairs_digest(pairs)}
-    inputs["template"] = content_digest(str(start.tokenizer.chat_template))
-    if first is not None:
-        inputs["sft"] = weights_digest(first.folder)
-    spec = {"method": chosen.name, "engine": engine.name, "config": config.result_settings()}
-    date = template_date(start.tokenizer)
-    if date is not None:
-        spec["template_date"] = date
-    key = artifact_key(KIND, spec, inputs, seed)  # without the base's name: one that has moved is still the same
-    if is_complete(out):
-        return _finished(out, key)
-    work = _work_folder(out, key, resume)
+    inputs = training.inputs()
+    key = artifact_key(KIND, training.spec, inputs, training.seed)  # a base that has moved is still the same base
+    if is_complete(training.out):
+        return _finished(training.out, key)
+    work = _work_folder(training.out, key, resume)
     log = Log(work / "log.jsonl", enabled=_is_main())
     stop = StopRequest()
-    stages: list[StageResult] = []
-    current = start if first is None else first
+    results: list[StageResult] = []
+    current = training.first or training.base
     try:
         with stop.listening(), _quiet():
-            for stage in wanted:
+            for stage in training.stages:
                 folder = work / stage.name
                 job = StageJob(
                     stage=stage,
-                    title=chosen.title,
+                    title=training.method.title,
                     base=current,
-                    pairs=pairs,
-                    config=config,
-                    seed=seed,
+                    pairs=training.pairs,
+                    config=training.config,
+                    seed=training.seed,
                     folder=folder,
                     log=log,
                     progress=progress,
@@ -135,62 +117,48 @@ def train_method(
                     references=Path(references) if references is not None else work / "references",
                 )
                 done = finished_stage(folder)
-                stages.append(done if done is not None else run_stage(job, engine))
+                results.append(done if done is not None else run_stage(job, training.engine))
                 current = find_base(folder / "model") if (folder / "model" / "config.json").exists() else current
     except (InputError, ModelError):
         _forget_untrained(work)
         raise
     if _is_main():
-        trained = work / wanted[-1].name / "model"
-        spec = {**spec, "base": start.name}
-        _publish(out, work, trained, chosen, start, config, spec, inputs, seed, engine, stages, len(pairs), key)
+        _publish(training, work, inputs, key, results)
     _wait()
-    return _read_result(out)
+    return _read_result(training.out)
 
 
-def _publish(
-    out: Path,
-    work: Path,
-    trained: Path,
-    method: Method,
-    base: Base,
-    config: MethodConfig,
-    spec: dict[str, Any],
-    inputs: dict[str, str],
-    seed: int,
-    engine: Engine,
-    stages: Sequence[StageResult],
-    pairs: int,
-    key: str,
-) -> None:
+def _publish(training: Training, work: Path, inputs: dict[str, str], key: str, results: Sequence[StageResult]) -> None:
     """Put the run folder together, and remove the unfinished one."""
-    with write_artifact(out, kind=KIND, spec=spec, inputs=inputs, seed=seed) as folder:
-        shutil.copytree(trained, folder / "model", copy_function=_link)
+    method, engine, seed = training.method.name, training.engine.name, training.seed
+    spec = {**training.spec, "base": training.base.name}
+    with write_artifact(training.out, kind=KIND, spec=spec, inputs=inputs, seed=seed) as folder:
+        shutil.copytree(work / training.stages[-1].name / "model", folder / "model", copy_function=_link)
         shutil.copy2(work / "log.jsonl", folder / "log.jsonl")
-        (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+        (folder / "config.yaml").write_text(dump_config(training.config), encoding="utf-8")
         card = model_card(
-            method,
-            base=base.name,
+            training.method,
+            base=training.base.name,
             base_digest=inputs["base"],
-            pairs=pairs,
+            pairs=len(training.pairs),
             pairs_digest=inputs["pairs"][:16],
             seed=seed,
-            engine=engine.name,
-            config=config,
-            stages=stages,
-            versions=_versions(),
+            engine=engine,
+            config=training.config,
+            stages=results,
+            versions=_versions(engine),
         )
         (folder / "model" / "README.md").unlink(missing_ok=True)  # PEFT writes an empty one
         (folder / "model" / "README.md").write_text(card, encoding="utf-8")
         result = {
             "key": key,
-            "method": method.name,
-            "engine": engine.name,
+            "method": method,
+            "engine": engine,
             "weights": weights_digest(folder / "model"),
             "base_weights": inputs["base"],
             "pairs": inputs["pairs"],
             "seed": seed,
-            "stages": [asdict(stage) for stage in stages],
+            "stages": [asdict(stage) for stage in results],
         }
         (folder / RESULT).write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     shutil.rmtree(work, ignore_errors=True)
@@ -261,7 +229,7 @@ def _forget_untrained(work: Path) -> None:
 
 
 def _check_devices() -> None:
-    """Several GPUs and one process would be split in a way that TRL does not support."""
+    """Several GPUs and one process would be split into replicas, which the loss over the global batch does not know."""
     import torch
 
     if torch.cuda.device_count() > 1 and "LOCAL_RANK" not in os.environ:
@@ -280,11 +248,11 @@ def _wait() -> None:
     processes().wait_for_everyone()
 
 
-def _versions() -> dict[str, str]:
+def _versions(engine: str) -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for name in ("alignment-prism", "torch", "transformers", "trl", "peft", "accelerate"):
+    for name in dict.fromkeys(("alignment-prism", "torch", "transformers", engine, "peft", "accelerate")):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -21,8 +21,9 @@ from alignment_prism.training.methods import METHODS, Stage
 from alignment_prism.training.recipe import Recipe, Settings
 
 DEFAULT_PRESET = "aya-23-8b"
-ENGINES = ("trl", "packed")
-"""What can train: TRL's trainers, or transformers' own with our steps."""
+ENGINES = ("transformers", "trl")
+"""What can train: transformers' own trainer with our loss, or TRL's with the same."""
+DEFAULT_ENGINE = "transformers"
 SAME_RESULT: dict[str, Any] = {"changes_result": False}
 """Mark of a setting that changes memory, speed or what is written on the way, but not the model, rounding apart."""
 

@@ -75,11 +75,11 @@ def test_a_file_of_pairs_is_trained_on(tmp_path: Path) -> None:
     pairs.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     result = _run(
         *("--method", "dpo_ift", "--base", str(base), "--pairs", str(pairs), "--out", str(tmp_path / "run")),
-        *("--config", "micro", "--set", "dpo_ift.learning_rate=5e-5", "--lora", "--engine", "packed"),
+        *("--config", "micro", "--set", "dpo_ift.learning_rate=5e-5", "--lora", "--engine", "transformers"),
     )
     assert result.exception is None, result.exception
     assert f"model: {tmp_path / 'run' / 'model'}" in result.output
-    assert "engine: packed" in result.output
-    assert json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))["engine"] == "packed"
+    assert "engine: transformers" in result.output
+    assert json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))["engine"] == "transformers"
     settings = (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
     assert "5.0e-05" in settings and "rank: 32" in settings

@@ -133,11 +133,11 @@ def test_limits_take_the_same_few_of_every_stratum() -> None:
 
 def test_another_engine_makes_trainings_of_its_own_and_nothing_else() -> None:
     before = {step.key: step for step in build_plan(quickstart(), SOURCES).steps}
-    after = {step.key: step for step in build_plan(quickstart(engine="packed"), SOURCES).steps}
+    after = {step.key: step for step in build_plan(quickstart(engine="trl"), SOURCES).steps}
     assert {before[key].kind for key in before.keys() & after.keys()} >= {"mixture"}
     assert not [key for key in before.keys() & after.keys() if before[key].kind == "train"]
-    assert {step.spec["engine"] for step in after.values() if step.kind == "train"} == {"packed"}
-    assert all("engine" not in step.spec for step in before.values())
+    assert {step.spec["engine"] for step in after.values() if step.kind == "train"} == {"trl"}
+    assert {step.spec["engine"] for step in before.values() if step.kind == "train"} == {"transformers"}
 
 
 def test_a_study_trains_by_the_engine_that_its_spec_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_a_study_trains_by_the_engine_that_its_spec_names(tmp_path: Path, monkey
 
     asked: list[str] = []
     monkeypatch.setattr(align, "train_method", lambda method, *, engine, **_: asked.append(engine))
-    for engine in ("trl", "packed"):
+    for engine in ("trl", "transformers"):
         spec = quickstart(engine=engine)
         step = next(step for step in build_plan(spec, SOURCES).steps if step.kind == "train")
         mixture = step.needs["mixture"].folder(tmp_path)
@@ -157,4 +157,4 @@ def test_a_study_trains_by_the_engine_that_its_spec_names(tmp_path: Path, monkey
         journal: Any = None
         tick: Any = None
         Worker(spec, SOURCES, tmp_path, journal).do(step, tick)
-    assert asked == ["trl", "packed"]
+    assert asked == ["trl", "transformers"]

@@ -52,7 +52,7 @@ def on_day(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 def _train(base: Path, pairs: list[Pair], out: Path, **options: Any) -> Any:
     config = load_config("micro", {"training.precision": "fp32"})
-    return train_method("dpo_sft", engine="packed", base=base, pairs=pairs, out=out, config=config, **options)
+    return train_method("dpo_sft", base=base, pairs=pairs, out=out, config=config, **options)
 
 
 def test_a_training_over_several_days_is_that_of_one_day(

@@ -36,16 +36,16 @@ if os.environ.get("ACCELERATE_USE_FSDP"):
         if plugin is not None:
             self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, plugin
     AcceleratorState.__init__ = with_fsdp_on_cpus
-    from alignment_prism.training.backends.transformers import PackedTrainer
-    step = PackedTrainer.training_step
+    from alignment_prism.training.backends.transformers import LossTrainer
+    step = LossTrainer.training_step
     def checked(self, *args, **kwargs):
         parameters = [one for name, one in self.model.named_parameters() if ".layers." in name]
         assert parameters
         assert all(isinstance(one, DTensor) and one.to_local().numel() < one.numel() for one in parameters)
         return step(self, *args, **kwargs)
-    PackedTrainer.training_step = checked
+    LossTrainer.training_step = checked
 from alignment_prism.training import load_config
-from alignment_prism.training.backends.transformers import train_method
+from alignment_prism.training.train import train_method
 train_method(sys.argv[5], base=sys.argv[2], pairs=tiny.make_pairs(21), out=sys.argv[3], config=load_config(sys.argv[4]))
 """
 FSDP2 = {
@@ -91,7 +91,7 @@ def test_two_processes_train_what_one_does(how: str, method: str, tied: bool, tm
     import torch
     from safetensors.torch import load_file
 
-    from alignment_prism.training.backends.transformers import train_method
+    from alignment_prism.training.train import train_method
 
     tiny = _tiny()
     base = tiny.save_tiny_model(tmp_path / "base", tied=tied)

@@ -57,7 +57,7 @@ def test_routers_of_experts_draw_no_noise_in_dpo_and_choose_as_they_do_when_they
         intermediate_size=32, num_local_experts=4, input_jitter_noise=0.1, router_jitter_noise=0.1,
     )  # fmt: skip
     config = load_config("micro", {"training.precision": "fp32", "training.layout": "padded"})
-    result = train_method("dpo_ift", engine="packed", base=base, pairs=pairs[:8], out=tmp_path / "run", config=config)
+    result = train_method("dpo_ift", base=base, pairs=pairs[:8], out=tmp_path / "run", config=config)
     assert _steps(tmp_path / "run")[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
     saved = json.loads((result.model / "config.json").read_text(encoding="utf-8"))
     assert (saved["input_jitter_noise"], saved["router_jitter_noise"]) == (0.1, 0.1)
@@ -74,7 +74,7 @@ def test_packed_dpo_has_no_dropout_either(
 ) -> None:
     base = make_base("GPT2", std=0.2, **BASES["GPT2"], attn_pdrop=0.3)
     config = load_config("micro", {"training.precision": "fp32", "training.layout": layout})
-    result = train_method("dpo_ift", engine="packed", base=base, pairs=pairs[:8], out=tmp_path / "run", config=config)
+    result = train_method("dpo_ift", base=base, pairs=pairs[:8], out=tmp_path / "run", config=config)
     assert not result.notices
     assert _steps(tmp_path / "run")[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
 
@@ -85,7 +85,7 @@ def test_flat_sft_with_dropout_in_the_attention_falls_back(
     """GPT-2 calls it `attn_pdrop`, and a model that is only evaluated does not show it."""
     base = make_base("GPT2", n_embd=32, n_layer=2, n_head=4, n_positions=256)
     config = load_config("micro", {"training.precision": "fp32", "training.layout": "flat"})
-    result = train_method("sft", engine="packed", base=base, pairs=pairs[:8], out=tmp_path / "run", config=config)
+    result = train_method("sft", base=base, pairs=pairs[:8], out=tmp_path / "run", config=config)
     (notice,) = result.notices
     assert notice.startswith("pairs are packed as trees, not flat: ") and "dropout" in notice
 
@@ -108,7 +108,7 @@ def test_dropout_of_adapters_is_left_out_in_dpo_which_is_said_and_kept_in_sft(
     engine: str, tiny_model: Path, pairs: list[Pair], tmp_path: Path
 ) -> None:
     weights: dict[tuple[str, float], str] = {}
-    for method in ("sft", "dpo_ift") if engine == "packed" else ("dpo_ift",):
+    for method in ("sft", "dpo_ift") if engine == "transformers" else ("dpo_ift",):
         for dropout in (0.0, 0.5):
             adapter = {"rank": 2, "alpha": 4, "dropout": dropout}
             config = load_config(
@@ -121,4 +121,4 @@ def test_dropout_of_adapters_is_left_out_in_dpo_which_is_said_and_kept_in_sft(
             said = [notice for notice in result.notices if "training.adapter.dropout = 0.5 is left out" in notice]
             assert len(said) == (method == "dpo_ift" and dropout > 0)
     assert weights["dpo_ift", 0.0] == weights["dpo_ift", 0.5]
-    assert engine != "packed" or weights["sft", 0.0] != weights["sft", 0.5]
+    assert engine != "transformers" or weights["sft", 0.0] != weights["sft", 0.5]

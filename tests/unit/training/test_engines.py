@@ -7,12 +7,13 @@ import gzip
 import json
 import math
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alignment_prism.domain import InputError, ModelError, Pair, user
+from alignment_prism.domain import InputError, ModelError, Pair, TrainingError, user
 from alignment_prism.training import MethodConfig, load_config
 from alignment_prism.training.settings import ENGINES
 from alignment_prism.training.train import train_method
@@ -63,9 +64,21 @@ def test_results_card_and_log_say_which_engine(
     assert json.loads((out / "manifest.json").read_text(encoding="utf-8"))["spec"]["engine"] == engine
 
 
-def test_an_unknown_engine_is_refused() -> None:
+def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="unknown engine 'torchtune'"):
-        train_method("sft", engine="torchtune")
+        train_method("sft", engine="torchtune", base="nowhere", pairs=[], out=tmp_path)
+
+
+def test_an_engine_whose_library_is_not_installed_says_how_to_get_it(
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "trl", None)  # as where it is not installed: it cannot be found or imported
+    options: dict[str, Any] = {"base": "nowhere", "pairs": pairs, "out": tmp_path / "run"}
+    with pytest.raises(TrainingError, match="needs the package trl") as caught:
+        train_method("dpo_ift", engine="trl", **options)
+    assert "alignment-prism[trl]" in str(caught.value.fix)
+    with pytest.raises(ModelError, match="nowhere"):  # the default engine does not need it
+        train_method("dpo_ift", **options)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -116,7 +129,12 @@ def test_bfloat16_trains_close_to_float32_and_keeps_the_weights_whole(
         settings = {"training.precision": precision, "training.layout": layout, "dpo_ift.learning_rate": 1e-4}
         out = tmp_path / precision
         train_method(
-            "dpo_ift", engine="packed", base=tiny_model, pairs=pairs, out=out, config=load_config("micro", settings)
+            "dpo_ift",
+            engine="transformers",
+            base=tiny_model,
+            pairs=pairs,
+            out=out,
+            config=load_config("micro", settings),
         )
         after, before = _weights(out), _base(tiny_model)
         assert {tensor.dtype for tensor in after.values()} == {torch.float32}
@@ -148,16 +166,16 @@ def test_both_engines_train_the_same_adapter(merge: bool, tiny_model: Path, pair
         (weights,) = (out / "model").glob("*.safetensors")
         found[engine] = load_file(weights)
         assert _log(out, "step")[-1]["loss"] < math.log(2)
-    assert found["trl"].keys() == found["packed"].keys()
-    assert merge == (found["packed"].keys() == _base(tiny_model).keys())
-    assert _distance(found["trl"], found["packed"]) < 1e-6
+    assert found["trl"].keys() == found["transformers"].keys()
+    assert merge == (found["transformers"].keys() == _base(tiny_model).keys())
+    assert _distance(found["trl"], found["transformers"]) < 1e-6
 
 
 def test_an_adapter_is_no_base_and_a_second_stage_needs_a_whole_model(
     tiny_model: Path, pairs: list[Pair], tmp_path: Path
 ) -> None:
     apart = load_config("micro", {"training.adapter": {"rank": 2, "merge": False}, "training.precision": "fp32"})
-    options: dict[str, Any] = {"engine": "packed", "pairs": pairs[:16]}
+    options: dict[str, Any] = {"pairs": pairs[:16]}
     first = train_method("sft", base=tiny_model, out=tmp_path / "sft", config=apart, **options)
     assert (first.model / "adapter_config.json").is_file()
     with pytest.raises(ModelError, match=f"an adapter of .*{tiny_model.name}, not a whole model"):
@@ -176,7 +194,12 @@ def test_flat_trees_train_what_padded_rows_train(tiny_model: Path, pairs: list[P
         settings = {"training.layout": layout, "training.precision": "fp64", "training.length_horizon": 0}
         out = tmp_path / layout
         train_method(
-            "dpo_ift", engine="packed", base=tiny_model, pairs=pairs, out=out, config=load_config("micro", settings)
+            "dpo_ift",
+            engine="transformers",
+            base=tiny_model,
+            pairs=pairs,
+            out=out,
+            config=load_config("micro", settings),
         )
         found.append(_weights(out))
         assert _log(out, "start")[0]["layout"] == layout
@@ -234,7 +257,7 @@ def test_a_model_that_cannot_be_packed_trains_on_padded_rows_and_says_so_once(
 ) -> None:
     from alignment_prism.training.layouts import prepare as layouts
 
-    options: dict[str, Any] = {"engine": "packed", "base": tiny_model, "pairs": pairs}
+    options: dict[str, Any] = {"base": tiny_model, "pairs": pairs}
     padded = load_config(
         "micro",
         {"training.precision": "fp32", "training.batch_size": 16, "training.log_every": 2, "training.layout": "padded"},
@@ -263,7 +286,7 @@ def test_references_are_kept_apart_by_all_that_they_depend_on(
         runs += 1
         settings = {"training.precision": "fp32", **{f"training.{key}": value for key, value in changes.items()}}
         train_method(
-            "dpo_ift", engine="packed", base=base, pairs=some, out=tmp_path / f"run-{runs}", references=store,
+            "dpo_ift", base=base, pairs=some, out=tmp_path / f"run-{runs}", references=store,
             config=load_config("micro", settings),
         )  # fmt: skip
         return len(list(store.glob("*.jsonl")))
@@ -320,4 +343,4 @@ def test_real_preference_pairs_train_on_both_engines(
         assert losses[0] == pytest.approx(math.log(2), abs=1e-6)
         last = losses[-len(losses) // 4 :]
         assert sum(last) / len(last) < 0.6
-    assert _distance(found["trl"], found["packed"]) < 1e-6
+    assert _distance(found["trl"], found["transformers"]) < 1e-6

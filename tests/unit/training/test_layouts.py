@@ -14,9 +14,9 @@ import torch
 from alignment_prism.domain import InputError, ModelError, Pair
 from alignment_prism.training import base_model as models
 from alignment_prism.training import load_config
-from alignment_prism.training.backends.transformers import train_method
 from alignment_prism.training.layouts import prepare as layouts
 from alignment_prism.training.layouts.prepare import changing_positions, prepare
+from alignment_prism.training.train import train_method
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 OTHERS: dict[str, dict[str, Any]] = {

@@ -19,7 +19,7 @@ from alignment_prism.training.train import train_method
 
 def _train(method: str, base: Path, pairs: list[Pair], out: Path, settings: dict[str, Any], **options: Any) -> Any:
     config = load_config("micro", {"training.precision": "fp32", **settings})
-    return train_method(method, **{"engine": "packed", **options}, base=base, pairs=pairs, out=out, config=config)
+    return train_method(method, **options, base=base, pairs=pairs, out=out, config=config)
 
 
 def _weights(folder: Path) -> dict[str, Any]:
@@ -59,7 +59,8 @@ def test_references_of_adapters_are_not_those_of_a_full_training_in_bfloat16(
 
 
 @pytest.mark.parametrize(
-    ("engine", "schedule"), [("trl", "linear"), ("packed", "linear"), ("packed", "cosine"), ("packed", "constant")]
+    ("engine", "schedule"),
+    [("trl", "linear"), ("transformers", "linear"), ("transformers", "cosine"), ("transformers", "constant")],
 )
 def test_a_run_of_a_single_step_learns(
     engine: str, schedule: str, tiny_model: Path, pairs: list[Pair], tmp_path: Path
@@ -88,7 +89,8 @@ ENDLESS = (
 
 
 @pytest.mark.parametrize(
-    ("engine", "layout"), [("trl", "padded"), ("packed", "padded"), ("packed", "trees"), ("packed", "flat")]
+    ("engine", "layout"),
+    [("trl", "padded"), ("transformers", "padded"), ("transformers", "trees"), ("transformers", "flat")],
 )
 @pytest.mark.parametrize("method", ["sft", "dpo_ift"])
 def test_replies_without_a_token_are_trained_on_without_harm(
@@ -224,7 +226,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_its_log_anew(
     assert result.stages[0].sums.pooled()["loss"][1] > 0
 
 
-@pytest.mark.parametrize("engine", ["trl", "packed"])
+@pytest.mark.parametrize("engine", ["trl", "transformers"])
 @pytest.mark.parametrize(
     ("targets", "what"),
     [

@@ -14,7 +14,8 @@ import pytest
 
 from alignment_prism.domain import InputError, ModelError, Pair, StoreError, TrainingError
 from alignment_prism.training import METHODS, MethodConfig, TrainingInterrupted, load_config
-from alignment_prism.training.backends.trl import train_method
+from alignment_prism.training.settings import ENGINES
+from alignment_prism.training.train import train_method
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +81,14 @@ def test_dpo_sft_leaves_a_complete_run(
     stages = METHODS["dpo_sft"].stages
     assert load_config(run / "config.yaml").of(stages) == config.of(stages)
     card = (run / "model" / "README.md").read_text(encoding="utf-8")
-    for fact in ("DPO(SFT)", str(tiny_model), result.base_weights, result.pairs[:16], "| seed | 1 |", "trl 1."):
+    for fact in (
+        "DPO(SFT)",
+        str(tiny_model),
+        result.base_weights,
+        result.pairs[:16],
+        "| seed | 1 |",
+        "transformers 5.",
+    ):
         assert fact in card
     assert AutoTokenizer.from_pretrained(run / "model").chat_template
     assert AutoModelForCausalLM.from_pretrained(run / "model").config.model_type == "cohere"
@@ -328,16 +336,14 @@ def test_pairs_of_unknown_language_are_trained_and_counted(
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo_ift"])
-def test_the_packed_engine_trains_what_trl_trains(
+def test_both_engines_train_the_same(
     method: str, tiny_model: Path, pairs: list[Pair], config: MethodConfig, tmp_path: Path
 ) -> None:
     import torch
 
-    from alignment_prism.training.backends.transformers import train_method as train_packed
-
-    train_method(method, base=tiny_model, pairs=pairs, out=tmp_path / "trl", config=config)
-    train_packed(method, base=tiny_model, pairs=pairs, out=tmp_path / "packed", config=config)
-    ours = _weights(tmp_path / "packed" / "model")
+    for engine in ENGINES:
+        train_method(method, engine=engine, base=tiny_model, pairs=pairs, out=tmp_path / engine, config=config)
+    ours = _weights(tmp_path / "transformers" / "model")
     for name, tensor in _weights(tmp_path / "trl" / "model").items():
         assert torch.allclose(tensor, ours[name], rtol=0, atol=1e-6), name
 

@@ -1,8 +1,4 @@
-"""The packed engine: `transformers.Trainer` with our steps in front, and nothing of TRL.
-
-The stages, batches, losses, references and metrics are those that the TRL engine uses; what differs is the trainer
-below them. It starts faster, because TRL is not imported, and under FSDP it loads no second model.
-"""
+"""The default engine: `transformers.Trainer` with our loss in front."""
 
 from __future__ import annotations
 
@@ -13,12 +9,11 @@ from transformers import Trainer
 from alignment_prism.training.backends.arguments import arguments, lora
 from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.layouts.batches import PaddedBatch
-from alignment_prism.training.results import TrainingResult
 from alignment_prism.training.stage import Batching, StageJob
 from alignment_prism.training.steps import GlobalBatchLoss
 
 
-class PackedTrainer(GlobalBatchLoss, Trainer):  # type: ignore[misc]
+class LossTrainer(GlobalBatchLoss, Trainer):  # type: ignore[misc]
     """A plain trainer with our loss."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -26,10 +21,10 @@ class PackedTrainer(GlobalBatchLoss, Trainer):  # type: ignore[misc]
         self.model_accepts_loss_kwargs = True  # ask for the count of the global batch, whatever the model takes
 
 
-class PackedEngine:
-    """Trains each stage with `PackedTrainer`."""
+class TransformersEngine:
+    """Trains each stage with `LossTrainer`."""
 
-    name = "packed"
+    name = "transformers"
 
     def trainer(
         self, job: StageJob, model: Any, examples: ExampleSet, collator: PaddedBatch, batching: Batching, precision: str
@@ -46,7 +41,7 @@ class PackedEngine:
             model = get_peft_model(model, adapter)
             if job.config.training.gradient_checkpointing:
                 model.enable_input_require_grads()
-        trainer = PackedTrainer(
+        trainer = LossTrainer(
             model=model,
             args=TrainingArguments(**arguments(job, batching, precision)),
             train_dataset=list(range(len(examples.examples) + 1)),
@@ -55,10 +50,3 @@ class PackedEngine:
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
-
-
-def train_method(method: str, **options: Any) -> TrainingResult:
-    """Train a method with this engine; see `alignment_prism.training.run.train_method` for the options."""
-    from alignment_prism.training.run import train_method as train
-
-    return train(method, engine=PackedEngine(), **options)
