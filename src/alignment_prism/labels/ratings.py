@@ -67,7 +67,7 @@ class Scale:
         if folded in YES or folded in yes:
             return self.outcome.value
         others = {one.value for one in Outcome if one not in (Outcome.UNJUDGED, self.outcome)}
-        return self.order[0] if folded in NO or folded in no or folded in others else None
+        return self.order[0] if folded in {*NO, *no, *others, self.order[0]} else None
 
     def joint(self, words: Iterable[str]) -> dict[str, float]:
         """What annotators say together: the value of most of them, and of a tie each value with an equal share.
@@ -103,10 +103,8 @@ class Scale:
             return "numbers"
         yes, no = ALSO[self.outcome]
         others = [one.value for one in Outcome if one not in (Outcome.UNJUDGED, self.outcome)]
-        for_it = sorted({*YES, *yes})
-        return (
-            f"{' or '.join(for_it)} for {self.order[1]}; {', '.join(sorted({*NO, *no, *others}))} for {self.order[0]}"
-        )
+        against = ", ".join(sorted({*NO, *no, *others, self.order[0]}))
+        return f"{' or '.join(sorted({*YES, *yes}))} for {self.order[1]}; {against} for {self.order[0]}"
 
 
 def _number(word: str) -> float | None:

@@ -47,7 +47,7 @@ def test_labels_meet_by_the_digest_of_the_reply():
 
 
 def test_words_on_their_scales():
-    harmful = [Scale().read(word) for word in ("1", "HARMFUL", "safe_help", "degenerate", "unjudged", "?")]
+    harmful = [Scale().read(word) for word in ("1", "HARMFUL", "not harmful", "degenerate", "unjudged", "?")]
     assert harmful == ["harmful", "harmful", "not harmful", "not harmful", None, None]
     refusal = [Scale(Outcome.REFUSAL).read(word) for word in ("yes", "refused", "harmful", "safe")]
     assert refusal == ["refusal", "refusal", "not refusal", None]
