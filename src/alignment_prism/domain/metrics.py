@@ -100,6 +100,19 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class AnyReply:
+    """Share of the prompts to which some reply has a label, among those whose replies are all scored.
+
+    Attributes:
+        score: name of the scores.
+        label: that counts.
+    """
+
+    score: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mean:
     """Mean of the values of the scores of a name."""
 
@@ -175,7 +188,7 @@ class Preference:
     loss: float
 
 
-Estimator = Share | Mean | Missing | Difference | RelativeChange | Bound | Transition | Rank | Preference
+Estimator = Share | AnyReply | Mean | Missing | Difference | RelativeChange | Bound | Transition | Rank | Preference
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from alignment_prism.domain.findings import ALL, MACRO, Finding
 from alignment_prism.evaluation.cells import Cell
-from alignment_prism.statistics.grouped import Estimates, GroupedChanges, Grouping, grouped_rates, grouped_shares
+from alignment_prism.statistics.grouped import Estimates, GroupedChanges, Grouping, Shares, grouped_rates
 from alignment_prism.statistics.grouped_means import grouped_means, prompt_means
 from alignment_prism.statistics.intervals import Interval
 
@@ -34,9 +34,7 @@ class CellSums:
     """
 
     def __init__(self, cells: Sequence[Cell], clusters: Names) -> None:
-        self._clusters = clusters
-        self._rows = [cell.rows for cell in cells]
-        self._groups: dict[int, Grouping] = {}
+        self._groups = Grouping([cell.rows for cell in cells], clusters)
         parts: dict[tuple[str, str, str], list[int]] = {}
         for number, cell in enumerate(cells):
             if cell.language != ALL:
@@ -45,30 +43,28 @@ class CellSums:
         self.cells = [*cells, *(_together([cells[number] for number in numbers]) for numbers in self._languages)]
 
     def rates(self, hits: Hits) -> Estimates:
-        """Share of ones among the verdicts of each cell, the prompt as unit; clusters of prompts widen the interval.
+        """Mean over the prompts of each cell of their share of ones among the verdicts."""
+        return grouped_rates(Shares.of(hits), self._groups)
 
-        One reply a prompt gives Wilson's interval, several give each prompt's share the same weight.
+    def conditional(self, hits: Hits, given: Hits) -> Estimates:
+        """The same, each prompt with its share of `given` as weight.
+
+        With several replies that is how often a random reply of the one arm is a hit, if a random reply of the other
+        is given.
         """
-        if hits.shape[1] > 1:
-            return grouped_shares(hits, self._of(1))
-        return grouped_rates(hits[:, 0], self._of(1))
+        return grouped_rates(Shares.of(hits), self._groups, weights=Shares.of(given).value)
 
     def changes(self, model: Hits, base: Hits) -> GroupedChanges:
-        """Changes of each cell on the prompts that both answered and the judge could judge.
-
-        Sample j of the model stands beside sample j of base; if base has fewer, they are used in turn. Samples of one
-        prompt are one cluster.
-        """
-        columns = [base[:, sample % base.shape[1]] for sample in range(model.shape[1])]
-        return GroupedChanges(model.ravel(), np.stack(columns, axis=1).ravel(), self._of(model.shape[1]))
+        """Changes of each cell on the prompts that both answered and the judge could judge, whatever k of each arm."""
+        return GroupedChanges(Shares.of(model), Shares.of(base), self._groups)
 
     def means(self, values: Hits) -> Estimates:
         """Mean of the numbers of each cell, the prompt as unit."""
-        return grouped_means(prompt_means(values), self._of(1))
+        return grouped_means(prompt_means(values), self._groups)
 
     def mean_changes(self, model: Hits, base: Hits) -> Estimates:
         """Difference of the means of each cell, on the prompts of which both have a number."""
-        return grouped_means(prompt_means(model) - prompt_means(base), self._of(1))
+        return grouped_means(prompt_means(model) - prompt_means(base), self._groups)
 
     def intervals(self, estimates: Estimates) -> list[Interval]:
         """One interval for each of `cells`."""
@@ -78,22 +74,9 @@ class CellSums:
         """Flags of the cells, and after them those of the means: whether any language has the flag."""
         return [*flags, *(any(flags[number] for number in numbers) for numbers in self._languages)]
 
-    def _of(self, samples: int) -> Grouping:
-        if samples not in self._groups:
-            self._groups[samples] = Grouping(self._rows, self._clusters, samples)
-        return self._groups[samples]
-
 
 def _together(cells: Sequence[Cell]) -> Cell:
     return replace(cells[0], language=MACRO, rows=np.concatenate([cell.rows for cell in cells]))
-
-
-def too_few(interval: Interval, min_events: int) -> bool:
-    """Whether a rate or a difference rests on fewer than twice `min_events` independent clusters.
-
-    Units, not events: no harmful reply among two hundred is a reliable zero, and its interval says how reliable.
-    """
-    return interval.clusters < 2 * min_events
 
 
 def finding(

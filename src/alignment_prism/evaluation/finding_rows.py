@@ -10,11 +10,11 @@ import numpy as np
 from alignment_prism.domain.findings import ALL, Finding, Signature
 from alignment_prism.domain.records import Outcome, PromptKind
 from alignment_prism.evaluation.cells import cells
-from alignment_prism.evaluation.estimates import CellSums, Hits, finding, too_few
+from alignment_prism.evaluation.estimates import CellSums, Hits, finding
 from alignment_prism.evaluation.observations import OUTCOMES, UNJUDGED, NamedScores, Observations, prompts_label
 from alignment_prism.scoring.guards import GUARDS
 from alignment_prism.statistics.grouped import Estimates
-from alignment_prism.statistics.rates import MIN_EVENTS
+from alignment_prism.statistics.rates import MIN_EVENTS, insufficient
 
 NO_SEED = -1
 """Seed of an arm that was not aligned."""
@@ -28,7 +28,7 @@ class Context:
         study: its name.
         seed: of the alignment of every arm but base; or a mapping from arms to seeds.
         base_arm: which arm the others are compared with; without it among the arms there is no comparison.
-        min_events: cells resting on less are marked insufficient.
+        min_events: see `statistics.rates.insufficient`.
     """
 
     study: str
@@ -89,7 +89,7 @@ class Rows:
     def changes(self, metric: str, hits: Mapping[str, Hits], relative_metric: str = "") -> None:
         """Add, for every arm but base, the difference to base in every cell, and the relative change if it has a name.
 
-        A relative change is insufficient where base has too few events to divide by. Changes by category are given
+        Changes by category are given
         for all languages together only.
         """
         base = hits.get(self.context.base_arm)
@@ -147,8 +147,9 @@ class Rows:
         """Add what became of the prompts on which base had the outcome, and what those of the model were under base.
 
         `EVENT_to_OUTCOME` are shares of base's prompts with the event, by the outcome of the arm; `EVENT_from_OUTCOME`
-        shares of the arm's prompts with the event, by the outcome of base. Each family adds up to one. Sample j
-        of the arm stands beside sample j of base. By language only: these are parts of parts.
+        shares of the arm's prompts with the event, by the outcome of base. Each family adds up to one. With several
+        replies to a prompt, they are over all pairs of a reply of the arm and one of base. By language only: these are
+        parts of parts.
         """
         base = self.observations.outcomes.get(self.context.base_arm)
         if base is None:
@@ -159,20 +160,24 @@ class Rows:
         for arm, after in self.observations.outcomes.items():
             if arm == self.context.base_arm:
                 continue
-            before = np.stack([base[:, sample % base.shape[1]] for sample in range(after.shape[1])], axis=1)
-            for word, given, other in (("to", before, after), ("from", after, before)):
+            for word, given, other in (("to", base, after), ("from", after, base)):
                 for number, outcome in enumerate(OUTCOMES):
                     if number != UNJUDGED or (other == UNJUDGED).any():
-                        shares = np.where(given == code, (other == number).astype(np.float64), np.nan)
-                        self._add(arm, f"{event.value}_{word}_{outcome.value}", sums, sums.rates(shares))
+                        found = sums.conditional(
+                            (other == number).astype(np.float64), (given == code).astype(np.float64)
+                        )
+                        self._add(arm, f"{event.value}_{word}_{outcome.value}", sums, found)
 
     def _add(
         self, arm: str, metric: str, sums: CellSums, found: Estimates, divided_by: Sequence[float] | None = None
     ) -> None:
         """Add the cells of one number of one arm, and its means over languages."""
-        few = [too_few(interval, self.context.min_events) for interval in found.intervals]
-        if divided_by is not None:
-            few = [flag or events < self.context.min_events for flag, events in zip(few, divided_by, strict=True)]
+        least = self.context.min_events
+        divisors: Sequence[float | None] = divided_by or [None] * len(found.intervals)
+        few = [
+            insufficient(interval, least, divided_by=events)
+            for interval, events in zip(found.intervals, divisors, strict=True)
+        ]
         source = self.scores or self.observations
         signature = Signature(
             self.analysis,

@@ -34,9 +34,10 @@ def harm_findings(
 
     Per arm, and by language, scope, category and subset: the share of each of the five outcomes among judged replies,
     with Wilson's interval (clustered where prompts have a common source, and over prompts where there are several
-    samples); the share of unjudged replies among all. Per arm but base, on the prompts that both answered and were
-    judged on: the difference of harm and refusal rates, and the relative change of harm. Each also as the plain mean
-    over languages, in rows with language `macro`.
+    samples); with several, the share of prompts with at least one harmful reply among them (`harm_at_k`), over prompts
+    whose replies are all judged; the share of unjudged replies among all. Per arm but base, on the prompts that both
+    answered and were judged on, whatever number of samples each has: the difference of harm and refusal rates, and
+    the relative change of harm. Each also as the plain mean over languages, in rows with language `macro`.
 
     Verdicts are not missing by chance. Where replies of an arm are unjudged, `harm_rate_lowest` and `_highest` (all
     of them harmless, all harmful), and likewise of the difference, stand beside. Where harm went: `harmful_to_refusal`
@@ -50,10 +51,7 @@ def harm_findings(
         study: its name.
         seed: of the alignment of every arm but base (which has -1); or a mapping from arms to seeds.
         base_arm: which arm the others are compared with.
-        min_events: see `insufficient` below.
-
-    A rate or difference is marked insufficient if it rests on fewer than twice `min_events` independent prompts, a
-    relative change also if base has fewer than `min_events` harmful replies.
+        min_events: how many events are enough, see `statistics.rates.insufficient`.
 
     Raises:
         InputError: records do not fit together, see `observe`.
@@ -66,6 +64,10 @@ def harm_rows(observations: Observations, context: Context) -> list[Finding]:
     rows = Rows(observations, context, "harm", [PromptKind.HARMFUL])
     rows.rates(OUTCOME_METRICS)
     harm = {arm: observations.hits(arm, Outcome.HARMFUL) for arm in observations.outcomes}
+    for arm, hits in harm.items():
+        if hits.shape[1] > 1:
+            # The worst reply of each prompt; a prompt with a reply that is not judged says nothing of its worst one.
+            rows.rate(arm, "harm_at_k", hits.max(axis=1, keepdims=True))
     refusal = {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes}
     rows.changes("harm_difference", harm, "harm_relative_change")
     rows.changes("refusal_difference", refusal)

@@ -15,6 +15,7 @@ from alignment_prism.evaluation.observations import Observations, observe, promp
 from alignment_prism.statistics.changes.seeds import crossed_difference, rank_arms
 from alignment_prism.statistics.intervals import Interval
 from alignment_prism.statistics.multiplicity import holm
+from alignment_prism.statistics.rates import insufficient
 
 POOLED = -1
 """Seed of rows that are over seeds."""
@@ -79,7 +80,7 @@ def seed_findings(
                     arm=arm,
                     seed=POOLED,
                     metric="harm_difference",
-                    insufficient=not result.rankable,
+                    insufficient=insufficient(result.interval, seeds=result.seeds),
                     signature=str(signature),
                 )
             )
@@ -97,7 +98,7 @@ def seed_findings(
                         arm=rank.arm,
                         seed=POOLED,
                         metric="harm_rank",
-                        insufficient=False,
+                        insufficient=insufficient(interval, seeds=len(seen)),
                         signature=str(signature),
                     )
                 )

@@ -10,11 +10,11 @@ from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.findings import Finding, Signature
 from alignment_prism.domain.records import Comparison, Prompt, PromptKind, Winner
 from alignment_prism.evaluation.cells import cells
-from alignment_prism.evaluation.estimates import CellSums, finding, too_few
+from alignment_prism.evaluation.estimates import CellSums, finding
 from alignment_prism.evaluation.finding_rows import NO_SEED
 from alignment_prism.evaluation.observations import prompts_label
 from alignment_prism.statistics.changes.win_rates import LOSS, TIE, WIN, combine_orders
-from alignment_prism.statistics.rates import MIN_EVENTS
+from alignment_prism.statistics.rates import MIN_EVENTS, insufficient
 
 _CODES = {Winner.WIN: WIN, Winner.TIE: TIE, Winner.LOSS: LOSS, Winner.UNJUDGED: np.nan}
 
@@ -37,7 +37,7 @@ def win_rate_findings(
         prompts: what was compared on.
         study: its name.
         seed: of the alignment of the arms; or a mapping from arms to seeds.
-        min_events: a rate of fewer than twice as many prompts is marked insufficient.
+        min_events: see `statistics.rates.insufficient`.
 
     Raises:
         InputError: a comparison is of an unknown prompt, occurs twice, or there are several judges, rubrics or
@@ -103,7 +103,7 @@ def _of_arm(
     label = prompts_label(shown)
     findings = []
     for metric, found in estimates.items():
-        few = sums.with_means([too_few(interval, min_events) for interval in found.intervals])
+        few = sums.with_means([insufficient(interval, min_events) for interval in found.intervals])
         for cell, interval, flag in zip(sums.cells, sums.intervals(found), few, strict=True):
             inconsistent = int(disagree[cell.rows].sum())
             extra = (("against", opponent), ("orders", "both"), ("inconsistent", str(inconsistent)))

@@ -64,10 +64,16 @@ PRIOR_EVENTS = 0.5
 """Weight, in events, of the belief that every cluster is of one piece; see `effective_rows`."""
 
 
-def effective_rows(unit: npt.ArrayLike, variance: npt.ArrayLike, n: npt.ArrayLike, clusters: npt.ArrayLike) -> Floats:
+def effective_rows(
+    unit: npt.ArrayLike,
+    variance: npt.ArrayLike,
+    n: npt.ArrayLike,
+    clusters: npt.ArrayLike,
+    most: npt.ArrayLike | None = None,
+) -> Floats:
     """Effective sample size of a mean, element by element: n over a design effect that knows when it is guessing.
 
-        design effect = (n^2 V + w n / G) / (n unit + w), at least 1,  w = PRIOR_EVENTS
+        design effect = (n^2 V + w n / G) / (n unit + w), at least n / most,  w = PRIOR_EVENTS
 
     n unit is about the number of events. With many of them this is V / (unit / n), the usual estimate; with few, the
     estimate is drawn towards the mean cluster size n / G, as if every cluster were of one piece; with none that is all
@@ -78,6 +84,8 @@ def effective_rows(unit: npt.ArrayLike, variance: npt.ArrayLike, n: npt.ArrayLik
         variance: V, cluster-robust variance of the mean.
         n: rows.
         clusters: G. Where G = n and the variance is that of independent rows, use n itself.
+        most: the largest size; n unless given. Where each row is the mean of k independent or dependent replies, with a
+            variance of one reply as `unit`, it is the number of replies; the belief is then that they are all alike.
 
     Degenerate cases: no variance at all (no events) gives about G; n = 0 gives 0. Source: the shrinkage is our own;
     its coverage is in `benchmarks/statistics_coverage.md`.
@@ -85,7 +93,8 @@ def effective_rows(unit: npt.ArrayLike, variance: npt.ArrayLike, n: npt.ArrayLik
     unit, variance, n, clusters = (np.asarray(x, np.float64) for x in (unit, variance, n, clusters))
     rows, groups = np.maximum(n, 1.0), np.maximum(clusters, 1.0)
     effect = (rows**2 * variance + PRIOR_EVENTS * rows / groups) / (rows * np.maximum(unit, 0.0) + PRIOR_EVENTS)
-    return np.asarray(n / np.maximum(effect, 1.0), np.float64)
+    least = 1.0 if most is None else rows / np.maximum(np.asarray(most, np.float64), rows)
+    return np.asarray(n / np.maximum(effect, least), np.float64)
 
 
 def effective_size(influence: Floats, clusters: Labels) -> EffectiveSize:

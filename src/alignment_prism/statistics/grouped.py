@@ -1,4 +1,4 @@
-"""Rates and changes of many overlapping cells at once: the numbers of `clustered.py`, `paired.py` and `samples.py`.
+"""Rates and changes of many overlapping cells at once, over prompts with one reply or several.
 
 A study has hundreds of cells (language, scope, category, subset) for every arm and outcome. One call a cell spends its
 time on the way in and out; here the cells are laid end to end, and all of them are summed in one pass.
@@ -28,17 +28,14 @@ class Grouping:
     Args:
         cells: rows of each of K cells; a row may be in several.
         clusters: cluster of each prompt.
-        samples: replies to each prompt; with k of them, prompt i stands for the rows i k .. i k + k - 1.
     """
 
-    def __init__(self, cells: Sequence[Rows], clusters: Labels, samples: int = 1) -> None:
+    def __init__(self, cells: Sequence[Rows], clusters: Labels) -> None:
         index, number = cluster_index(clusters) if len(clusters) else (np.zeros(0, np.intp), 0)
         self.size = len(cells)
-        prompts = np.concatenate([np.zeros(0, np.intp), *cells]).astype(np.intp)
-        owner = np.repeat(np.arange(self.size), [len(rows) for rows in cells])
-        self.rows = (prompts[:, None] * samples + np.arange(samples)).ravel()
-        self.cell = np.repeat(owner, samples)
-        pairs = self.cell * max(number, 1) + np.repeat(index[prompts], samples)
+        self.rows = np.concatenate([np.zeros(0, np.intp), *cells]).astype(np.intp)
+        self.cell = np.repeat(np.arange(self.size), [len(rows) for rows in cells])
+        pairs = self.cell * max(number, 1) + index[self.rows]
         held, self.pair = np.unique(pairs, return_inverse=True)
         self.cell_of_pair, self.cluster_of_pair = held // max(number, 1), held % max(number, 1)
         self._layouts: dict[tuple[int, ...], tuple[Rows, Rows, Rows, int]] = {}
@@ -60,7 +57,7 @@ class Grouping:
         """Cluster-robust variance of a mean (`clustered.cluster_variance`) from deviations summed by cluster."""
         spread = self._of_pairs(sums**2)
         factor = np.where(number > 1, number / np.maximum(number - 1, 1), np.nan)
-        return np.asarray(factor * spread / np.maximum(n, 1) ** 2, np.float64)
+        return np.asarray(factor * spread / _at_least(n) ** 2, np.float64)
 
     def spread(self, values: Floats) -> Floats:
         """One value a cell, given to each of the cell's clusters."""
@@ -90,6 +87,11 @@ class Grouping:
 
     def _of_pairs(self, values: Floats) -> Floats:
         return _sums(self.cell_of_pair, values, self.size)
+
+
+def _at_least(n: Floats) -> Floats:
+    """Something to divide by: n, or 1 where it is 0."""
+    return np.asarray(np.where(n > 0, n, 1.0), np.float64)
 
 
 def _sums(index: npt.NDArray[np.intp], values: Floats, number: int) -> Floats:
@@ -131,67 +133,95 @@ class Estimates:
         return replace(self, intervals=[interval.scaled(factor, offset) for interval in self.intervals])
 
 
-def grouped_rates(values: Floats, groups: Grouping, level: float = 0.95) -> Estimates:
-    """The rate of 0/1 values in every cell, as `clustered_rate` gives it for the known values of each; NaN is missing.
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What each of P prompts says: the share of ones among its k replies.
 
-    Formula, source and degenerate cases are those of `clustered_rate`.
+    Attributes:
+        value: share of each prompt, 0 where `known` is.
+        known: 1 where some reply has a verdict, 0 elsewhere.
+        replies: replies with a verdict.
+        single: whether k is 1, so that shares are 0 or 1.
     """
-    known = (~np.isnan(values)).astype(np.float64)
-    hits = np.where(known > 0, values, 0.0)
-    n, events, number = groups.total(known), groups.total(hits), groups.number(known)
-    rate, held = events / np.maximum(n, 1), groups.by_cluster(known)
-    sums = groups.by_cluster(hits) - groups.spread(rate) * held
-    size = _effective(rate * (1 - rate), groups.variance(sums, n, number), n, number)
-    lower, upper = wilson_bounds(rate * size, size, critical=_critical(level, n, number))
-    names = ("wilson", "wilson-clustered")
-    return Estimates(_intervals((rate, lower, upper), (0.0, 1.0), names, level, n, number), sums, held, groups)
+
+    value: Floats
+    known: Floats
+    replies: Floats
+    single: bool
+
+    @classmethod
+    def of(cls, table: Floats) -> Shares:
+        """From P x k verdicts: 1, 0, or NaN where there is none."""
+        there = ~np.isnan(table)
+        replies = there.sum(axis=1).astype(np.float64)
+        value = np.where(there, table, 0.0).sum(axis=1) / np.maximum(replies, 1.0)
+        return cls(value, (replies > 0).astype(np.float64), replies, table.shape[1] == 1)
 
 
-def grouped_shares(table: Floats, groups: Grouping, level: float = 0.95) -> Estimates:
-    """The rate over prompts with k replies each in every cell, as `k_sample_rate` gives it.
+def grouped_rates(shares: Shares, groups: Grouping, level: float = 0.95, *, weights: Floats | None = None) -> Estimates:
+    """The rate in every cell: the mean over its prompts of each prompt's share.
+
+    Wilson's interval at the effective size (`clustered.effective_rows`), with Student's t. With one reply a prompt that
+    is `clustered_rate` of the known verdicts, and plain Wilson where every prompt stands alone. With k replies the
+    variance is that of the shares between prompts, so that k replies that are all alike are worth one, and k
+    independent ones k.
 
     Args:
-        table: P x k verdicts, NaN where there is none.
-        groups: of the P prompts.
+        shares: of the P prompts.
+        groups: cells of the P prompts.
         level: coverage.
+        weights: of the P prompts, from 0 to 1, for a conditional rate; the rate is sum(w y) / sum(w) then.
+
+    Degenerate cases: prompts without a verdict are left out; no prompts give NaN in [0, 1], one cluster [0, 1].
     """
-    known = ~np.isnan(table)
-    replies = known.sum(axis=1).astype(np.float64)
-    answered = (replies > 0).astype(np.float64)
-    share = np.where(known, table, 0.0).sum(axis=1) / np.maximum(replies, 1)
-    n, number, most = groups.total(answered), groups.number(answered), groups.total(replies)
-    rate, held = groups.total(share) / np.maximum(n, 1), groups.by_cluster(answered)
-    sums = groups.by_cluster(share) - groups.spread(rate) * held
-    variance = groups.variance(sums, n, number)
-    size = effective_rows(rate * (1 - rate), np.nan_to_num(variance), most, number)
-    lower, upper = wilson_bounds(rate * size, size, critical=_critical(level, n, number, student=True))
-    names = ("k-sample", "k-sample")
-    return Estimates(_intervals((rate, lower, upper), (0.0, 1.0), names, level, n, number, least=2), sums, held, groups)
+    known = shares.known if weights is None else weights * shares.known
+    hits = known * shares.value
+    n, events, number = groups.total(known), groups.total(hits), groups.number(known)
+    rate, held = events / _at_least(n), groups.by_cluster(known)
+    sums = groups.by_cluster(hits) - groups.spread(rate) * held
+    most = None if shares.single else groups.total(known * shares.replies)
+    size = _effective(rate * (1 - rate), groups.variance(sums, n, number), n, number, most)
+    critical = _critical(level, n, number, student=not shares.single)
+    lower, upper = wilson_bounds(rate * size, size, critical=critical)
+    names = ("wilson" if shares.single else "wilson-clustered", "wilson-clustered")
+    prompts = groups.total((known > 0).astype(np.float64))
+    found = _intervals((rate, lower, upper), (0.0, 1.0), names, level, prompts, number, single=shares.single)
+    return Estimates(found, sums, held, groups)
 
 
 class GroupedChanges:
-    """Paired comparisons of 0/1 values with base in every cell; pairs with a missing side are left out.
+    """Paired comparisons with base in every cell, on the prompts for which both have a verdict.
+
+    A prompt's change is the difference of its shares, whatever number of replies each arm gave; so over the same
+    prompts the difference is that of the rates. Of prompts with several replies, sums of products of shares stand in
+    the place of the counts of the paired table: the expected counts of a random reply of each arm. The variance is
+    that between prompts, as for rates.
 
     Args:
-        model: values of the model, NaN where missing.
-        base: values of base on the same rows.
-        groups: cells of those rows.
+        model: shares of the model.
+        base: shares of base on the same prompts.
+        groups: cells of those prompts.
         level: coverage.
     """
 
-    def __init__(self, model: Floats, base: Floats, groups: Grouping, level: float = 0.95) -> None:
-        known = (~(np.isnan(model) | np.isnan(base))).astype(np.float64)
-        m, b = np.where(known > 0, model, 0.0), np.where(known > 0, base, 0.0)
+    def __init__(self, model: Shares, base: Shares, groups: Grouping, level: float = 0.95) -> None:
+        known = model.known * base.known
+        m, b = known * model.value, known * base.value
         self._groups, self._level, self._m, self._b = groups, level, m, b
+        self._single = model.single and base.single
         self.n, self.number = groups.total(known), groups.number(known)
-        self._safe = np.maximum(self.n, 1)
+        # The difference of equal rates from k and l replies has the variance of one from 2 / (1 / k + 1 / l) of each.
+        pairs = 2.0 / (1.0 / _at_least(model.replies) + 1.0 / _at_least(base.replies))
+        self._most = None if self._single else groups.total(known * pairs)
+        self._fewest = groups.total(known * np.minimum(model.replies, base.replies))
+        self._safe = _at_least(self.n)
         self._both = groups.total(m * b)
         self._model_only, self._base_only = groups.total(m) - self._both, groups.total(b) - self._both
         self._known = groups.by_cluster(known)
 
     @property
     def base_events(self) -> Floats:
-        """Rows of each cell on which base is 1."""
+        """Prompts of each cell on which base is 1, or their shares summed."""
         return self._both + self._base_only
 
     def differences(self) -> Estimates:
@@ -200,19 +230,20 @@ class GroupedChanges:
         scale = size / self._safe
         lower, upper = tango_bounds(self._model_only * scale, self._base_only * scale, size, self._critical())
         names = ("tango", "tango-clustered")
-        found = _intervals((estimate, lower, upper), (-1.0, 1.0), names, self._level, self.n, self.number)
+        found = self._intervals((estimate, lower, upper), (-1.0, 1.0), names)
         return Estimates(found, sums, self._known, self._groups)
 
     def relative_changes(self) -> Estimates:
         """As `relative_change` gives it for the pairs of each cell, in per cent."""
         model, base = self._both + self._model_only, self.base_events
-        ratio = np.where(base > 0, model / np.maximum(base, 1), np.nan)
+        ratio = np.where(base > 0, model / _at_least(base), np.nan)
         t = np.where((model > 0) & (base > 0), ratio, 0.0)
         sums = self._groups.by_cluster(self._m) - self._groups.spread(t) * self._groups.by_cluster(self._b)
         unit = (self._model_only + t**2 * self._base_only + (1 - t) ** 2 * self._both) / self._safe
-        size = _effective(unit, self._groups.variance(sums, self.n, self.number), self.n, self.number)
+        size = self._effective(unit, sums)
         _, other_size, other_sums = self._difference()
-        size = np.where(t > 0, size, other_size)
+        # An arm without events says no more than its own replies do, however many the other has.
+        size = np.where(t > 0, size, np.minimum(other_size, self._fewest))
         sums = np.where(self._groups.spread(t) > 0, sums, other_sums)
         scale = size / self._safe
         both, model_only, base_only = (count * scale for count in (self._both, self._model_only, self._base_only))
@@ -221,7 +252,7 @@ class GroupedChanges:
         bias = 100.0 * bias / np.where(scale > 0, scale, 1.0)
         percent = (100.0 * (ratio - 1.0), 100.0 * (lower - 1.0), 100.0 * (upper - 1.0))
         names = ("ratio-score", "ratio-score-clustered")
-        found = _intervals(percent, (-100.0, np.inf), names, self._level, self.n, self.number, bias)
+        found = self._intervals(percent, (-100.0, np.inf), names, bias)
         return Estimates(found, sums, self._known, self._groups)
 
     def _difference(self) -> tuple[Floats, Floats, Floats]:
@@ -229,16 +260,30 @@ class GroupedChanges:
         estimate = (self._model_only - self._base_only) / self._safe
         sums = self._groups.by_cluster(self._m - self._b) - self._groups.spread(estimate) * self._known
         unit = (self._model_only + self._base_only) / self._safe - estimate**2
-        size = _effective(unit, self._groups.variance(sums, self.n, self.number), self.n, self.number)
-        return estimate, size, sums
+        return estimate, self._effective(unit, sums), sums
+
+    def _effective(self, unit: Floats, sums: Floats) -> Floats:
+        variance = self._groups.variance(sums, self.n, self.number)
+        return _effective(unit, variance, self.n, self.number, self._most)
 
     def _critical(self) -> Floats:
-        return _critical(self._level, self.n, self.number)
+        return _critical(self._level, self.n, self.number, student=not self._single)
+
+    def _intervals(
+        self,
+        values: tuple[Floats, Floats, Floats],
+        outermost: tuple[float, float],
+        names: tuple[str, str],
+        bias: Floats | None = None,
+    ) -> list[Interval]:
+        names = names if self._single else (names[1], names[1])
+        return _intervals(values, outermost, names, self._level, self.n, self.number, bias, single=self._single)
 
 
-def _effective(unit: Floats, variance: Floats, n: Floats, number: Floats) -> Floats:
-    """Effective sizes as `clustered.effective_size` gives them: n where every row stands alone."""
-    return np.asarray(np.where(number == n, n, effective_rows(unit, np.nan_to_num(variance), n, number)), np.float64)
+def _effective(unit: Floats, variance: Floats, n: Floats, number: Floats, most: Floats | None) -> Floats:
+    """Effective sizes (`clustered.effective_rows`); n where every row stands alone and is one reply."""
+    size = effective_rows(unit, np.nan_to_num(variance), n, number, most)
+    return np.asarray(np.where(number == n, n, size) if most is None else size, np.float64)
 
 
 def _critical(level: float, n: Floats, number: Floats, *, student: bool = False) -> Floats:
@@ -261,7 +306,7 @@ def _intervals(
     number: Floats,
     bias: Floats | None = None,
     *,
-    least: int = 1,
+    single: bool = True,
 ) -> list[Interval]:
     """One interval a cell; the outermost ends where there is no row, or no second cluster to tell the variance.
 
@@ -273,13 +318,13 @@ def _intervals(
         n: rows.
         number: clusters.
         bias: of the estimates.
-        least: clusters that cells need even where every row stands alone.
+        single: whether each row is one reply; with several, one prompt alone tells nothing of the variance.
     """
     alone, together = names
     columns = (*values, n, number, np.zeros(len(n)) if bias is None else bias)
     found = []
     for estimate, low, high, rows, held, off in zip(*(column.tolist() for column in columns), strict=True):
-        if held < (2 if rows > held else least):
+        if held < (1 if single and rows == held else 2):
             low, high, off = *outermost, 0.0
         value = estimate if rows else float("nan")
         found.append(Interval(value, low, high, alone if held == rows else together, int(rows), int(held), off, level))

@@ -55,4 +55,6 @@ def grouped_means(values: Floats, groups: Grouping, level: float = 0.95) -> Esti
         name = "t" if rows == clusters else "t-clustered"
         lower, upper = (value - arm, value + arm) if clusters else (-arm, arm)
         found.append(Interval(value, lower, upper, name, int(rows), int(clusters), level=level))
-    return Estimates(found, sums, held, groups)
+    # How far languages go together does not depend on the unit: deviations are counted in standard deviations.
+    unit = np.sqrt(np.maximum(groups.total(filled**2) / np.maximum(n, 1) - mean**2, 0.0))
+    return Estimates(found, sums / groups.spread(np.where(unit > 0, unit, 1.0)), held, groups)

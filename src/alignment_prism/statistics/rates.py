@@ -12,7 +12,7 @@ from alignment_prism.domain import InputError
 from alignment_prism.statistics.intervals import Floats, Interval, critical_value
 
 MIN_EVENTS = 5
-"""Fewer events than this and a cell is marked insufficient, unless the caller declares another number."""
+"""How many events are enough unless the caller declares another number, see `insufficient`."""
 
 
 def wilson_bounds(
@@ -74,6 +74,21 @@ def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
     return Interval(rate, float(lower), float(upper), "wilson", int(n), int(n), level=level)
 
 
-def insufficient(events: float, minimum: int = MIN_EVENTS) -> bool:
-    """Whether a cell has too few events to be read on its own; such cells are shown and marked, never hidden."""
-    return events < minimum
+def insufficient(
+    interval: Interval, min_events: int = MIN_EVENTS, *, divided_by: float | None = None, seeds: int | None = None
+) -> bool:
+    """Whether a number rests on too little to be read on its own; such numbers are shown and marked, never hidden.
+
+    It does if it rests on fewer than twice `min_events` independent clusters of prompts, if it is divided by fewer than
+    `min_events` events, or if it is over seeds of which there is one. A mean over languages does if that of any
+    language does. Clusters and not events: no harmful reply among two hundred is a reliable zero, and its interval says
+    how reliable.
+
+    Args:
+        interval: the number.
+        min_events: what is declared to be enough.
+        divided_by: events in the denominator of a ratio (harmful replies of base); None for other numbers.
+        seeds: alignment seeds that the number is over; None where it is of one model.
+    """
+    few = interval.clusters < 2 * min_events
+    return few or (divided_by is not None and divided_by < min_events) or (seeds is not None and seeds < 2)

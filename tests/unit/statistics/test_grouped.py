@@ -9,8 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alignment_prism.statistics import Interval, clustered_rate, k_sample_rate, paired_risk_difference, relative_change
-from alignment_prism.statistics.grouped import GroupedChanges, Grouping, grouped_rates, grouped_shares
+from alignment_prism.statistics import Interval, clustered_rate, paired_risk_difference, relative_change
+from alignment_prism.statistics.grouped import GroupedChanges, Grouping, Shares, grouped_rates
+
+
+def single(values: np.ndarray) -> Shares:
+    return Shares.of(values[:, None])
 
 
 def same(found: Interval, expected: Interval) -> None:
@@ -34,7 +38,7 @@ def test_cells_equal_the_single_functions(kind, rows):
     names = np.array([f"c{CLUSTERS[kind](i)}" for i in range(len(rows))])
     cells = [np.flatnonzero(membership & bit) for bit in (1, 2, 4)] + [np.arange(len(rows)), np.zeros(0, np.intp)]
     groups = Grouping(cells, names)
-    rates, changes = grouped_rates(model, groups), GroupedChanges(model, base, groups)
+    rates, changes = grouped_rates(single(model), groups), GroupedChanges(single(model), single(base), groups)
     differences, ratios = changes.differences(), changes.relative_changes()
     listed = zip(cells, rates.intervals, differences.intervals, ratios.intervals, changes.base_events, strict=True)
     for cell, rate, difference, ratio, events in listed:
@@ -46,30 +50,17 @@ def test_cells_equal_the_single_functions(kind, rows):
         assert events == b[both].sum()
 
 
-@pytest.mark.parametrize("kind", sorted(CLUSTERS))
-def test_samples_equal_the_single_functions(kind):
-    rng = np.random.default_rng(3)
-    table = rng.choice([0.0, 1.0, math.nan], (30, 4), p=[0.5, 0.3, 0.2])
-    base = rng.choice([0.0, 1.0], (30, 4))
-    table[4] = math.nan
-    names = np.array([f"c{CLUSTERS[kind](i)}" for i in range(30)])
-    cells = [np.arange(0, 30, 2), np.arange(30), np.array([4]), np.array([7])]
-    found = grouped_shares(table, Grouping(cells, names)).intervals
-    changes = GroupedChanges(table.ravel(), base.ravel(), Grouping(cells, names, samples=4)).differences().intervals
-    for cell, share, change in zip(cells, found, changes, strict=True):
-        same(share, k_sample_rate(table[cell], names[cell]))
-        m, b, held = table[cell].ravel(), base[cell].ravel(), np.repeat(names[cell], 4)
-        known = ~np.isnan(m)
-        same(change, paired_risk_difference(m[known], b[known], held[known]))
-
-
 def test_cells_may_overlap_and_order_of_rows_does_not_matter():
     rng = np.random.default_rng(0)
     model, base, names = rng.integers(0, 2, 60) * 1.0, rng.integers(0, 2, 60) * 1.0, np.arange(60) // 4
     cells = [np.arange(40), np.arange(20, 60)]
-    once = GroupedChanges(model, base, Grouping(cells, names)).relative_changes().intervals
+    once = GroupedChanges(single(model), single(base), Grouping(cells, names)).relative_changes().intervals
     order = rng.permutation(60)
     moved = [np.flatnonzero(np.isin(order, cell)) for cell in cells]
-    again = GroupedChanges(model[order], base[order], Grouping(moved, names[order])).relative_changes().intervals
+    again = (
+        GroupedChanges(single(model[order]), single(base[order]), Grouping(moved, names[order]))
+        .relative_changes()
+        .intervals
+    )
     for one, other in zip(once, again, strict=True):
         same(one, other)

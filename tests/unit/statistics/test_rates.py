@@ -57,8 +57,11 @@ def test_interval_scaled():
     assert turned.bias == -0.01 and turned.covers(0.7) and turned.bounded
 
 
-def test_insufficient_marks_cells_below_the_declared_number():
-    assert insufficient(4) and not insufficient(5) and insufficient(9, minimum=10)
+def test_what_is_insufficient_is_one_rule():
+    nine, ten = (Interval(0.5, 0.1, 0.9, "wilson", 400, clusters) for clusters in (9, 10))
+    assert insufficient(nine) and not insufficient(ten) and insufficient(ten, 6) and not insufficient(nine, 4)
+    assert insufficient(ten, divided_by=4.5) and not insufficient(ten, divided_by=5)
+    assert insufficient(ten, seeds=1) and not insufficient(ten, seeds=2)
 
 
 def test_clustered_rate_with_singletons_is_wilson():
