@@ -265,6 +265,15 @@ _METRICS = (
         COMPARED_PROMPTS,
         Preference(win=0.0, tie=0.0, loss=1.0),
     ),
+    Metric(
+        "uncompared_rate",
+        "share of prompts without a usable verdict in one of the orders",
+        "not compared",
+        SHARE,
+        "lower",
+        Denominator("prompts on which replies were shown to the judge"),
+        Missing("comparison"),
+    ),
 )
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _METRICS}

@@ -30,7 +30,7 @@ def win_rate_findings(
     """Win, tie and loss of every arm against its opponent, by kind of prompt, language and all together.
 
     A prompt is won if the reply is preferred in both orders; orders that disagree are a tie, and the signature counts
-    them (`inconsistent`). A prompt that lacks a verdict in either order is in no rate but in `unjudged_rate`.
+    them (`inconsistent`). A prompt that lacks a verdict in either order is in no rate but in `uncompared_rate`.
 
     Args:
         comparisons: of one judge by one rubric, each pair in both orders.
@@ -97,7 +97,7 @@ def _of_arm(
         "win": sums.rates(won),
         "tie": sums.rates(tied),
         "loss": sums.rates(lost),
-        "unjudged_rate": sums.rates(np.isnan(verdict).astype(np.float64)),
+        "uncompared_rate": sums.rates(np.isnan(verdict).astype(np.float64)),
     }
     disagree = ~np.isnan(verdict[:, 0]) & (first != second)
     label = prompts_label(shown)

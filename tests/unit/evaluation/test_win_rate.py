@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alignment_prism.domain import Comparison, Finding, InputError, Prompt, PromptKind, Winner, user
-from alignment_prism.evaluation import win_rate_findings
+from alignment_prism.domain import Comparison, Finding, Generation, InputError, Prompt, PromptKind, Winner, user
+from alignment_prism.evaluation import reply_findings, win_rate_findings
 
 WINNERS = {"w": Winner.WIN, "l": Winner.LOSS, "t": Winner.TIE, "?": Winner.UNJUDGED}
 PROMPTS = [Prompt(f"p{n}", user(str(n)), "en" if n % 2 else "fr", PromptKind.GENERAL) for n in range(8)]
@@ -34,7 +34,7 @@ def test_a_win_needs_both_orders_and_disagreement_is_a_counted_tie() -> None:
     assert find(findings, "tie").estimate == pytest.approx(3 / 7)
     score = find(findings, "win_rate")
     assert score.estimate == pytest.approx((3 + 3 / 2) / 7) and score.n == 7 and score.seed == 2
-    assert find(findings, "unjudged_rate").estimate == pytest.approx(1 / 8)
+    assert find(findings, "uncompared_rate").estimate == pytest.approx(1 / 8)
     assert "|against:base|orders:both|inconsistent:2|" in score.signature
     assert find(findings, "win", "fr").estimate == pytest.approx(2 / 4)  # prompts 0, 2, 4, 6
     assert find(findings, "win", "macro").n == 7
@@ -55,7 +55,7 @@ def test_a_judge_that_likes_the_first_position_finds_only_ties() -> None:
 
 def test_one_order_alone_is_no_verdict() -> None:
     only_first = [c for c in comparisons("ww", "ww") if c.candidate_first]
-    assert find(win_rate_findings(only_first, PROMPTS, study="s"), "unjudged_rate").estimate == 1
+    assert find(win_rate_findings(only_first, PROMPTS, study="s"), "uncompared_rate").estimate == 1
 
 
 def test_comparisons_that_do_not_fit() -> None:
@@ -70,3 +70,12 @@ def test_comparisons_that_do_not_fit() -> None:
 
 def test_no_comparisons_no_findings() -> None:
     assert win_rate_findings([], PROMPTS, study="s") == []
+
+
+def test_no_row_of_comparisons_is_taken_for_one_of_replies() -> None:
+    """Both said `unjudged_rate` of the same prompts, and tables showed the later one for either."""
+    generations = [Generation(prompt.id, "m", "m", f"reply {prompt.id}") for prompt in PROMPTS]
+    rows = reply_findings(PROMPTS, generations, [], study="s")
+    rows += win_rate_findings(comparisons("ww", "ll", "t?"), PROMPTS, study="s")
+    keys = [(row.arm, row.prompts, row.language, row.scope, row.category, row.metric) for row in rows]
+    assert len(set(keys)) == len(keys) and {"unjudged_rate", "uncompared_rate"} <= {row.metric for row in rows}
