@@ -48,13 +48,13 @@ def command(
       prism agreement xstest.csv --key id --raters annotation_1,annotation_2,gpt4_label --judge gpt4_label \\
           --categories 1_full_compliance,2_full_refusal,3_partial_refusal
     """
-    from alignment_prism.cli.outputs import claim
+    from alignment_prism.cli.outputs import check_outputs
     from alignment_prism.domain import Finding, Outcome, Score
     from alignment_prism.io import read_records, write_records
     from alignment_prism.labels import Columns, Design, Scale, is_scores, measure_agreement, read_labels
     from alignment_prism.prompts import read_prompts
 
-    claim(out, inputs=(*files, *prompts, design), replace=replace)
+    check_outputs(out, inputs=(*files, *prompts, design), replace=replace)
     sample = Design.read(design) if design else None
     about = Outcome(outcome) if outcome else sample.outcome if sample else Outcome.HARMFUL
     scored = [path for path in files if is_scores(path)]
@@ -79,7 +79,7 @@ def _names(text: str | None) -> tuple[str, ...]:
 def _show(found: Any, as_json: bool) -> None:
     import json
 
-    from alignment_prism.cli.console import markdown_table
+    from alignment_prism.domain.text import markdown_table
 
     if as_json:
         rows = [

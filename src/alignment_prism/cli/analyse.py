@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from alignment_prism.cli.options import prompt_options
-from alignment_prism.cli.outputs import claim, replace_option
+from alignment_prism.cli.outputs import check_outputs, replace_option
 
 
 @click.command("analyse")
@@ -48,7 +48,9 @@ def command(
     from alignment_prism.evaluation import reply_findings, win_rate_findings
     from alignment_prism.io import read_records, write_records
 
-    claim(records=out, inputs=(prompts_file, *generations_files, *score_files, *comparison_files), replace=replace)
+    check_outputs(
+        records=out, inputs=(prompts_file, *generations_files, *score_files, *comparison_files), replace=replace
+    )
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
     generations = [row for file in generations_files for row in read_records(file, Generation)]
     scores = [row for file in score_files for row in read_records(file, Score)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from alignment_prism.cli.outputs import claim, replace_option
+from alignment_prism.cli.outputs import check_outputs, replace_option
 
 NOT_PASSED, UNDECIDED = 6, 7
 """Exit codes of a gate that is refuted, and of one that is neither shown nor refuted."""
@@ -50,7 +50,7 @@ def command(
     from alignment_prism.gates.spec import read_gate
     from alignment_prism.io import read_records, write_text
 
-    claim(out, inputs=(a, b, gate), replace=replace)
+    check_outputs(out, inputs=(a, b, gate), replace=replace)
     spec = read_gate(gate)
     if look is not None:
         if spec.looks is None or look > spec.looks.planned:

@@ -93,8 +93,8 @@ def harm(
     verdict, the same command with --retry-unjudged asks for these alone.
     """
     from alignment_prism.cli import options as stages
-    from alignment_prism.cli.console import parse_mapping, registry
     from alignment_prism.cli.evaluation_run import Evaluation
+    from alignment_prism.cli.parse import parse_mapping, registry
     from alignment_prism.domain import InputError, Sampling
 
     if (model is None) == (generations_file is None):

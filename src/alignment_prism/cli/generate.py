@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from alignment_prism.cli.options import call_options, model_options, prompt_options, sampling_options
-from alignment_prism.cli.outputs import claim, replace_option
+from alignment_prism.cli.outputs import check_outputs, replace_option
 
 
 @click.command("generate")
@@ -56,7 +56,7 @@ def command(
     from alignment_prism.io import write_records
     from alignment_prism.store.names import calls_beside
 
-    claim(records=out, inputs=(prompts_file, language_file), replace=replace)
+    check_outputs(records=out, inputs=(prompts_file, language_file), replace=replace)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
     sampling = Sampling(temperature, top_p, max_tokens, samples, seed)
     with CallJournal(calls_beside(out)) as journal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from alignment_prism.cli.options import call_options, judge_options, keep_going_option, prompt_options, retry_option
-from alignment_prism.cli.outputs import claim, replace_option
+from alignment_prism.cli.outputs import check_outputs, replace_option
 
 
 @click.command("judge")
@@ -53,7 +53,7 @@ def command(
     """
     from alignment_prism.calls.journal import CallJournal
     from alignment_prism.cli import options as stages
-    from alignment_prism.cli.console import parse_mapping, registry
+    from alignment_prism.cli.parse import parse_mapping, registry
     from alignment_prism.domain import Score
     from alignment_prism.generation import answered, read_generations
     from alignment_prism.io import read_records, write_records
@@ -61,7 +61,7 @@ def command(
     from alignment_prism.store.names import calls_beside
 
     inputs = (prompts_file, language_file, generations_file, rubric)
-    claim(records=out, inputs=inputs, replace=replace or retry_unjudged)
+    check_outputs(records=out, inputs=inputs, replace=replace or retry_unjudged)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
     check_judge(judge, prompts, judge_url)
     columns = parse_mapping(reply_map, "--reply-map")

@@ -69,8 +69,8 @@ def sample(
       prism labels sample scores.parquet --generations generations.parquet --prompts aya.jsonl \\
           --arm dpo_sft --width 0.1 --dry-run
     """
-    from alignment_prism.cli.console import parse_mapping
-    from alignment_prism.cli.outputs import claim
+    from alignment_prism.cli.outputs import check_outputs
+    from alignment_prism.cli.parse import parse_mapping
     from alignment_prism.domain import InputError, PromptKind
     from alignment_prism.generation import read_generations
     from alignment_prism.labels import draw_sample, read_outcomes, sheet_lines, write_sheet
@@ -81,7 +81,7 @@ def sample(
         raise InputError("no --out for the sheet", fix="give --out sheet.csv, or --dry-run")
     if out is not None and not dry_run:
         # A sheet that people have filled in is days of work, and without its design it is worth nothing.
-        claim(out, design_beside(out), inputs=(*scores, *generations, *prompts), replace=replace)
+        check_outputs(out, design_beside(out), inputs=(*scores, *generations, *prompts), replace=replace)
     columns, defaults = parse_mapping(mapping) or None, {"language": language} if language else None
     asked = [prompt for path in prompts for prompt in read_prompts(path, mapping=columns, defaults=defaults)]
     drawn = draw_sample(read_outcomes(scores, judge), asked, kind=PromptKind(kind), by_verdict=by == "verdict", **draw)
@@ -133,14 +133,14 @@ def correct(
       prism labels correct sheet.csv.design.json sheet-anna.csv sheet-omar.csv
       prism labels correct sheet.csv.design.json sheet-anna.csv --settled experts.csv
     """
-    from alignment_prism.cli.console import markdown_table
-    from alignment_prism.cli.outputs import claim
+    from alignment_prism.cli.outputs import check_outputs
     from alignment_prism.domain import Finding
+    from alignment_prism.domain.text import markdown_table
     from alignment_prism.io import write_records
     from alignment_prism.labels import Design, read_labels
     from alignment_prism.labels import correct as correct_judge
 
-    claim(out, inputs=(design, *sheets, settled), replace=replace)
+    check_outputs(out, inputs=(design, *sheets, settled), replace=replace)
     found = correct_judge(
         Design.read(design),
         read_labels(sheets),

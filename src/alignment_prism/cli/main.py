@@ -143,7 +143,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         code = _report_usage(error)
     except PrismError as error:
         _show_traceback(debug)
-        _print_error(error.what, where=error.where, fix=error.fix)
+        from alignment_prism.cli.remedies import advice, command_of
+
+        fix = advice(error.fix, error.settings, command_of(cli, arguments)) if error.fix else None
+        _print_error(error.what, where=error.where, fix=fix)
         code = error.exit_code
     except BrokenPipeError:
         # The reader (`head`) has gone; point stdout elsewhere so that the interpreter's last flush is silent.
@@ -174,12 +177,14 @@ def _show_traceback(debug: bool) -> None:
 
 
 def _print_error(what: str, *, where: str | None = None, fix: str | None = None) -> None:
+    from alignment_prism.cli.console import echo
+
     lines = [f"error: {what}"]
     if where:
         lines.append(f"where: {where}")
     if fix:
         lines.append(f"fix:   {fix}")
-    click.echo("\n".join(lines), err=True)
+    echo("\n".join(lines), err=True)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from alignment_prism.cli.outputs import claim, replace_option
+from alignment_prism.cli.console import echo, echo_problem, echo_rejects
+from alignment_prism.cli.outputs import check_outputs, replace_option
+
+if TYPE_CHECKING:
+    from alignment_prism.io.rejects import Rejects
 
 
 @click.command("mix")
@@ -21,7 +28,7 @@ from alignment_prism.cli.outputs import claim, replace_option
               help="Which label of PKU-SafeRLHF rows to use.")  # fmt: skip
 @click.option("--map", "mapping", multiple=True, metavar="FIELD=COLUMN[,...]", help="Columns of the files.")
 @click.option("--languages", "language_file", type=click.Path(), help="YAML file with further languages.")
-@click.option("--keep-going", is_flag=True, help="Leave bad rows out, into OUT.rejects.jsonl, instead of stopping.")
+@click.option("--keep-going", is_flag=True, help="Skip bad rows, into OUT.rejects.jsonl, instead of stopping.")
 @click.option("--max-errors", type=int, default=20, show_default=True,
               help="Stop after that many bad rows (0: never); with --keep-going list that many.")  # fmt: skip
 @click.option("--out", type=click.Path(), required=True, help="The mixture, .jsonl or .parquet.")
@@ -55,75 +62,51 @@ def command(
       prism mix --general ultrafeedback.parquet --share 0 --out control.parquet
       prism mix --safety harmless.jsonl.gz --language en --share 1 --keep-going --out safety.jsonl
     """
-    import json
-    from collections.abc import Sequence
     from typing import cast
 
-    from alignment_prism.cli.console import open_rejects, parse_mapping, registry, say_rejects
-    from alignment_prism.domain import Pair, PairKind, Scope
-    from alignment_prism.io import sha256_of, write_json, write_records
-    from alignment_prism.io.identity import Identities
+    from alignment_prism.cli.parse import parse_mapping, registry
+    from alignment_prism.domain import PairKind, Scope
+    from alignment_prism.io.rejects import open_rejects
     from alignment_prism.mixtures import Balance, build_mixture, check_size
-    from alignment_prism.preferences import iter_pairs
+    from alignment_prism.mixtures.files import read_pools, write_mixture
     from alignment_prism.store.names import manifest_beside, rejects_beside
 
     check_size(share, total)
     inputs = (*safety, *general, language_file)
-    claim(manifest_beside(out), records=out, inputs=inputs, replace=replace)
-    claim(rejects_beside(out), inputs=inputs, replace=True)
-    languages = registry(language_file)
-    columns = parse_mapping(mapping)
-    identities = Identities()
-    with open_rejects(rejects_beside(out), keep_going, max_errors) as rejects:
-
-        def pool(files: Sequence[str], kind: PairKind) -> list[Pair]:
-            return [
-                pair
-                for file in files
-                for pair in iter_pairs(
-                    file,
-                    kind=kind,
-                    language=language,
-                    mapping=columns,
-                    languages=languages,
-                    prefer=prefer,
-                    intake=rejects.intake(file),
-                    identities=identities,
-                )
-            ]
-
-        pools = pool(safety, PairKind.SAFETY), pool(general, PairKind.GENERAL)
-    rejects.demand_none()
+    check_outputs(manifest_beside(out), records=out, inputs=inputs, replace=replace)
+    check_outputs(rejects_beside(out), inputs=inputs, replace=True)
+    languages, columns = registry(language_file), parse_mapping(mapping)
+    files = {PairKind.SAFETY: safety, PairKind.GENERAL: general}
+    with open_rejects(rejects_beside(out), keep_going, max_errors, echo_problem) as rejects:
+        pools = read_pools(files, rejects, language=language, mapping=columns, languages=languages, prefer=prefer)
+    rejects.require_none()
     mixture = build_mixture(
-        *pools,
+        pools[PairKind.SAFETY],
+        pools[PairKind.GENERAL],
         share=share,
         total=total,
         seed=seed,
         balance=cast(Balance, balance),
         scopes=[Scope(scope)] if scope else None,
     )
-    manifest = {
-        **{key: value for key, value in mixture.manifest.items() if key != "pairs"},
-        "inputs": {file: sha256_of(file) for file in (*safety, *general)},
-        "rows": {file: intake.counts() for file, intake in rejects.intakes.items()},
-        "pairs": mixture.manifest["pairs"],
-    }
-    write_records(out, mixture.pairs, Pair)
-    write_json(manifest_beside(out), manifest)
+    manifest = write_mixture(mixture, out, rejects)
     if as_json:
-        click.echo(json.dumps({key: value for key, value in manifest.items() if key != "pairs"}, ensure_ascii=False))
-        return
-    sides = mixture.manifest["sides"]
-    click.echo(
-        f"{len(mixture.pairs)} pairs: {sides['safety']['drawn']} of {sides['safety']['pool']} safety, "
-        f"{sides['general']['drawn']} of {sides['general']['pool']} general"
-    )
-    for side in PairKind:
-        for stratum in sides[side]["strata"]:
-            place = f"{side:8} {stratum['scope']:7} {stratum['language']:4}"
-            click.echo(f"  {place} {stratum['drawn']:6} of {stratum['pool']}")
-    again = sum(intake.notes["the same pair again; kept"] for intake in rejects.intakes.values())
-    if again:
-        click.echo(f"  {again} pairs of the pools occur more than once; each copy counts", err=True)
-    say_rejects(rejects)
-    click.echo(f"wrote {out} and {manifest_beside(out)}")
+        echo(json.dumps({key: value for key, value in manifest.items() if key != "pairs"}, ensure_ascii=False))
+    else:
+        _echo_mixture(manifest["sides"], out, rejects)
+
+
+def _echo_mixture(sides: dict[str, Any], out: str, rejects: Rejects) -> None:
+    from alignment_prism.io.identity import SAME_PAIR
+    from alignment_prism.store.names import manifest_beside
+
+    counts = ", ".join(f"{side['drawn']} of {side['pool']} {name}" for name, side in sides.items())
+    echo(f"{sum(side['drawn'] for side in sides.values())} pairs: {counts}")
+    for name, side in sides.items():
+        for stratum in side["strata"]:
+            place = f"{name:8} {stratum['scope']:7} {stratum['language']:4}"
+            echo(f"  {place} {stratum['drawn']:6} of {stratum['pool']}")
+    if again := rejects.noted(SAME_PAIR):
+        echo(f"  {again} pairs of the pools occur more than once; each copy counts", err=True)
+    echo_rejects(rejects)
+    echo(f"wrote {out} and {manifest_beside(out)}")

@@ -103,8 +103,8 @@ def load(
     limit: int | None,
 ) -> list[Prompt]:
     """The prompts that the options name."""
-    from alignment_prism.cli.console import parse_mapping, registry
-    from alignment_prism.cli.prompt_options import say_left_out as say_unread
+    from alignment_prism.cli.console import echo_unknown_languages
+    from alignment_prism.cli.parse import parse_mapping, registry
     from alignment_prism.io import Intake
     from alignment_prism.prompts import load_prompts
 
@@ -117,7 +117,7 @@ def load(
         languages=registry(language_file),
         intake=intake,
     )
-    say_unread([intake])
+    echo_unknown_languages([intake])
     prompts = first(prompts, limit)
     if not prompts:
         raise InputError("no prompts", where=prompts_file, fix="check that the file is the right one and not empty")

@@ -9,8 +9,10 @@ import click
 replace_option = click.option("--replace", is_flag=True, help="Replace output files that are there already.")
 
 
-def claim(*outputs: str | None, inputs: Iterable[str | None] = (), replace: bool = False, records: str = "") -> None:
-    """Make sure that the outputs of a command may be written, before anything that takes long.
+def check_outputs(
+    *outputs: str | None, inputs: Iterable[str | None] = (), replace: bool = False, records: str = ""
+) -> None:
+    """Check that the outputs of a command may be written, before anything that takes long.
 
     Args:
         outputs: files; None and empty names are passed over.

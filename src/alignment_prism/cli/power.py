@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from alignment_prism.cli.console import markdown_table
+from alignment_prism.domain.text import markdown_table
 
 C = TypeVar("C", bound=Callable[..., Any])
 SHARE = click.FloatRange(0, 1)

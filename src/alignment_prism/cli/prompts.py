@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Any
+import json
+from functools import partial
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from alignment_prism.cli.prompt_comparison import overlap, split
+from alignment_prism.cli.console import echo, echo_problem, echo_rejects
 from alignment_prism.cli.prompt_options import (
     SET,
-    all_prompts,
-    claim_outputs,
+    check_prompt_outputs,
     keeping_options,
     reading_options,
-    say_left_out,
+    source_options,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alignment_prism.cli.console import Rejects
-    from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.domain import InputError, Prompt
-    from alignment_prism.prompts import Census
+    from alignment_prism.domain import Prompt
+    from alignment_prism.io.rejects import Rejects
+    from alignment_prism.prompts.overlap import Match, Overlap
+    from alignment_prism.prompts.splits import Split
+    from alignment_prism.prompts.validation import SetReport
+
+SETS = click.argument("sets", type=SET, nargs=-1, required=True, metavar="FILE|NAME...")
 
 
 @click.group("prompts")
@@ -36,7 +40,7 @@ def command() -> None:
 
 
 @command.command("validate", short_help="Say what is wrong: file, row, field, value, fix.")
-@click.argument("sets", type=SET, nargs=-1, required=True, metavar="FILE|NAME...")
+@SETS
 @reading_options
 @keeping_options
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -57,83 +61,47 @@ def validate(
       prism prompts validate mine.csv --map prompt=text,language=lang
       prism prompts validate big.jsonl.gz --keep-going --rejects bad.jsonl --max-errors 50
     """
-    import json
+    from alignment_prism.io.rejects import open_rejects
+    from alignment_prism.prompts.validation import fault_of, validate_sets
 
-    from alignment_prism.cli.console import open_rejects
-    from alignment_prism.cli.prompt_options import PromptReader
-    from alignment_prism.domain import InputError
-    from alignment_prism.io import TooManyProblems
-
-    claim_outputs(sets, options, rejects, replace)
-    reader = PromptReader.of(options)
-    report: list[dict[str, Any]] = []
-    failed = 0
-    with open_rejects(rejects or "", keep_going, max_errors, None if as_json else _say_problem) as accounts:
-        for name in sets:
-            intake = accounts.intake(name)
-            entry: dict[str, Any] = {"file": name}
-            stopped: TooManyProblems | None = None
-            try:
-                for _ in reader.iter(name, intake):
-                    pass
-            except TooManyProblems as error:
-                stopped = error
-                entry["stopped"] = error.what
-            except InputError as error:
-                failed += 1
-                entry["error"] = {"what": error.what, "where": error.where, "fix": error.fix}
-                if not as_json:
-                    click.echo(f"{error.where or name}: {error.what}\n  fix: {error.fix}")
-            entry |= {**intake.counts(), "reasons": dict(intake.reasons), "notes": dict(intake.notes)}
-            entry["examples"] = {what: [each.as_dict() for each in notes] for what, notes in intake.examples.items()}
-            report.append(entry)
-            if not as_json and "error" not in entry:
-                _say_counts(entry)
-            if stopped is not None:
-                break
+    check_prompt_outputs(sets, options, rejects, replace)
+    reports: list[SetReport] = []
+    show = None if as_json else (lambda problem: echo_problem(problem, err=False))
+    with open_rejects(rejects or "", keep_going, max_errors, show) as accounts:
+        for report in validate_sets(sets, accounts, **source_options(options)):
+            reports.append(report)
+            if not as_json:
+                _echo_report(report)
+    fault = fault_of(reports, len(sets), accounts)
     if as_json:
         problems = [problem.as_dict() for problem in accounts.problems]
-        ok = not failed and not accounts.rejected
-        click.echo(json.dumps({"ok": ok, "files": report, "problems": problems}, ensure_ascii=False))
-    if failed or accounts.rejected:
-        raise _verdict(failed, len(sets), accounts)
+        files = [report.as_dict() for report in reports]
+        echo(json.dumps({"ok": fault is None, "files": files, "problems": problems}, ensure_ascii=False))
+    if fault is not None:
+        raise fault
 
 
-def _verdict(failed: int, files: int, accounts: Rejects) -> InputError:
-    """What is wrong altogether: files that cannot be read at all, and rows."""
-    from alignment_prism.domain import InputError
+def _echo_report(report: SetReport) -> None:
+    from alignment_prism.cli.remedies import advice
 
-    faults, fixes = [], []
-    if failed:
-        faults.append(f"{failed} of {files} files cannot be read as prompts")
-        fixes.append("do what is said beside each file")
-    if accounts.rejected:
-        faults.append(f"{accounts.rejected} of {accounts.rows} rows cannot be used")
-        if accounts.rejected < accounts.rows:
-            fixes.append("mend them as said above, or let prism prompts convert --keep-going leave bad rows out")
-        else:
-            fixes.append("mend them as said above: every row is bad, so leaving bad rows out leaves nothing")
-    return InputError("; ".join(faults), fix="; ".join(fixes))
-
-
-def _say_problem(problem: Any) -> None:
-    click.echo(str(problem))
-
-
-def _say_counts(entry: dict[str, Any]) -> None:
-    click.echo(f"{entry['file']}: {entry['rows']} rows, {entry['accepted']} good, {entry['rejected']} bad")
-    for kind, found in (("bad", entry["reasons"]), ("note", entry["notes"])):
-        for what, count in sorted(found.items(), key=lambda item: -item[1]):
-            rows = [str(each["row"]) for each in entry["examples"].get(what, [])] if kind == "note" else []
-            more = ", ..." if count > len(rows) else ""
-            where = f" (rows {', '.join(rows)}{more})" if rows else ""
-            click.echo(f"  {kind}: {count} x {what}{where}")
-    if "stopped" in entry:
-        click.echo(f"  {entry['stopped']}; --keep-going reads on, --max-errors sets the number")
+    if (error := report.error) is not None:
+        fix = advice(error.fix or "", error.settings, click.get_current_context().command)
+        echo(f"{error.where or report.file}: {error.what}\n  fix: {fix}")
+        return
+    intake = report.intake
+    echo(f"{report.file}: {intake.rows} rows, {intake.accepted} good, {intake.rejected} bad")
+    for what, count in intake.reasons.most_common():
+        echo(f"  bad: {count} x {what}")
+    for what, count in intake.notes.most_common():
+        rows = [str(note.row) for note in intake.examples[what]]
+        more = ", ..." if count > len(rows) else ""
+        echo(f"  note: {count} x {what} (rows {', '.join(rows)}{more})")
+    if report.stopped is not None:
+        echo(f"  {report.stopped.what}; --keep-going reads on, --max-errors sets the number")
 
 
 @command.command("stats", short_help="Count prompts by language, scope and category.")
-@click.argument("sets", type=SET, nargs=-1, required=True, metavar="FILE|NAME...")
+@SETS
 @reading_options
 @keeping_options
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
@@ -158,45 +126,38 @@ def stats(
       prism prompts stats aya_*.jsonl --markdown
       prism prompts stats mine.csv --map prompt=text --language fr --json
     """
-    import json
+    from alignment_prism.domain.text import markdown_table
+    from alignment_prism.io.rejects import open_rejects
+    from alignment_prism.prompts.sources import iter_sets
+    from alignment_prism.prompts.stats import Census, census_tables, write_census
 
-    from alignment_prism.cli.census import census_tables, write_census
-    from alignment_prism.cli.console import markdown_table, open_rejects, say_rejects
-    from alignment_prism.cli.prompt_options import PromptReader
-
-    claim_outputs(sets, options, rejects, replace, out)
-    reader = PromptReader.of(options)
-    with open_rejects(rejects or "", keep_going, max_errors) as accounts:
-        census = _count(sets, reader, accounts)
-    accounts.demand_none()
-    if out:
-        write_census(census, reader.languages, out)
-    if as_json:
-        counts = {name: intake.counts() for name, intake in accounts.intakes.items()}
-        click.echo(json.dumps({**census.as_dict(reader.languages), "rows": counts}, ensure_ascii=False))
-        return
-    for title, columns, rows in census_tables(census, reader.languages):
-        if markdown:
-            click.echo(f"**{title}**\n\n{markdown_table(columns, rows)}\n")
-        else:
-            widths = [max(len(str(cell)) for cell in column) for column in zip(columns, *rows, strict=True)]
-            click.echo(title)
-            for row in (columns, *rows):
-                cells = [str(cell).ljust(width) if place == 0 else str(cell).rjust(width)
-                         for place, (cell, width) in enumerate(zip(row, widths, strict=True))]  # fmt: skip
-                click.echo("  " + "  ".join(cells).rstrip())
-            click.echo()
-    say_rejects(accounts)
-    say_left_out(accounts.intakes.values())
-
-
-def _count(sets: tuple[str, ...], reader: PromptReader, accounts: Rejects) -> Census:
-    from alignment_prism.prompts import Census
-
+    check_prompt_outputs(sets, options, rejects, replace, out)
+    source = source_options(options)
+    languages = source["languages"]
     census = Census()
-    for prompt in all_prompts(sets, reader, accounts):
-        census.add(prompt)
-    return census
+    with open_rejects(rejects or "", keep_going, max_errors, echo_problem) as accounts:
+        for prompt in iter_sets(sets, accounts, **source):
+            census.add(prompt)
+    accounts.require_none()
+    if out:
+        write_census(census, languages, out)
+    if as_json:
+        echo(json.dumps({**census.as_dict(languages), "rows": accounts.counts()}, ensure_ascii=False))
+        return
+    for title, columns, rows in census_tables(census, languages):
+        echo(f"**{title}**\n\n{markdown_table(columns, rows)}\n" if markdown else _table(title, columns, rows))
+    echo_rejects(accounts)
+
+
+def _table(title: str, columns: list[str], rows: list[list[Any]]) -> str:
+    """A table in columns of even width, the first to the left and the others to the right."""
+    widths = [max(len(str(cell)) for cell in column) for column in zip(columns, *rows, strict=True)]
+    lines = [title]
+    for row in (columns, *rows):
+        first, *others = (str(cell) for cell in row)
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join([*lines, ""])
 
 
 class _NothingGood(Exception):
@@ -204,7 +165,7 @@ class _NothingGood(Exception):
 
 
 @command.command("convert", short_help="Write sets of any kind as prompts of this package.")
-@click.argument("sets", type=SET, nargs=-1, required=True, metavar="FILE|NAME...")
+@SETS
 @click.option("--out", type=click.Path(), required=True, help="The prompts, .jsonl, .jsonl.gz or .parquet.")
 @reading_options
 @keeping_options
@@ -221,7 +182,7 @@ def convert(
 ) -> None:
     """Write sets of any kind as prompts of this package: one record a prompt, checked, with ids.
 
-    Nothing is written if a row is bad, unless --keep-going leaves such rows out, into a file of rejects.
+    Nothing is written if a row is bad, unless --keep-going skips such rows, into a file of rejects.
 
     \b
     Examples:
@@ -229,44 +190,207 @@ def convert(
       prism prompts convert mine.csv --map prompt=text,language=lang --out mine.jsonl --keep-going
       prism prompts convert xsafety/fr/*.csv --out fr.jsonl
     """
-    import json
-
-    from alignment_prism.cli.console import open_rejects, say_rejects
-    from alignment_prism.cli.prompt_options import PromptReader
     from alignment_prism.domain import InputError, Prompt
     from alignment_prism.io import write_records
+    from alignment_prism.io.rejects import open_rejects
+    from alignment_prism.prompts.sources import iter_sets
     from alignment_prism.store.names import rejects_beside
 
-    claim_outputs(sets, options, rejects, replace, records=out)
-    reader = PromptReader.of(options)
-
-    def good() -> Iterator[Prompt]:
-        written = 0
-        for prompt in all_prompts(sets, reader, accounts):
-            written += 1
-            yield prompt
-        accounts.demand_none()  # before the file takes its place, as is this
-        if accounts.rows and not written:
-            raise _NothingGood
-
-    written = 0
-    with (
-        open_rejects(rejects or rejects_beside(out), keep_going, max_errors) as accounts,
-        contextlib.suppress(_NothingGood),
-    ):
-        written = write_records(out, good(), Prompt)
+    check_prompt_outputs(sets, options, rejects, replace, records=out)
+    source, written = source_options(options), 0
+    with open_rejects(rejects or rejects_beside(out), keep_going, max_errors, echo_problem) as accounts:
+        prompts = _usable(iter_sets(sets, accounts, **source), accounts)
+        with contextlib.suppress(_NothingGood):
+            written = write_records(out, prompts, Prompt)
     if accounts.rows and not written:
-        say_rejects(accounts)
+        echo_rejects(accounts)
         fix = f"{accounts.path} has each with its reason; is this the right file, and the right --map?"
         raise InputError(f"none of {accounts.rows} rows can be used", where=", ".join(sets)[:300], fix=fix)
     if as_json:
-        files = {name: intake.counts() for name, intake in accounts.intakes.items()}
-        click.echo(json.dumps({"written": written, "rejected": accounts.rejected, "files": files}, ensure_ascii=False))
+        counts = {"written": written, "rejected": accounts.rejected, "files": accounts.counts()}
+        echo(json.dumps(counts, ensure_ascii=False))
     else:
-        say_rejects(accounts)
-        say_left_out(accounts.intakes.values())
-        click.echo(f"{accounts.rows} rows: {written} prompts in {out}, {accounts.rejected} rejected")
+        echo_rejects(accounts)
+        echo(f"{accounts.rows} rows: {written} prompts in {out}, {accounts.rejected} rejected")
 
 
-command.add_command(overlap)
-command.add_command(split)
+def _usable(prompts: Iterator[Prompt], accounts: Rejects) -> Iterator[Prompt]:
+    """The prompts; faults of theirs are raised at their end, before the file that they go to takes its place."""
+    written = 0
+    for prompt in prompts:
+        written += 1
+        yield prompt
+    accounts.require_none()
+    if accounts.rows and not written:
+        raise _NothingGood
+
+
+@command.command("overlap", short_help="Find prompts of one set that another has too.")
+@click.argument("one", type=SET, metavar="A")
+@click.argument("other", type=SET, metavar="B")
+@click.option("--threshold", type=float, default=0.7, show_default=True, help="Least similarity (Jaccard).")
+@click.option("--n", type=int, default=5, show_default=True, help="Characters of an n-gram.")
+@click.option("--out", type=click.Path(), help="Write every match, by ids, as .jsonl.")
+@click.option("--fail", is_flag=True, help="End with exit code 2 if anything matches.")
+@reading_options
+@keeping_options
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+def overlap(
+    one: str,
+    other: str,
+    threshold: float,
+    n: int,
+    out: str | None,
+    fail: bool,
+    rejects: str | None,
+    max_errors: int,
+    replace: bool,
+    keep_going: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Find prompts of A that B has too, word for word or nearly, in any script, or through English translations.
+
+    B is held in memory and A is streamed past it, so let A be the larger one. Give a set twice to find the
+    near-duplicates within it.
+
+    \b
+    Examples:
+      prism prompts overlap training.jsonl evaluation.jsonl --fail
+      prism prompts overlap aya_srp.jsonl flores200/dev/srp_Cyrl.dev --out matches.jsonl
+    """
+    from alignment_prism.domain import InputError
+    from alignment_prism.io import text_writer
+    from alignment_prism.io.rejects import open_rejects
+    from alignment_prism.prompts.overlap import find_overlap
+    from alignment_prism.prompts.sources import iter_sets
+
+    check_prompt_outputs((one, other), options, rejects, replace, out)
+    source = source_options(options)
+    with open_rejects(rejects or "", keep_going, max_errors, echo_problem) as accounts:
+        first = iter_sets((one,), accounts, **source)
+        second = iter_sets((other,), accounts, **source) if other != one else None
+        with text_writer(out) if out else contextlib.nullcontext() as stream:
+            found = find_overlap(first, second, threshold=threshold, n=n, on_match=partial(_write_match, stream))
+            accounts.require_none()  # before the file takes its place
+    if as_json:
+        echo(json.dumps(found.counts, ensure_ascii=False))
+    else:
+        _echo_overlap(found, out)
+        echo_rejects(accounts)
+    if fail and found.counts["matches"]:
+        fix = "take them out, or split both together with prism prompts split"
+        raise InputError(f"{found.counts['matches']} matches between {one} and {other}", fix=fix)
+
+
+def _write_match(stream: IO[str] | None, match: Match) -> None:
+    if stream is not None:
+        stream.write(json.dumps(match.as_dict(), ensure_ascii=False) + "\n")
+
+
+def _echo_overlap(found: Overlap, out: str | None) -> None:
+    """The counts and the closest matches, by ids."""
+    counts = found.counts
+    if found.within:
+        echo(f"{counts['matches']} pairs of near-duplicates among {counts['first']} prompts")
+    else:
+        echo(
+            f"{counts['matches']} matches: {counts['prompts_of_the_first']} of {counts['first']} prompts of A, "
+            f"{counts['prompts_of_the_second']} of {counts['second']} of B"
+        )
+    for name in ("how", "languages"):
+        if counts[name]:
+            echo(f"  by {name}: " + ", ".join(f"{key} {count}" for key, count in counts[name].items()))
+    for match in found.closest:
+        echo(f"  {match.similarity:.2f}  {match.one}  {match.other}  {'-'.join(match.languages)}  {match.how}")
+    if counts["matches"] > len(found.closest):
+        echo(f"  ... {counts['matches'] - len(found.closest)} more" + ("" if out else "; --out writes all"))
+    if out:
+        echo(f"wrote {out}")
+
+
+@command.command("split", short_help="Divide prompts into parts that share nothing.")
+@SETS
+@click.option("--part", "parts", multiple=True, metavar="NAME=SIZE",
+              help="A part and its size a language: a count, a share below 1, or 'rest'.")  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
+@click.option(
+    "--threshold", type=float, default=0.7, show_default=True, help="Near-duplicates from here stay together."
+)
+@click.option("--n", type=int, default=5, show_default=True, help="Characters of an n-gram.")
+@click.option("--check", is_flag=True, help="Only make sure that the parts that rows name share nothing.")
+@click.option("--out", type=click.Path(), help="All prompts with their part, .jsonl or .parquet.")
+@reading_options
+@keeping_options
+def split(
+    sets: tuple[str, ...],
+    parts: tuple[str, ...],
+    seed: int,
+    threshold: float,
+    n: int,
+    check: bool,
+    out: str | None,
+    rejects: str | None,
+    max_errors: int,
+    replace: bool,
+    keep_going: bool,
+    **options: Any,
+) -> None:
+    """Divide prompts into parts that share nothing: groups, translations and near-duplicates stay together.
+
+    Stratified by language and scope, the same for the same seed. Writes OUT and OUT.manifest.json.
+
+    \b
+    Examples:
+      prism prompts split aya --part seed=100 --part eval=rest --seed 1 --out aya_split.parquet
+      prism prompts split aya_split.parquet --check
+    """
+    from alignment_prism.domain import InputError
+    from alignment_prism.io.rejects import open_rejects
+    from alignment_prism.prompts.sources import iter_sets
+    from alignment_prism.prompts.splits import check_parts, split_prompts, write_split
+    from alignment_prism.store.names import manifest_beside, rejects_beside
+
+    if not (check or out):
+        raise InputError("no file to write to", fix="name it with --out, or only check with --check")
+    sizes = _sizes(parts)
+    beside = (manifest_beside(out), rejects_beside(out)) if out else (None, "")
+    check_prompt_outputs(sets, options, rejects, replace, beside[0], records=out or "")
+    source = source_options(options)
+    with open_rejects(rejects or beside[1], keep_going, max_errors, echo_problem) as accounts:
+        prompts = list(iter_sets(sets, accounts, **source))
+    accounts.require_none()
+    echo_rejects(accounts)
+    if check:
+        named = check_parts(prompts, threshold=threshold, n=n).most_common()
+        counts = ", ".join(f"{name or '(none)'} {count}" for name, count in named)
+        echo(f"no leak between {counts} at similarity {threshold}")
+    elif out:
+        divided = split_prompts(prompts, sizes, seed=seed, threshold=threshold, n=n)
+        write_split(divided, out)
+        _echo_split(divided, out)
+
+
+def _sizes(parts: tuple[str, ...]) -> dict[str, float | str]:
+    """Sizes of parts: counts, shares or `rest`."""
+    from alignment_prism.cli.parse import parse_mapping
+    from alignment_prism.domain import InputError
+    from alignment_prism.prompts.splits import REST
+
+    sizes: dict[str, float | str] = {}
+    for name, size in parse_mapping(parts, "--part").items():
+        try:
+            sizes[name] = size if size == REST else float(size)
+        except ValueError:
+            fix = "write --part seed=100 (a count), train=0.5 (a share) or eval=rest"
+            raise InputError(f"--part {name}={size} is no size", fix=fix) from None
+    return sizes
+
+
+def _echo_split(divided: Split, out: str) -> None:
+    for part, languages in sorted(divided.manifest["counts"].items()):
+        total = sum(sum(scopes.values()) for scopes in languages.values())
+        each = ", ".join(f"{language} {sum(scopes.values())}" for language, scopes in sorted(languages.items()))
+        echo(f"{part}: {total} ({each})")
+    together = divided.manifest["grouped_prompts"]
+    echo(f"{together} prompts were kept together with their like; wrote {out} and {out}.manifest.json")

@@ -31,7 +31,7 @@ def command(
       prism report results/quickstart/findings.parquet --out page.html
     """
     from alignment_prism.cli.console import console as open_console
-    from alignment_prism.cli.outputs import claim
+    from alignment_prism.cli.outputs import check_outputs
     from alignment_prism.domain import Finding, InputError
     from alignment_prism.io import read_records
     from alignment_prism.reports import (
@@ -45,7 +45,7 @@ def command(
 
     if out is not None:
         # A page says nothing that the findings do not, so an old one may be replaced.
-        claim(str(out), inputs=[str(findings)], replace=True)
+        check_outputs(str(out), inputs=[str(findings)], replace=True)
     rows = read_records(findings, Finding)
     if out is not None:
         # The folder of a study says what its arms are; findings on their own do not. It may hold other findings too.

@@ -135,11 +135,11 @@ def disk(folder: Path, needed: float = 0.0) -> Check:
     try:
         check_within(folder)
     except StoreError as error:
-        return Check("disk", "bad", f"{folder}: {error.what}", "name another folder with --out")
+        return Check("disk", "bad", f"{folder}: {error.what}", "name another folder for results")
     free = shutil.disk_usage(place).free
     what = f"{free / 1e9:.0f} GB free at {place}"
     if needed > free:
-        fix = "name another folder with --out, or set training.save_precision: bf16 and training.save_every: 0"
+        fix = "name another folder for results, or set training.save_precision: bf16 and training.save_every: 0"
         return Check("disk", "bad", f"{what}, {needed / 1e9:.0f} GB needed", fix)
     return Check("disk", "ok", what + (f", {needed / 1e9:.1f} GB needed" if needed else ""))
 

@@ -57,7 +57,7 @@ def judge(model: str, environment: Mapping[str, str] = os.environ, url: str = ""
     address = url or environment.get(base) or ("https://api.openai.com/v1" if provider == "openai" else "")
     checks = []
     if own and not address:
-        fix = f"give it with --judge-url, or export {base}=..."
+        fix = f"give it, or export {base}=..."
         return [Check("judge", "bad", f"{model} is a server of one's own, and its address is not given", fix)]
     if environment.get(key):
         checks.append(Check("judge key", "ok", f"{key} is set"))

@@ -1,10 +1,12 @@
 """Errors that a user can act on: what is wrong, where, and how to put it right.
 
-Every error that is the user's to mend is a `PrismError`; the command line prints its three parts and ends with
-its exit code, without a traceback. Anything else that surfaces is a defect of this package.
+What a user can put right is a `PrismError`; the command line prints its parts and ends with its exit code, without a
+traceback. Anything else that surfaces is a defect of this package.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class PrismError(Exception):
@@ -13,24 +15,34 @@ class PrismError(Exception):
     Args:
         what: one sentence naming the fault and the offending value.
         where: file, row, field, key path or address, as narrow as known.
-        fix: what the user can do about it.
+        fix: what the user can do about it, in words that name no option of a command.
+        settings: parameters that put it right, each with the value to give: `{"replace": "True"}`,
+            `{"mapping": "prompt=COLUMN"}`. The command line names the options that stand for them.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+    def __init__(
+        self, what: str, *, where: str | None = None, fix: str | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.fix = fix
+        self.settings: Mapping[str, str] = settings or {}
 
     def __str__(self) -> str:
         lines = [self.what]
         if self.where:
             lines.append(f"where: {self.where}")
         if self.fix:
-            lines.append(f"fix: {self.fix}")
+            lines.append(f"fix: {remedy(self.fix, self.settings)}")
         return "\n".join(lines)
+
+
+def remedy(fix: str, settings: Mapping[str, str]) -> str:
+    """A remedy with the parameters that it speaks of, as Python names them."""
+    return f"{fix} ({', '.join(f'{name}: {value}' for name, value in settings.items())})" if settings else fix
 
 
 class InputError(PrismError, ValueError):

@@ -131,7 +131,8 @@ class Languages:
             known = ", ".join(f"{language.code} ({language.name})" for language in self.languages)
             raise InputError(
                 f"unknown language {spelling!r}",
-                fix=f"use one of: {known}; or add yours with --languages FILE",
+                fix=f"use one of: {known}; or add yours",
+                settings={"languages": "FILE"},
             )
         return found
 

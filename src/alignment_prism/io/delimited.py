@@ -11,7 +11,7 @@ from alignment_prism.domain import InputError
 from alignment_prism.io.files import MAX_LINE_BYTES, read_lines
 from alignment_prism.io.problems import FieldError, Intake, Row
 
-QUOTE_FIX = 'close every quote and double those inside a text (""); or pass --quoting none if quotes mean nothing'
+QUOTE_FIX = 'close every quote and double those inside a text (""); or take quotes for characters'
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,12 @@ def table_rows(path: str | Path, intake: Intake, options: TableOptions, default_
                 return
         except csv.Error as fault:
             lines = "" if feed.line <= line else f", lines {line} to {feed.line}"
-            error = FieldError("", None, f"not a valid record ({fault}){lines}", QUOTE_FIX)
+            what = f"not a valid record ({fault}){lines}"
+            error = FieldError("", None, what, QUOTE_FIX, {"quoting": "none"})
         error = feed.bad or error
         if columns is None and error is not None:
-            raise InputError(
-                f"the first record cannot be read: {error.what}", where=f"{name}, line {line}", fix=error.fix
-            )
+            what = f"the first record cannot be read: {error.what}"
+            raise InputError(what, where=f"{name}, line {line}", fix=error.fix, settings=error.settings)
         if not fields and error is None:
             continue
         if columns is None:
@@ -113,13 +113,15 @@ def _header(fields: list[str], name: str, delimiter: str) -> list[str]:
         raise InputError(
             f"the header names the column {twice[:40]!r} twice",
             where=f"{name}, line 1",
-            fix="rename one; if the file has no header, pass --no-header and map columns by position: --map prompt=1",
+            fix="rename one; or say that the file has no header, and which column is which by position",
+            settings={"header": "False", "mapping": "prompt=1"},
         )
     if len(columns) == 1 and any(other in columns[0] for other in {",", ";", "\t"} - {delimiter}):
         raise InputError(
             f"the header is one field that holds other delimiters than {delimiter!r}",
             where=f"{name}, line 1",
-            fix="name the delimiter of the file, for example --delimiter ';'",
+            fix="name the delimiter of the file",
+            settings={"delimiter": "';'"},
         )
     return columns
 

@@ -43,7 +43,8 @@ def text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
     if missing(value):
         what = "empty" if name in values else f"no column {name!r}"
-        raise FieldError(name, value, what, f"give every row a {name}, or map its column: --map {name}=COLUMN")
+        fix = f"give every row a {name}, or say which column holds it"
+        raise FieldError(name, value, what, fix, {"mapping": f"{name}=COLUMN"})
     return written(value, name)
 
 
@@ -91,12 +92,12 @@ def language(values: Mapping[str, Any], languages: Languages, name: str = "langu
     value = values.get(name)
     if missing(value):
         what = "no language" if name in values else f"no column {name!r}"
-        fix = "name the column (--map language=COLUMN) or the language of the whole file (--language CODE)"
-        raise FieldError(name, value, what, fix)
+        fix = "name the column, or the language of the whole file"
+        raise FieldError(name, value, what, fix, {"mapping": "language=COLUMN", "language": "CODE"})
     try:
         return languages.find(written(value, name)).code
     except InputError as error:
-        raise FieldError(name, value, "unknown language", error.fix or "") from None
+        raise FieldError(name, value, "unknown language", error.fix or "", error.settings) from None
 
 
 def scope(values: Mapping[str, Any], name: str) -> Scope | None:

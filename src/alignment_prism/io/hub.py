@@ -149,6 +149,7 @@ def _of_commit(data: Dataset, sha: str, split: str, where: str) -> Dataset:
         raise InputError(
             f"the Hub cannot be reached, and the cache has another commit of the dataset ({folder.name[:8]})",
             where=where,
-            fix=f"go online once, or read that commit: --revision {folder.name}",
+            fix="go online once, or read that commit",
+            settings={"revision": folder.name},
         )
     return datasets.concatenate_datasets([datasets.Dataset.from_file(str(path)) for path in files])

@@ -16,6 +16,9 @@ from alignment_prism.io.problems import FieldError
 
 Note = Callable[[FieldError], None]
 
+SAME_PAIR = "the same pair again; kept"
+"""Note on a pair that a set has twice."""
+
 _FIRST_SLOTS = 1 << 10
 _FULL = 0.6
 
@@ -87,7 +90,7 @@ class Identities:
         content = content_digest(pair.language, turns, pair.chosen, pair.rejected)
         identity = pair.id or content
         if self._texts.add(int(content, 16)):
-            note(FieldError("chosen", pair.chosen, "the same pair again; kept", "take one out"))
+            note(FieldError("chosen", pair.chosen, SAME_PAIR, "take one out"))
         return replace(pair, id=self._own(identity, pair.id, note))
 
     def _own(self, identity: str, given: str, note: Note) -> str:

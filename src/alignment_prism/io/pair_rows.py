@@ -119,8 +119,9 @@ def _implicit(chosen: object, rejected: object) -> tuple[Messages, str, str]:
             shared += 1
         shared = chosen.rfind(" ", 0, shared + 1)
         if shared < 1:
-            fix = "add a column prompt, or map it: --map prompt=COLUMN"
-            raise FieldError("prompt", None, "no prompt, and the replies do not begin with the same words", fix)
+            what = "no prompt, and the replies do not begin with the same words"
+            fix = "add a column prompt, or say which column holds it"
+            raise FieldError("prompt", None, what, fix, {"mapping": "prompt=COLUMN"})
         text = fields.written(chosen[:shared], "chosen")
         replies = fields.written(chosen[shared:], "chosen"), fields.written(rejected[shared:], "rejected")
         return (Message(Role.USER, text),), *replies

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from alignment_prism.domain import InputError, content_digest
+from alignment_prism.domain.errors import remedy
 
 TEXT_FIELDS = frozenset(
     {
@@ -99,14 +100,18 @@ class FieldError(Exception):
         value: what it holds.
         what: what is wrong, without the value.
         fix: how to put it right.
+        settings: as in `PrismError`.
     """
 
-    def __init__(self, field_name: str, value: object, what: str, fix: str) -> None:
+    def __init__(
+        self, field_name: str, value: object, what: str, fix: str, settings: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(what)
         self.field_name = field_name
         self.value = value
         self.what = what
         self.fix = fix
+        self.settings: Mapping[str, str] = settings or {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,7 @@ class Problem:
     value: str
     what: str
     fix: str
+    settings: Mapping[str, str]
 
     @property
     def where(self) -> str:
@@ -128,17 +134,21 @@ class Problem:
         return f"{place}, field {self.field!r}" if self.field else place
 
     def __str__(self) -> str:
-        value = f": {self.value}" if self.value else ""
-        return f"{self.where}: {self.what}{value}\n  fix: {self.fix}"
+        return f"{self.where}: {self.statement}\n  fix: {remedy(self.fix, self.settings)}"
+
+    @property
+    def statement(self) -> str:
+        """What is wrong, with the value where there is one."""
+        return f"{self.what}: {self.value}" if self.value else self.what
 
     def as_dict(self) -> dict[str, object]:
         """The problem as plain values."""
-        return {name: getattr(self, name) for name in ("file", "row", "line", "field", "value", "what", "fix")}
+        values = {name: getattr(self, name) for name in ("file", "row", "line", "field", "value", "what")}
+        return {**values, "fix": remedy(self.fix, self.settings)}
 
     def as_error(self) -> InputError:
         """The problem as an error that ends the command."""
-        what = f"{self.what}: {self.value}" if self.value else self.what
-        return InputError(what, where=self.where, fix=self.fix)
+        return InputError(self.statement, where=self.where, fix=self.fix, settings=self.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +184,8 @@ class Intake:
     """How many rows were rejected for which reason."""
     notes: Counter[str] = field(default_factory=Counter, init=False)
     """What was noticed in rows that were accepted all the same, and how often."""
+    unknown_languages: Counter[str] = field(default_factory=Counter, init=False)
+    """Languages that the registry lacks, and how many prompts in them were skipped."""
     examples: dict[str, list[Problem]] = field(default_factory=dict, init=False)
     """The first notes of each kind."""
 
@@ -211,6 +223,12 @@ class Intake:
         if len(examples) < EXAMPLES:
             examples.append(problem_of(row, note))
 
+    def skip_language(self, row: Row, code: str) -> None:
+        """Notes that the part of a row in a language that the registry lacks is not read."""
+        self.unknown_languages[code] += 1
+        what = f"language {code!r} is not among the known ones; its prompts are skipped"
+        self.note(row, FieldError(code, None, what, "add it", {"languages": "FILE"}))
+
     def check(self) -> None:
         """Proves that no row was lost.
 
@@ -232,7 +250,8 @@ class TooManyProblems(InputError):
         super().__init__(
             f"stopped after {count} rejected row{'s' if count != 1 else ''}; the rows after them were not read",
             where=last.where,
-            fix="mend the rows above, or raise --max-errors (0 is no limit)",
+            fix="correct the rows above, or allow more of them; 0 is no limit",
+            settings={"max_errors": "NUMBER"},
         )
 
 
@@ -240,4 +259,4 @@ def problem_of(row: Row, error: FieldError) -> Problem:
     """The problem that an error in a row amounts to."""
     name = error.field_name
     value = "" if error.value is None else shown(error.value, name)
-    return Problem(row.file, row.number, row.line, name, value, error.what, error.fix)
+    return Problem(row.file, row.number, row.line, name, value, error.what, error.fix, error.settings)

@@ -89,10 +89,11 @@ def iter_prompts(
     intake = intake if intake is not None else Intake()
     known = format_named(format_name) or recognise(path, languages)
     if known is None and suffix_of(path) not in SUFFIXES and Path(path).is_file():
-        fix = f"name it with one of {', '.join(SUFFIXES)}; sentences, one a line: --format flores --language CODE"
+        fix = f"name it with one of {', '.join(SUFFIXES)}; or say that it is of sentences, one a line"
+        sentences = {"format_name": "flores", "language": "CODE"}
         suffix = suffix_of(path)
         what = f"unknown format {suffix!r}" if suffix else "a file without a suffix"
-        raise InputError(what, where=str(path), fix=fix)
+        raise InputError(what, where=str(path), fix=fix, settings=sentences)
     options = table or TableOptions()
     if known is not None and not known.header:
         options = TableOptions(options.delimiter, False, options.quoting)
@@ -158,12 +159,10 @@ def _parts(rows: Iterable[Row], form: Format, reading: Reading, intake: Intake) 
     for row in rows:
         parts = list(form.expand(row, reading))
         for code in form.unread(row, reading) if form.unread is not None else ():
-            what = f"language {code!r} is not among the known ones; its prompts are left out"
-            intake.note(row, FieldError(code, None, what, "add it with --languages FILE"))
+            intake.skip_language(row, code)
         if not parts:
-            intake.reject(
-                row, FieldError("", None, "no prompt in any known language", "add yours with --languages FILE")
-            )
+            what, fix = "no prompt in any known language", "add yours"
+            intake.reject(row, FieldError("", None, what, fix, {"languages": "FILE"}))
             continue
         intake.read(len(parts) - 1)
         yield from parts
@@ -194,13 +193,14 @@ def _check_rows(first: Row, rows: Iterator[Row], reading: Reading, form: Format)
     columns = ", ".join(str(name)[:40] for name in first.values)[:300]
     if needed in reading.mapping.values():
         raise InputError(
-            f"no column {needed!r}, which --map names, in {count.replace('none', 'any', 1)}",
+            f"no column {needed!r}, which the column map names, in {count.replace('none', 'any', 1)}",
             where=reading.path, fix=f"the columns are: {columns}",
         )  # fmt: skip
     raise InputError(
         f"no column {needed!r} in {count.replace('none', 'any', 1)}",
         where=reading.path,
-        fix=_mapped(str(needed), first, columns),
+        fix=f"name yours; the columns are: {columns}",
+        settings=_mapped(str(needed), first),
     )
 
 
@@ -214,9 +214,10 @@ def _lacking(row: Row, reading: Reading) -> str | None:
     return next((needed for needed, other in needs if needed not in have and other not in have), None)
 
 
-def _mapped(needed: str, first: Row, columns: str) -> str:
-    hint = " (or --language CODE for the whole file)" if needed == "language" else ""
-    return f"name yours with --map {needed}={likely_column(needed, first.values)}{hint}; the columns are: {columns}"
+def _mapped(needed: str, first: Row) -> dict[str, str]:
+    """The settings that say where a field is found."""
+    whole = {"language": "CODE"} if needed == "language" else {}
+    return {"mapping": f"{needed}={likely_column(needed, first.values)}", **whole}
 
 
 def _check_columns(first: Row, reading: Reading, form: Format, suffix: str) -> None:
@@ -227,9 +228,10 @@ def _check_columns(first: Row, reading: Reading, form: Format, suffix: str) -> N
     absent = next((name for name in reading.mapping.values() if name not in first.values), None)
     if absent is not None:
         fix = f"the columns are: {columns}"
-        raise InputError(f"no column {absent!r}, which --map names", where=reading.path, fix=fix)
+        raise InputError(f"no column {absent!r}, which the column map names", where=reading.path, fix=fix)
     if form is PLAIN and (needed := _lacking(first, reading)) is not None:
-        raise InputError(f"no column {needed!r}", where=reading.path, fix=_mapped(needed, first, columns))
+        fix = f"name yours; the columns are: {columns}"
+        raise InputError(f"no column {needed!r}", where=reading.path, fix=fix, settings=_mapped(needed, first))
 
 
 def read_prompts(path: str | Path, **options: Unpack[ReadOptions]) -> list[Prompt]:

@@ -66,7 +66,7 @@ class Format:
     """One way to write prompts.
 
     Attributes:
-        name: what `--format` calls it.
+        name: what it is called.
         words: what it is, for the documentation.
         columns: columns that every row has; a file is of this format if its first row has them all.
         parse: makes a prompt of a row; its id is the source's own or empty. Raises `FieldError`.

@@ -8,7 +8,7 @@ similar to any key of the other, or if they share an id or a group.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -185,6 +185,76 @@ def summary(matches: Iterable[Match]) -> dict[str, Any]:
         "how": dict(how.most_common()),
         "languages": dict(languages.most_common()),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """What two sets share, or the near-duplicates within one.
+
+    Attributes:
+        counts: see `summary`; and `first`, `second` (prompts of either set), `threshold`, `n`.
+        closest: the most similar matches.
+        within: whether one set was compared with itself.
+    """
+
+    counts: dict[str, Any]
+    closest: tuple[Match, ...]
+    within: bool
+
+
+def find_overlap(
+    first: Iterable[Prompt],
+    second: Iterable[Prompt] | None,
+    *,
+    threshold: float = THRESHOLD,
+    n: int = 5,
+    on_match: Callable[[Match], None] | None = None,
+    keep: int = 10,
+) -> Overlap:
+    """Compare two sets, or a set with itself.
+
+    Args:
+        first: one set; streamed past the second.
+        second: the other, held in memory; None compares the first with itself, each pair once.
+        threshold: least similarity of a match.
+        n: characters of an n-gram.
+        on_match: called with every match, as it is found.
+        keep: how many of the closest matches are kept.
+
+    Raises:
+        InputError: as `PromptIndex`; or a set that is compared with itself has an id twice.
+    """
+    sizes: Counter[str] = Counter()
+    closest: list[Match] = []
+
+    def counted(side: str, prompts: Iterable[Prompt]) -> Iterator[Prompt]:
+        for prompt in prompts:
+            sizes[side] += 1
+            yield prompt
+
+    def watched(matches: Iterable[Match]) -> Iterator[Match]:
+        for match in matches:
+            if on_match is not None:
+                on_match(match)
+            closest.append(match)
+            if len(closest) > 20 * keep:
+                closest.sort(key=_closeness)
+                del closest[keep:]
+            yield match
+
+    if second is None:
+        prompts = list(counted("first", first))
+        sizes["second"] = len(prompts)
+        counts = summary(watched(near_duplicates(prompts, threshold=threshold, n=n)))
+    else:
+        index = PromptIndex(counted("second", second), threshold=threshold, n=n)
+        counts = summary(watched(index.matches(counted("first", first))))
+    sides = {"first": sizes["first"], "second": sizes["second"], "threshold": threshold, "n": n}
+    return Overlap({**counts, **sides}, tuple(sorted(closest, key=_closeness)[:keep]), second is None)
+
+
+def _closeness(match: Match) -> float:
+    return -match.similarity
 
 
 def connected(ids: Iterable[str], edges: Iterable[tuple[str, str]]) -> Mapping[str, str]:

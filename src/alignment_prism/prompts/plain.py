@@ -1,14 +1,15 @@
 """Prompts as anybody writes them: a column `prompt` (or `messages`) and columns named like the fields of a prompt.
 
-A column map (`--map prompt=text,language=lang`) says which column is which; columns that no field takes go into the
-metadata. The names of the Aya columns (`global_or_local`, `harm_category`) are known too.
+A column map (`{"prompt": "text", "language": "lang"}`) says which column is which; columns that no field takes go into
+the metadata. The names of the Aya columns (`global_or_local`, `harm_category`) are known too.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 
-from alignment_prism.domain import AYA_TAXONOMY, Prompt, PromptKind
+from alignment_prism.domain import AYA_TAXONOMY, InputError, Prompt, PromptKind
 from alignment_prism.io import FieldError, Row, fields, record_from
 from alignment_prism.prompts.formats import Format, Reading, with_defaults
 
@@ -45,6 +46,25 @@ def likely_column(field: str, columns: Iterable[object]) -> str:
     return next((by_name[name] for name in (field, *_OTHER_NAMES.get(field, ())) if name in by_name), "COLUMN")
 
 
+def check_names(names: Iterable[str], setting: str) -> None:
+    """Check the names of a column map or of defaults.
+
+    A name that no field has goes into the metadata; one that is nearly a field's is a slip of the pen.
+
+    Args:
+        names: our side of the map.
+        setting: the parameter that has them, `mapping` or `defaults`.
+
+    Raises:
+        InputError: there is such a name.
+    """
+    for name in names:
+        near = difflib.get_close_matches(name, FIELDS, n=1, cutoff=0.82)
+        if near and name not in FIELDS:
+            fix = f"write {near[0]!r}; or give it a name of its own, under which it goes into the metadata"
+            raise InputError(f"{name!r} is no field", fix=fix, settings={setting: f"{near[0]}=..."})
+
+
 def parse(row: Row, reading: Reading) -> Prompt:
     """A prompt from a row with our column names, or mapped ones."""
     values = with_defaults(row.values, reading)
@@ -54,8 +74,9 @@ def parse(row: Row, reading: Reading) -> Prompt:
     where = "prompt" if not fields.missing(values.get("prompt")) or "messages" not in values else "messages"
     if where not in values:
         columns = ", ".join(sorted(str(name)[:30] for name in row.values))[:200]
-        fix = f"map it: --map prompt={likely_column('prompt', row.values)}; the columns are {columns}"
-        raise FieldError(where, None, "no column 'prompt'", fix)
+        fix = f"say which column holds it; the columns are {columns}"
+        mapping = f"prompt={likely_column('prompt', row.values)}"
+        raise FieldError(where, None, "no column 'prompt'", fix, {"mapping": mapping})
     system = fields.optional_text(values, "system")
     return Prompt(
         id=fields.optional_text(values, "id"),
@@ -102,7 +123,7 @@ def parse_own(row: Row, reading: Reading) -> Prompt:
     return prompt
 
 
-PLAIN = Format("plain", "a column `prompt` or `messages`, and others by name or by --map", frozenset({"prompt"}), parse)
+PLAIN = Format("plain", "a column `prompt` or `messages`, others by name or by a map", frozenset({"prompt"}), parse)
 OWN = Format("prism", "prompts written by this package", frozenset({"id", "messages", "language", "kind"}), parse_own)
 AYA = Format(
     "aya",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Unpack
@@ -18,8 +18,10 @@ from alignment_prism.domain import LANGUAGES, InputError, Languages, Prompt
 from alignment_prism.io import Intake
 from alignment_prism.io.hub import load_hub_rows
 from alignment_prism.io.identity import Identities
+from alignment_prism.io.rejects import Rejects
 from alignment_prism.prompts.files import format_named, iter_prompts, prompts_from
 from alignment_prism.prompts.formats import Reading, ReadOptions
+from alignment_prism.prompts.plain import check_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,8 @@ def iter_source(
         InputError: it is none of these, or as `read_prompts` and `load_hub_rows`.
     """
     identities = identities or Identities()
+    check_names(options.get("mapping") or (), "mapping")
+    check_names(options.get("defaults") or (), "defaults")
     known = _on_the_hub(name)
     if known is None:
         hub_only = {"revision": revision, "split": split, "configuration": config}
@@ -139,6 +143,23 @@ def iter_source(
         mapping = options.get("mapping") or {}
         reading = Reading(data.name, languages, options.get("taxonomy"), label, mapping, defaults)
         yield from prompts_from(data.rows, reading, intake, identities, form, "", label)
+
+
+def iter_sets(names: Iterable[str], rejects: Rejects, **options: Unpack[SourceOptions]) -> Iterator[Prompt]:
+    """Prompts of several sets, under ids that are unique over all of them.
+
+    Args:
+        names: as in `iter_source`.
+        rejects: accounts for their rows.
+        options: as in `iter_source`.
+
+    Raises:
+        InputError: as `iter_source`.
+    """
+    identities = Identities()
+    for name in names:
+        options["intake"] = rejects.intake(name)
+        yield from iter_source(name, identities=identities, **options)
 
 
 _VERSION = re.compile(r"\.\d+")

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import InputError, Prompt, content_digest
-from alignment_prism.prompts.overlap import THRESHOLD, Match, PromptIndex, connected, near_duplicates
+from alignment_prism.io import write_json, write_records
+from alignment_prism.prompts.overlap import THRESHOLD, Match, connected, near_duplicates
+from alignment_prism.statistics.apportion import apportion
+from alignment_prism.store.names import manifest_beside
 
 PARTS = ("seed", "train", "eval")
 """Parts that the package knows; others may be named."""
@@ -137,15 +141,36 @@ def _wanted(prompts: Sequence[Prompt], parts: Mapping[str, float | str]) -> dict
             last = list(numbers)[-1]
             sizes[last] += left
         for name, size in sizes.items():
-            for stratum, quota in _spread(int(size), strata).items():
+            for stratum, quota in apportion(int(size), strata).items():
                 wanted[name][stratum] = quota
     return wanted
 
 
-def _spread(size: int, strata: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    from alignment_prism.statistics.apportion import apportion
+def write_split(split: Split, out: str | Path) -> None:
+    """Write prompts with their part to `out`, and the manifest beside it.
 
-    return apportion(size, strata)
+    Raises:
+        StoreError: one cannot be written.
+    """
+    write_records(out, split.prompts, Prompt)
+    write_json(manifest_beside(str(out)), split.manifest)
+
+
+def check_parts(prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: int = 5) -> Counter[str]:
+    """Check that the parts that prompts name share nothing.
+
+    Returns:
+        How many prompts each part has.
+
+    Raises:
+        InputError: no prompt names a part, or as `check_leaks`.
+    """
+    parts = Counter(prompt.split for prompt in prompts)
+    if set(parts) <= {""}:
+        fix = "say which column names it, or split the prompts first"
+        raise InputError("no prompt names a part", fix=fix, settings={"mapping": "split=COLUMN"})
+    check_leaks(prompts, threshold=threshold, n=n)
+    return parts
 
 
 def check_leaks(prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: int = 5) -> None:
@@ -164,19 +189,6 @@ def check_leaks(prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: i
         raise leak_error(leaks, {prompt.id: prompt.split for prompt in prompts})
 
 
-def check_leaks_between(
-    training: Iterable[Prompt], protected: Iterable[Prompt], *, threshold: float = THRESHOLD, n: int = 5
-) -> None:
-    """Makes sure that nothing that is trained on is near to anything that is evaluated on.
-
-    Raises:
-        InputError: something is; shows both rows.
-    """
-    leaks = list(PromptIndex(protected, threshold=threshold, n=n).matches(training))
-    if leaks:
-        raise leak_error(leaks, {})
-
-
 def leak_error(leaks: Sequence[Match], parts: Mapping[str, str], shown: int = 10) -> InputError:
     """The error that a leak is, with both rows of the worst ones."""
     worst = sorted(leaks, key=lambda match: (-match.similarity, match.one, match.other))[:shown]
@@ -189,7 +201,7 @@ def leak_error(leaks: Sequence[Match], parts: Mapping[str, str], shown: int = 10
     more = f"\n  and {len(leaks) - shown} more" if len(leaks) > shown else ""
     return InputError(
         f"{len(leaks)} leak{'s' if len(leaks) != 1 else ''}:\n  " + "\n  ".join(lines) + more,
-        fix="put both rows of each into one part (prism prompts split does), or take one of them out",
+        fix="put both rows of each into one part (splitting them together does), or take one of them out",
     )
 
 

@@ -167,8 +167,8 @@ def check_folder(folder: str | Path, *, kind: str, replace: bool = False) -> Non
         what = f"the folder holds something else: {manifest.kind!r} where {kind!r} is to be written"
         raise StoreError(what, where=str(folder), fix=elsewhere)
     if not replace:
-        fix = "choose another folder, or replace it with --replace"
-        raise StoreError("the result exists already", where=str(folder), fix=fix)
+        fix = "choose another folder, or replace the result"
+        raise StoreError("the result exists already", where=str(folder), fix=fix, settings={"replace": "True"})
     extra = sorted(set(_files(folder)) - set(manifest.files))
     if extra:
         raise StoreError(

@@ -58,7 +58,7 @@ def _take(path: Path, name: str) -> int | None:
             raise StoreError(
                 f"another prism is at work here{f' ({holder})' if holder else ''}",
                 where=name,
-                fix="wait until it is done, or choose another --out",
+                fix="wait until it is done, or choose another folder",
             ) from None
         except OSError:
             os.close(file)

@@ -74,8 +74,8 @@ def check_files(
                 what = "a folder" if path.is_dir() else "no plain file"
                 raise StoreError(f"the output is {what}", where=str(path), fix="name a file to write")
             if not replace:
-                fix = "choose another name, or replace it with --replace"
-                raise StoreError("the file exists already", where=str(path), fix=fix)
+                fix = "choose another name, or replace the file"
+                raise StoreError("the file exists already", where=str(path), fix=fix, settings={"replace": "True"})
         check_writable(path)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -16,9 +18,17 @@ from pathlib import Path
 
 import click
 import pytest
+from rich.table import Table
 
+from alignment_prism.cli.console import console, echo
 from alignment_prism.cli.main import COMMANDS, cli, main
+from alignment_prism.cli.remedies import advice, command_of
 from alignment_prism.domain import InputError, ModelError, PrismError, StoreError, TrainingError
+
+SOURCE = Path(__file__).parents[3] / "src" / "alignment_prism"
+ALLOWED = ("--query-gpu", "--format=csv", "--config_file")
+"""Options of other programs."""
+YET_TO_DO = {"generation", "training", "statistics", "calls", "labels", "gates", "studies"}
 
 HEAVY = (
     "torch transformers trl peft accelerate datasets inspect_ai openai numpy pandas polars pyarrow scipy "
@@ -154,6 +164,57 @@ def test_our_errors_have_their_exit_codes(monkeypatch, capsys, error: PrismError
     found, text = outcome(monkeypatch, capsys, error)
     assert found == code
     assert text == "error: w\nwhere: f.csv, row 3\nfix:   mend it\n"
+
+
+SETTINGS = {"number": "7", "mapping": "prompt=text", "replace": "True", "base_url": "ADDRESS"}
+
+
+def test_remedies_name_the_options_of_the_command_that_met_the_error(monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
+    error = InputError("w", fix="correct it", settings=SETTINGS)
+    _, text = outcome(monkeypatch, capsys, error)
+    assert text.endswith("fix:   correct it (--number 7)\n")  # the command `fail` has no other of these options
+    assert str(error).endswith("fix: correct it (number: 7, mapping: prompt=text, replace: True, base_url: ADDRESS)")
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("mix", "--share", "0"), "correct it (--map prompt=text, --replace)"),
+        (("prompts", "convert", "x"), "correct it (--map prompt=text, --replace)"),
+        (("doctor", "--model", "prompts"), "correct it (--judge-url ADDRESS)"),
+        (("nano", "check"), "correct it"),
+        (("--debug",), "correct it"),
+    ],
+)
+def test_options_are_those_of_the_command_that_the_arguments_name(words: tuple[str, ...], wanted: str) -> None:
+    assert advice("correct it", SETTINGS, command_of(cli, words)) == wanted
+
+
+def test_no_text_of_unknown_origin_steers_the_terminal(monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
+    owned = "\x1b]0;owned\x07\x1b]52;c;aGk=\x07\x9b2J\r"
+    _, text = outcome(monkeypatch, capsys, InputError(f"a {owned}", where=f"f{owned}.csv", fix=f"use {owned}"))
+    assert not set(text) & set("\x1b\x07\x9b\r") and r"\x1b]0;owned" in text
+    echo(f"id {owned}")
+    terminal = console()
+    table = Table("arm")
+    table.add_row(owned)
+    terminal.print(table)
+    terminal.print(owned, markup=False)
+    assert not set(capsys.readouterr().out) & set("\x1b\x07\x9b\r")
+
+
+def test_the_library_names_parameters_and_no_options() -> None:
+    """Errors are raised for Python users too; which option stands for a parameter is known in cli/ alone."""
+    option = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
+    found = [
+        f"{path.relative_to(SOURCE)}:{node.lineno}: {node.value}"
+        for path in SOURCE.rglob("*.py")
+        if path.relative_to(SOURCE).parts[0] not in {"cli", *YET_TO_DO}
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and option.search(node.value)
+        if not any(word in node.value for word in ALLOWED)
+    ]
+    assert not found, "\n".join(found)
 
 
 def test_a_defect_says_that_it_is_one_and_debug_shows_where(monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]

@@ -64,7 +64,7 @@ def test_judges_without_a_key_or_a_name():
 
 def test_a_server_of_ones_own_needs_an_address_and_on_this_machine_no_key(server):
     (found,) = judges.judge("openai-api/local/judge", {})
-    assert found.status == "bad" and "--judge-url" in found.fix and "LOCAL_BASE_URL" in found.fix
+    assert found.status == "bad" and "LOCAL_BASE_URL" in found.fix
     assert status(judges.judge("openai-api/local/judge", {}, "notaurl"))["judge"] == "bad"
     there = judges.judge("openai-api/local/judge", {}, f"{server}/v1")
     assert there[0].status == "ok" and "needs none" in there[0].what

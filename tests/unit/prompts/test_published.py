@@ -85,7 +85,7 @@ def test_dolly_200_of_the_aya_evaluation_suite(tmp_path):
     intake = Intake(keep_going=True)
     read_prompts(parquet(tmp_path / "machine.parquet", *rows), intake=intake)
     assert intake.counts() == {"rows": 7, "accepted": 6, "rejected": 1}
-    assert "--languages" in intake.rejects[0].problem.fix
+    assert "languages" in intake.rejects[0].problem.settings
 
 
 def test_mt_bench_with_and_without_references(tmp_path):
@@ -199,7 +199,7 @@ def test_harmbench_and_what_only_looks_like_it(tmp_path):
     path = table(tmp_path / "harmful-behaviors.csv", other)
     with pytest.raises(InputError, match="no column 'prompt'") as caught:
         read_prompts(path)
-    assert "--map prompt=Goal" in caught.value.fix
+    assert caught.value.settings == {"mapping": "prompt=Goal"}
     (prompt,) = read(path, mapping={"prompt": "Goal", "categories": "Category"}, defaults={"language": "en"})
     assert (prompt.text, prompt.categories) == ("Do it", ("Other",))
 

@@ -150,7 +150,7 @@ def test_serbian_sentences_of_both_scripts_in_one_file_of_no_known_suffix(realda
     path = realdata / "tatoeba_laser" / "tatoeba.srp-eng.srp"
     with pytest.raises(InputError, match="unknown format") as caught:
         read(path)
-    assert "--format flores" in caught.value.fix
+    assert caught.value.settings == {"format_name": "flores", "language": "CODE"}
     prompts, _ = read(path, format_name="flores", defaults={"language": "sr"})
     scripts = Counter(bool(re.search("[\u0400-\u04ff]", prompt.text)) for prompt in prompts)
     assert scripts == {True: 304, False: 696}

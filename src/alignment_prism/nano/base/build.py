@@ -108,7 +108,8 @@ def build_base(
             raise TrainingError(
                 f"the base misses {len(missed)} gates: {named}",
                 where=str(out),
-                fix="train longer, or write it with --force",
+                fix="train longer, or write it all the same",
+                settings={"force": "True"},
             )
         record = {
             "world": asdict(spec),

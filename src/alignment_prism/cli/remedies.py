@@ -1,0 +1,47 @@
+"""What an error asks for, in the options of the command that met it.
+
+The library names parameters (`settings` of an error); a command line has options. An option is named only where the
+command has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import click
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "base_url": ("--judge-url", "--model-url"),
+    "defaults": ("--set",),
+    "format_name": ("--format",),
+    "header": ("--no-header",),
+    "mapping": ("--map",),
+}
+"""Parameter -> options that stand for it, where they have another name."""
+
+
+def advice(fix: str, settings: Mapping[str, str], command: click.Command | None) -> str:
+    """A remedy with the options that it speaks of: `name yours (--map prompt=text)`."""
+    options = [option for name, value in settings.items() for option in _options(name, value, command)]
+    return f"{fix} ({', '.join(options)})" if options else fix
+
+
+def command_of(root: click.Command, arguments: Sequence[str]) -> click.Command:
+    """The command that the arguments lead to; a group where they name none of its commands."""
+    command, context = root, click.Context(root)
+    for argument in arguments:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(context, argument) or command
+    return command
+
+
+def _options(setting: str, value: str, command: click.Command | None) -> list[str]:
+    wanted = OPTIONS.get(setting, (f"--{setting.replace('_', '-')}",))
+    return [
+        option if parameter.is_flag else f"{option} {value}"
+        for parameter in (command.params if command is not None else ())
+        if isinstance(parameter, click.Option)
+        for option in parameter.opts
+        if option in wanted
+    ]
