@@ -13,19 +13,18 @@ file of the same keys:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import content_digest
-from alignment_prism.io.yaml import YamlDocument, validated
 
 
-class Rubric(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Rubric:
     """What a judge is told.
 
     Attributes:
@@ -37,21 +36,12 @@ class Rubric(BaseModel):
         max_tokens: most tokens of the judge's answer.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    name: str = Field(pattern=r"^[A-Za-z0-9-]+$")
-    version: int = Field(ge=1)
+    name: str
+    version: int
     kind: Literal["standalone", "pairwise"]
     system: str
     user: str
-    max_tokens: int = Field(ge=1)
-
-    @field_validator("user")
-    @classmethod
-    def _one_case(cls, text: str) -> str:
-        if text.count("{case}") != 1:
-            raise ValueError("does not say {case} once, where the case goes")
-        return text
+    max_tokens: int
 
     @property
     def id(self) -> str:
@@ -82,14 +72,14 @@ def load_rubric(name_or_path: str) -> Rubric:
     Raises:
         InputError: there is no such rubric or file, or the file lacks a key or has an unknown one.
     """
+    from alignment_prism.scoring.rubric_file import read_rubric
+
     shipped = shipped_rubrics()
     if name_or_path in shipped:
         file = resources.files("alignment_prism.scoring.rubrics") / f"{name_or_path}.yaml"
-        document = YamlDocument(file.read_text(encoding="utf-8"), name_or_path)
-    elif Path(name_or_path).is_file():
-        document = YamlDocument.from_file(name_or_path)
-    else:
-        raise InputError(
-            f"unknown rubric {name_or_path!r}", fix=f"use one of {', '.join(shipped)}, or the path of a YAML file"
-        )
-    return validated(Rubric, document.mapping(fix="write the keys of a shipped rubric, name: to begin with"), document)
+        return read_rubric(file.read_text(encoding="utf-8"), name_or_path)
+    if Path(name_or_path).is_file():
+        return read_rubric(None, name_or_path)
+    raise InputError(
+        f"unknown rubric {name_or_path!r}", fix=f"use one of {', '.join(shipped)}, or the path of a YAML file"
+    )

@@ -186,7 +186,7 @@ def test_a_filled_in_sheet_is_not_overwritten(tmp_path):
     before, design = sheet.read_text(), (tmp_path / "sheet.csv.design.json").read_text()
     with pytest.raises(StoreError, match="exists already") as error:
         sample(tmp_path, "--number", 10, "--seed", 1, "--out", sheet)
-    assert error.value.exit_code == 5 and "--replace" in error.value.fix
+    assert error.value.exit_code == 5 and "replace" in error.value.settings
     assert (sheet.read_text(), (tmp_path / "sheet.csv.design.json").read_text()) == (before, design)
     sheet.rename(tmp_path / "elsewhere.csv")
     with pytest.raises(StoreError, match="exists already"):  # its design alone is not to be lost either
