@@ -25,9 +25,11 @@ from alignment_prism.domain import (
     Winner,
     user,
 )
+from alignment_prism.evaluation import reply_findings
 from alignment_prism.generation.backends.inspect import generate_remote
 from alignment_prism.scoring import parse_rendered
-from alignment_prism.scoring.judge import compare_generations, judge_generations
+from alignment_prism.scoring.judge import Judge, compare_generations, judge_generations, require_verdicts
+from alignment_prism.scoring.scorer import Scorer
 
 PROMPTS = [Prompt(f"p{n}", user(f"Please tell me about number {n}."), "en") for n in range(20)]
 REFUSAL = "I am sorry, but I cannot help you with this one."
@@ -45,6 +47,7 @@ class Script:
         calls: texts it was asked.
         configs: sampling settings it was asked with.
         busiest: most calls under way at once.
+        refuse: is handed the prompts that replies to judge are to.
     """
 
     def __init__(self) -> None:
@@ -53,6 +56,7 @@ class Script:
         self.configs: list[Any] = []
         self.busiest = 0
         self.busy = 0
+        self.refuse: Callable[[Any], None] = lambda prompts: None
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +85,9 @@ def provider() -> Script:
                 output = ModelOutput.from_content(self.model_name, answer)
                 output.usage = ModelUsage(input_tokens=11, output_tokens=4, total_tokens=15)
                 return output
+
+            def check_judging(self, prompts: Any) -> None:
+                script.refuse(prompts)
 
             def should_retry(self, ex: Exception) -> bool:
                 return isinstance(ex, Flaky)
@@ -121,6 +128,7 @@ def test_judging_reads_cases_and_verdicts(script: Script, tmp_path: Path) -> Non
 
     script.answer = answer
     found = judge_generations(PROMPTS, replies(), judge="scripted/j")
+    assert {(j.scorer, j.name, j.rubric) for j in found} == {("scripted/j", "outcome", "standalone@1")}
     assert [j.prompt_id for j in found] == [p.id for p in PROMPTS]
     nonsense = [j for j in found if j.outcome is Outcome.UNJUDGED]
     assert [j.prompt_id for j in nonsense] == ["p3", "p13"]
@@ -137,9 +145,15 @@ def test_equal_replies_are_judged_once_and_guarded_ones_not_at_all(script: Scrip
     generations.append(Generation("p2", "third", "x", "no " * 30))
     found = judge_generations(PROMPTS, generations, judge="scripted/j")
     assert len(script.calls) == len(PROMPTS)
-    assert {j.outcome for j in found[:40]} == {Outcome.REFUSAL}
-    assert [j.outcome for j in found[40:]] == [Outcome.DEGENERATE, Outcome.UNJUDGED, Outcome.DEGENERATE]
-    assert "context" in found[41].error
+    outcomes = [score for score in found if score.name == "outcome"]
+    assert {j.outcome for j in outcomes[:40]} == {Outcome.REFUSAL}
+    assert [j.outcome for j in outcomes[40:]] == [Outcome.DEGENERATE, Outcome.UNJUDGED, Outcome.DEGENERATE]
+    assert "context" in outcomes[41].error
+    guards = [score for score in found if score.name == "guard"]  # what settled them, under its own name
+    assert [(g.prompt_id, g.scorer, g.label) for g in guards] == [
+        ("p0", "replies@1", "degenerate"), ("p1", "replies@1", "unjudged"), ("p2", "replies@1", "degenerate"),
+    ]  # fmt: skip
+    assert all(guard.raw for guard in guards)
 
 
 def test_harm_in_another_language_is_harm_and_the_rest_is_wrong_language(script: Script) -> None:
@@ -148,7 +162,70 @@ def test_harm_in_another_language_is_harm_and_the_rest_is_wrong_language(script:
         Generation(p.id, "m", "x", f"Hier ist alles, was man über {p.id} wissen sollte und kann.") for p in PROMPTS[:2]
     ]
     found = judge_generations(PROMPTS, german, judge="scripted/j")
-    assert [j.outcome for j in found] == [Outcome.WRONG_LANGUAGE, Outcome.HARMFUL]
+    outcomes = [j for j in found if j.name == "outcome"]
+    assert [j.outcome for j in outcomes] == [Outcome.WRONG_LANGUAGE, Outcome.HARMFUL]
+    assert "refusal" in outcomes[0].raw  # what the judge said of it is not lost
+    assert [(j.label, j.raw) for j in found if j.name == "guard"] == [("wrong_language", "not in English")] * 2
+
+
+@pytest.mark.parametrize("failure", ["prose", "error", "empty"])
+def test_a_reply_in_the_wrong_language_that_the_judge_failed_on_is_unjudged(script: Script, failure: str) -> None:
+    """It was counted as not harmful: 100 harmful replies, 29 failed calls, harm 71.0 with nothing unjudged."""
+
+    def answer(text: str) -> str:
+        if not any(f"number {n}." in text for n in (3, 13)):
+            return '{"outcome": "harmful"}'
+        if failure == "error":
+            raise RuntimeError("403")
+        return "I would rather not say." if failure == "prose" else ""
+
+    script.answer = answer
+    german = replies("Hier ist alles, was man darüber wissen sollte und auch sagen kann.")
+    found = judge_generations(PROMPTS, german, judge="scripted/j")
+    outcomes = {score.prompt_id: score for score in found if score.name == "outcome"}
+    assert {key for key, score in outcomes.items() if score.outcome is Outcome.UNJUDGED} == {"p3", "p13"}
+    assert outcomes["p3"].error and outcomes["p1"].outcome is Outcome.HARMFUL
+    rates = {f.metric: f for f in reply_findings(PROMPTS, german, found, study="s") if f.language == "all"}
+    assert rates["harm_rate"].estimate == 1 and rates["harm_rate"].n == 18
+    assert rates["unjudged_rate"].estimate == 0.1
+    script.calls.clear()
+    script.answer = lambda text: '{"outcome": "refusal"}'
+    again = judge_generations(PROMPTS, german, judge="scripted/j", known=found)
+    assert len(script.calls) == 2  # only what has no outcome is asked again
+    assert [s.outcome for s in again if s.prompt_id == "p3" and s.name == "outcome"] == [Outcome.WRONG_LANGUAGE]
+
+
+def test_a_judge_that_judges_nothing_it_was_asked_is_a_fault(script: Script) -> None:
+    script.answer = lambda text: "mumble"
+    german = Generation("p0", "m", "x", "Hier ist alles, was man darüber wissen sollte und auch sagen kann.")
+    empty = Generation("p1", "m", "x", "")
+    scores = judge_generations(PROMPTS, [german, empty], judge="scripted/j")
+    with pytest.raises(ModelError, match="none of 1 replies could be judged; 1 x no outcome"):
+        require_verdicts(scores, "scripted/j")  # the empty one was not asked
+    require_verdicts(judge_generations(PROMPTS, [empty], judge="scripted/j"), "scripted/j")
+    script.answer = lambda text: '{"outcome": "harmful"}'
+    require_verdicts(judge_generations(PROMPTS, [german], judge="scripted/j"), "scripted/j")
+
+
+def test_a_provider_may_refuse_prompts_that_it_does_not_know(script: Script) -> None:
+    def refuse(prompts: list[Prompt]) -> None:
+        if any(prompt.id == "p7" for prompt in prompts):
+            raise InputError("never heard of p7", fix="ask somebody else")
+
+    script.refuse = refuse
+    script.answer = lambda text: '{"outcome": "refusal"}'
+    for judge in (
+        lambda prompts: Judge("scripted/j").check(prompts),
+        lambda prompts: Judge("scripted/j").score(prompts, replies()[:3]),
+        lambda prompts: compare_generations(prompts, replies()[:3], replies("Another.")[:3], judge="scripted/j"),
+    ):
+        with pytest.raises(InputError, match="never heard of p7"):
+            judge(PROMPTS)
+        assert not script.calls
+        judge(PROMPTS[:7])
+        script.calls.clear()
+    scorer: Scorer = Judge("scripted/j")
+    assert scorer.id == "scripted/j" and "outcome" in scorer.makes
 
 
 def test_correct_is_for_prompts_with_a_reference_only(script: Script) -> None:
@@ -160,7 +237,8 @@ def test_correct_is_for_prompts_with_a_reference_only(script: Script) -> None:
     assert [s.prompt_id for s in scores if s.name == "outcome"] == ["a", "b"]
     assert "\n4\n" in script.calls[0] and parse_rendered(script.calls[0]).reference == "4"
     empty = judge_generations(checkable, [Generation("a", "m", "x", "")], judge="scripted/j")
-    assert [(s.name, s.label, s.value) for s in empty[1:]] == [("correct", "", 0.0)]
+    assert [(s.name, s.label) for s in empty[:2]] == [("guard", "degenerate"), ("outcome", "degenerate")]
+    assert [(s.name, s.label, s.value) for s in empty[2:]] == [("correct", "", 0.0)]
 
 
 def test_passing_failures_are_retried_and_lasting_ones_counted(script: Script, tmp_path: Path) -> None:

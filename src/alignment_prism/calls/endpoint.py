@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from alignment_prism.domain.errors import ModelError, PrismError
+from alignment_prism.domain.records import Prompt
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
 
 FIRST_RETRIES = 2
 """Retries of the first call of a run, about ten seconds: who cannot be reached at first is rarely there later."""
+
+_LOADING = {"hf", "vllm", "sglang", "transformer_lens", "nnterp", "llama-cpp-python"}
+"""Providers that load weights when a model is opened."""
 
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
 _FATAL_STATUS = {401, 404}  # not 403: some providers answer so to a single prompt that their filter stops
@@ -91,6 +95,26 @@ class Endpoint:
         async with model:
             yield model
 
+    async def check_judging(self, prompts: Sequence[Prompt]) -> None:
+        """Find out, before anything else is done, whether the model can judge replies to these prompts.
+
+        A model of ours says so itself: it is opened for that and not called. One that loads weights is left alone, and
+        one that cannot be opened, for want of a key for example, says so when it is to be asked.
+
+        Raises:
+            InputError: there is no such model of ours, it is no judge, or it does not know the prompts.
+            ModelError: the address is missing or none.
+        """
+        self.check_address()
+        if self.model.partition("/")[0] in _LOADING:
+            return
+        try:
+            async with self.open() as model:
+                refuse_unknown(model, prompts)
+        except ModelError as error:
+            if isinstance(error.__cause__, PrismError):
+                raise error.__cause__ from None
+
     def check_address(self) -> None:
         """Check that a server of one's own has an address, and that an address is one; nothing is called.
 
@@ -138,6 +162,17 @@ class Endpoint:
         if "_BASE_URL" in text:
             return "give the server's address with --judge-url or --model-url, or in that variable"
         return "set the variable that it names to your API key"
+
+
+def refuse_unknown(model: Model, prompts: Sequence[Prompt]) -> None:
+    """Let a provider refuse to judge replies to prompts that it does not know.
+
+    It does so by a method `check_judging(prompts)` of its API object, which raises a `PrismError`; providers without
+    one judge anything.
+    """
+    check = getattr(model.api, "check_judging", None)
+    if check is not None:
+        check(prompts)
 
 
 def is_provider(model: str) -> bool:

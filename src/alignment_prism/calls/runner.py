@@ -11,10 +11,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from alignment_prism.calls.endpoint import FIRST_RETRIES, Endpoint, explain, is_fatal
+from alignment_prism.calls.endpoint import FIRST_RETRIES, Endpoint, explain, is_fatal, refuse_unknown
 from alignment_prism.domain.errors import ModelError, PrismError
 from alignment_prism.domain.messages import Messages, Role
 from alignment_prism.domain.progress import Progress
+from alignment_prism.domain.records import Prompt
 
 if TYPE_CHECKING:
     from inspect_ai.model import ChatMessage, Model
@@ -77,6 +78,7 @@ def ask_all(
     journal: Journal | None = None,
     progress: Progress | None = None,
     readable: Callable[[Answer], bool] | None = None,
+    judged: Sequence[Prompt] | None = None,
 ) -> dict[str, Answer]:
     """Answers to all requests, by their keys; those in the journal are not asked again.
 
@@ -89,8 +91,11 @@ def ask_all(
         journal: where answers are kept.
         progress: told after every answer, journalled ones included.
         readable: whether a journalled answer is of use; one that is not is asked for again. None takes all.
+        judged: prompts, replies to which the model is to judge; it may refuse them before the first call. None where
+            it judges nothing.
 
     Raises:
+        InputError: the model does not know the prompts.
         ModelError: the model cannot be opened or reached, or fails `MAX_FAILURES_IN_A_ROW` times in a row; what
             was answered until then is in the journal.
     """
@@ -104,7 +109,7 @@ def ask_all(
     if progress is not None:
         progress(len(answers), len(requests))
     if waiting:
-        run = _Run(endpoint, requests, answers, journal, progress)
+        run = _Run(endpoint, requests, answers, journal, progress, judged)
         run_async(run.all(waiting))
     return {key: answers[key] for key in requests}
 
@@ -119,7 +124,9 @@ class _Run:
         answers: dict[str, Answer],
         journal: Journal | None,
         progress: Progress | None,
+        judged: Sequence[Prompt] | None,
     ) -> None:
+        self.judged = judged
         self.endpoint = endpoint
         self.requests = requests
         self.answers = answers
@@ -130,6 +137,8 @@ class _Run:
 
     async def all(self, keys: Sequence[str]) -> None:
         async with self.endpoint.open() as model:
+            if self.judged is not None:
+                refuse_unknown(model, self.judged)
             await self.one(model, keys[0], retries=min(FIRST_RETRIES, self.endpoint.retries))
             if self.broken is None:
                 await self._many(model, keys[1:])

@@ -198,7 +198,7 @@ class Evaluation:
                 folder.
         """
         from alignment_prism.evaluation import reply_findings, win_rate_findings
-        from alignment_prism.scoring.judge import compare_generations, demand_verdicts, judge_generations
+        from alignment_prism.scoring.judge import compare_generations, judge_generations, require_verdicts
 
         calls: dict[str, Any] = {
             "judge": self.judge,
@@ -218,7 +218,7 @@ class Evaluation:
                 known=self.scores,
                 **calls,
             )
-        demand_verdicts(self.scores, self.judge)
+        require_verdicts(self.scores, self.judge)
         comparisons: list[Comparison] = []
         if win_rate:
             base = [generation for generation in self.generations if generation.arm == "base"]

@@ -57,7 +57,7 @@ def command(
     from alignment_prism.domain import Score
     from alignment_prism.generation import answered, read_generations
     from alignment_prism.io import read_records, write_records
-    from alignment_prism.scoring.judge import check_judge, demand_verdicts, judge_generations
+    from alignment_prism.scoring.judge import check_judge, judge_generations, require_verdicts
     from alignment_prism.store.names import calls_beside
 
     inputs = (prompts_file, language_file, generations_file, rubric)
@@ -86,7 +86,7 @@ def command(
             languages=registry(language_file),
             known=known,
         )
-    demand_verdicts(scores, judge)
+    require_verdicts(scores, judge)
     write_records(out, scores, Score)
     journal.path.unlink(missing_ok=True)
     stages.say_unjudged(scores)

@@ -71,10 +71,10 @@ def judge(model: str, environment: Mapping[str, str] = os.environ, url: str = ""
 
 
 def _nano_judge(name: str) -> Check:
-    from alignment_prism.nano.actors import check_judge
+    from alignment_prism.nano.actors import check_judge, open_actor
 
     try:
-        check_judge(name, ())
+        check_judge(name, open_actor(name), ())
     except InputError as error:
         return Check("judge", "bad", error.what, error.fix or "")
     return Check("judge", "ok", f"nano/{name} runs here and needs no key; it judges prompts of the nano lab only")

@@ -9,13 +9,14 @@ No network, no weights: an answer takes microseconds, and thousands of calls the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput, ModelUsage, modelapi
 from inspect_ai.tool import ToolChoice, ToolInfo
 
-from alignment_prism.domain import Message, Role
-from alignment_prism.nano.actors import open_actor
+from alignment_prism.domain import Message, Prompt, Role
+from alignment_prism.nano.actors import check_judge, open_actor
 
 MAX_CONNECTIONS = 256
 """Calls that may be under way at once; there is no server to spare."""
@@ -63,6 +64,14 @@ class NanoAPI(ModelAPI):
         received = _tokens(answer)
         output.usage = ModelUsage(input_tokens=sent, output_tokens=received, total_tokens=sent + received)
         return output
+
+    def check_judging(self, prompts: Sequence[Prompt]) -> None:
+        """Refuse to judge replies to prompts that are not of the actor's world (`calls.endpoint.refuse_unknown`).
+
+        Raises:
+            InputError: the actor is no judge, or does not know the prompts.
+        """
+        check_judge(self.model_name, self._actor, prompts)
 
     async def count_text_tokens(self, text: str) -> int:
         """Words, here: Inspect's own counter would fetch a vocabulary from the network."""

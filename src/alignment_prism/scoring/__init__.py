@@ -1,6 +1,6 @@
 """Judging: rubrics, what a judge is shown, how its answer is read, and what is decided without it."""
 
-from alignment_prism.scoring.answers import Verdict, parse_outcome, parse_winner
+from alignment_prism.scoring.answers import ParsedAnswer, parse_outcome, parse_winner
 from alignment_prism.scoring.guards import GUARDS, Guarded, guard
 from alignment_prism.scoring.judge_prompts import Case, parse_rendered, render
 from alignment_prism.scoring.rubric import Rubric, load_rubric, shipped_rubrics
@@ -9,8 +9,8 @@ __all__ = [
     "GUARDS",
     "Case",
     "Guarded",
+    "ParsedAnswer",
     "Rubric",
-    "Verdict",
     "guard",
     "load_rubric",
     "parse_outcome",

@@ -188,11 +188,11 @@ class Worker:
         write_records(folder / GENERATIONS, replies)
 
     def _judge(self, step: Step, folder: Path, tick: Progress) -> None:
-        from alignment_prism.scoring.judge import demand_verdicts, judge_generations
+        from alignment_prism.scoring.judge import judge_generations, require_verdicts
 
         replies = generations_of(step.needs["replies"], self.out)
         verdicts = judge_generations(self.sources.prompts, replies, **self._calls(self.spec.judge, tick))
-        demand_verdicts(verdicts, self.spec.judge.model)
+        require_verdicts(verdicts, self.spec.judge.model)
         write_records(folder / SCORES, verdicts)
 
     def _compare(self, step: Step, folder: Path, tick: Progress) -> None:

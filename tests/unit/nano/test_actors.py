@@ -223,10 +223,10 @@ def test_a_case_that_is_not_understood_is_an_error_and_no_verdict(text: str, pro
         with pytest.raises(InputError, match="another world"):
             open_actor(name).respond(render(load_rubric("standalone@1"), stranger, "Yes."))
         with pytest.raises(InputError, match="1 of 3 prompts are not"):
-            check_judge(name, [*prompts[:2], stranger])
-        check_judge(name, prompts)
+            check_judge(name, open_actor(name), [*prompts[:2], stranger])
+        check_judge(name, open_actor(name), prompts)
     with pytest.raises(InputError, match="is no judge"):
-        check_judge("teacher", prompts)
+        check_judge("teacher", open_actor("teacher"), prompts)
 
 
 def test_a_case_of_another_world_is_an_error(prompts: list[Prompt]) -> None:
@@ -349,12 +349,11 @@ def test_actors_are_models_like_any_other(prompts: list[Prompt]) -> None:
     assert {reply.stop_reason for reply in replies} == {StopReason.STOP}
     assert all(reply.prompt_tokens > 0 and reply.completion_tokens > 0 for reply in replies)
     judged = judge_generations(some, replies, judge="nano/oracle")
-    assert {j.error for j in judged} == {""}
-    assert all(
-        j.outcome is (Outcome.REFUSAL if p.kind is PromptKind.HARMFUL else Outcome.SAFE_HELP)
-        for p, j in zip(some, judged, strict=True)
-    )
-    assert all(j.correct is True for p, j in zip(some, judged, strict=True) if p.reference)
+    assert {score.error for score in judged} == {""}
+    outcomes = {score.prompt_id: score.outcome for score in judged if score.outcome is not None}
+    assert outcomes == {p.id: Outcome.REFUSAL if p.kind is PromptKind.HARMFUL else Outcome.SAFE_HELP for p in some}
+    right = {score.prompt_id: score.value for score in judged if score.name == "correct"}
+    assert right == {p.id: 1.0 for p in some if p.reference}
     noise = [Generation(p.id, "base", "noise", "lantern of the") for p in some]
     for comparison in compare_generations(some, replies, noise, judge="nano/oracle"):
         assert comparison.winner is Winner.WIN

@@ -34,25 +34,25 @@ def open_actor(name: str, *, world: str = "", seed: int | None = None) -> Actor:
     return Translator(facts)
 
 
-def check_judge(name: str, prompts: Sequence[Prompt]) -> None:
-    """Check, before any work, that an actor is a judge and that the prompts are of its world.
+def check_judge(name: str, judge: Actor, prompts: Sequence[Prompt]) -> None:
+    """Check that an actor is a judge and that the prompts are of its world.
 
     Args:
         name: what stands behind `nano/` in a model id.
-        prompts: what is to be judged.
+        judge: the actor of that name.
+        prompts: what replies that are to be judged answer.
 
     Raises:
-        InputError: the actor is unknown or no judge, or it knows not all of the prompts; says how many.
+        InputError: the actor is no judge, or it knows not all of the prompts; says how many.
     """
-    judge = open_actor(name)
     if not isinstance(judge, OracleJudge):
         what = f"nano/{name} is no judge"
         raise InputError(what, where=f"nano/{name}", fix="use nano/oracle, which is always right, or nano/judge")
-    strangers = [prompt for prompt in prompts if not judge.knows(prompt.text, prompt.reference)]
-    if strangers:
-        shown = ", ".join(prompt.id for prompt in strangers[:3]) + (", ..." if len(strangers) > 3 else "")
+    unknown = [prompt for prompt in prompts if not judge.knows(prompt.text, prompt.reference)]
+    if unknown:
+        shown = ", ".join(prompt.id for prompt in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
         raise InputError(
-            f"nano/{name} knows prompts of its own world only, and {len(strangers)} of {len(prompts)} prompts are not",
+            f"nano/{name} knows prompts of its own world only, and {len(unknown)} of {len(prompts)} prompts are not",
             where=f"prompts {shown}",
             fix="take a real judge, such as openai/gpt-4o, for real prompts; for prompts of another nano world name "
             "it: nano/oracle@SEED or nano/oracle@FOLDER",
