@@ -23,7 +23,7 @@ def epoch_order(
     Batches stay random as long as the stretch is long; languages whose replies are longer do meet more of their own.
 
     Args:
-        lengths: tokens of each example, by whatever measure padding follows.
+        lengths: tokens of each example.
         batch_size: examples of one optimiser step, over all processes.
         horizon: how many batches are sorted together; 0 or 1 sorts only within the batch, where it changes
             nothing but which examples share a micro-batch.

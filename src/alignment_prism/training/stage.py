@@ -22,6 +22,7 @@ from alignment_prism.training.dropout import disable_dropout
 from alignment_prism.training.examples import ExampleSet, make_examples
 from alignment_prism.training.groups import GroupSums, sums_from_rows
 from alignment_prism.training.layouts.batches import OrderSampler, PaddedBatch
+from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.prepare import prepare
 from alignment_prism.training.methods import Stage
 from alignment_prism.training.recipe import Recipe
@@ -110,10 +111,10 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     if objective.uses_reference:
         disable_dropout(trainer.model)  # that of adapters, which the trainer has put in
     sampler = OrderSampler(
-        collator.lengths(),
+        [tree_length(example) for example in examples.examples],
         batch_size=settings.batch_size,
         micro_batch=batching.micro_batch,
-        horizon=settings.length_horizon if collator.pads else 0,
+        horizon=settings.length_horizon,
         seed=job.seed,
         processes=batching.processes,
     )

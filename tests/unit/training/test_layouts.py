@@ -205,17 +205,12 @@ def test_an_attention_that_takes_no_mask_of_ours_is_said(
     assert examples.notices == ["pairs are not packed: attention 'flash_attention_2' takes no mask of our own"]
 
 
-@pytest.mark.parametrize(("row_tokens", "pads"), [(0, True), (96, False)])
-def test_rows_have_the_budget_of_the_settings_and_only_unpacked_ones_are_sorted_by_length(
-    row_tokens: int, pads: bool, tiny_model: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("row_tokens", [0, 96])
+def test_rows_have_the_budget_of_the_settings(
+    row_tokens: int, tiny_model: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from alignment_prism.training import stage
 
-    made: list[Any] = []
-    original = stage.OrderSampler
-    monkeypatch.setattr(
-        stage, "OrderSampler", lambda *args, **options: made.append(original(*args, **options)) or made[-1]
-    )
     budgets = []
     prepare_as_it_is = stage.prepare
 
@@ -225,9 +220,8 @@ def test_rows_have_the_budget_of_the_settings_and_only_unpacked_ones_are_sorted_
         return prepared
 
     monkeypatch.setattr(stage, "prepare", watched)
-    _train(tiny_model, pairs[:16], tmp_path / "run", row_tokens=row_tokens, length_horizon=5)
+    _train(tiny_model, pairs[:16], tmp_path / "run", row_tokens=row_tokens)
     assert budgets == [row_tokens]
-    assert made[0].horizon == (5 if pads else 0)
 
 
 def test_positions_that_follow_the_longest_of_a_batch_are_found() -> None:

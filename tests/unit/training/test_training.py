@@ -348,13 +348,17 @@ def test_both_engines_train_the_same(
         assert torch.allclose(tensor, ours[name], rtol=0, atol=1e-6), name
 
 
-def test_padded_rows_and_trees_train_the_same(tiny_model: Path, pairs: list[Pair], tmp_path: Path) -> None:
+def test_every_layout_trains_the_same_pairs_in_the_same_steps(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    """Sorted by length over three batches, of pairs whose prompts and replies differ in length."""
+    long = [dataclasses.replace(pair, chosen=" ".join([pair.chosen] * (n % 5))) for n, pair in enumerate(pairs)]
     found = []
-    for layout, row_tokens in (("padded", 0), ("trees", 0), ("trees", 96)):
-        settings = {"layout": layout, "row_tokens": row_tokens, "precision": "fp64", "length_horizon": 0}
+    for layout, row_tokens in (("padded", 0), ("trees", 0), ("trees", 96), ("flat", 0)):
+        settings = {"layout": layout, "row_tokens": row_tokens, "precision": "fp64", "length_horizon": 3}
         config = load_config("micro", {f"training.{key}": value for key, value in settings.items()})
         out = tmp_path / f"{layout}-{row_tokens}"
-        train_method("dpo_ift", base=tiny_model, pairs=pairs, out=out, config=config)
+        train_method("dpo_ift", base=tiny_model, pairs=long, out=out, config=config)
         found.append(_weights(out / "model"))
         (start,) = (json.loads(line) for line in (out / "log.jsonl").read_text().splitlines() if '"start"' in line)
         assert start["layout"] == layout

@@ -13,10 +13,10 @@ from alignment_prism.training.examples import Example
 
 
 class OrderSampler(Sampler[int]):
-    """Draws examples in the order of `alignment.order`; the epoch is set before each pass.
+    """Draws examples in the order of `epoch_order`; the epoch is set before each pass.
 
     Args:
-        lengths: padded length of each example.
+        lengths: tokens of each example, measured alike whatever the layout, so that no result depends on that.
         batch_size: examples of one optimiser step.
         micro_batch: examples of one device at a time.
         horizon: batches sorted together by length.
@@ -91,15 +91,6 @@ class PaddedBatch:
     def layout(self) -> str:
         """As the settings call it."""
         return "padded"
-
-    @property
-    def pads(self) -> bool:
-        """Whether a batch is padded to its longest example, so that batches of like lengths save work."""
-        return True
-
-    def lengths(self) -> list[int]:
-        """Positions that each example takes in a row."""
-        return [example.padded_length for example in self.examples]
 
     def inputs(self, members: Sequence[Example]) -> dict[str, Any]:
         """Tokens of the members, where their targets are, and whose: owner = completion number * members + member."""

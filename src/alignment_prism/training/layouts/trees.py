@@ -82,15 +82,8 @@ class TreeBatch(PaddedBatch):
         self.budget = budget
 
     @property
-    def pads(self) -> bool:
-        return self.plan.kind != "flat" and self.budget == 0
-
-    @property
     def layout(self) -> str:
         return "flat" if self.plan.kind == "flat" else "trees"
-
-    def lengths(self) -> list[int]:
-        return [tree_length(example) for example in self.examples]
 
     def inputs(self, members: Sequence[Example]) -> dict[str, Any]:
         flat = self.plan.kind == "flat"
