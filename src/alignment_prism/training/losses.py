@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-LOGITS_AT_ONCE = 1 << 26
-"""Largest number of logits that exist at the same time (256 MiB in float32); beyond it they come in chunks."""
+from alignment_prism.training.memory import logits_at_once as bound_of
 
 
 def sums_per_example(values: Tensor, owners: Tensor, examples: int) -> Tensor:
@@ -35,7 +34,7 @@ def token_logps(
     bias: Tensor | None = None,
     scale: float = 1.0,
     softcap: float | None = None,
-    logits_at_once: int = LOGITS_AT_ONCE,
+    logits_at_once: int | None = None,
 ) -> Tensor:
     """Log-probability of each target token, without holding the logits of all of them at once.
 
@@ -46,12 +45,14 @@ def token_logps(
         bias: of the output embedding, if it has one.
         scale: factor on the logits (Cohere's `logit_scale`).
         softcap: logits become softcap * tanh(logits / softcap) (Gemma 2).
-        logits_at_once: more than this many are computed in chunks, and again in the backward pass.
+        logits_at_once: more than this many are computed in chunks, and again in the backward pass; None takes the
+            device's bound.
 
     Returns:
         Shape (tokens,), float32, or float64 where `hidden` is.
     """
-    rows = max(1, logits_at_once // weight.shape[0])
+    bound = bound_of(hidden.device.type) if logits_at_once is None else logits_at_once
+    rows = max(1, bound // weight.shape[0])
     if hidden.shape[0] <= rows:
         return _logps(_logits(hidden, weight, bias, scale, softcap), targets)
     chunked: Any = _ChunkedLogps
@@ -95,6 +96,7 @@ class _ChunkedLogps(torch.autograd.Function):
         ctx.settings = (scale, softcap, rows)
         device = hidden.device.type
         ctx.autocast = (device, torch.is_autocast_enabled(device), torch.get_autocast_dtype(device))
+        weight = _as_computed(weight, ctx.autocast)
         parts = [
             _logps(_logits(hidden[start : start + rows], weight, bias, scale, softcap), targets[start : start + rows])
             for start in range(0, hidden.shape[0], rows)
@@ -108,13 +110,15 @@ class _ChunkedLogps(torch.autograd.Function):
         device, enabled, dtype = ctx.autocast
         needs = ctx.needs_input_grad[:3]
         to_hidden = torch.empty_like(hidden) if needs[0] else None
-        to_weight = torch.zeros_like(weight) if needs[1] else None
-        to_bias = torch.zeros_like(bias) if needs[2] else None
+        # Chunks are summed in float32 at least, whatever precision a chunk has.
+        to_weight = _zeros(weight) if needs[1] else None
+        to_bias = _zeros(bias) if needs[2] else None
+        computed = _as_computed(weight, ctx.autocast)
         for start in range(0, hidden.shape[0], rows):
             stop = start + rows
             leaves: list[Any] = [
                 value if value is None else value.detach().requires_grad_(needed)
-                for value, needed in zip((hidden[start:stop], weight, bias), needs, strict=True)
+                for value, needed in zip((hidden[start:stop], computed, bias), needs, strict=True)
             ]
             with torch.enable_grad(), torch.autocast(device, dtype=dtype, enabled=enabled, cache_enabled=False):
                 logps = _logps(_logits(leaves[0], leaves[1], leaves[2], scale, softcap), targets[start:stop])
@@ -126,4 +130,18 @@ class _ChunkedLogps(torch.autograd.Function):
                 to_weight += next(found)
             if to_bias is not None:
                 to_bias += next(found)
-        return to_hidden, to_weight, to_bias, None, None, None, None
+        return to_hidden, _like(to_weight, weight), _like(to_bias, bias), None, None, None, None
+
+
+def _as_computed(weight: Tensor, autocast: tuple[str, bool, torch.dtype]) -> Tensor:
+    """The weight as autocast would cast it, once for all chunks."""
+    _, enabled, dtype = autocast
+    return weight.detach().to(dtype) if enabled and weight.dtype == torch.float32 else weight.detach()
+
+
+def _zeros(like: Tensor) -> Tensor:
+    return torch.zeros_like(like, dtype=torch.promote_types(like.dtype, torch.float32))
+
+
+def _like(gradient: Tensor | None, value: Tensor) -> Tensor | None:
+    return None if gradient is None else gradient.to(value.dtype)

@@ -54,7 +54,8 @@ class TrainingConfig(Settings):
     Attributes:
         batch_size: pairs of one optimiser step, over all devices and accumulation.
         micro_batch_size: pairs that pass through one device together; None takes `batch_size` spread over the
-            devices. Lower saves memory and costs time; the result is the same.
+            devices. Lower saves memory and costs time; the result is the same. Memory follows the longest pairs, packed
+            or not: at most twice `max_length` tokens each.
         max_length: most tokens of prompt and completion; longer ones are cut or left out, and counted.
         precision: `fp32`; `bf16`: weights in float32, computing in bfloat16; `fp64` for checks; `auto`: bfloat16
             where the device computes it natively, else float32.

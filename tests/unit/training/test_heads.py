@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from alignment_prism.training import losses
 from alignment_prism.training.heads import add_completion_head
+from alignment_prism.training.memory import LOGITS_AT_ONCE, logits_at_once
 
 VOCABULARY = 256_000
 """That of Aya 23."""
@@ -50,9 +50,7 @@ def wide() -> Iterator[Any]:
 
 def test_a_vocabulary_of_256_000_never_has_all_its_logits_at_once(wide: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert add_completion_head(wide, SAMPLES) is None
-    defaults = losses.token_logps.__kwdefaults__
-    assert defaults["logits_at_once"] == losses.LOGITS_AT_ONCE
-    monkeypatch.setitem(defaults, "logits_at_once", 16 * VOCABULARY)
+    monkeypatch.setitem(LOGITS_AT_ONCE, "cpu", 16 * VOCABULARY)
     tokens = torch.randint(1, VOCABULARY, (2, 60))
     positions = torch.arange(20, 60).repeat(2) + torch.tensor([0] * 40 + [60] * 40)
     targets = torch.randint(1, VOCABULARY, (80,))
@@ -65,10 +63,12 @@ def test_a_vocabulary_of_256_000_never_has_all_its_logits_at_once(wide: Any, mon
     assert whole.rows == 120  # what the architecture itself does
 
 
-def test_the_default_chunk_of_such_a_vocabulary_is_small() -> None:
-    rows = losses.LOGITS_AT_ONCE // VOCABULARY
-    assert rows == 262
-    assert rows * VOCABULARY * 4 <= 2**28  # 256 MiB in float32, where 16,384 tokens at once would take 15.6 GiB
+@pytest.mark.parametrize(
+    ("device", "rows", "memory"), [("cpu", 262, 2**28), ("cuda", 1048, 2**30), ("mps", 262, 2**28)]
+)
+def test_the_default_chunk_of_such_a_vocabulary_is_small(device: str, rows: int, memory: int) -> None:
+    assert logits_at_once(device) // VOCABULARY == rows
+    assert rows * VOCABULARY * 4 <= memory  # in float32, where 16,384 tokens at once would take 15.6 GiB
 
 
 def test_the_output_embedding_is_called_as_a_module(wide: Any) -> None:

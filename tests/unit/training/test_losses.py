@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -84,3 +86,38 @@ def test_log_probabilities_of_bfloat16_are_taken_in_float32() -> None:
         found = token_logps(hidden, weight, targets, logits_at_once=at_once)
         assert found.dtype == torch.float32
         assert torch.allclose(found, expected, rtol=0, atol=1e-3)
+
+
+def test_gradients_of_many_chunks_are_not_rounded_to_bfloat16_at_each() -> None:
+    """A gradient of a shard in bfloat16 (FSDP) would lose what the last of many chunks adds to it."""
+    torch.manual_seed(0)
+    hidden, targets = torch.randn(600, 16), torch.zeros(600, dtype=torch.int64)
+    weight = (0.1 * torch.randn(40, 16)).bfloat16()
+
+    def gradient(at_once: int, held: torch.Tensor) -> torch.Tensor:
+        leaf = held.clone().requires_grad_()
+        logps = token_logps(hidden.to(held.dtype), leaf, targets, logits_at_once=at_once)
+        return torch.autograd.grad(logps.sum(), leaf)[0].float()
+
+    exact = gradient(10**9, weight.float())
+    off = float((gradient(40, weight) - exact).norm() / exact.norm())  # a chunk a token
+    assert off < 4e-3  # one rounding to bfloat16, 2^-8; 600 of them come to 2 %
+
+
+def test_the_weight_is_cast_once_and_not_for_every_chunk() -> None:
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Casts(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is torch.ops.aten._to_copy.default and args[0].shape == (40, 16) and args[0].dtype == torch.float32:
+                Casts.count += 1
+            return func(*args, **(kwargs or {}))
+
+    hidden, weight = torch.randn(24, 16, requires_grad=True), torch.randn(40, 16, requires_grad=True)
+    with Casts():
+        with torch.autocast("cpu", torch.bfloat16):
+            logps = token_logps(hidden, weight, torch.zeros(24, dtype=torch.int64), logits_at_once=40 * 2)
+        logps.sum().backward()
+    assert Casts.count == 2  # forward and backward, of 12 chunks each
