@@ -1,5 +1,8 @@
 """How much memory a training needs per GPU: plain arithmetic on the shape of a model.
 
+What is reckoned is what `alignment_prism.training` does: with adapters the frozen weights are held in the precision
+that is computed in, and logits come in chunks of `LOGITS_AT_ONCE`, never all at once.
+
 Weights, gradients and AdamW's two moments follow exactly from the number of parameters. Activations are an estimate:
 the tensors that the backward pass of a decoder layer with a gated MLP keeps, attention not counting its square (SDPA
 and flash attention do not keep it), after Korthikanti et al. 2022 (arXiv 2205.05198), section 4. Caches, fragmentation
@@ -9,15 +12,23 @@ and the libraries' own buffers come on top; `OVERHEAD` stands for them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from alignment_prism.domain import InputError
+from alignment_prism.training.memory import logits_at_once
 
 GB = 10**9
 
 OVERHEAD = 1.5 * GB
 """Context, libraries and fragmentation of one process on one GPU; a rule of thumb."""
+
+LOGIT_BYTES = 12
+"""Of each logit in a chunk: its float32 form, the log-softmax, and the gradient."""
+
+HEAD_BYTES = 8
+"""Of each weight of the output embedding, where it is trained: the sum of the chunks' gradients in float32, and either
+one chunk's in float32 or, in bfloat16, that and the copy that is computed with."""
 
 Precision = Literal["fp32", "bf16"]
 """As in training: fp32 throughout, or weights in float32 and arithmetic in bfloat16."""
@@ -100,6 +111,11 @@ class ModelShape:
         sides = 2 * self.hidden + 2 * heads + 2 * (self.hidden + kv) + 3 * (self.hidden + self.intermediate)
         return self.layers * rank * sides
 
+    @property
+    def adapted_inputs(self) -> int:
+        """Widths of what goes into a layer's linear maps, all of them together; PEFT copies it for each adapter."""
+        return 5 * self.hidden + self.heads * self.head_size + self.intermediate
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -128,7 +144,18 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeed:
-    """Bytes that one GPU needs, by what for."""
+    """Bytes that one GPU needs, by what for.
+
+    Attributes:
+        weights: as they are held, and the copy in bfloat16 that is computed with.
+        gradients: of what is trained.
+        optimiser: AdamW's moments.
+        reference: a second model, where there is one.
+        activations: that the backward pass needs.
+        logits: of one chunk, with what is computed from them.
+        head: the backward pass of the output embedding, beside the gradients that it leaves.
+        overhead: of libraries.
+    """
 
     weights: float
     gradients: float
@@ -136,52 +163,49 @@ class MemoryNeed:
     reference: float
     activations: float
     logits: float
+    head: float
     overhead: float = OVERHEAD
 
     @property
     def total(self) -> float:
         """All of it."""
-        parts = (self.weights, self.gradients, self.optimiser, self.reference, self.activations, self.logits)
-        return sum(parts) + self.overhead
+        return sum(self.parts().values())
 
     def parts(self) -> dict[str, float]:
-        """What for, and bytes; the largest matters first when something has to give."""
-        return {
-            "weights": self.weights,
-            "gradients": self.gradients,
-            "optimiser": self.optimiser,
-            "reference": self.reference,
-            "activations": self.activations,
-            "logits": self.logits,
-            "overhead": self.overhead,
-        }
+        """What for, and bytes."""
+        return asdict(self)
 
 
 def memory_need(shape: ModelShape, plan: Plan) -> MemoryNeed:
     """Bytes that one GPU needs to train a model by a plan.
 
-    Weights and gradients take 4 bytes a parameter, AdamW's moments 8; in bf16 a further 2 for the copy that is
-    computed with. The log-softmax over the vocabulary takes 2 or 4 bytes a token and entry for the logits and 8 for
-    their float32 form and its gradient: with a large vocabulary that is the most of what is not weights.
+    Trained weights and their gradients take 4 bytes a parameter, AdamW's moments 8; computing in bf16 keeps a copy of
+    2 bytes on one GPU. Frozen weights beside adapters are held in the precision of computing. Several GPUs share all
+    of that (FSDP2), and each gathers what it computes with: two layers at a time and the embeddings; one layer's
+    gradient is whole, in float32, before it is shared. Logits are those of completion tokens, at most of all tokens.
     """
-    trained = shape.adapter(plan.rank) if plan.rank else shape.count
-    total = shape.count + (trained if plan.rank else 0)
     compute = 2 if plan.precision == "bf16" else 4
-    tokens = plan.micro_batch * plan.length * (2 if plan.method == "dpo" else 1)
-    weights = (4 * total + (2 * total if plan.precision == "bf16" else 0)) / plan.gpus
-    full = layer_activations(shape, compute)
-    boundary = compute * shape.hidden
-    kept = shape.layers * boundary + full if plan.checkpointing else shape.layers * full
+    trained = shape.adapter(plan.rank) if plan.rank else shape.count
+    frozen = shape.count if plan.rank else 0
+    weights = (4.0 * trained + compute * frozen) / plan.gpus
+    gradients = 4.0 * trained / plan.gpus
+    embedding = shape.vocabulary * shape.hidden
     if plan.gpus > 1:
-        # Two layers' weights are gathered at a time while the rest stays spread.
-        weights += 2 * shape.per_layer * compute
+        weights += compute * (2 * shape.per_layer + embedding * (1 if shape.tied else 2))
+        gradients += 0 if plan.rank else 4 * shape.per_layer
+    elif plan.precision == "bf16":
+        weights += 2 * trained
+    tokens = plan.micro_batch * plan.length * (2 if plan.method == "dpo" else 1)
+    full = layer_activations(shape, compute) + (2 * shape.adapted_inputs if plan.rank and compute == 2 else 0)
+    kept = shape.layers * compute * shape.hidden + full if plan.checkpointing else shape.layers * full
     return MemoryNeed(
         weights=weights,
-        gradients=4 * trained / plan.gpus,
+        gradients=gradients,
         optimiser=8 * trained / plan.gpus,
         reference=4 * shape.count / plan.gpus if plan.live_reference and not plan.rank else 0.0,
         activations=float(tokens * kept),
-        logits=float(tokens * shape.vocabulary * (compute + 8)),
+        logits=float(min(tokens * shape.vocabulary, logits_at_once("cuda")) * LOGIT_BYTES),
+        head=0.0 if plan.rank else float(HEAD_BYTES * embedding),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 import transformers
@@ -94,6 +96,66 @@ def test_activations_are_near_to_what_autograd_keeps(kind):
     assert measured == pytest.approx(layer_activations(ModelShape.from_config(config.to_dict()), 4), rel=0.35)
 
 
+def _peak(work):
+    """Most bytes that were allocated at a time while `work` ran, above what was there before."""
+    import gc
+
+    from torch.profiler import ProfilerActivity, profile
+
+    gc.collect()  # what is freed meanwhile would be subtracted
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        work()
+    events = [event for event in trace.profiler.kineto_results.events() if event.name() == "[memory]"]
+    return max(itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision", "rank", "checkpointing"),
+    [("Llama", "bf16", 0, False), ("Cohere", "bf16", 0, True), ("Llama", "bf16", 8, True), ("Cohere", "bf16", 8, False),
+     ("Llama", "fp32", 0, True), ("Cohere", "fp32", 8, True)],
+)  # fmt: skip
+def test_a_step_takes_what_is_reckoned_for_it(kind, precision, rank, checkpointing, monkeypatch):
+    """The model, the head and the layout that train; a vocabulary whose logits come in chunks."""
+    from peft import LoraConfig, get_peft_model
+
+    from alignment_prism.training import Example
+    from alignment_prism.training.heads import add_completion_head
+    from alignment_prism.training.layouts.batches import PaddedBatch
+    from alignment_prism.training.layouts.trees import model_inputs
+    from alignment_prism.training.memory import LOGITS_AT_ONCE
+
+    for device in LOGITS_AT_ONCE:
+        monkeypatch.setitem(LOGITS_AT_ONCE, device, 64 * 8000)
+    config = getattr(transformers, f"{kind}Config")(
+        hidden_size=256, num_hidden_layers=6, num_attention_heads=8, num_key_value_heads=4, intermediate_size=640,
+        vocab_size=8000, attn_implementation="sdpa",
+    )  # fmt: skip
+    held = torch.bfloat16 if rank and precision == "bf16" else torch.float32
+    model = transformers.AutoModelForCausalLM.from_config(config).to(held)
+    if checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    add_completion_head(model, [])
+    if rank:
+        model = get_peft_model(model, LoraConfig(r=rank, target_modules="all-linear"))
+        model.enable_input_require_grads()
+    model.train()
+    tokens = torch.randint(3, 8000, (2, 3, 90)).tolist()
+    pairs = [Example("x", ("en", "none"), tuple(one[0][:7]), (tuple(one[1]), tuple(one[2]))) for one in tokens]
+    batch = model_inputs(PaddedBatch(pairs, 0)([0, 1]))
+
+    def step():
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = model(**batch).logps.sum()
+        loss.backward()
+
+    here = sum(each.numel() * each.element_size() for each in model.parameters())
+    moments = 8 * sum(each.numel() for each in model.parameters() if each.requires_grad)
+    measured = here + _peak(step) + moments
+    plan = Plan(micro_batch=2, length=96, precision=precision, rank=rank, checkpointing=checkpointing)
+    reckoned = memory_need(ModelShape.from_config(config.to_dict()), plan)
+    assert 0.95 * measured < reckoned.total - OVERHEAD < 1.35 * measured
+
+
 def test_weights_gradients_and_optimiser_of_full_training():
     shape = ModelShape.from_config(AYA_23_8B)
     need = memory_need(shape, Plan(precision="fp32"))
@@ -101,15 +163,32 @@ def test_weights_gradients_and_optimiser_of_full_training():
     assert memory_need(shape, Plan(precision="bf16")).weights == 6 * shape.count
     assert need.total == sum(need.parts().values()) and need.parts()["overhead"] == OVERHEAD
     assert memory_need(shape, Plan(live_reference=True)).reference == 4 * shape.count
-    assert memory_need(shape, Plan(rank=32)).optimiser == 8 * shape.adapter(32)
+
+
+def test_adapters_on_8_b_fit_on_one_gpu_of_40_gb_as_the_preset_says():
+    shape = ModelShape.from_config(AYA_23_8B)
+    need = memory_need(shape, Plan(micro_batch=2, length=2048, checkpointing=True, rank=32))
+    adapter = shape.adapter(32)
+    # Frozen in bfloat16, adapters in float32 with their copies; the embedding is not trained.
+    assert need.weights == 2 * shape.count + 6 * adapter
+    assert (need.gradients, need.optimiser, need.head) == (4 * adapter, 8 * adapter, 0)
+    assert need.logits == 12 * 2**28  # 8192 tokens times 256,000 entries would be 2 * 10^9 of them
+    assert 20e9 < need.total < 40e9
+    full = memory_need(shape, Plan(micro_batch=2, length=2048, checkpointing=True))
+    assert full.total > 139 * 2**30  # all weights do not fit on one H200
+    assert full.head == 8 * 256_000 * 4096
 
 
 def test_sharing_checkpointing_and_lengths_do_what_they_do():
     shape = ModelShape.from_config(AYA_23_8B)
     one, eight = memory_need(shape, Plan()), memory_need(shape, Plan(gpus=8))
     assert eight.optimiser == one.optimiser / 8 and eight.activations == one.activations
+    # A share of the float32 weights, and in bfloat16 two layers and the embedding, which is whole while it is used.
+    assert eight.weights == 4 * shape.count / 8 + 2 * (2 * shape.per_layer + 256_000 * 4096)
+    assert eight.gradients == 4 * shape.count / 8 + 4 * shape.per_layer
     assert memory_need(shape, Plan(checkpointing=True)).activations < one.activations / 5
-    assert memory_need(shape, Plan(method="sft")).logits == one.logits / 2
+    small = ModelShape.from_config(SMALL)
+    assert memory_need(small, Plan(method="sft")).logits == memory_need(small, Plan()).logits / 2
     assert memory_need(shape, Plan(length=1024, micro_batch=2)).activations == one.activations
 
 
