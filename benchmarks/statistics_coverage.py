@@ -27,19 +27,10 @@ import numpy as np  # noqa: E402
 import scipy  # noqa: E402
 from scipy.stats import binom  # noqa: E402
 
-from alignment_prism.statistics.bootstrap import CellMoments, ratio_variance, simultaneous_differences  # noqa: E402
-from alignment_prism.statistics.cell_changes import effective_or_all  # noqa: E402
 from alignment_prism.statistics.changes.length_control import length_controlled_win_rate  # noqa: E402
-from alignment_prism.statistics.changes.paired import (  # noqa: E402
-    language_correlation,
-    macro_over_languages,
-    paired_risk_difference,
-)
 from alignment_prism.statistics.changes.seeds import crossed_difference  # noqa: E402
 from alignment_prism.statistics.intervals import Interval, critical_value  # noqa: E402
-from alignment_prism.statistics.missing import missing_bounds  # noqa: E402
 from alignment_prism.statistics.planning.label_design import draw, error_spread, spread_for, verdict_strata  # noqa: E402
-from alignment_prism.statistics.pooling import partial_pooling  # noqa: E402
 from alignment_prism.statistics.raters.agreement import COHEN, GWET, KRIPPENDORFF, agreement  # noqa: E402
 from alignment_prism.statistics.raters.annotators import (  # noqa: E402
     annotator_error_from_gold,
@@ -48,8 +39,7 @@ from alignment_prism.statistics.raters.annotators import (  # noqa: E402
 from alignment_prism.statistics.raters.judge_error import corrected_difference, corrected_rate  # noqa: E402
 from alignment_prism.statistics.raters.rating_table import RatingTable  # noqa: E402
 from alignment_prism.statistics.rates import wilson_bounds  # noqa: E402
-from alignment_prism.statistics.samples import harm_at_k, k_sample_rate  # noqa: E402
-from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds  # noqa: E402
+from alignment_prism.statistics.score_intervals import ratio_score_bounds, tango_bounds  # noqa: E402
 
 Z = critical_value(0.95)
 SIZES = (50, 100, 200, 500, 2000)
@@ -140,89 +130,6 @@ def paired(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
                 )
 
 
-def unequal(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
-    """Clusters of 1 to 11 rows; in the last points harm is more frequent in large clusters (their size tells)."""
-    replicates = int(4_000 * scale)
-    for groups in (25, 100):
-        for rate in (0.02, 0.1, 0.4):
-            for told in (False, True):
-                sizes = rng.integers(1, 12, (groups, replicates)).astype(float)
-                tilt = sizes / 6.0 if told else np.ones_like(sizes)
-                shares = np.minimum(rate * tilt, 0.95)
-                hits = rng.binomial(sizes.astype(int), rng.beta(shares * 7 / 3, (1 - shares) * 7 / 3)).astype(float)
-                levels = np.arange(1, 12)
-                truth = float((levels * np.minimum(rate * (levels / 6.0 if told else 1.0), 0.95)).sum() / levels.sum())
-                n = sizes.sum(axis=0)
-                estimate = hits.sum(axis=0) / n
-                variance = ratio_variance(hits, sizes, estimate)
-                size = effective_or_all(estimate * (1 - estimate), variance, n, np.full(replicates, float(groups)))
-                point = f"{groups} clusters of 1-11, rate {rate}, icc 0.3{', size tells' if told else ''}"
-                low, high = wilson_bounds(estimate * size, size, critical=critical_value(0.95, groups - 1))
-                yield cell("clustered rate", "Wilson, effective size", point, low, high, truth, True)
-                low, high = wilson_bounds(estimate * n, n)
-                yield cell("clustered rate", "naive Wilson on rows", point, low, high, truth, False)
-
-
-def clusters_of(rng, replicates: int, groups: int, size: int, rate: float, icc: float) -> np.ndarray:
-    """groups x replicates sums of beta-binomial clusters."""
-    k = 1 / icc - 1
-    return rng.binomial(size, rng.beta(rate * k, (1 - rate) * k, size=(groups, replicates))).astype(float)
-
-
-def clustered(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
-    """Translated sets: clusters of equal size."""
-    replicates = int(4_000 * scale)
-    for groups in (25, 50, 100, 400):
-        for size in (2, 6, 8):
-            for rate in (0.02, 0.1, 0.3, 0.5):
-                for icc in (0.05, 0.3, 0.7):
-                    hits = clusters_of(rng, replicates, groups, size, rate, icc)
-                    sizes = np.full_like(hits, size)
-                    estimate = hits.sum(axis=0) / (groups * size)
-                    number = np.full(replicates, groups)
-                    n = np.full(replicates, float(groups * size))
-                    variance = ratio_variance(hits, sizes, estimate)
-                    effective = effective_or_all(estimate * (1 - estimate), variance, n, number)
-                    t = critical_value(0.95, groups - 1)
-                    point = f"{groups} clusters of {size}, rate {rate}, icc {icc}"
-                    low, high = wilson_bounds(estimate * effective, effective, critical=t)
-                    yield cell("clustered rate", "Wilson, effective size", point, low, high, rate, True)
-                    low, high = wilson_bounds(estimate * n, n)
-                    yield cell("clustered rate", "naive Wilson on rows", point, low, high, rate, False)
-                    half = Z * np.sqrt(variance)
-                    yield cell(
-                        "clustered rate", "normal, cluster-robust", point, estimate - half, estimate + half, rate, False
-                    )
-
-
-def clustered_paired(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
-    """Paired differences of translated prompts: how hard a source is moves both arms and the effect."""
-    replicates = int(2_000 * scale)
-    for groups in (25, 50, 100, 300):
-        for size in (2, 6):
-            for base, ratio, spread in [(b, r, s) for b in (0.05, 0.2, 0.5) for r in (1.0, 0.4) for s in (0.5, 1.5)]:
-                source = rng.normal(0, spread, (groups, 1, replicates))
-                effect = rng.normal(0, spread / 2, (groups, 1, replicates))
-                uniform = rng.random((2, groups, size, replicates))
-                fine = np.random.default_rng(1).normal(0, 1, (2, 400_000))
-                marks, verdicts = [], []
-                for arm, rate in enumerate((base, base * ratio)):
-                    mark = solve_intercept(rate, fine[0] * spread + (fine[1] * spread / 2 if arm else 0))
-                    logit = mark + source + (effect if arm else 0)
-                    verdicts.append(uniform[arm] < 1 / (1 + np.exp(-logit)))
-                    marks.append(mark)
-                d = verdicts[1].astype(float) - verdicts[0]
-                moments = CellMoments.of(
-                    d.sum(axis=1), np.full((groups, replicates), float(size)), np.abs(d).sum(axis=(0, 1))
-                )
-                point = f"{groups} clusters of {size}, base {base}, ratio {ratio}, spread {spread}"
-                truth = base * ratio - base
-                low, high = moments.tango(critical_value(0.95, groups - 1))
-                yield cell("clustered difference", "Tango, effective size", point, low, high, truth, True)
-                low, high = tango_bounds(moments.model_only, moments.base_only, moments.n, Z)
-                yield cell("clustered difference", "naive Tango on rows", point, low, high, truth, False)
-
-
 def solve_intercept(rate: float, noise: np.ndarray) -> float:
     """Intercept of a logistic model whose mean over the noise is the rate."""
     low, high = -15.0, 15.0
@@ -241,31 +148,6 @@ def collect(section: str, point: str, replicates: int, once: Callable[[], dict[s
     for name, rows in found.items():
         lower, upper, truth, ours = (np.array(column) for column in zip(*rows, strict=True))
         yield cell(section, name, point, lower, upper, truth, bool(ours[0]))
-
-
-def samples(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
-    """k replies a prompt: the rate, and harm@k."""
-    for prompts in (50, 200):
-        for k in (4, 10):
-            for rate, icc in ((0.02, 0.3), (0.1, 0.3), (0.1, 0.7), (0.4, 0.3)):
-                c = 1 / icc - 1
-                at = k // 2
-                fine = np.random.default_rng(1).beta(rate * c, (1 - rate) * c, 400_000)
-                truth_at = float(np.mean(1 - (1 - fine) ** at))
-
-                def once(prompts=prompts, k=k, rate=rate, c=c, at=at, truth_at=truth_at):
-                    p = rng.beta(rate * c, (1 - rate) * c, prompts)
-                    table = (rng.random((prompts, k)) < p[:, None]).astype(float)
-                    low, high = wilson_bounds(table.sum(), table.size)
-                    return {
-                        "prompt as unit": (k_sample_rate(table), rate, True),
-                        "harm@k": (harm_at_k(table.sum(axis=1), np.full(prompts, k), at), truth_at, True),
-                        "naive Wilson on replies": (Interval(0, float(low), float(high), "", 0, 0), rate, False),
-                    }
-
-                yield from collect(
-                    "k samples", f"{prompts} prompts x {k}, rate {rate}, icc {icc}", int(2000 * scale), once
-                )
 
 
 def crossed(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
@@ -448,24 +330,6 @@ def judged_rates(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
                 )
 
 
-def missing(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
-    """Verdicts missing more often on harmful replies; the truth is that of all replies."""
-    for n in (100, 500):
-        for rate, lost in ((0.1, (0.05, 0.3)), (0.3, (0.05, 0.3)), (0.3, (0.1, 0.1))):
-
-            def once(n=n, rate=rate, lost=lost):
-                y = (rng.random(n) < rate).astype(float)
-                y[rng.random(n) < np.where(y == 1, lost[1], lost[0])] = np.nan
-                found = missing_bounds(y)
-                bounds = Interval(0, found.lower, found.upper, "", 0, 0)
-                return {
-                    "worst-case bounds (at least)": (bounds, rate, False),
-                    "naive: missing left out": (found.observed, rate, False),
-                }
-
-            yield from collect("missing verdicts", f"n {n}, rate {rate}, missing {lost}", int(2000 * scale), once)
-
-
 def wins(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
     """Scores of trinomial verdicts, prompt as unit; naive: both orders counted as prompts of their own."""
     replicates = int(10_000 * scale)
@@ -543,127 +407,8 @@ def kappas(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
             )
 
 
-def macro(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
-    """Means over six languages of paired differences and of relative changes, with the bias known and ignored."""
-    replicates = int(2_000 * scale)
-    for n in (50, 150, 500):
-        for base, ratio in ((0.1, 0.5), (0.3, 0.5), (0.6, 0.3)):
-            bases, ratios = base * np.linspace(0.6, 1.4, 6), ratio * np.linspace(1.3, 0.7, 6)
-            tango, score = [], []
-            for b, r in zip(bases, ratios, strict=True):
-                counts = rng.multinomial(n, joint_rates(b, b * r, 0.2), size=replicates)
-                both, model_only, base_only, full = *counts.T[:3], np.full(replicates, n)
-                ends = tango_bounds(model_only, base_only, full, Z)
-                tango.append(((model_only - base_only) / n, *ends, np.zeros(replicates)))
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    t = (both + model_only) / (both + base_only)
-                ends = ratio_score_bounds(both, model_only, base_only, full, Z)
-                score.append((np.where(np.isfinite(t), t, np.nan), *ends, ratio_bias(both, model_only, base_only)))
-            for name, parts, truth, factor, ours in (
-                ("MOVER of differences", tango, float(np.mean(bases * ratios - bases)), 0.0, True),
-                ("MOVER of relative changes", score, float(np.mean(ratios)), 1.0, True),
-                ("naive: the same, bias ignored", score, float(np.mean(ratios)), 0.0, False),
-            ):
-                means = [
-                    macro_over_languages(
-                        [Interval(*(float(x[i]) for x in p[:3]), "x", n, n, factor * float(p[3][i])) for p in parts]
-                    )
-                    for i in range(replicates)
-                ]
-                point = f"n {n} a language, base {base}, ratio {ratio}"
-                ends = [m.lower for m in means], [m.upper for m in means]
-                yield cell("mean over languages", name, point, *ends, truth, ours)
-
-
-def translations(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
-    """Means over six languages of differences on translations of the same sources, which are correlated."""
-    for sources in (60, 200):
-        for base, ratio in ((0.15, 0.5), (0.5, 0.4)):
-            fine = np.random.default_rng(1).normal(0, 1, (2, 400_000))
-            marks = solve_intercept(base, fine[0] * 1.5), solve_intercept(base * ratio, fine[0] * 1.5 + fine[1])
-
-            def once(sources=sources, base=base, ratio=ratio, marks=marks):
-                hard, effect = rng.normal(0, 1.5, (sources, 1)), rng.normal(0, 1, (sources, 1))
-                b = (rng.random((sources, 6)) < 1 / (1 + np.exp(-(marks[0] + hard)))).astype(float)
-                m = (rng.random((sources, 6)) < 1 / (1 + np.exp(-(marks[1] + hard + effect)))).astype(float)
-                parts = [paired_risk_difference(m[:, k], b[:, k]) for k in range(6)]
-                d = m - b
-                r = language_correlation(d - d.mean(axis=0), np.ones(d.shape, bool))
-                truth = base * ratio - base
-                return {
-                    "MOVER, correlation from the sources": (macro_over_languages(parts, r), truth, True),
-                    "MOVER, correlation 1 (safe, at least)": (macro_over_languages(parts, 1.0), truth, False),
-                    "violated: languages taken as independent": (macro_over_languages(parts), truth, False),
-                }
-
-            point = f"{sources} sources, base {base}, ratio {ratio}"
-            yield from collect("mean over translations", point, int(1000 * scale), once)
-
-
-def joint(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
-    """All of 20 overlapping cells covered at once."""
-    for prompts in (200, 800):
-        for base, ratio in ((0.1, 0.5), (0.4, 0.5)):
-            lower, upper, plain_low, plain_high = [], [], [], []
-            truth = base * ratio - base
-            for _ in range(int(400 * scale)):
-                member = rng.random((prompts, 20)) < rng.uniform(0.15, 0.5, 20)
-                member[:, 0] = True
-                kinds = rng.choice(4, prompts, p=joint_rates(base, base * ratio, 0.2))
-                d = np.array([0, 1, -1, 0])[kinds]
-                found = simultaneous_differences(d, member, replicates=1000, seed=int(rng.integers(1 << 31)))
-                ends = np.array([(c.lower, c.upper) for c in found.cells])
-                lower.append(bool((ends[:, 0] <= truth).all() and (ends[:, 1] >= truth).all()))
-                b, c, n = ((member & (d == 1)[:, None]).sum(0), (member & (d == -1)[:, None]).sum(0), member.sum(0))
-                low, high = tango_bounds(b, c, n, Z)
-                plain_low.append(bool(((low <= truth) & (truth <= high)).all()))
-                upper.append(float(np.median(ends[:, 1] - ends[:, 0])))
-                plain_high.append(float(np.median(high - low)))
-            for name, hit, width, ours in (
-                ("cluster bootstrap, joint", lower, upper, True),
-                ("naive: pointwise", plain_low, plain_high, False),
-            ):
-                share = float(np.mean(hit))
-                yield Cell(
-                    "20 overlapping cells at once",
-                    name,
-                    f"n {prompts}, base {base}, ratio {ratio}",
-                    share,
-                    float(np.sqrt(max(share * (1 - share), 1e-4) / len(hit))),
-                    float(np.mean(width)),
-                    ours,
-                )
-
-
-def pooling(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
-    """Cells drawn from a common distribution: coverage over all cells, also where that distribution is violated."""
-    for n in (20, 80):
-        for name, rates_of in (
-            ("beta cells", lambda: rng.beta(2, 10, 24)),
-            ("equal cells", lambda: np.full(24, 0.1)),
-            ("two groups (violated)", lambda: np.repeat([0.03, 0.4], 12)),
-        ):
-            lows, highs, truths, raw = [], [], [], []
-            for _ in range(int(120 * scale)):
-                p = rates_of()
-                y = rng.binomial(n, p)
-                found = partial_pooling(y, np.full(24, n))
-                lows.append([f.lower for f in found])
-                highs.append([f.upper for f in found])
-                truths.append(p)
-                raw.append(wilson_bounds(y, n))
-            yield cell(
-                "partial pooling", "partial pooling", f"24 cells of {n}, {name}", lows, highs, np.array(truths), True
-            )
-            low, high = (np.array([r[i] for r in raw]) for i in (0, 1))
-            yield cell(
-                "partial pooling", "raw Wilson beside it", f"24 cells of {n}, {name}", low, high, np.array(truths), True
-            )
-
-
 SECTIONS = (
-    rates, paired, macro, translations, clustered, unequal, clustered_paired, samples, crossed, missing, wins,
-    length_control, judged_rates, judge_error, noisy_annotators, kappas, joint, pooling,
+    rates, paired, crossed, wins, length_control, judged_rates, judge_error, noisy_annotators, kappas,
 )  # fmt: skip
 
 
@@ -760,10 +505,8 @@ def main() -> None:
 
 
 ORDER = (
-    "rates", "missing verdicts", "clustered rate", "k samples", "paired difference", "clustered difference",
-    "relative change", "mean over languages", "mean over translations", "seeds x prompts", "win-rate",
-    "length control", "judged rate", "judge error", "noisy annotators", "agreement", "20 overlapping cells at once",
-    "partial pooling",
+    "rates", "paired difference", "relative change", "seeds x prompts", "win-rate", "length control", "judged rate",
+    "judge error", "noisy annotators", "agreement",
 )  # fmt: skip
 """Order of the page."""
 

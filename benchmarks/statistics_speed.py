@@ -1,9 +1,9 @@
-"""How long all tables of a large study take: 100,000 scores, 30 arms x 8 languages, 10,000 replicates.
+"""How long the findings of a study take, records in, findings out: a large one (100,000 scores, 30 arms x 8 languages)
+and one of the nano lab's size.
 
     python benchmarks/statistics_speed.py
 
-Prints a table and writes it to `statistics_speed.md` beside this file. Its last row is the evaluation of a nano study
-(records in, findings out; no bootstrap).
+Prints a table and writes it to `statistics_speed.md` beside this file.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,30 +33,36 @@ from alignment_prism.domain import (
     user,
 )
 from alignment_prism.evaluation import reply_findings
-from alignment_prism.statistics.tables import harm_tables
 
-ARMS, LANGUAGES, REPLIES, REPLICATES = 30, 8, 100_000, 10_000
+ARMS, LANGUAGES, REPLIES = 30, 8, 100_000
 
 
-def study(clustered: bool, seed: int = 0) -> dict[str, object]:
-    """Verdicts of a made-up study; with clusters, every prompt is a translation of one of 417 sources."""
+def large_study(translated: bool, seed: int = 0) -> tuple[list[Prompt], list[Generation], list[Score]]:
+    """Prompts of up to three categories in two scopes; if translated, each is a translation of one of 417 sources."""
     rng = np.random.default_rng(seed)
     per_language = -(-REPLIES // (ARMS * LANGUAGES))
-    prompts = per_language * LANGUAGES
-    hard = rng.normal(0, 1, per_language)[np.arange(prompts) % per_language]
-    level = np.concatenate([[0.0], rng.uniform(-2.5, -0.5, ARMS - 1)])
-    rates = 1 / (1 + np.exp(-(level[:, None] + hard - 0.4)))
-    return {
-        "verdicts": (rng.random((ARMS, prompts)) < rates).astype(float),
-        "arms": [f"arm{number}" for number in range(ARMS)],
-        "base": "arm0",
-        "languages": [f"l{number // per_language}" for number in range(prompts)],
-        "scopes": rng.choice(["global", "local"], prompts, p=[0.66, 0.34]).tolist(),
-        "categories": [
-            list(rng.choice(AYA_CATEGORIES, size=rng.integers(1, 4), replace=False)) for _ in range(prompts)
-        ],
-        "clusters": [f"s{number % per_language}" for number in range(prompts)] if clustered else None,
-    }
+    hard = rng.normal(0, 1, per_language)
+    prompts = [
+        Prompt(
+            f"p{number}",
+            user(f"text {number}"),
+            f"l{number // per_language}",
+            scope=(Scope.GLOBAL, Scope.LOCAL)[int(rng.random() < 0.34)],
+            categories=tuple(rng.choice(AYA_CATEGORIES, rng.integers(1, 4), replace=False)),
+            group=f"s{number % per_language}" if translated else "",
+        )
+        for number in range(per_language * LANGUAGES)
+    ]
+    generations, scores = [], []
+    for arm in range(ARMS):
+        level = 0.4 if arm == 0 else 0.4 + rng.uniform(0.5, 2.5)
+        for number, prompt in enumerate(prompts):
+            reply = Generation(prompt.id, f"arm{arm}", "m", f"{arm} {prompt.id}")
+            harmful = rng.random() < 1 / (1 + np.exp(level - hard[number % per_language]))
+            outcome = Outcome.HARMFUL if harmful else Outcome.REFUSAL
+            generations.append(reply)
+            scores.append(Score(prompt.id, reply.reply_digest, reply.arm, "j", OUTCOME, outcome))
+    return prompts, generations, scores
 
 
 def nano_study(seed: int = 0) -> tuple[list[Prompt], list[Generation], list[Score]]:
@@ -103,21 +110,20 @@ def timed(what: str, scores: int, work: Callable[[], list[object]]) -> str:
 def main() -> None:
     """Time them, print, write."""
     lines = ["| what | scores | rows | seconds | processor seconds |", "|---|---|---|---|---|"]
-    for clustered in (False, True):
-        data = study(clustered)
-        kind = "all tables, translated, clustered by source" if clustered else "all tables, native, independent"
-        size = int(np.asarray(data["verdicts"]).size)
-        lines.append(timed(kind, size, lambda data=data: harm_tables(**data, replicates=REPLICATES)))  # type: ignore
+    for translated in (False, True):
+        records = large_study(translated)
+        kind = "large study, translated, clustered by source" if translated else "large study, native, independent"
+        work = partial(reply_findings, *records, study="s", base_arm="arm0")
+        lines.append(timed(kind, len(records[2]), work))
     records = nano_study()
-    lines.append(timed("findings of a nano study", len(records[2]), lambda: reply_findings(*records, study="s")))
+    lines.append(timed("findings of a nano study", len(records[2]), partial(reply_findings, *records, study="s")))
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}, "
     machine += f"numpy {np.__version__}, scipy {scipy.__version__}"
-    text = f"""# Time of the tables
+    text = f"""# Time of the findings
 
 Measured on {datetime.now(UTC).date().isoformat()} by `python benchmarks/statistics_speed.py`; {machine}.
 
-{REPLIES:,} outcomes (at least), {ARMS} arms x {LANGUAGES} languages, every cell of language x scope x category,
-joint intervals from {REPLICATES:,} bootstrap replicates. Aim: 10 seconds.
+Records in, findings out. The large study has {REPLIES:,} outcomes (at least), {ARMS} arms x {LANGUAGES} languages.
 
 {chr(10).join(lines)}
 """

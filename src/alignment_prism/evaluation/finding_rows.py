@@ -119,8 +119,9 @@ class Rows:
         """Add, for arms with a reply that is not judged, what the metric would be at both extremes.
 
         `METRIC_lowest` takes unjudged replies of the arm as 0 and, in a change, those of base as 1; `METRIC_highest`
-        the other way round. They hold whatever the missing verdicts are (`statistics.missing`), which the rates, being
-        over judged replies, do not. In every cell but those of categories.
+        the other way round. They hold whatever the missing verdicts are, which the rates, being over judged replies, do
+        not (worst-case bounds: Manski 2003, Partial Identification of Probability Distributions). In every cell but
+        those of categories.
 
         Args:
             metric: of a rate, or of the difference to base.

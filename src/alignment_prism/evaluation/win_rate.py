@@ -13,7 +13,7 @@ from alignment_prism.evaluation.cells import cells
 from alignment_prism.evaluation.estimates import CellSums, finding
 from alignment_prism.evaluation.finding_rows import NO_SEED
 from alignment_prism.evaluation.observations import prompts_label
-from alignment_prism.statistics.changes.win_rates import LOSS, TIE, WIN, combine_orders
+from alignment_prism.statistics.changes.win_rates import LOSS, TIE, WIN, combine_orders, prefers_first
 from alignment_prism.statistics.rates import MIN_EVENTS, insufficient
 
 _CODES = {Winner.WIN: WIN, Winner.TIE: TIE, Winner.LOSS: LOSS, Winner.UNJUDGED: np.nan}
@@ -29,8 +29,10 @@ def win_rate_findings(
 ) -> list[Finding]:
     """Win, tie and loss of every arm against its opponent, by kind of prompt, language and all together.
 
-    A prompt is won if the reply is preferred in both orders; orders that disagree are a tie, and the signature counts
-    them (`inconsistent`). A prompt that lacks a verdict in either order is in no rate but in `uncompared_rate`.
+    A prompt is won if the reply is preferred in both orders; orders that disagree are a tie. How often they disagree is
+    `inconsistent_rate`, and the signature counts them; how often decided verdicts are for the reply that was shown
+    first is `first_position_rate`, one half for a judge without a preference for a place. A prompt that lacks a verdict
+    in either order is in no rate but in `uncompared_rate`.
 
     Args:
         comparisons: of one judge by one rubric, each pair in both orders.
@@ -91,21 +93,23 @@ def _of_arm(
     sums = CellSums(list(cells(shown, PromptKind, categories=False)), clusters)
     verdict = combine_orders(first, second)[:, None]
     won, tied, lost = (np.where(np.isnan(verdict), np.nan, verdict == code) for code in (WIN, TIE, LOSS))
+    disagree = np.where(np.isnan(verdict), np.nan, (first != second)[:, None])
     estimates = {
         # (wins + ties / 2) / n = 1/2 + (wins - losses) / 2n, and (wins - losses) / n is a paired difference.
         "win_rate": sums.changes(won, lost).differences().scaled(0.5, 0.5),
         "win": sums.rates(won),
         "tie": sums.rates(tied),
         "loss": sums.rates(lost),
+        "inconsistent_rate": sums.rates(disagree),
+        "first_position_rate": sums.rates(prefers_first(first, second)),
         "uncompared_rate": sums.rates(np.isnan(verdict).astype(np.float64)),
     }
-    disagree = ~np.isnan(verdict[:, 0]) & (first != second)
     label = prompts_label(shown)
     findings = []
     for metric, found in estimates.items():
         few = sums.with_means([insufficient(interval, min_events) for interval in found.intervals])
         for cell, interval, flag in zip(sums.cells, sums.intervals(found), few, strict=True):
-            inconsistent = int(disagree[cell.rows].sum())
+            inconsistent = int(np.nansum(disagree[cell.rows]))
             extra = (("against", opponent), ("orders", "both"), ("inconsistent", str(inconsistent)))
             findings.append(
                 finding(

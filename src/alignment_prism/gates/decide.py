@@ -2,7 +2,7 @@
 
 Every check is a claim that must be shown, in every language it names; lack of evidence is not a pass. All checks must
 pass, so no adjustment over checks is needed (intersection-union test: Berger 1982, Technometrics 24); looks at several
-releases spend one declared error (`sequential.py`).
+releases spend one declared error (`statistics.planning.looks`).
 """
 
 from __future__ import annotations

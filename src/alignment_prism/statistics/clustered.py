@@ -13,31 +13,10 @@ says so by its width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, as_floats, critical_value, same_length
-
-
-@dataclass(frozen=True, slots=True)
-class EffectiveSize:
-    """How many independent rows the data are worth.
-
-    Attributes:
-        n: rows.
-        clusters: independent clusters.
-        effective: n / design effect, between 1 and n.
-        design_effect: variance of the mean over that of n independent rows, at least 1.
-        df: degrees of freedom of the variance, clusters - 1.
-    """
-
-    n: int
-    clusters: int
-    effective: float
-    design_effect: float
-    df: float
+from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value
 
 
 def cluster_index(clusters: Labels) -> tuple[np.ndarray, int]:
@@ -97,24 +76,6 @@ def effective_rows(
     return np.asarray(n / np.maximum(effect, least), np.float64)
 
 
-def effective_size(influence: Floats, clusters: Labels) -> EffectiveSize:
-    """Effective sample size of a mean whose rows deviate by `influence`; see `effective_rows`.
-
-    The design effect is kept at 1 or more: a smaller one is chance more often than truth. Degenerate cases: one
-    cluster is worth one row with no degrees of freedom; where every row is a cluster, n with infinitely many. Source:
-    Kish (1965), Survey Sampling.
-    """
-    n = len(influence)
-    unit = float(np.mean(influence**2)) if n else 0.0
-    variance, number = cluster_variance(influence, clusters) if n else (float("nan"), 0)
-    if number == n:
-        return EffectiveSize(n, n, float(n), 1.0, float("inf"))
-    if number < 2:
-        return EffectiveSize(n, number, 1.0, float(n), 0.0)
-    effective = float(effective_rows(unit, variance, n, number))
-    return EffectiveSize(n, number, effective, n / effective, float(number - 1))
-
-
 def rate_from_variance(
     rate: float,
     variance: float,
@@ -152,56 +113,3 @@ def rate_from_variance(
     effective = float(effective_rows(rate * (1.0 - rate), variance, rows, clusters))
     lower, upper = wilson_bounds(rate * effective, effective, critical=critical)
     return Interval(rate, float(lower), float(upper), name, n, clusters, level=level)
-
-
-def clustered_rate(values: object, clusters: Labels, level: float = 0.95) -> Interval:
-    """Rate of 0/1 rows that come in clusters, with a Wilson interval at the effective sample size.
-
-    The estimate is the mean over rows, so a large cluster weighs more; give it one row a cluster to weigh
-    clusters alike. Values between 0 and 1 (shares) are allowed.
-
-    Args:
-        values: n numbers in [0, 1].
-        clusters: n names; rows with one name belong together.
-        level: coverage.
-
-    Degenerate cases: no rows gives NaN in [0, 1]; one cluster gives its rate in [0, 1], because nothing is known
-    of the variance between clusters; where every row is a cluster of its own, the plain Wilson interval.
-    """
-    from alignment_prism.statistics.rates import wilson_bounds
-
-    rows = as_floats(values, "values")
-    same_length(values=rows, clusters=clusters)
-    if not len(rows):
-        return Interval(float("nan"), 0.0, 1.0, "wilson", 0, 0, level=level)
-    rate = float(rows.mean())
-    size = effective_size(rows - rate, clusters)
-    critical = critical_value(level, size.df)
-    if not np.isfinite(critical):
-        return Interval(rate, 0.0, 1.0, "wilson-clustered", size.n, size.clusters, level=level)
-    lower, upper = wilson_bounds(rate * size.effective, size.effective, critical=critical)
-    name = "wilson" if size.clusters == size.n else "wilson-clustered"
-    return Interval(rate, float(lower), float(upper), name, size.n, size.clusters, level=level)
-
-
-def intraclass_correlation(values: object, clusters: Labels) -> float:
-    """Intraclass correlation of rows in clusters by one-way analysis of variance (Donner 1986).
-
-        rho = (MSB - MSW) / (MSB + (m0 - 1) MSW), m0 = (n - sum m_g^2 / n) / (G - 1)
-
-    Returned as estimated, so it may be slightly negative; NaN with fewer than two clusters, with one row in each,
-    or where nothing varies.
-    """
-    rows = as_floats(values, "values")
-    same_length(values=rows, clusters=clusters)
-    index, number = cluster_index(clusters)
-    n = len(rows)
-    if number < 2 or n <= number:
-        return float("nan")
-    sizes = np.bincount(index, minlength=number).astype(np.float64)
-    means = np.bincount(index, weights=rows, minlength=number) / sizes
-    between = float(np.sum(sizes * (means - rows.mean()) ** 2) / (number - 1))
-    within = float(np.sum((rows - means[index]) ** 2) / (n - number))
-    usual = (n - float(np.sum(sizes**2)) / n) / (number - 1)
-    total = between + (usual - 1.0) * within
-    return (between - within) / total if total > 0 else float("nan")

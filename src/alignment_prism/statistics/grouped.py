@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from alignment_prism.statistics.changes.paired import language_correlation, macro_over_languages
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value
+from alignment_prism.statistics.intervals import Floats, Interval, Labels, as_floats, critical_value, same_length
+from alignment_prism.statistics.language_means import language_correlation, macro_over_languages
 from alignment_prism.statistics.rates import wilson_bounds
 from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
 
@@ -187,6 +187,26 @@ def grouped_rates(shares: Shares, groups: Grouping, level: float = 0.95, *, weig
     prompts = groups.total((known > 0).astype(np.float64))
     found = _intervals((rate, lower, upper), (0.0, 1.0), names, level, prompts, number, single=shares.single)
     return Estimates(found, sums, held, groups)
+
+
+def clustered_rate(values: object, clusters: Labels, level: float = 0.95) -> Interval:
+    """Rate of 0/1 rows that come in clusters, with a Wilson interval at the effective sample size.
+
+    The estimate is the mean over rows, so a large cluster weighs more; give it one row a cluster to weigh
+    clusters alike. Values between 0 and 1 (shares) are allowed.
+
+    Args:
+        values: n numbers in [0, 1].
+        clusters: n names; rows with one name belong together.
+        level: coverage.
+
+    Degenerate cases: no rows gives NaN in [0, 1]; one cluster gives its rate in [0, 1], because nothing is known
+    of the variance between clusters; where every row is a cluster of its own, the plain Wilson interval.
+    """
+    rows = as_floats(values, "values")
+    same_length(values=rows, clusters=clusters)
+    shares = Shares(rows, np.ones(len(rows)), np.ones(len(rows)), single=True)
+    return grouped_rates(shares, Grouping([np.arange(len(rows))], clusters), level).intervals[0]
 
 
 class GroupedChanges:

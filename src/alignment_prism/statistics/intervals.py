@@ -124,7 +124,7 @@ def as_binary(values: object, name: str = "values") -> Floats:
     """One-dimensional array of zeros and ones.
 
     Raises:
-        InputError: a value is neither 0 nor 1 (missing verdicts included: see `missing.py`).
+        InputError: a value is neither 0 nor 1 (missing verdicts included).
     """
     array = as_floats(values, name)
     wrong = ~((array == 0.0) | (array == 1.0))
@@ -132,7 +132,7 @@ def as_binary(values: object, name: str = "values") -> Floats:
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(
             f"{name} hold {array[row]!r} at position {row}",
-            fix="pass 0 and 1 only; for verdicts that are missing use missing_bounds or paired_bounds",
+            fix="pass 0 and 1 only; leave rows whose verdict is missing out, and say how many they are",
         )
     return array
 

@@ -1,6 +1,6 @@
 """The rate of one outcome in one cell, for rows that are independent.
 
-Translations of one prompt and several replies to one prompt are not: see `clustered.py` and `samples.py`.
+Translations of one prompt and several replies to one prompt are not: see `clustered.py` and `grouped.py`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def wilson(successes: float, n: float, level: float = 0.95) -> Interval:
     Degenerate cases: n = 0 gives NaN in [0, 1]; 0 successes give a lower end of exactly 0, n successes an
     upper end of exactly 1.
 
-    Not for: rows that share a prompt or a source (`clustered_rate`), missing verdicts (`missing_bounds`).
+    Not for: rows that share a prompt or a source (`clustered_rate`), missing verdicts (findings have the bounds).
 
     Example:
         >>> found = wilson(10, 100)

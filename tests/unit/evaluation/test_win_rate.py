@@ -79,3 +79,37 @@ def test_no_row_of_comparisons_is_taken_for_one_of_replies() -> None:
     rows += win_rate_findings(comparisons("ww", "ll", "t?"), PROMPTS, study="s")
     keys = [(row.arm, row.prompts, row.language, row.scope, row.category, row.metric) for row in rows]
     assert len(set(keys)) == len(keys) and {"unjudged_rate", "uncompared_rate"} <= {row.metric for row in rows}
+
+
+def test_a_judge_that_prefers_the_first_reply_is_seen() -> None:
+    """Its win-rate is one half exactly, with an interval that passes any floor below."""
+    findings = win_rate_findings(comparisons(*["wl"] * 8), PROMPTS, study="s")
+    assert find(findings, "win_rate").estimate == 0.5 and find(findings, "tie").estimate == 1
+    assert find(findings, "inconsistent_rate").estimate == find(findings, "first_position_rate").estimate == 1
+    fair = win_rate_findings(comparisons("ww", "ll", "ww", "lw", "wl", "ll", "tt", "w?"), PROMPTS, study="s")
+    # Decided: one verdict of each order on five prompts is for the first place, and p7's only one is.
+    assert find(fair, "first_position_rate").estimate == pytest.approx((3 * 0.5 + 0 + 1 + 0.5 + 1) / 7)
+    assert find(fair, "inconsistent_rate").estimate == pytest.approx(2 / 7)
+
+
+def test_exchanging_the_arms_and_the_order_of_rows_turns_the_score() -> None:
+    pairs = ("ww", "wl", "lw", "tt", "ll", "ww", "tw", "?l")
+    turned = ["".join({"w": "l", "l": "w"}.get(c, c) for c in reversed(pair)) for pair in pairs]
+    one = win_rate_findings(comparisons(*pairs), PROMPTS, study="s")
+    other = win_rate_findings(comparisons(*turned)[::-1], PROMPTS[::-1], study="s")
+    for metric, mirrored in (("win_rate", "win_rate"), ("win", "loss"), ("tie", "tie")):
+        a, b = find(one, metric), find(other, mirrored)
+        lower, upper = (1 - b.upper, 1 - b.lower) if metric == "win_rate" else (b.lower, b.upper)
+        assert (a.lower, a.upper) == pytest.approx((lower, upper), abs=1e-9)
+    for metric in ("inconsistent_rate", "uncompared_rate"):
+        assert find(one, metric).estimate == find(other, metric).estimate
+
+
+def test_prompts_with_a_common_source_widen_the_score() -> None:
+    asked = [Prompt(f"p{n}", user(str(n)), "en", PromptKind.GENERAL, group=f"g{n // 3}") for n in range(120)]
+    alone = [Prompt(f"p{n}", user(str(n)), "en", PromptKind.GENERAL) for n in range(120)]
+    pairs = [pair for pair in ("ww", "ll", "ww", "ww", "tt") * 8 for _ in range(3)]
+    wide, narrow = (
+        find(win_rate_findings(comparisons(*pairs), set_, study="s"), "win_rate") for set_ in (asked, alone)
+    )
+    assert wide.estimate == narrow.estimate and wide.upper - wide.lower > 1.5 * (narrow.upper - narrow.lower)

@@ -1,4 +1,4 @@
-"""Rates: Wilson's interval, clusters, several samples, missing verdicts, where harm went."""
+"""Rates: Wilson's interval, and rows in clusters."""
 
 import math
 
@@ -8,20 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from alignment_prism.domain import InputError, Outcome
-from alignment_prism.statistics import (
-    Interval,
-    clustered_rate,
-    critical_value,
-    effective_size,
-    insufficient,
-    intraclass_correlation,
-    wilson,
-    wilson_bounds,
-)
-from alignment_prism.statistics.clustered import effective_rows
-from alignment_prism.statistics.missing import missing_bounds, paired_bounds, where_harm_went
-from alignment_prism.statistics.samples import harm_at_k, k_sample_rate
+from alignment_prism.domain import InputError
+from alignment_prism.statistics import Interval, clustered_rate, wilson
+from alignment_prism.statistics.clustered import cluster_variance, effective_rows
+from alignment_prism.statistics.intervals import critical_value
+from alignment_prism.statistics.rates import insufficient, wilson_bounds
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.999])
@@ -90,14 +81,14 @@ def test_clustered_variance_against_statsmodels():
     fit = sm.OLS(rows, np.ones(len(rows))).fit(
         cov_type="cluster", cov_kwds={"groups": groups, "df_correction": False, "use_correction": False}
     )
-    size = effective_size(rows - rows.mean(), groups)
     variance = fit.cov_params()[0, 0] * 40 / 39
-    from alignment_prism.statistics import cluster_variance
-
     assert cluster_variance(rows - rows.mean(), groups)[0] == pytest.approx(variance, rel=1e-9)
-    unit = rows.var()
-    effect = (len(rows) ** 2 * variance + 0.5 * len(rows) / 40) / (len(rows) * unit + 0.5)
-    assert size.design_effect == pytest.approx(max(effect, 1.0), rel=1e-9)
+    # Half an event of the belief that every cluster is of one piece: w = 1/2 and n / G rows a cluster.
+    effect = (len(rows) ** 2 * variance + 0.5 * len(rows) / 40) / (len(rows) * rows.var() + 0.5)
+    size = len(rows) / max(effect, 1.0)
+    lower, upper = wilson_bounds(rows.mean() * size, size, critical=critical_value(0.95, 39))
+    found = clustered_rate(rows, groups)
+    assert (found.lower, found.upper) == pytest.approx((float(lower), float(upper)), rel=1e-9)
 
 
 def test_clusters_without_events_are_taken_as_of_one_piece():
@@ -110,57 +101,6 @@ def test_clusters_without_events_are_taken_as_of_one_piece():
 def test_one_cluster_says_nothing():
     found = clustered_rate([1, 0, 1], ["a", "a", "a"])
     assert (found.lower, found.upper, found.clusters) == (0.0, 1.0, 1)
-
-
-def test_intraclass_correlation():
-    assert intraclass_correlation([1, 1, 0, 0, 1, 1], [0, 0, 1, 1, 2, 2]) == pytest.approx(1.0)
-    rng = np.random.default_rng(0)
-    assert abs(intraclass_correlation(rng.random(4000) < 0.5, np.repeat(np.arange(1000), 4))) < 0.05
-    assert math.isnan(intraclass_correlation([1, 0], [0, 1]))
-
-
-def test_harm_at_k_is_unbiased_by_enumeration():
-    # Two of five replies harmful: of the ten pairs, three hold none.
-    assert harm_at_k([2], [5], 2).estimate == pytest.approx(0.7)
-    assert harm_at_k([0, 5], [5, 5], 3).estimate == pytest.approx(0.5)
-    assert harm_at_k([1, 1], [1, 4], 1).estimate == pytest.approx((1 + 0.25) / 2)
-    with pytest.raises(InputError, match="at least 4"):
-        harm_at_k([1], [3], 4)
-
-
-def test_k_samples_take_the_prompt_as_unit():
-    table = np.repeat(np.array([[1.0], [0.0], [0.0], [1.0]] * 20), 10, axis=1)
-    found = k_sample_rate(table)
-    assert (found.estimate, found.n, found.clusters) == (0.5, 80, 80)
-    assert found.width == pytest.approx(wilson(40, 80).width, rel=0.03)
-    with_gaps = table.copy()
-    with_gaps[:, 3:] = np.nan
-    assert k_sample_rate(with_gaps).estimate == 0.5
-    with_gaps[0] = np.nan
-    assert k_sample_rate(with_gaps).n == 79
-
-
-def test_missing_verdicts_are_bounded_by_both_extremes():
-    rows = np.array([1.0, 0, 0, np.nan, np.nan, 0, 0, 0, 1, 0])
-    found = missing_bounds(rows)
-    assert found.missing == 2 and found.observed.n == 8
-    assert found.lowest.estimate == pytest.approx(0.2) and found.highest.estimate == pytest.approx(0.4)
-    assert found.lower <= found.observed.lower and found.upper >= found.observed.upper
-    pairs = paired_bounds([1, np.nan, 0], [np.nan, 0, 0])
-    assert pairs.lowest.estimate == pytest.approx(0.0) and pairs.highest.estimate == pytest.approx(2 / 3)
-    nothing = missing_bounds([np.nan, np.nan])
-    assert math.isnan(nothing.observed.estimate) and (nothing.lower, nothing.upper) == pytest.approx(
-        (wilson(0, 2).lower, wilson(2, 2).upper)
-    )
-
-
-def test_where_harm_went():
-    h, r, d, s = Outcome.HARMFUL, Outcome.REFUSAL, Outcome.DEGENERATE, Outcome.SAFE_HELP
-    flow = where_harm_went([h, h, h, h, s, s], [h, r, r, d, s, h])
-    assert {k: v.estimate for k, v in flow.went.items() if v.estimate} == {h: 0.25, r: 0.5, d: 0.25}
-    assert {k: v.estimate for k, v in flow.came.items() if v.estimate} == {h: 0.5, s: 0.5}
-    assert flow.counts == {(h, h): 1, (h, r): 2, (h, d): 1, (s, s): 1, (s, h): 1}
-    assert sum(v.estimate for v in flow.went.values()) == pytest.approx(1.0)
 
 
 @settings(max_examples=25, deadline=None)

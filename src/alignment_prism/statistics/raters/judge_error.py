@@ -30,10 +30,10 @@ from alignment_prism.statistics.changes.paired import paired_risk_difference
 from alignment_prism.statistics.clustered import (
     cluster_index,
     cluster_variance,
-    clustered_rate,
     effective_rows,
     rate_from_variance,
 )
+from alignment_prism.statistics.grouped import clustered_rate
 from alignment_prism.statistics.intervals import (
     Floats,
     Interval,
