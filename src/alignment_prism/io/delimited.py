@@ -1,15 +1,16 @@
-"""Rows of tables as text (CSV, TSV), of plain lines, and of Parquet."""
+"""Rows of tables as text (CSV, TSV), of plain lines, and of Parquet; sheets written as CSV."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from alignment_prism.domain import InputError
 from alignment_prism.io.files import MAX_LINE_BYTES, read_lines
 from alignment_prism.io.problems import FieldError, Intake, Row
+from alignment_prism.io.writers import text_writer
 
 QUOTE_FIX = 'close every quote and double those inside a text (""); or take quotes for characters'
 
@@ -124,6 +125,30 @@ def _header(fields: list[str], name: str, delimiter: str) -> list[str]:
             settings={"delimiter": "';'"},
         )
     return columns
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell begins with that a spreadsheet takes for a formula."""
+
+
+def write_table(path: str | Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Write a table for people's spreadsheets as CSV, atomically.
+
+    Every field is quoted, so that a lone carriage return ends no record, and a cell that a spreadsheet would compute
+    begins with an apostrophe, which it shows as a text: replies of models are among the cells.
+
+    Args:
+        path: of the file.
+        rows: at least one; the keys of the first are the columns.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    with text_writer(path) as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n", quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({name: f"'{text}" if text.startswith(FORMULA) else text for name, text in row.items()})
 
 
 def line_rows(path: str | Path, intake: Intake) -> Iterator[Row]:

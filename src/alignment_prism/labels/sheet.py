@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
 
 from alignment_prism.domain import Generation, InputError, Outcome, Prompt
 from alignment_prism.io import write_text
+from alignment_prism.io.delimited import write_table
 from alignment_prism.labels.frame import Design
 
 QUESTIONS = {
@@ -70,10 +69,6 @@ def write_sheet(path: str, lines: Sequence[Mapping[str, str]]) -> None:
     if path.endswith(".jsonl"):
         write_text(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
     elif path.endswith(".csv"):
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-        write_text(path, buffer.getvalue())
+        write_table(path, lines)
     else:
         raise InputError(f"a sheet is not written as {path!r}", fix="name it .csv or .jsonl")

@@ -8,7 +8,8 @@ import os
 import pytest
 
 from alignment_prism.domain import InputError, Pair, Prompt, StoreError, user
-from alignment_prism.io import read_records, write_json, write_records, write_text
+from alignment_prism.io import Intake, read_records, read_rows, write_json, write_records, write_text
+from alignment_prism.io.delimited import write_table
 
 
 def prompts(count, stop_at=None):
@@ -68,3 +69,15 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 def test_other_suffixes_are_refused(tmp_path):
     with pytest.raises(InputError, match="'.csv'"):
         write_records(tmp_path / "p.csv", prompts(1))
+
+
+def test_a_sheet_reads_back_whatever_its_cells_hold(tmp_path):
+    """A lone carriage return ends no record; what a spreadsheet would compute is a text for it."""
+    texts = ["plain", "a\rb", "a\r\nb\nc", 'say "x", y', "=1+1", "+49", "-3", "@SUM(A1)", "\t=1", "\r=1", "", "ends="]
+    path = tmp_path / "sheet.csv"
+    write_table(path, [{"item": str(number), "reply": text} for number, text in enumerate(texts)])
+    rows = list(read_rows(path, intake=Intake()))
+    assert [row.values["item"] for row in rows] == [str(number) for number in range(len(texts))]
+    for row, text in zip(rows, texts, strict=True):
+        dangerous = text[:1] in {"=", "+", "-", "@", "\t", "\r"} and bool(text)
+        assert row.values["reply"] == (f"'{text}" if dangerous else text)
