@@ -153,7 +153,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:  # whatever it is, the user gets a sentence and an exit code
+        from alignment_prism.store import storage_fault
+
         _show_traceback(debug)
+        if (fault := storage_fault(error)) is not None:
+            _print_error(fault.what, where=fault.where, fix=fault.fix)
+            sys.exit(fault.exit_code)
         fix = "this is a defect of Alignment Prism; run again with --debug and report the traceback"
         _print_error(f"{type(error).__name__}: {error}", fix=None if debug else fix)
         code = 1

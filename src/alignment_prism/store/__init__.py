@@ -13,7 +13,7 @@ from alignment_prism.store.artifacts import (
     write_artifact,
 )
 from alignment_prism.store.locks import folder_lock
-from alignment_prism.store.outputs import check_files, check_inputs, check_within, check_writable
+from alignment_prism.store.outputs import check_files, check_inputs, check_within, check_writable, storage_fault
 
 __all__ = [
     "Manifest",
@@ -29,6 +29,7 @@ __all__ = [
     "is_complete",
     "package_version",
     "read_manifest",
+    "storage_fault",
     "verify",
     "write_artifact",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 from collections.abc import Iterator, Mapping
@@ -20,9 +21,11 @@ from typing import Any
 
 from alignment_prism.domain.errors import StoreError
 from alignment_prism.store.names import MANIFEST
-from alignment_prism.store.outputs import WRITE_FIX, check_writable
+from alignment_prism.store.outputs import REFUSALS, WRITE_FIX, check_writable
 
 FORMAT = 1
+OLD = "-old"
+"""Ends the name of a folder that is being replaced."""
 PACKAGE = "alignment-prism"
 VERSIONED = (PACKAGE, "torch", "transformers", "inspect-ai")
 """Distributions whose versions are written into every manifest."""
@@ -127,11 +130,12 @@ def write_artifact(
 
 @contextmanager
 def _telling(folder: Path) -> Iterator[None]:
-    """What the system refuses, told as an error of the store."""
+    """What the system refuses, as an error of the store that names the folder."""
     try:
         yield
     except OSError as error:
-        raise StoreError(f"cannot write: {error.strerror or error}", where=str(folder), fix=WRITE_FIX) from error
+        fix = REFUSALS.get(error.errno or 0, WRITE_FIX)
+        raise StoreError(f"cannot write: {error.strerror or error}", where=str(folder), fix=fix) from error
 
 
 def check_folder(folder: str | Path, *, kind: str, replace: bool = False) -> None:
@@ -153,6 +157,7 @@ def check_folder(folder: str | Path, *, kind: str, replace: bool = False) -> Non
         fix = "name a folder of its own, such as results/mine"
         raise StoreError("the output is the folder that prism runs in, or one above it", where=str(folder), fix=fix)
     check_writable(folder)
+    _restore(folder)
     if not os.path.lexists(folder):
         return
     elsewhere = "choose another folder, or move what is there away"
@@ -186,6 +191,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         StoreError: there is none, or it is not readable as one.
     """
     path = Path(folder) / MANIFEST
+    _restore(Path(folder))
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("format") != FORMAT:
@@ -258,13 +264,30 @@ def _finish(temporary: Path, kind: str, spec: dict[str, Any], inputs: dict[str, 
 
 
 def _move_into_place(temporary: Path, folder: Path) -> None:
-    """Rename; a folder that is replaced is moved aside first and removed last."""
-    aside = folder.with_name(_temporary_name(folder, os.getpid()) + "-old")
+    """Rename; a folder that is replaced steps aside first and is removed last, see `_restore`."""
+    replaced = temporary.with_name(temporary.name + OLD)
     if folder.exists():  # empty, or an artifact of the same kind: `check_folder` has seen to it
-        folder.rename(aside)
+        folder.rename(replaced)
     temporary.rename(folder)
     _flush(folder.parent)
-    shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _restore(folder: Path) -> None:
+    """Put an artifact back whose process ended between the two renames of a replacement.
+
+    The new one is whole at that moment, so it takes the place; else the one that was there before does.
+    """
+    if os.path.lexists(folder):
+        return
+    for path in _temporaries(folder):
+        if path.name.endswith(OLD) and not _is_under_way(path, folder):
+            new = path.with_name(path.name.removesuffix(OLD))
+            try:
+                (new if (new / MANIFEST).is_file() else path).rename(folder)
+                _flush(folder.parent)
+            except OSError:  # another process was quicker, or the folder may be read only
+                return
 
 
 def _files(folder: Path) -> list[str]:
@@ -293,12 +316,26 @@ def _temporary_name(folder: Path, process: int) -> str:
     return f".{folder.name}.tmp-{socket.gethostname()}-{process}"
 
 
+def _temporaries(folder: Path) -> list[Path]:
+    """Temporary folders of this artifact that a process of this machine made."""
+    prefix = re.escape(_temporary_name(folder, 0).removesuffix("0"))
+    name = re.compile(rf"{prefix}\d+({OLD})?")
+    try:
+        return sorted(path for path in folder.parent.iterdir() if name.fullmatch(path.name))
+    except OSError:
+        return []
+
+
+def _is_under_way(path: Path, folder: Path) -> bool:
+    """Whether the process that made a temporary folder still runs."""
+    process = path.name.removesuffix(OLD).removeprefix(_temporary_name(folder, 0).removesuffix("0"))
+    return _is_alive(int(process))
+
+
 def _remove_leftovers(folder: Path) -> None:
     """Remove temporary folders of this artifact whose process on this machine is gone."""
-    prefix = f".{folder.name}.tmp-{socket.gethostname()}-"
-    for path in folder.parent.glob(f"{prefix}*"):
-        process = path.name.removeprefix(prefix).removesuffix("-old")
-        if not process.isdigit() or not _is_alive(int(process)):
+    for path in _temporaries(folder):
+        if not _is_under_way(path, folder):
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -6,14 +6,51 @@ one of the inputs, and whether it can be written is found out before the work an
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from alignment_prism.domain.errors import InputError, StoreError
+from alignment_prism.domain.errors import InputError, PrismError, StoreError
 
 WRITE_FIX = "choose another place, one that may be written to"
+
+REFUSALS = {
+    errno.ENOSPC: "make room there, then run the same again: what is finished is kept",
+    errno.EDQUOT: "make room there, then run the same again: what is finished is kept",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), or choose another place",
+    errno.EROFS: WRITE_FIX,
+    errno.EACCES: WRITE_FIX,
+    errno.EPERM: WRITE_FIX,
+    errno.EIO: "check the disk, or choose another place",
+}
+"""What a file system may refuse while work is under way, and what to do about it."""
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""How libraries in Rust (safetensors, tokenizers) tell the number of a system's error."""
+
+
+def storage_fault(error: BaseException) -> StoreError | None:
+    """The error of the store that an exception amounts to: a full disk, a place that may not be written to.
+
+    Args:
+        error: whatever came up; libraries wrap the system's errors in classes of their own.
+
+    Returns:
+        None where the exception, and what it was raised from, is something else, or says already what to do.
+    """
+    seen: BaseException | None = None if isinstance(error, PrismError) else error
+    while seen is not None:
+        told = _OS_ERROR.search(str(seen))
+        number = seen.errno if isinstance(seen, OSError) else int(told.group(1)) if told else None
+        if number in REFUSALS:
+            where = getattr(seen, "filename", None)
+            what = f"the file system refuses to go on: {os.strerror(number)}"
+            return StoreError(what, where=str(where) if where else None, fix=REFUSALS[number])
+        seen = seen.__cause__
+    return None
 
 
 def check_writable(path: str | Path) -> None:

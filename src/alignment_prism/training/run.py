@@ -18,6 +18,7 @@ from typing import Any
 
 from alignment_prism.domain import InputError, ModelError, Pair, StoreError, TrainingError, content_digest
 from alignment_prism.domain.progress import Progress
+from alignment_prism.io import write_text
 from alignment_prism.models.chat_templates import template_date
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.store.artifacts import artifact_key, is_complete, read_manifest, write_artifact
@@ -210,7 +211,7 @@ def _work_folder(out: Path, key: str, resume: bool) -> Path:
             shutil.rmtree(work)
         work.mkdir(parents=True, exist_ok=True)
         if not (work / KEY).exists():
-            (work / KEY).write_text(key, encoding="utf-8")
+            write_text(work / KEY, key)  # whole or not there: a torn one would be in the way for ever
     _wait()
     if (work / KEY).read_text(encoding="utf-8") != key:
         raise StoreError(

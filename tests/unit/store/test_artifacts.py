@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +21,7 @@ from alignment_prism.store import (
     folder_digest,
     is_complete,
     read_manifest,
+    storage_fault,
     verify,
     write_artifact,
 )
@@ -155,3 +158,95 @@ def test_digests_of_files_and_folders(tmp_path: Path) -> None:
     assert folder_digest(tmp_path) != before
     with pytest.raises(StoreError):
         file_digest(tmp_path / "absent")
+
+
+REPLACE_AND_DIE = """
+import os, signal, sys
+from pathlib import Path
+from alignment_prism.store import write_artifact
+
+renames = int(sys.argv[2])
+rename = Path.rename
+def rename_and_die(self, target):
+    global renames
+    if renames == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    renames -= 1
+    return rename(self, target)
+Path.rename = rename_and_die
+with write_artifact(sys.argv[1], kind="thing", replace=True) as temporary:
+    (temporary / "b.txt").write_text("zwei")
+"""
+
+
+@pytest.mark.parametrize(("renames", "wanted"), [(0, "inner/a.txt"), (1, "b.txt")])
+def test_a_process_killed_while_it_replaces_hides_neither_result(tmp_path: Path, renames: int, wanted: str) -> None:
+    """Between the two renames neither folder has the name; the next look puts the whole one there."""
+    folder = tmp_path / "one"
+    make(folder)
+    done = subprocess.run([sys.executable, "-c", REPLACE_AND_DIE, str(folder), str(renames)], check=False)
+    assert done.returncode == -signal.SIGKILL and folder.exists() == (renames == 0)
+    assert list(verify(folder).files) == [wanted]
+    with pytest.raises(StoreError, match="exists already"):
+        make(folder)
+
+
+def test_an_old_result_comes_back_where_the_new_one_was_not_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    make(folder)
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    hidden = tmp_path / f".one.tmp-{socket.gethostname()}-{process.pid}"
+    folder.rename(f"{hidden}-old")
+    hidden.mkdir()
+    assert is_complete(folder) and list(read_manifest(folder).files) == ["inner/a.txt"]
+
+
+def test_the_work_of_other_runs_is_left_alone_whatever_the_name(tmp_path: Path) -> None:
+    """`run[1]` is a pattern that matches `run1`: the name must be taken as it is."""
+    here = f"tmp-{socket.gethostname()}"
+    others = [tmp_path / f".run1.{here}-999999", tmp_path / f".run1.{here}-mine", tmp_path / f".run[1].{here}-mine"]
+    for other in others:
+        other.mkdir()
+    gone = tmp_path / f".run[1].{here}-{2**22 + 1}"  # above the largest number of a process on Linux
+    gone.mkdir()
+    make(tmp_path / "run[1]")
+    assert all(other.is_dir() for other in others) and not gone.exists()
+    verify(tmp_path / "run[1]")
+
+
+def refused(number: int, filename: str | None = None) -> OSError:
+    return OSError(number, os.strerror(number), filename)
+
+
+def test_what_the_file_system_refuses_is_an_error_of_the_store() -> None:
+    wrapped = RuntimeError("writing failed")
+    wrapped.__cause__ = refused(errno.EROFS)
+    rust = RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+    for error, words in (
+        (refused(errno.ENOSPC, "/x/y"), "No space left"),
+        (wrapped, "Read-only"),
+        (rust, "No space left"),
+        (refused(errno.EDQUOT), "quota"),
+    ):
+        fault = storage_fault(error)
+        assert fault is not None and words in fault.what and fault.fix and fault.exit_code == 5
+    assert storage_fault(refused(errno.ENOSPC, "/x/y")).where == "/x/y"  # type: ignore[union-attr]
+    for other in (ValueError("no"), refused(errno.ENOENT), StoreError("said already")):
+        assert storage_fault(other) is None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_midway_ends_a_command_with_the_exit_code_of_the_store(tmp_path: Path) -> None:
+    script = (
+        "import click\n"
+        "from alignment_prism.cli.main import cli, main\n"
+        "@click.command('write')\n"
+        "def write():\n"
+        "    with open('/dev/full', 'w') as file:\n"
+        "        file.write('x')\n"
+        "type(cli).get_command = lambda self, ctx, name: write\n"
+        "main(['write'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 5 and "No space left" in done.stderr and "defect" not in done.stderr
