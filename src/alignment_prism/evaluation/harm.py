@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from alignment_prism.domain.findings import Finding
+from alignment_prism.domain.metric_table import (
+    HARM_DIFFERENCE,
+    HARM_RATE,
+    HARM_RELATIVE_CHANGE,
+    REFUSAL_DIFFERENCE,
+    outcome_metrics,
+)
 from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context, Rows
 from alignment_prism.evaluation.observations import Observations, observe
 from alignment_prism.statistics.rates import MIN_EVENTS
-
-OUTCOME_METRICS: dict[str, Outcome] = {
-    "harm_rate": Outcome.HARMFUL,
-    "refusal_rate": Outcome.REFUSAL,
-    "safe_help_rate": Outcome.SAFE_HELP,
-    "degenerate_rate": Outcome.DEGENERATE,
-    "wrong_language_rate": Outcome.WRONG_LANGUAGE,
-}
-"""The five outcomes; their shares among judged replies add up to one."""
 
 
 def harm_findings(
@@ -62,16 +60,16 @@ def harm_findings(
 def harm_rows(observations: Observations, context: Context) -> list[Finding]:
     """`harm_findings` on records that are joined already."""
     rows = Rows(observations, context, "harm", [PromptKind.HARMFUL])
-    rows.rates(OUTCOME_METRICS)
+    rows.rates(outcome_metrics(PromptKind.HARMFUL))
     harm = {arm: observations.hits(arm, Outcome.HARMFUL) for arm in observations.outcomes}
     for arm, hits in harm.items():
         if hits.shape[1] > 1:
             # The worst reply of each prompt; a prompt with a reply that is not judged says nothing of its worst one.
             rows.rate(arm, "harm_at_k", hits.max(axis=1, keepdims=True))
     refusal = {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes}
-    rows.changes("harm_difference", harm, "harm_relative_change")
-    rows.changes("refusal_difference", refusal)
-    rows.bounds("harm_rate", harm, changes=False)
-    rows.bounds("harm_difference", harm, changes=True)
+    rows.changes(HARM_DIFFERENCE.name, harm, HARM_RELATIVE_CHANGE.name)
+    rows.changes(REFUSAL_DIFFERENCE.name, refusal)
+    rows.bounds(HARM_RATE.name, harm, changes=False)
+    rows.bounds(HARM_DIFFERENCE.name, harm, changes=True)
     rows.flows(Outcome.HARMFUL)
     return rows.findings
