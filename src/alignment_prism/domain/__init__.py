@@ -1,4 +1,4 @@
-"""The nouns of the house: languages, harm, conversations, records, findings, errors. Imports nothing heavy."""
+"""The nouns: languages, harm, conversations, records, metrics, findings, errors. Imports nothing heavy."""
 
 from alignment_prism.domain.errors import InputError, ModelError, PrismError, StoreError, TrainingError
 from alignment_prism.domain.findings import ALL, MACRO, Finding, FindingIndex, Signature

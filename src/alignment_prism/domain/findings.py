@@ -141,6 +141,17 @@ class Signature:
     ci: str = ""
     extra: tuple[tuple[str, str], ...] = ()
 
+    @staticmethod
+    def parts(text: str) -> list[tuple[str, str]]:
+        """Keys and values of a signature that was written, in their order; a key may occur again.
+
+        Example:
+            >>> Signature.parts("harm|judge:openai/gpt-4o|k:1")
+            [('judge', 'openai/gpt-4o'), ('k', '1')]
+        """
+        pairs = (part.partition(":") for part in text.split("|")[1:])
+        return [(key, value) for key, _, value in pairs]
+
     def __str__(self) -> str:
         parts = (
             ("judge", self.judge),

@@ -27,7 +27,7 @@ def score_findings(
     base_arm: str = "base",
     min_events: int = MIN_EVENTS,
 ) -> list[Finding]:
-    """Findings of every metric whose scores are there, the outcome aside, and their changes against base.
+    """Findings of every metric whose scores are there, outcomes excepted, and their changes against base.
 
     Metrics go by their estimator: a `Share` of replies with a label or of ones among 0 and 1, a `Mean` of numbers, the
     share `Missing`; to each its `Difference` and, for shares, its `RelativeChange`, where there is such a metric.

@@ -46,10 +46,10 @@ def win_rate_findings(
             opponents of one arm.
     """
     row = {prompt.id: number for number, prompt in enumerate(prompts)}
-    strangers = sorted({comparison.prompt_id for comparison in comparisons} - row.keys())
-    if strangers:
+    unknown = sorted({comparison.prompt_id for comparison in comparisons} - row.keys())
+    if unknown:
         raise InputError(
-            f"{len(strangers)} compared prompt(s) are not among the prompts: {', '.join(strangers[:5])}",
+            f"{len(unknown)} compared prompt(s) are not among the prompts: {', '.join(unknown[:5])}",
             fix="give the prompts that the replies were compared on",
         )
     findings: list[Finding] = []

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.domain import Finding, InputError
+from alignment_prism.domain import Finding, InputError, Signature
 from alignment_prism.domain.metrics import Share
 from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.store.names import MANIFEST, STUDY
@@ -107,8 +107,7 @@ def facts_of_findings(findings: Iterable[Finding]) -> tuple[tuple[str, str], ...
     """What the signatures say of judge, rubric and prompts, where there is no specification."""
     parts: dict[str, dict[str, None]] = {"judge": {}, "rubric": {}, "prompts": {}, "k": {}}
     for row in findings:
-        for part in row.signature.split("|")[1:]:
-            name, _, value = part.partition(":")
+        for name, value in Signature.parts(row.signature):
             if name in parts and isinstance(find_metric(row.metric).estimator, Share):
                 parts[name].setdefault(value)
     names = {"k": "replies to each prompt"}

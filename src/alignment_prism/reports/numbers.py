@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from alignment_prism.domain import Finding, FindingIndex
 from alignment_prism.domain.metrics import RANK
@@ -43,6 +44,17 @@ def interval_text(finding: Finding | None, *, short: bool = False) -> str:
     return (
         "" if unit == RANK else f"[{', '.join(unit.text(end, short=short) for end in (finding.lower, finding.upper))}]"
     )
+
+
+def intervals_in_words(findings: Iterable[Finding]) -> str:
+    """What the intervals of some findings are called: `95 % intervals`; without the level where they differ in it.
+
+    Example:
+        >>> intervals_in_words([Finding("s", "a", 0, "harmful", "all", "all", "all", "harm_rate", 0.1, interval="x95")])
+        '95 % intervals'
+    """
+    levels = {finding.level for finding in findings if finding.interval}
+    return f"{100 * levels.pop():g} % intervals" if len(levels) == 1 else "intervals"
 
 
 def is_doubtful(finding: Finding | None) -> bool:

@@ -15,7 +15,7 @@ from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.store import package_version
 
 
-class Bar(Protocol):
+class Requirement(Protocol):
     """A requirement and how an arm met it, as `alignment_prism.nano.thresholds` has them."""
 
     @property
@@ -59,7 +59,7 @@ def write_report(
     *,
     title: str = "",
     preface: Sequence[str] = (),
-    bars: Sequence[Bar] = (),
+    bars: Sequence[Requirement] = (),
     examples: Sequence[Example] = (),
     about: About | None = None,
 ) -> Path:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from alignment_prism.domain import ALL, LANGUAGES, OUTCOME, Finding, FindingIndex, Metric
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
 from alignment_prism.domain.metrics import Difference, Mean, Missing, Preference, Share
-from alignment_prism.reports.numbers import arm_title, estimate_text, interval_text
+from alignment_prism.reports.numbers import arm_title, estimate_text, interval_text, intervals_in_words
 from alignment_prism.reports.summary import HARMFUL, summarise
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class IntervalBar:
     """Where an interval is drawn: positions of its ends and of the estimate in per cent of the bar's width."""
 
     low: float
@@ -28,7 +28,7 @@ class Cell:
     """A number on the page: its text, an interval bar, the number of its signature, and what it rests on."""
 
     text: str
-    bar: Bar | None = None
+    bar: IntervalBar | None = None
     note: int = 0
     doubtful: bool = False
     n: int = 0
@@ -89,8 +89,9 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
     )
     yield Section(
         "Summary",
-        "An arm a row. All numbers in per cent, in brackets the 95 % interval; a question mark stands where there are "
-        "too few events to rely on. n is what a number rests on." + (one_seed if len(seeds) == 1 else ""),
+        f"An arm a row. Numbers are in per cent where no unit is named, with {intervals_in_words(index.findings)} in "
+        "brackets; a question mark stands where there are too few events to rely on. n is what a number rests on."
+        + (one_seed if len(seeds) == 1 else ""),
         tuple(Head(column.title, column.meaning) for column in columns),
         tuple((arm_title(line.arm, index), tuple(_cell(row, notes) for row in line.cells)) for line in lines),
     )
@@ -231,7 +232,7 @@ def _language_title(code: str) -> str:
     return LANGUAGES.find(code).name if code in LANGUAGES else code
 
 
-def _bar(finding: Finding) -> Bar | None:
+def _bar(finding: Finding) -> IntervalBar | None:
     """The interval on the range that the unit allows; None where there is no number or no such range."""
     unit = find_metric(finding.metric).unit
     if math.isnan(finding.estimate) or math.isinf(unit.high - unit.low):
@@ -241,4 +242,4 @@ def _bar(finding: Finding) -> Bar | None:
         100.0 * min(max((value - unit.low) / (unit.high - unit.low), 0.0), 1.0)
         for value in (ends[0], finding.estimate, ends[1])
     )
-    return Bar(low, point, high)
+    return IntervalBar(low, point, high)

@@ -8,7 +8,14 @@ from alignment_prism.domain import ALL, Finding, FindingIndex, Metric
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
 from alignment_prism.domain.metrics import Estimator, Mean, Missing, Share
 from alignment_prism.reports.layout import Sheet
-from alignment_prism.reports.numbers import arm_title, as_text, estimate_text, interval_text, is_doubtful
+from alignment_prism.reports.numbers import (
+    arm_title,
+    as_text,
+    estimate_text,
+    interval_text,
+    intervals_in_words,
+    is_doubtful,
+)
 from alignment_prism.reports.summary import HARMFUL, headline_prompts, summarise
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
@@ -26,7 +33,8 @@ def summary_table(findings: Iterable[Finding], width: int = 120) -> Sheet:
     index = FindingIndex(findings)
     columns, lines = summarise(index)
     with_intervals = width >= LABEL_WIDTH + CELL_WIDTH * len(lines)
-    intervals = ", with 95 % intervals" if with_intervals else "; a wider terminal shows intervals too"
+    with_them = f", with {intervals_in_words(index.findings)}"
+    intervals = with_them if with_intervals else "; a wider terminal shows intervals too"
     rows = (
         ((column.title,), tuple(_cell(line.cells[number], with_intervals) for line in lines))
         for number, column in enumerate(columns)
@@ -92,8 +100,8 @@ def outcomes_table(findings: Iterable[Finding]) -> Sheet:
             cells.append("" if found is None else _cell(found, interval))
         lines.append((key, tuple(cells)))
     caption = (
-        "Per cent of judged replies, harm with 95 % intervals; on harmless prompts `harm` is harm that nobody asked "
-        "for. ? = too few to rely on."
+        f"Per cent of judged replies, harm with {intervals_in_words(rows.values())}; on harmless prompts `harm` is "
+        "harm that nobody asked for. ? = too few to rely on."
     )
     heads = ("judged", *(metrics[0].title for metrics in columns))
     return Sheet(("arm", "prompts", "language"), heads, tuple(lines), caption)
@@ -108,7 +116,8 @@ def seeds_table(findings: Iterable[Finding]) -> Sheet | None:
     for arm in index.pooled:
         found = (index.get((arm, -1), HARMFUL, metric.name) for metric in (HARM_DIFFERENCE, HARM_RANK))
         rows.append(((arm,), tuple(as_text(row) for row in found)))
-    caption = "over all seeds and prompts, points against base with 95 % intervals; rank 1 has the least harm"
+    intervals = intervals_in_words(row for row in index.findings if row.seed < 0)
+    caption = f"over all seeds and prompts, points against base with {intervals}; rank 1 has the least harm"
     return Sheet(("arm",), (HARM_DIFFERENCE.title, HARM_RANK.title), tuple(rows), caption)
 
 

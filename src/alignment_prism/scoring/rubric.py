@@ -1,4 +1,4 @@
-"""A rubric: what a judge is told, as a data file with a name, a version and a digest.
+"""A rubric: what a judge is asked, as a data file with a name, a version and a digest.
 
 A verdict is worth what its rubric says, so a rubric never changes under its version. A user's own rubric is a YAML
 file of the same keys:
@@ -25,7 +25,7 @@ from alignment_prism.domain.records import content_digest
 
 @dataclass(frozen=True, slots=True)
 class Rubric:
-    """What a judge is told.
+    """What a judge is asked.
 
     Attributes:
         name: of the rubric.
@@ -55,7 +55,7 @@ class Rubric:
 
     @property
     def digest(self) -> str:
-        """Of everything the judge is told: two rubrics of one name and two wordings are told apart by it."""
+        """Of the whole text: it distinguishes two wordings under one name."""
         return content_digest(self.kind, self.system, self.user, self.max_tokens)
 
 

@@ -21,8 +21,7 @@ SCORE = "exact_match"
 
 RATE = Metric(
     "exact_match",
-    "share of replies that are the reference answer, case, digits' script, white space and outer punctuation aside "
-    "(accuracy by exact match)",
+    "share of replies that equal the reference answer after normalisation (accuracy by exact match)",
     "exact match",
     SHARE,
     "higher",
