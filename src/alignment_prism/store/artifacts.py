@@ -215,7 +215,7 @@ def is_complete(folder: str | Path, key: str | None = None) -> bool:
         folder: the artifact.
         key: if given, the artifact must also have this key.
 
-    Sizes are compared, not digests, so that this is quick; `verify` compares digests.
+    Sizes are compared, not digests, so that this is quick; `is_intact` and `verify` compare digests.
     """
     try:
         manifest = read_manifest(folder)
@@ -225,6 +225,22 @@ def is_complete(folder: str | Path, key: str | None = None) -> bool:
         return False
     paths = ((Path(folder) / name, entry) for name, entry in manifest.files.items())
     return all(path.is_file() and path.stat().st_size == entry["bytes"] for path, entry in paths)
+
+
+def is_intact(folder: str | Path, key: str | None = None) -> bool:
+    """Whether `folder` is a finished artifact and every file of it has the digest that it was written with.
+
+    Args:
+        folder: the artifact.
+        key: if given, the artifact must also have this key.
+    """
+    try:
+        manifest = read_manifest(folder)
+        if key is not None and manifest.key != key:
+            return False
+        return all(file_digest(Path(folder) / name) == entry["sha256"] for name, entry in manifest.files.items())
+    except (StoreError, AttributeError, KeyError, TypeError):  # no manifest, or one whose values are of other types
+        return False
 
 
 def verify(folder: str | Path) -> Manifest:
