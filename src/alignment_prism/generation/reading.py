@@ -10,6 +10,7 @@ from typing import Any
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import Generation, Prompt, StopReason
 from alignment_prism.generation.completeness import check_generations
+from alignment_prism.io.readers import read_records, read_rows
 
 REPLY_COLUMNS = ("reply", "response", "completion", "output", "answer")
 """Columns that are taken for the reply, the first that is there."""
@@ -24,6 +25,7 @@ def read_generations(
     *,
     arm: str = "",
     mapping: Mapping[str, str] | None = None,
+    asked: Sequence[Prompt] | None = None,
     left_out: list[str] | None = None,
 ) -> list[Generation]:
     """Replies to `prompts` from one of our own files or from any table of rows, checked to be complete.
@@ -37,46 +39,77 @@ def read_generations(
         prompts: what the replies answer.
         arm: name for replies whose row has none.
         mapping: `reply`, `prompt_id`, `prompt`, `arm`, `sample` to the file's columns.
+        asked: those of the prompts that count, where a limit leaves some out; replies to the others are passed over.
         left_out: None is strict. A list takes the places of replies to none of the prompts, which are left out, and the
             replies are not checked to be complete: `answered` finds the prompts that have all of theirs. That none is
             left is still an error.
 
     Raises:
-        InputError: the file cannot be read; a row has no reply or names no prompt; replies are missing, double, or to
-            unknown prompts (`check_generations`).
+        InputError: the file cannot be read; a row has no reply, names no prompt, or names one prompt by its id and
+            another by its text; replies are missing, double, or to unknown prompts (`check_generations`).
     """
-    from alignment_prism.io.readers import read_records, read_rows
-
-    first = next(iter(read_rows(path)), None)
-    if first is None:
-        raise InputError("no rows", where=str(path), fix="check that the file is the right one and not empty")
-    own = {"prompt_id", "arm", "reply", "stop_reason", "weights"} <= first.values.keys()
-    strangers: list[str] = []
-    if own and not mapping:
-        found = read_records(path, Generation)
-        rows = len(found)
-    else:
-        found = list(_from_rows(read_rows(path), prompts, arm or "model", mapping or {}, str(path), strangers))
-        rows = len(found) + len(strangers)
+    found, unknown = _read(path, prompts, arm or "model", mapping or {})
+    rows = len(found) + len(unknown)
+    asked = prompts if asked is None else asked
+    ids = {prompt.id for prompt in asked}
     if left_out is not None:
-        ids = {prompt.id for prompt in prompts}
-        left_out += [*strangers, *(f"prompt {each.prompt_id}" for each in found if each.prompt_id not in ids)]
+        known = {prompt.id for prompt in prompts}
+        left_out += [*unknown, *(f"prompt {each.prompt_id}" for each in found if each.prompt_id not in known)]
         kept = [each for each in found if each.prompt_id in ids]
         if not kept:
             fix = "give the prompts that were answered, or name the columns: --reply-map prompt_id=COLUMN,reply=COLUMN"
             raise InputError(f"none of {rows} replies names one of the prompts", where=str(path), fix=fix)
         return kept
-    if strangers:
-        some = f"{len(strangers)} of {rows} replies name{'s' if len(strangers) == 1 else ''}"
-        shown = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
+    if unknown:
+        some = f"{len(unknown)} of {rows} replies name{'s' if len(unknown) == 1 else ''}"
+        shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise InputError(
             f"{some} none of the prompts, neither by id nor by text",
             where=f"{path}, {shown}",
             fix="give the prompts that were answered, or name the columns: --reply-map prompt_id=COLUMN,reply=COLUMN; "
             "or leave such replies out, and prompts without one, with --keep-going",
         )
-    check_generations(prompts, found, where=str(path))
+    if asked is not prompts:
+        others = {prompt.id for prompt in prompts} - ids
+        found = [each for each in found if each.prompt_id not in others]
+    check_generations(asked, found, where=str(path))
     return found
+
+
+def arms_in(path: str | Path, *, arm: str = "", mapping: Mapping[str, str] | None = None) -> list[str]:
+    """Whose replies a file holds, in the order in which they begin.
+
+    Args:
+        path: as in `read_generations`, as are the others.
+
+    Raises:
+        InputError: the file cannot be read or is empty.
+    """
+    mapping = mapping or {}
+    names: dict[str, None] = {}
+    for row in read_rows(path):
+        names.setdefault(_arm(row.values, mapping, arm or "model"))
+    if not names:
+        raise InputError("no rows", where=str(path), fix="check that the file is the right one and not empty")
+    return list(names)
+
+
+def _read(
+    path: str | Path, prompts: Sequence[Prompt], arm: str, mapping: Mapping[str, str]
+) -> tuple[list[Generation], list[str]]:
+    """Replies, and the places of rows that name none of the prompts."""
+    first = next(iter(read_rows(path)), None)
+    if first is None:
+        raise InputError("no rows", where=str(path), fix="check that the file is the right one and not empty")
+    own = {"prompt_id", "arm", "reply", "stop_reason", "weights"} <= first.values.keys()
+    if own and not mapping:
+        return read_records(path, Generation), []
+    unknown: list[str] = []
+    return list(_from_rows(read_rows(path), prompts, arm, mapping, str(path), unknown)), unknown
+
+
+def _arm(values: Mapping[str, Any], mapping: Mapping[str, str], arm: str) -> str:
+    return str(values.get(mapping.get("arm", "arm")) or values.get("model") or arm)
 
 
 def _from_rows(
@@ -85,7 +118,7 @@ def _from_rows(
     arm: str,
     mapping: Mapping[str, str],
     path: str,
-    strangers: list[str],
+    unknown: list[str],
 ) -> Iterator[Generation]:
     ids = {prompt.id for prompt in prompts}
     by_text: dict[str, list[str]] = defaultdict(list)
@@ -97,19 +130,26 @@ def _from_rows(
         values = row.values
         place = f"{path}, row {row.number}"
         reply = _reply(values, mapping, place)
-        name = str(values.get(mapping.get("arm", "arm")) or values.get("model") or arm)
-        given = values.get(mapping.get("sample", "sample"))
+        name = _arm(values, mapping, arm)
+        given = _sample(values.get(mapping.get("sample", "sample")), place)
         prompt_id = _prompt_id(values, mapping, ids)
+        text = str(values.get(mapping.get("prompt", "prompt")) or "").strip()
         if prompt_id is None:
-            text = str(values.get(mapping.get("prompt", "prompt")) or "").strip()
             if text not in by_text:
-                strangers.append(f"row {row.number}")
+                unknown.append(f"row {row.number}")
                 continue
-            queue = turns.setdefault((name, text, int(given or 0)), deque(by_text[text]))
+            queue = turns.setdefault((name, text, given or 0), deque(by_text[text]))
             if not queue:
                 queue.extend(by_text[text])
             prompt_id = queue.popleft()
-        sample = int(given) if given is not None else counts[name, prompt_id]
+        elif text in by_text and prompt_id not in by_text[text]:
+            raise InputError(
+                f"the row names prompt {prompt_id} by its id and prompt {by_text[text][0]} by its text",
+                where=place,
+                fix="say which column holds the prompts' ids with --reply-map prompt_id=COLUMN; or leave out the "
+                "column of ids, if they are not those of the prompts",
+            )
+        sample = given if given is not None else counts[name, prompt_id]
         counts[name, prompt_id] += 1
         yield Generation(prompt_id, name, name, reply, sample=sample, stop_reason=StopReason.STORED)
 
@@ -129,6 +169,16 @@ def _reply(values: Mapping[str, Any], mapping: Mapping[str, str], place: str) ->
     if not isinstance(reply, str):
         raise InputError(f"the reply in column {column!r} is no text", where=place, fix="give the reply as text")
     return reply
+
+
+def _sample(value: Any, place: str) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        fix = "number the replies to a prompt from 0, or leave the column out"
+        raise InputError(f"the sample is no whole number: {str(value)[:40]!r}", where=place, fix=fix) from None
 
 
 def _prompt_id(values: Mapping[str, Any], mapping: Mapping[str, str], ids: set[str]) -> str | None:
