@@ -70,7 +70,7 @@ def one_world(name: str, seeds: int, null_seeds: int, out: Path) -> list[str]:
         where = {"base": base, "world": base}
     arms = [{"name": name, "method": name, "share": 0.15} for name in ALIGNED]
     spec = load_spec("quickstart", seeds=list(range(seeds)), compare=None, arms=arms, **where)
-    findings = run_study(spec, folder / "aligned").findings
+    findings = run_study(spec, folder / "aligned").findings()
     lab = world(base=None if name == "shipped" else Path(name))
     lines = [f"### World {lab.spec.seed}", "", lab.describe(), ""]
     checked = {
@@ -125,7 +125,7 @@ def nulls(where: dict[str, Any], lab: World, seeds: int, folder: Path) -> dict[s
     shuffled = load_spec("quickstart", arms=coin, pairs=files, **common)
     found = {}
     for spec, name in ((control, "control"), (shuffled, "shuffled")):
-        findings = run_study(spec, folder / name).findings
+        findings = run_study(spec, folder / name).findings()
         for arm in spec.arms:
             found[arm.name] = [bars.check_bars(findings, arm.name, seed=seed) for seed in range(seeds)]
     return found

@@ -82,17 +82,17 @@ def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server
     server.script = lambda messages: json.dumps({"harmful": True, "refusal": False, "outcome": "harmful"})
     spec = write_spec(study, server.url)
     result = run_study(spec, study / "out")
-    assert {(row.arm, row.seed) for row in result.findings} == {
+    assert {(row.arm, row.seed) for row in result.findings()} == {
         ("base", -1),
         *((arm, seed) for arm in ("aligned", "local_only") for seed in (-1, 1, 2)),  # -1: both seeds together
     }
     assert load_findings(study / "out" / "findings.parquet") != []
-    assert {row.prompts for row in result.findings if row.metric == "harm_rate"} == {"harmful"}
-    assert all("judge:openai-api/mine/judge" in row.signature for row in result.findings if row.metric == "harm_rate")
+    assert {row.prompts for row in result.findings() if row.metric == "harm_rate"} == {"harmful"}
+    assert all("judge:openai-api/mine/judge" in row.signature for row in result.findings() if row.metric == "harm_rate")
     assert result.notes == ()  # nothing is nano's, so nothing is said about it
-    for (arm, seed), model in result.models.items():
+    for (arm, seed), model in result.models().items():
         assert (model / "model.safetensors").is_file(), (arm, seed)
-    (local,) = (study / "out" / "mixture").glob("share0.5-local-seed1-*")
+    (local,) = (study / "out" / "mix").glob("share0.5-local-seed1-*")
     pairs = read_records(local / "pairs.parquet", Pair)
     assert [pair.kind for pair in pairs].count("safety") == 6
     assert {pair.scope for pair in pairs if pair.kind == "safety"} == {"local"}
@@ -101,10 +101,10 @@ def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server
     changed = spec.read_text(encoding="utf-8").replace("seeds: [1, 2]", "seeds: [1, 2, 3]")
     spec.write_text(changed, encoding="utf-8")
     more = run_study(spec, study / "out")
-    assert {row.seed for row in more.findings} == {-1, 1, 2, 3}
+    assert {row.seed for row in more.findings()} == {-1, 1, 2, 3}
     assert len(server.requests) >= asked  # equal replies of the third seed may be in the journal already
-    assert [row for row in map(repr, result.findings) if "seed=1" in row] == [
-        row for row in map(repr, more.findings) if "seed=1" in row
+    assert [row for row in map(repr, result.findings()) if "seed=1" in row] == [
+        row for row in map(repr, more.findings()) if "seed=1" in row
     ]
 
 

@@ -64,7 +64,7 @@ def test_it_ends_with_a_table_findings_and_a_report(
 
 def test_no_prompt_and_no_reply_is_printed(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     out, done = finished
-    replies = {reply.reply for folder in (out / "generate").iterdir()
+    replies = {reply.reply for folder in (out / "reply").iterdir()
                for reply in read_records(folder / "generations.parquet", Generation)}  # fmt: skip
     assert replies
     assert not [reply for reply in replies if len(reply) > 12 and reply in done.stdout + done.stderr]
@@ -101,17 +101,17 @@ def test_artifacts_are_whole_and_say_what_they_were_made_from(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
     out = finished[0]
-    counts = {kind: len(list((out / kind).iterdir())) for kind in ("mixture", "train", "generate", "judge", "compare")}
+    counts = {kind: len(list((out / kind).iterdir())) for kind in ("mix", "train", "reply", "score", "compare")}
     # Three arms train four models: sft is shared by dpo_sft, the control has an sft of its own.
-    assert counts == {"mixture": 2, "train": 4, "generate": 4, "judge": 4, "compare": 3}
+    assert counts == {"mix": 2, "train": 4, "reply": 4, "score": 4, "compare": 3}
     for kind in counts:
         for folder in (out / kind).iterdir():
             verify(folder)
-    for folder in (out / "mixture").iterdir():
+    for folder in (out / "mix").iterdir():
         pairs = read_records(folder / "pairs.parquet", Pair)
         safety = [pair for pair in pairs if pair.kind == "safety"]
         assert (len(pairs), len(safety)) == (80, 12 if "share0.15" in folder.name else 0)
-    verdicts = [read_records(folder / "scores.parquet", Score) for folder in (out / "judge").iterdir()]
+    verdicts = [read_records(folder / "scores.parquet", Score) for folder in (out / "score").iterdir()]
     assert len({len(found) for found in verdicts}) == 1
     compared = [read_records(folder / "comparisons.parquet", Comparison) for folder in (out / "compare").iterdir()]
     assert all(found and {one.candidate_first for one in found} == {True, False} for found in compared)
@@ -161,7 +161,7 @@ def test_ctrl_c_in_a_training_stops_cleanly_and_the_same_command_goes_on(
 def test_a_damaged_artifact_is_made_again(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     out = finished[0]
     before = load_findings(out / "findings.parquet")
-    (broken,) = (out / "generate").glob("base-*")
+    (broken,) = (out / "reply").glob("base-*")
     (broken / "generations.parquet").unlink()
     again = run(quickstart(out))
     assert again.returncode == 0, again.stderr
@@ -189,7 +189,7 @@ def test_another_study_does_not_take_the_place_of_the_findings(
     theirs.mkdir()
     (theirs / "findings.parquet").write_text("not ours")
     other = run(quickstart(theirs))
-    assert other.returncode == 5 and "of another origin" in other.stderr
+    assert other.returncode == 5 and "something else than a study" in other.stderr
     assert (theirs / "findings.parquet").read_text() == "not ours" and len(list(theirs.iterdir())) == 1
 
 
@@ -210,9 +210,9 @@ def test_the_evaluation_prompts_are_in_the_folder_so_that_labels_can_be_drawn(
 
     out = finished[0]
     prompts = read_records(out / "prompts.parquet", Prompt)
-    replies = list((out / "generate").glob("*/generations.parquet"))
+    replies = list((out / "reply").glob("*/generations.parquet"))
     assert {row.prompt_id for path in replies for row in read_records(path, Generation)} == {p.id for p in prompts}
-    judged = [str(path) for path in (out / "judge").glob("*/scores.parquet")]
+    judged = [str(path) for path in (out / "score").glob("*/scores.parquet")]
     given = [word for path in replies for word in ("--generations", str(path))]
     drawn = run(command("labels", "sample", *judged, *given, "--prompts", str(out / "prompts.parquet"),
                         "--arm", "dpo_sft", "--number", "12", "--out", str(tmp_path / "sheet.csv")))  # fmt: skip

@@ -61,6 +61,11 @@ class Endpoint:
         url = self.base_url or _url_from_environment(self.model)
         return f"{self.model} at {url}" if url else self.model
 
+    @property
+    def is_quick_to_open(self) -> bool:
+        """Whether opening it early finds out at no cost what is missing; weights would be loaded for nothing."""
+        return self.model.partition("/")[0] not in _LOADING
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Model]:
         """The opened model, closed again at the end.
@@ -106,7 +111,7 @@ class Endpoint:
             ModelError: the address is missing or none.
         """
         self.check_address()
-        if self.model.partition("/")[0] in _LOADING:
+        if not self.is_quick_to_open:
             return
         try:
             async with self.open() as model:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from alignment_prism.studies import StudySpec
+    from alignment_prism.studies import Sources, StudySpec
 
 SPEC = click.argument("spec", metavar="SPEC")
 OUT = click.option("--out", type=click.Path(path_type=Path),
@@ -16,6 +16,9 @@ OUT = click.option("--out", type=click.Path(path_type=Path),
 
 REPLACE = click.option("--replace", is_flag=True,
                        help="Replace findings of another study in the folder; finished steps are kept.")  # fmt: skip
+
+
+RETRY = click.option("--retry-unjudged", is_flag=True, help="Ask judges again about replies that have no verdict.")
 
 
 @click.group("study")
@@ -54,37 +57,46 @@ def plan(spec: str, out: Path | None) -> None:
       prism study plan micro --out results/micro
     """
     from alignment_prism.domain import StoreError
-    from alignment_prism.store import check_within
     from alignment_prism.studies import build_plan, load_sources, load_spec
-    from alignment_prism.studies.checks import check_place, check_study
+    from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
 
     study = load_spec(spec)
     folder = out or Path("results") / study.name
+    check_folder_can_be_made(folder)
     sources = load_sources(study)
     check_study(study, sources)
-    check_within(folder)
     whole = build_plan(study, sources)
-    steps = whole.steps
-    counts = f"{len(sources.safety)} safety and {len(sources.general)} general pairs, {len(sources.prompts)} prompts"
-    click.echo(f"{study.name}: {counts}, {len(study.arms)} arms, seeds {', '.join(map(str, study.seeds))}")
-    width = len(str(len(steps)))
+    click.echo(f"{study.name}: {_counts(study, sources)}")
+    for what in sources.left_out:
+        click.echo(f"left out: {what}", err=True)
     done = 0
-    for number, step in enumerate(steps, start=1):
+    width = len(str(len(whole.steps)))
+    for number, step in enumerate(whole.steps, start=1):
         is_done = step.is_done(folder)
         done += is_done
-        click.echo(f"[{number:>{width}}/{len(steps)}] {step.title}{': done' if is_done else ''}")
-    click.echo(f"{len(steps) - done} of {len(steps)} steps to do, into {folder}")
+        click.echo(f"[{number:>{width}}/{len(whole.steps)}] {step.title}{': done' if is_done else ''}")
+    click.echo(f"{len(whole.steps) - done} of {len(whole.steps)} steps to do, into {folder}")
     try:
         check_place(folder, whole, study, replace=False)
-    except StoreError as error:  # the plan stands; running it needs another folder, or leave
+    except StoreError as error:  # the plan stands; running it needs another folder, or --replace
         click.echo(f"note: {error.what}: {error.fix}", err=True)
+
+
+def _counts(spec: StudySpec, sources: Sources) -> str:
+    """What the study starts from and how large it is, in one line."""
+    parts = [f"{len(sources.prompts)} prompts", f"{len(spec.arms)} arms"]
+    if spec.trained:
+        parts.insert(0, f"{len(sources.safety)} safety and {len(sources.general)} general pairs")
+        parts.append(f"seeds {', '.join(map(str, spec.seeds))}")
+    return ", ".join(parts)
 
 
 @command.command("run")
 @SPEC
 @OUT
 @REPLACE
-def run(spec: str, out: Path | None, replace: bool) -> None:
+@RETRY
+def run(spec: str, out: Path | None, replace: bool, retry_unjudged: bool) -> None:
     """Run a study, or go on with one that was stopped.
 
     \b
@@ -95,43 +107,32 @@ def run(spec: str, out: Path | None, replace: bool) -> None:
     from alignment_prism.studies import load_spec
 
     study = load_spec(spec)
-    run_and_show(study, out or Path("results") / study.name, replace=replace)
+    run_and_show(study, out or Path("results") / study.name, replace=replace, retry_unjudged=retry_unjudged)
 
 
-def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False) -> None:
-    """Run a study with progress, print its tables, write its report, say where everything is."""
-    import os
+def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False, retry_unjudged: bool = False) -> None:
+    """Run a study with progress, print its tables, say where everything is."""
     import time
 
-    if spec.base == "nano" or Path(spec.base).is_dir():
-        # Nothing large is fetched, and the libraries' own bars for loading and saving would tear ours.
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from alignment_prism.cli.echo import echo_unjudged, quiet_hub
+    from alignment_prism.reports import headline_table, seeds_table, summary_table
+    from alignment_prism.store.names import FINDINGS
+    from alignment_prism.studies import Terminal, run_study
 
-    from alignment_prism.reports import about_study, headline_table, seeds_table, summary_table, write_report
-    from alignment_prism.store.names import FINDINGS, REPORT
-    from alignment_prism.studies import Terminal, nano_bars, run_study
-
+    quiet_hub(spec)
     began = time.monotonic()
     progress = Terminal()
-    result = run_study(spec, out, progress=progress, replace=replace)
-    report = write_report(
-        result.findings,
-        out / REPORT,
-        title=spec.name,
-        preface=result.notes,
-        bars=nano_bars(spec, result.findings),
-        examples=result.examples,
-        about=about_study(spec.model_dump(mode="json")),
-    )
-    console = progress.console
+    study = run_study(spec, out, progress=progress, replace=replace, retry_unjudged=retry_unjudged)
+    findings, console = study.findings(), progress.console
     console.print()
-    console.print(summary_table(result.findings, console.width))
-    if together := seeds_table(result.findings):
+    console.print(summary_table(findings, console.width))
+    if together := seeds_table(findings):
         console.print(together)
-    if by_language := headline_table(result.findings):
+    if by_language := headline_table(findings):
         console.print(by_language)
-    for note in result.notes:
+    for note in study.notes:
         progress.note(note)
+    echo_unjudged(study)
     progress.note(f"finished in {time.monotonic() - began:.0f} s")
-    progress.note(f"report:   {report}")
-    progress.note(f"findings: {result.out / FINDINGS}")
+    progress.note(f"report:   {study.report}")
+    progress.note(f"findings: {study.out / FINDINGS}")

@@ -57,8 +57,12 @@ def read_generations(
         left_out += [*unknown, *(f"prompt {each.prompt_id}" for each in found if each.prompt_id not in known)]
         kept = [each for each in found if each.prompt_id in ids]
         if not kept:
-            fix = "give the prompts that were answered, or name the columns: --reply-map prompt_id=COLUMN,reply=COLUMN"
-            raise InputError(f"none of {rows} replies names one of the prompts", where=str(path), fix=fix)
+            raise InputError(
+                f"none of {rows} replies names one of the prompts",
+                where=str(path),
+                fix="give the prompts that were answered, or name the columns",
+                settings={"reply_map": "prompt_id=COLUMN,reply=COLUMN"},
+            )
         return kept
     if unknown:
         some = f"{len(unknown)} of {rows} replies name{'s' if len(unknown) == 1 else ''}"
@@ -66,8 +70,9 @@ def read_generations(
         raise InputError(
             f"{some} none of the prompts, neither by id nor by text",
             where=f"{path}, {shown}",
-            fix="give the prompts that were answered, or name the columns: --reply-map prompt_id=COLUMN,reply=COLUMN; "
-            "or leave such replies out, and prompts without one, with --keep-going",
+            fix="give the prompts that were answered, or name the columns; or leave such replies out, and prompts that "
+            "lack one",
+            settings={"reply_map": "prompt_id=COLUMN,reply=COLUMN", "keep_going": "True"},
         )
     if asked is not prompts:
         others = {prompt.id for prompt in prompts} - ids
@@ -146,8 +151,9 @@ def _from_rows(
             raise InputError(
                 f"the row names prompt {prompt_id} by its id and prompt {by_text[text][0]} by its text",
                 where=place,
-                fix="say which column holds the prompts' ids with --reply-map prompt_id=COLUMN; or leave out the "
-                "column of ids, if they are not those of the prompts",
+                fix="say which column holds the prompts' ids; or leave out the column of ids, if they are not those "
+                "of the prompts",
+                settings={"reply_map": "prompt_id=COLUMN"},
             )
         sample = given if given is not None else counts[name, prompt_id]
         counts[name, prompt_id] += 1
@@ -161,7 +167,8 @@ def _reply(values: Mapping[str, Any], mapping: Mapping[str, str], place: str) ->
         raise InputError(
             f"no column {' or '.join(map(repr, columns))}",
             where=place,
-            fix=f"name the replies' column with --reply-map reply=COLUMN; the columns are: {', '.join(values)}",
+            fix=f"name the replies' column; the columns are: {', '.join(values)}",
+            settings={"reply_map": "reply=COLUMN"},
         )
     reply = values[column]
     if reply is None:

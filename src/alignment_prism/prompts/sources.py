@@ -162,6 +162,14 @@ def iter_sets(names: Iterable[str], rejects: Rejects, **options: Unpack[SourceOp
         yield from iter_source(name, identities=identities, **options)
 
 
+def is_on_the_hub(name: str) -> bool:
+    """Whether a name stands for a dataset of the Hub, by itself or as one of `SOURCES`; nothing is fetched."""
+    try:
+        return _on_the_hub(name) is not None
+    except InputError:
+        return False
+
+
 _VERSION = re.compile(r"\.\d+")
 """A dot in the name of a Hub dataset (`owner/name-1.5`) is no suffix of a file."""
 

@@ -1,4 +1,4 @@
-"""What a study or an evaluation was: arms, base, judge and decoding, from its specification, for the head of a report.
+"""What a study was: arms, base, judge and decoding, from its specification, for the head of a report.
 
 Numbers come from findings alone. These are no numbers: they say what the names in the findings stand for.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from alignment_prism.domain import Finding, InputError, Signature
 from alignment_prism.domain.metrics import Share
 from alignment_prism.scoring.metrics import find_metric
-from alignment_prism.store.names import MANIFEST, STUDY
+from alignment_prism.store.names import STUDY
 from alignment_prism.training.methods import METHODS
 
 
@@ -55,48 +55,37 @@ def about_study(spec: Mapping[str, Any], *, date: str = "") -> About:
         spec: of the study.
         date: when it was run, if somebody knows.
     """
-    seeds = [str(seed) for seed in spec.get("seeds", ())]
-    judge, compare = spec.get("judge") or {}, spec.get("compare") or {}
+    base, arms = spec.get("base") or {}, list(spec.get("arms", ()))
+    trained = any("method" in arm for arm in arms)
+    seeds = [str(seed) for seed in spec.get("seeds", ())] if trained else []
     facts = {
-        "base": str(spec.get("base", "")),
+        "base": _source(base),
         "seeds": f"{len(seeds)} ({', '.join(seeds)})" if seeds else "",
-        "decoding": _decoding(spec.get("generation") or {}),
-        "judge": _judge(judge),
-        "compared by": _judge(compare),
-        "pairs in a mixture": str((spec.get("mixture") or {}).get("total", "")),
+        "decoding": _decoding(spec.get("generation") or {}) if any("replies" not in a for a in (base, *arms)) else "",
+        "judge": _judge(spec.get("judge") or {}),
+        "scored by": ", ".join(map(str, spec.get("scorers", ()))),
+        "compared by": _judge(spec.get("compare") or {}),
+        "pairs in a mixture": str((spec.get("mixture") or {}).get("total") or "") if trained else "",
         "run on": date,
     }
-    arms = [ArmNote("base", "not aligned; what the others are compared with", "", "")]
-    arms += [_arm(arm, seeds) for arm in spec.get("arms", ())]
-    return About(tuple((name, value) for name, value in facts.items() if value), tuple(arms))
-
-
-def about_evaluation(spec: Mapping[str, Any]) -> About:
-    """From what the manifest of an evaluation says: which model each arm was, and how it was asked and judged."""
-    facts = {
-        "decoding": _decoding(spec.get("sampling") or {}),
-        "judge": _judge({"model": spec.get("judge"), "rubric": spec.get("rubric", "?")}),
-        "prompts": str(spec.get("prompts", "")),
-    }
-    models: Mapping[str, Any] = spec.get("models") or {}
-    arms = [ArmNote(name, str(models[name]), "", "") for name in sorted(models, key=lambda name: name != "base")]
-    return About(tuple((name, value) for name, value in facts.items() if value), tuple(arms))
+    notes = [_arm(arm, seeds) for arm in arms]
+    if base:
+        words = ("not aligned; " if trained else "") + "what the others are compared with"
+        notes.insert(0, ArmNote(str(base.get("name", "base")), words, "", ""))
+    return About(tuple((name, value) for name, value in facts.items() if value), tuple(notes))
 
 
 def read_about(folder: str | Path) -> About | None:
-    """From the folder of a study or of an evaluation; None where it has no specification.
+    """From the folder of a study; None where it has no specification.
 
     Raises:
         InputError: the specification cannot be read.
     """
-    path = next((path for name in (STUDY, MANIFEST) if (path := Path(folder) / name).is_file()), None)
-    if path is None:
+    path = Path(folder) / STUDY
+    if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if path.name == STUDY:
-            return about_study(content)
-        return about_evaluation(content["spec"]) if content.get("kind") == "evaluation" else None
+        return about_study(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise InputError(
             f"cannot read what was run: {error}", where=str(path), fix="move the file away, or run again"
@@ -114,7 +103,14 @@ def facts_of_findings(findings: Iterable[Finding]) -> tuple[tuple[str, str], ...
     return tuple((names.get(name, name), ", ".join(values)) for name, values in parts.items() if values)
 
 
+def _source(arm: Mapping[str, Any]) -> str:
+    """The model of an arm that exists, or the file of its replies."""
+    return str(arm["model"]) if "model" in arm else f"replies in {arm['replies']}" if "replies" in arm else ""
+
+
 def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:
+    if "method" not in arm:
+        return ArmNote(str(arm.get("name", "")), _source(arm), "", "")
     share = float(arm.get("share", 0.0))
     text = f"{100 * share:g} % safety pairs" if share else "no safety pairs (a control)"
     scopes = arm.get("scopes")

@@ -4,22 +4,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from alignment_prism.studies.analysis import nano_bars
+    from alignment_prism.studies.arms import ModelArm, RepliesArm, TrainedArm
     from alignment_prism.studies.loading import load_spec
-    from alignment_prism.studies.plan import Plan, Step, build_plan
+    from alignment_prism.studies.plan import Plan, build_plan
     from alignment_prism.studies.progress import Silent, Terminal
-    from alignment_prism.studies.run import StudyResult, run_study
+    from alignment_prism.studies.run import run_study
     from alignment_prism.studies.sources import Sources, load_sources
-    from alignment_prism.studies.spec import Arm, StudySpec
+    from alignment_prism.studies.spec import StudySpec
+    from alignment_prism.studies.steps import Step
+    from alignment_prism.studies.study import Study
 
 __all__ = [
-    "Arm",
+    "ModelArm",
     "Plan",
+    "RepliesArm",
     "Silent",
     "Sources",
     "Step",
-    "StudyResult",
+    "Study",
     "StudySpec",
     "Terminal",
+    "TrainedArm",
     "build_plan",
     "load_sources",
     "load_spec",
@@ -28,14 +33,16 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Arm": "spec",
+    "ModelArm": "arms",
     "Plan": "plan",
+    "RepliesArm": "arms",
     "Silent": "progress",
     "Sources": "sources",
-    "Step": "plan",
-    "StudyResult": "run",
+    "Step": "steps",
+    "Study": "study",
     "StudySpec": "spec",
     "Terminal": "progress",
+    "TrainedArm": "arms",
     "build_plan": "plan",
     "load_sources": "sources",
     "load_spec": "loading",

@@ -1,80 +1,72 @@
-"""From a study's artifacts to its findings, and a few examples to look at."""
+"""From the records of a study to its findings, and a few examples to look at."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from alignment_prism.domain import (
-    Comparison,
-    Finding,
-    Generation,
-    Outcome,
-    Prompt,
-    PromptKind,
-    Score,
-    content_digest,
-)
-from alignment_prism.io import read_records
+from alignment_prism.domain import Finding, Generation, Outcome, Prompt, PromptKind, Score, content_digest
 from alignment_prism.reports import Example, Reply
-from alignment_prism.store.names import COMPARISONS, GENERATIONS, SCORES
-from alignment_prism.studies.plan import Plan, Step
+from alignment_prism.studies.plan import NO_SEED
 from alignment_prism.studies.spec import StudySpec
 from alignment_prism.training.methods import find_method
 
 if TYPE_CHECKING:
     from alignment_prism.nano.thresholds import BarResult
+    from alignment_prism.studies.study import ArmRecords, Study
 
 
-def generations_of(step: Step, out: Path) -> list[Generation]:
-    """The replies that a step left."""
-    return read_records(step.folder(out) / GENERATIONS, Generation)
+def analyse(study: Study) -> list[Finding]:
+    """All findings of a study: replies and comparisons of every arm, seed by seed; several seeds also together.
 
-
-def scores_of(step: Step, out: Path) -> list[Score]:
-    """The scores that a step left."""
-    return read_records(step.folder(out) / SCORES, Score)
-
-
-def comparisons_of(step: Step, out: Path) -> list[Comparison]:
-    """The comparisons that a step left."""
-    return read_records(step.folder(out) / COMPARISONS, Comparison)
-
-
-def analyse(study: str, prompts: Sequence[Prompt], plan: Plan, out: Path) -> list[Finding]:
-    """All findings of a study: replies and comparisons of every arm, seed by seed; several seeds also together."""
+    An arm that the study did not train stands in every seed's analysis, and in the findings once.
+    """
     from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 
+    prompts, base = study.prompts(), study.base
+    arms = study.arms()
+    if not any(arm.generations for arm in arms):
+        return []
+    seeds = study.seeds or (NO_SEED,)
+    existing = [arm for arm in arms if not arm.is_trained]
     findings: list[Finding] = []
     runs: dict[int, tuple[list[Generation], list[Score]]] = {}
-    seeds = list(dict.fromkeys(of.seed for of in plan.arms)) or [-1]
     for seed in seeds:
-        group = [plan.base, *(of for of in plan.arms if of.seed == seed)]
-        generations = [reply for of in group for reply in generations_of(of.generate, out)]
-        scores = [verdict for of in group for verdict in scores_of(of.judge, out)]
-        rows = reply_findings(prompts, generations, scores, study=study, seed=seed, base_arm=plan.base.arm)
-        # Base is the same for every seed of the alignment, so its rows are kept once.
-        findings += [row for row in rows if seed == seeds[0] or row.arm != plan.base.arm]
-        compared = [verdict for of in group if of.compare for verdict in comparisons_of(of.compare, out)]
+        group = [*existing, *(arm for arm in arms if arm.is_trained and arm.seed == seed)]
+        generations = [reply for arm in group for reply in arm.generations]
+        scores = [*(score for arm in group for score in arm.scores), *study.given_scores()]
+        compared = [one for arm in group for one in arm.comparisons]
+        if seed == seeds[0]:
+            compared += study.given_comparisons()
+        names = {arm.arm for arm in group} if seed == seeds[0] else {arm.arm for arm in group if arm.is_trained}
+        of_arms = {arm.arm: arm.seed for arm in group if arm.arm != base}
+        if scores:
+            rows = reply_findings(prompts, generations, scores, study=study.name, seed=of_arms, base_arm=base or "base")
+            findings += [row for row in rows if row.arm in names]
         if compared:
-            findings += win_rate_findings(compared, prompts, study=study, seed=seed)
-        runs[seed] = (generations, scores)
-    if len(seeds) > 1:
-        findings += seed_findings(prompts, runs, study=study, base_arm=plan.base.arm)
+            findings += win_rate_findings(
+                [one for one in compared if one.arm in names], prompts, study=study.name, seed=of_arms
+            )
+        trained = [arm for arm in group if arm.is_trained or arm.arm == base]
+        runs[seed] = (
+            [reply for arm in trained for reply in arm.generations],
+            [score for arm in trained for score in arm.scores],
+        )
+    if len(seeds) > 1 and base is not None and all(scores for _, scores in runs.values()):
+        findings += seed_findings(prompts, runs, study=study.name, base_arm=base)
     return findings
 
 
 def nano_bars(spec: StudySpec, findings: Sequence[Finding]) -> list[BarResult]:
     """How the arms that are aligned for safety meet the bars of the nano lab; empty for prompts of one's own.
 
-    SFT-Random and arms without safety pairs are controls, which have no bars to meet.
+    Control methods (SFT-Random) and arms without safety pairs are controls, which have no bars to meet.
     """
     from alignment_prism.nano.thresholds import check_bars
 
     if not spec.uses_nano_prompts:
         return []
-    held = [arm for arm in spec.arms if arm.share > 0 and not find_method(arm.method).control]
+    held = [arm for arm in spec.trained if arm.share > 0 and not find_method(arm.method).control]
     return [
         bar
         for arm in held
@@ -83,18 +75,18 @@ def nano_bars(spec: StudySpec, findings: Sequence[Finding]) -> list[BarResult]:
     ]
 
 
-def examples(prompts: Sequence[Prompt], plan: Plan, out: Path, count: int) -> list[Example]:
-    """A few prompts with the first seed's replies: of every kind in turn, languages mixed, picked by digest."""
+def examples(prompts: Sequence[Prompt], arms: Sequence[ArmRecords], count: int) -> list[Example]:
+    """A few prompts with the arms' replies: of every kind in turn, languages mixed, picked by digest."""
     picked = _in_turn(prompts, count)
-    seeds = [of.seed for of in plan.arms]
-    group = [plan.base, *(of for of in plan.arms if of.seed == seeds[0])]
     replies: dict[str, list[Reply]] = {prompt.id: [] for prompt in picked}
-    for of in group:
-        verdicts = {(s.prompt_id, s.sample): s.outcome for s in scores_of(of.judge, out) if s.outcome is not None}
-        for reply in generations_of(of.generate, out):
+    for arm in arms:
+        said: Mapping[tuple[str, int], Outcome] = {
+            (score.prompt_id, score.sample): score.outcome for score in arm.scores if score.outcome is not None
+        }
+        for reply in arm.generations:
             if reply.prompt_id in replies and reply.sample == 0:
-                outcome = verdicts.get((reply.prompt_id, 0), Outcome.UNJUDGED)
-                replies[reply.prompt_id].append(Reply(of.arm, reply.reply, outcome.value))
+                outcome = said.get((reply.prompt_id, 0), Outcome.UNJUDGED)
+                replies[reply.prompt_id].append(Reply(arm.arm, reply.reply, outcome.value))
     return [
         Example(prompt.language, _label(prompt), "\n".join(turn.content for turn in prompt.messages), tuple(found))
         for prompt in picked

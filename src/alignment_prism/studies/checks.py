@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from alignment_prism.domain import InputError, StoreError
-from alignment_prism.io import write_json
-from alignment_prism.store import check_inputs
-from alignment_prism.store.names import FINDINGS, PLAN, PROMPTS, REPORT, STUDY
+from alignment_prism.domain import InputError, PromptKind, StoreError
+from alignment_prism.store import check_inputs, check_within
+from alignment_prism.store.names import COMPARISONS, FINDINGS, GENERATIONS, PLAN, PROMPTS, REPORT, SCORES, STUDY
+from alignment_prism.studies.arms import ModelArm, RepliesArm
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
 
+OUTPUTS = (PROMPTS, GENERATIONS, SCORES, COMPARISONS, FINDINGS, REPORT, STUDY, PLAN)
+"""What a study writes beside its steps."""
+
 
 def check_study(spec: StudySpec, sources: Sources) -> None:
-    """Check that the pools can fill every mixture, and that judges have an address and know the prompts.
+    """Check that the pools can fill every mixture, that judges have an address and know the prompts, that there is
+    something to compare, and that models behind an API have an address.
 
     Raises:
-        InputError: a mixture cannot be filled, pools overlap, or a nano judge is to judge prompts of no nano world.
-        ModelError: a judge's address is missing or none.
+        InputError: a mixture cannot be filled, pools overlap, a model to train runs elsewhere, replies are to be
+            compared and no prompt is a general one, a rule does not exist or does not fit the prompts, or a nano judge
+            is to judge prompts of no nano world.
+        ModelError: an address is missing or none.
     """
+    from alignment_prism.calls.endpoint import Endpoint
     from alignment_prism.mixtures import check_mixture
     from alignment_prism.scoring.judge import check_judge
+    from alignment_prism.scoring.rules import find_rule
 
     checked = set()
-    for arm in spec.arms:
+    for arm in spec.trained:
         if (arm.share, arm.scopes) in checked:
             continue
         checked.add((arm.share, arm.scopes))
@@ -36,43 +46,109 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
         except InputError as error:
             error.where = f"the mixture of arm {arm.name!r}" + (f"; {error.where}" if error.where else "")
             raise
-    for judge in (spec.judge, spec.compare):
-        if judge is not None:
-            check_judge(judge.model, sources.prompts, judge.base_url)
+    for existing in spec.existing:
+        if isinstance(existing, ModelArm) and sources.models[existing.name].is_api:
+            Endpoint(existing.model, existing.base_url).check_address()
+    if spec.compare is not None and not any(prompt.kind is PromptKind.GENERAL for prompt in sources.prompts):
+        raise InputError(
+            "win-rates are over prompts of the kind 'general', and none of the prompts is one",
+            where="compare",
+            fix="leave the comparison out, or add general prompts; say which they are with kind: general",
+        )
+    for name in spec.scorers:
+        find_rule(name).check(sources.prompts)
+    for judge in spec.judges:
+        check_judge(judge.model, sources.prompts, judge.base_url)
 
 
 def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> None:
-    """Check that findings which are there already are not lost: those of this study, or of fewer of its steps, are not.
+    """Check that nothing is lost by writing a study into a folder.
+
+    The folder is new, empty, or that of a study. Findings that are there must be those of this study, or of fewer of
+    its steps, unless they are to be replaced.
 
     Raises:
         InputError: a file that the study writes is one that it reads.
-        StoreError: the folder holds findings of steps that are not in the plan, or files of another origin.
+        StoreError: the folder holds something else, or findings of steps that are not in the plan.
     """
-    prompts = () if isinstance(spec.prompts, str) else tuple(entry.file for entry in spec.prompts)
-    inputs = (*spec.pairs.safety, *spec.pairs.general, *prompts, spec.judge.rubric)
-    check_inputs([out / name for name in (FINDINGS, PROMPTS, REPORT, STUDY, PLAN)], inputs)
-    if replace:
-        return
-    there = [name for name in (FINDINGS, PROMPTS, REPORT, STUDY) if (out / name).exists()]
-    if not there or (FINDINGS not in there and (out / PLAN).exists()):
-        return
+    check_inputs([out / name for name in OUTPUTS], input_files(spec))
     try:
-        before = set(json.loads((out / PLAN).read_text(encoding="utf-8"))["steps"])
+        before = json.loads((out / PLAN).read_text(encoding="utf-8"))
+        keys = set(before["steps"])
     except FileNotFoundError:
-        what = f"the folder holds {', '.join(there)} of another origin"
+        return _check_foreign(out)
     except (OSError, ValueError, KeyError, TypeError) as error:
+        if replace or not (out / FINDINGS).exists():
+            return
         what = f"{PLAN} cannot be read ({error}), so whose findings are there is not known"
     else:
-        if before <= {step.key for step in plan.steps}:
+        if replace or not (out / FINDINGS).exists() or keys <= plan.keys:
             return
         what = "the folder holds findings of another study, or of other seeds or settings, which would be replaced"
+        if changed := ", ".join(_differences(_spec_before(out), spec.model_dump(mode="json"))):
+            what += f" ({changed})"
     raise StoreError(
         what,
         where=str(out),
-        fix="choose another --out; or --replace them: finished steps are kept, and findings and report made anew",
+        fix="choose another folder, or replace them: finished steps are kept, and findings and report made anew",
+        settings={"out": "FOLDER", "replace": "True"},
     )
 
 
-def write_steps(out: Path, plan: Plan) -> None:
-    """Write down which steps the folder's findings rest on."""
-    write_json(out / PLAN, {"steps": {step.key: step.folder(Path()).as_posix() for step in plan.steps}})
+def input_files(spec: StudySpec) -> list[str]:
+    """Every file and folder that a study reads; names that are no path may be among them."""
+    files = [*spec.scores, *spec.comparisons, spec.languages or ""]
+    if spec.trained:
+        files += [*spec.pairs.safety, *spec.pairs.general]
+    if not isinstance(spec.prompts, str):
+        files += [entry.file for entry in spec.prompts]
+    files += [arm.replies if isinstance(arm, RepliesArm) else arm.model for arm in spec.existing]
+    return [*files, *(judge.rubric for judge in spec.judges)]
+
+
+def check_folder_can_be_made(out: Path) -> None:
+    """Check that a study's folder can be made, and is not the one that prism runs in or one above it.
+
+    Raises:
+        StoreError: it cannot, or it is.
+    """
+    check_within(out)
+    if out.exists() and Path.cwd().is_relative_to(out.resolve()):
+        fix = "name a folder of its own, such as results/mine"
+        raise StoreError("the output is the folder that prism runs in, or one above it", where=str(out), fix=fix)
+
+
+def _check_foreign(out: Path) -> None:
+    """Check that a folder without a plan holds nothing."""
+    there = sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) if out.is_dir() else []
+    if there:
+        shown = ", ".join(there[:3]) + (", ..." if len(there) > 3 else "")
+        raise StoreError(
+            f"the folder holds something else than a study: {shown}",
+            where=str(out),
+            fix="choose another folder, or move what is there away",
+        )
+
+
+def _spec_before(out: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads((out / STUDY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
+    """Key paths of the values that differ, `judge.model: a -> b`; of long values and lists the path alone."""
+    if not before:
+        return
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) != now.get(key):
+                yield from _differences(
+                    before.get(key) if before.get(key) is not None else "none", now.get(key), f"{path}.{key}".strip(".")
+                )
+    elif isinstance(before, (str, int, float, bool)) and isinstance(now, (str, int, float, bool)):
+        yield f"{path}: {str(before)[:60]} -> {str(now)[:60]}"
+    else:
+        yield path

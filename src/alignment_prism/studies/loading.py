@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import InputError
 from alignment_prism.io.yaml import YamlDocument, validated
+from alignment_prism.models.names import HUB
 from alignment_prism.scoring.rubric import load_rubric
+from alignment_prism.studies.arms import ModelArm, RepliesArm, TrainedArm
 from alignment_prism.studies.spec import NANO, JudgeSpec, PairsSource, StudySpec, training_settings
 from alignment_prism.training.settings import MethodConfig
 
@@ -46,44 +49,83 @@ def load_spec(path: str | Path, **overrides: Any) -> StudySpec:
 
 def _resolved(spec: StudySpec, source: YamlDocument, folder: Path) -> StudySpec:
     """The spec with its paths made relative to the working folder, each checked to be there."""
-
-    def file(name: str, *place: str | int) -> str:
-        if name == NANO:
-            return name
-        path = folder / name
-        if not path.is_file():
-            fix = f"check the path; it is taken relative to {folder.resolve()}"
-            raise InputError(f"no such file: {name!r}", where=source.where(place), fix=fix)
-        return str(path)
-
-    base = spec.base
-    if base != NANO and (folder / base).is_dir():
-        base = str(folder / base)
-    elif base != NANO and (base.count("/") != 1 or base.startswith((".", "/", "~"))):
-        fix = "name a model folder, a Hub id such as CohereLabs/aya-23-8B, or nano"
-        raise InputError(f"no such model folder: {base!r}", where=source.where(("base",)), fix=fix)
+    paths = _Paths(source, folder)
     world = spec.world
     if world != NANO:
         if not (folder / world).is_dir():
             fix = "name a folder that `prism nano build` wrote, or nano"
             raise InputError(f"no such folder: {world!r}", where=source.where(("world",)), fix=fix)
         world = str(folder / world)
-    pairs = PairsSource(
-        safety=tuple(file(name, "pairs", "safety", at) for at, name in enumerate(spec.pairs.safety)),
-        general=tuple(file(name, "pairs", "general", at) for at, name in enumerate(spec.pairs.general)),
-    )
     prompts = spec.prompts
     if not isinstance(prompts, str):
         if not prompts:
             raise InputError("there are no prompts", where=source.where(("prompts",)), fix="list files, or write nano")
         prompts = tuple(
-            entry.model_copy(update={"file": file(entry.file, "prompts", at, "file")})
+            entry.model_copy(update={"file": paths.prompts(entry.file, "prompts", at, "file")})
             for at, entry in enumerate(prompts)
         )
-    judge = _in_world(_with_rubric(spec.judge, "judge", source, folder), world)
-    compare = spec.compare and _in_world(_with_rubric(spec.compare, "compare", source, folder), world)
-    spec = spec.model_copy(update={"judge": judge, "compare": compare})
-    return spec.model_copy(update={"base": base, "world": world, "pairs": pairs, "prompts": prompts})
+    return spec.model_copy(
+        update={
+            "base": spec.base and paths.arm(spec.base, "base"),
+            "world": world,
+            "pairs": PairsSource(
+                safety=paths.files(spec.pairs.safety, "pairs", "safety"),
+                general=paths.files(spec.pairs.general, "pairs", "general"),
+            ),
+            "arms": tuple(
+                arm if isinstance(arm, TrainedArm) else paths.arm(arm, "arms", at) for at, arm in enumerate(spec.arms)
+            ),
+            "prompts": prompts,
+            "languages": spec.languages and paths.file(spec.languages, "languages"),
+            "scores": paths.files(spec.scores, "scores"),
+            "comparisons": paths.files(spec.comparisons, "comparisons"),
+            "judge": spec.judge and _in_world(_with_rubric(spec.judge, "judge", source, folder), world),
+            "compare": spec.compare and _in_world(_with_rubric(spec.compare, "compare", source, folder), world),
+        }
+    )
+
+
+class _Paths:
+    """Paths of a spec, which are relative to its folder, and the errors of those that lead nowhere."""
+
+    def __init__(self, source: YamlDocument, folder: Path) -> None:
+        self.source = source
+        self.folder = folder
+
+    def file(self, name: str, *place: str | int) -> str:
+        """A file that must be there."""
+        path = self.folder / name
+        if not path.is_file():
+            fix = f"check the path; it is taken relative to {self.folder.resolve()}"
+            raise InputError(f"no such file: {name!r}", where=self.source.where(place), fix=fix)
+        return str(path)
+
+    def files(self, names: Sequence[str], *place: str) -> tuple[str, ...]:
+        """Files that must be there; `nano` is none."""
+        return tuple(name if name == NANO else self.file(name, *place, at) for at, name in enumerate(names))
+
+    def prompts(self, name: str, *place: str | int) -> str:
+        """A file of prompts, or a set that has a name."""
+        from alignment_prism.prompts.sources import is_on_the_hub
+
+        if not (self.folder / name).exists() and is_on_the_hub(name):
+            return name
+        return self.file(name, *place)
+
+    def arm(self, arm: ModelArm | RepliesArm, *place: str | int) -> ModelArm | RepliesArm:
+        """An arm that exists, its file or folder found; an id stays as it is."""
+        if isinstance(arm, RepliesArm):
+            key = (*place, "replies")
+            return arm.model_copy(update={"replies": self.file(arm.replies, *key)})
+        if arm.model == NANO or arm.model.startswith(HUB):
+            return arm
+        if (self.folder / arm.model).is_dir():
+            return arm.model_copy(update={"model": str(self.folder / arm.model)})
+        if "/" not in arm.model or arm.model.startswith((".", "/", "~")):
+            where = self.source.where(place) if place == ("base",) else self.source.where((*place, "model"))
+            fix = "name a model folder, nano, a Hub id such as CohereLabs/aya-23-8B, or an Inspect id"
+            raise InputError(f"no such model folder: {arm.model!r}", where=where, fix=fix)
+        return arm
 
 
 def _in_world(judge: JudgeSpec, world: str) -> JudgeSpec:

@@ -1,182 +1,189 @@
-"""The plan of a study: its steps in an order that respects what each needs, and which of them are done already.
+"""The plan of a study: its steps in an order that respects what each needs, and what the analysis reads.
 
-A step is named by what it is made from. Two arms that need the same training, such as DPO(SFT) and SFT-Preferred,
-share one step; a spec that changes makes new steps beside the old ones, and nothing is overwritten.
+Two arms that need the same training, such as DPO(SFT) and SFT-Preferred, share one step; a spec that changes makes new
+steps beside the old ones, and nothing is overwritten.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.scoring.rubric import load_rubric
-from alignment_prism.store import artifact_key, is_complete
+from alignment_prism.domain import Comparison, Generation, Pair, Prompt, Score
+from alignment_prism.store import file_digest
+from alignment_prism.store.names import COMPARISONS, GENERATIONS, PROMPTS, SCORES
+from alignment_prism.studies.arms import ModelArm, RepliesArm
 from alignment_prism.studies.sources import Sources
-from alignment_prism.studies.spec import Arm, JudgeSpec, StudySpec
-from alignment_prism.training.methods import find_method
-from alignment_prism.training.settings import MethodConfig
+from alignment_prism.studies.spec import StudySpec
+from alignment_prism.studies.steps import Step
+from alignment_prism.studies.steps.compare import compare_step
+from alignment_prism.studies.steps.mix import GENERAL, SAFETY, mix_step
+from alignment_prism.studies.steps.reply import reply_step_of_model, reply_step_of_training
+from alignment_prism.studies.steps.score import judge_step, rules_step
+from alignment_prism.studies.steps.source import Source, source
+from alignment_prism.studies.steps.step import folder_name
+from alignment_prism.studies.steps.train import train_steps
 
-BASE = "base"
+NO_SEED = -1
+"""Seed of an arm that the study does not train and that names none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One piece of work that leaves one artifact.
+class ArmSteps:
+    """The steps whose artifacts the analysis of one arm and seed reads.
 
     Attributes:
-        kind: `mixture`, `train`, `generate`, `judge` or `compare`.
-        title: what it does, for people.
-        name: of its folder, without the digits of its key.
-        spec: settings, plain JSON values.
-        needs: role -> the step that plays it (`mixture`, `sft`, `model`, `candidate`, `base`).
-        inputs: digests of what it needs besides steps.
-        seed: of its random numbers.
-        arm: in findings, where it belongs to one.
+        arm: in findings.
+        seed: of its alignment, `NO_SEED` where there is none.
+        replies: step or source of its replies.
+        scores: steps that score them.
+        compare: step that compares them with base's.
+        model: the training that made its model, for an arm that the study trains.
     """
-
-    kind: str
-    title: str
-    name: str
-    spec: Mapping[str, Any]
-    needs: Mapping[str, Step] = field(default_factory=dict)
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    seed: int | None = None
-    arm: str = ""
-
-    key: str = field(init=False)
-    """Digest of kind, settings, inputs and seed."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "key", artifact_key(self.kind, self.spec, self.all_inputs, self.seed))
-
-    @property
-    def all_inputs(self) -> dict[str, str]:
-        """Digests of everything that it is made from."""
-        return {**self.inputs, **{role: step.key for role, step in self.needs.items()}}
-
-    def folder(self, out: Path) -> Path:
-        """Where its artifact lies within a study's folder."""
-        return out / f"{self.kind}" / f"{self.name}-{self.key[:10]}"
-
-    def is_done(self, out: Path) -> bool:
-        """Whether its artifact is there, complete, and made from the same things.
-
-        A training writes its manifest itself, with a key of its own; ours is in the folder's name.
-        """
-        return is_complete(self.folder(out), None if self.kind == "train" else self.key)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """The steps whose artifacts the analysis of one arm and seed reads."""
 
     arm: str
     seed: int
-    generate: Step
-    judge: Step
+    replies: Step
+    scores: tuple[Step, ...] = ()
     compare: Step | None = None
+    model: Step | None = None
+
+    @property
+    def label(self) -> str:
+        """Name and seed for people."""
+        return f"{self.arm}, seed {self.seed}" if self.model is not None else self.arm
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Steps in working order, and for each arm and seed those that the analysis reads."""
+    """What is to be done.
 
+    Attributes:
+        sources: what steps start from.
+        steps: in working order.
+        arms: what the analysis reads of each arm and seed, base first.
+        base: name of the base, if there is one.
+        scored: source of scores that were there already.
+        compared: source of comparisons that were there already.
+    """
+
+    sources: tuple[Source, ...]
     steps: tuple[Step, ...]
-    base: Outcomes
-    arms: tuple[Outcomes, ...]
+    arms: tuple[ArmSteps, ...]
+    base: str | None = None
+    scored: Step | None = None
+    compared: Step | None = None
+
+    @property
+    def keys(self) -> set[str]:
+        """Keys of everything that the findings rest on."""
+        return {step.key for step in self.steps} | {one.step.key for one in self.sources}
+
+    def as_json(self) -> dict[str, Any]:
+        """The index of a study's folder: every step by its key, and what belongs to each arm, as paths within it."""
+
+        def path(step: Step | None) -> str | None:
+            return None if step is None else step.folder(Path()).as_posix()
+
+        return {
+            "steps": {step.key: path(step) for step in (*(one.step for one in self.sources), *self.steps)},
+            "base": self.base,
+            "arms": [
+                {
+                    "arm": arm.arm,
+                    "seed": arm.seed,
+                    "model": path(arm.model),
+                    "replies": path(arm.replies),
+                    "scores": [path(step) for step in arm.scores],
+                    "compare": path(arm.compare),
+                }
+                for arm in self.arms
+            ],
+            "scores": path(self.scored),
+            "comparisons": path(self.compared),
+        }
 
 
 def build_plan(spec: StudySpec, sources: Sources) -> Plan:
     """The steps of a study."""
-    steps: dict[str, Step] = {}
-
-    def add(step: Step) -> Step:
-        return steps.setdefault(step.key, step)
-
-    prompts = {"prompts": sources.prompts_digest}
-    base_inputs = {**prompts, "base": sources.base_digest}
-
-    # Trainings first, then replies, then scores: an engine is loaded for one kind of work at a time.
-    models = {(arm.name, seed): _training(spec, sources, arm, seed, add) for seed in spec.seeds for arm in spec.arms}
-    base_replies = add(Step("generate", "replies of base", BASE, _generation(spec, BASE), inputs=base_inputs, arm=BASE))
-    replies = {}
-    for (name, seed), model in models.items():
-        title = f"replies of {name}, seed {seed}"
-        settings = _generation(spec, name)
-        step = Step("generate", title, f"{name}-seed{seed}", settings, {"model": model}, prompts, arm=name)
-        replies[name, seed] = add(step)
-    base = Outcomes(BASE, -1, base_replies, add(_judging(spec, base_replies, prompts)))
-    arms = []
-    for (name, seed), generated in replies.items():
-        judged = add(_judging(spec, generated, prompts))
-        compared = add(_comparing(spec.compare, generated, base_replies, prompts)) if spec.compare else None
-        arms.append(Outcomes(name, seed, generated, judged, compared))
-    return Plan(tuple(steps.values()), base, tuple(arms))
+    return _Planner(spec, sources).plan()
 
 
-def _training(spec: StudySpec, sources: Sources, arm: Arm, seed: int, add: Any) -> Step:
-    """The step that trains an arm, after those that it needs."""
-    config = spec.method_config(arm)
-    scopes = sorted(arm.scopes) if arm.scopes is not None else None
-    of = "" if scopes is None else f" ({' and '.join(scopes)} only)"
-    data = f"share{arm.share:g}" + "".join(f"-{scope}" for scope in scopes or ())
-    mixture = add(
-        Step(
-            "mixture",
-            f"mixture with {100 * arm.share:g} % safety pairs{of}, seed {seed}",
-            f"{data}-seed{seed}",
-            {"share": arm.share, "scopes": scopes, **spec.mixture.model_dump()},
-            inputs={"pairs": sources.pairs_digest},
-            seed=seed,
-        )
-    )
-    base = {"base": sources.base_digest}
-    method = find_method(arm.method)
-    needs: dict[str, Step] = {"mixture": mixture}
-    if method.preceding is not None:
-        needs["sft"] = add(
-            _train_step(method.preceding.name, data, config, spec.engine, {"mixture": mixture}, base, seed)
-        )
-    trained: Step = add(_train_step(method.name, data, config, spec.engine, needs, base, seed))
-    return trained
+class _Planner:
+    """Collects the steps of one study, each once."""
 
+    def __init__(self, spec: StudySpec, sources: Sources) -> None:
+        self.spec = spec
+        self.given = sources
+        self.sources: dict[str, Source] = {}
+        self.steps: dict[str, Step] = {}
+        self.prompts = self.source("prompts", {PROMPTS: (Prompt, sources.prompts)})
 
-def _train_step(
-    method: str, data: str, config: MethodConfig, engine: str, needs: dict[str, Step], inputs: dict[str, str], seed: int
-) -> Step:
-    """A training whose key holds only the recipe of its own last stage: an earlier one is in the key of `sft`."""
-    chosen = find_method(method)
-    settings = {
-        "method": method,
-        "engine": engine,
-        "recipe": config.recipe(chosen.stages[-1]).model_dump(mode="json"),
-        "training": config.training.model_dump(mode="json"),
-    }
-    title = f"train {chosen.title} on {needs['mixture'].title.removeprefix('mixture with ')}"
-    return Step("train", title, f"{method}-{data}-seed{seed}", settings, needs, inputs, seed)
+    def add(self, step: Step) -> Step:
+        """The step, or one of the same key that is there already."""
+        return self.steps.setdefault(step.key, step)
 
+    def source(self, name: str, tables: Mapping[str, tuple[type, Sequence[Any]]], arm: str = "") -> Step:
+        """Records as a step that later ones start from."""
+        found = source(name, tables, arm=arm)
+        return self.sources.setdefault(found.step.key, found).step
 
-def _generation(spec: StudySpec, arm: str) -> dict[str, Any]:
-    """Settings that shape replies; how they are batched does not, and the arm's name is written into them."""
-    return {"arm": arm, **spec.generation.model_dump(mode="json", exclude={"batch_tokens"})}
+    def plan(self) -> Plan:
+        """Trainings first, then replies, then scores: an engine is loaded for one kind of work at a time."""
+        spec = self.spec
+        models = {(arm.name, seed): self.training(arm.name, seed) for seed in spec.seeds for arm in spec.trained}
+        base = None if spec.base is None else self.replies_of(spec.base)
+        arms = [] if base is None else [base]
+        arms += [self.replies_of(arm) for arm in spec.existing if arm is not spec.base]
+        arms += [
+            ArmSteps(
+                name,
+                seed,
+                self.add(reply_step_of_training(name, seed, model, self.prompts, spec.generation)),
+                model=model,
+            )
+            for (name, seed), model in models.items()
+        ]
+        whole = tuple(self.scored(arm, base) for arm in arms)
+        scores = self.source("scores", {SCORES: (Score, self.given.scores)}) if spec.scores else None
+        tables = {COMPARISONS: (Comparison, self.given.comparisons)}
+        comparisons = self.source("comparisons", tables) if spec.comparisons else None
+        name = None if base is None else base.arm
+        return Plan(tuple(self.sources.values()), tuple(self.steps.values()), whole, name, scores, comparisons)
 
+    def training(self, name: str, seed: int) -> Step:
+        """The step that leaves an arm's model, after those that it needs."""
+        (arm,) = (arm for arm in self.spec.trained if arm.name == name)
+        assert self.spec.base is not None  # a spec with a trained arm has one
+        tables = {SAFETY: (Pair, self.given.safety), GENERAL: (Pair, self.given.general)}
+        mixture = self.add(mix_step(arm, self.spec.mixture, self.source("pairs", tables), seed))
+        base = self.spec.base.name
+        place = (self.given.digests[base], self.given.models[base].id)
+        for step in train_steps(self.spec, arm, mixture, place, seed):
+            trained = self.add(step)
+        return trained
 
-def _judging(spec: StudySpec, generated: Step, prompts: dict[str, str]) -> Step:
-    settings = _judge(spec.judge)
-    title = generated.title.replace("replies of", "judge", 1)
-    return Step("judge", title, generated.name, settings, {"replies": generated}, prompts, arm=generated.arm)
+    def replies_of(self, arm: ModelArm | RepliesArm) -> ArmSteps:
+        """Replies of an arm that exists: asked for, or there already."""
+        if isinstance(arm, RepliesArm):
+            tables = {GENERATIONS: (Generation, self.given.replies[arm.name])}
+            return ArmSteps(arm.name, arm.seed, self.source(f"replies-{folder_name(arm.name)}", tables, arm.name))
+        model, digest = self.given.models[arm.name], self.given.digests[arm.name]
+        step = reply_step_of_model(arm, model, digest, self.prompts, self.spec.generation)
+        return ArmSteps(arm.name, arm.seed, self.add(step))
 
-
-def _judge(judge: JudgeSpec) -> dict[str, str]:
-    """What of a judge shapes its verdicts; the rubric by its words, wherever they are."""
-    rubric = load_rubric(judge.rubric)
-    return {"model": judge.model, "base_url": judge.base_url, "rubric": rubric.id, "rubric_digest": rubric.digest}
-
-
-def _comparing(judge: JudgeSpec, generated: Step, base: Step, prompts: dict[str, str]) -> Step:
-    settings = _judge(judge)
-    title = generated.title.replace("replies of", "compare with base:", 1)
-    needs = {"candidate": generated, "base": base}
-    return Step("compare", title, generated.name, settings, needs, prompts, arm=generated.arm)
+    def scored(self, arm: ArmSteps, base: ArmSteps | None) -> ArmSteps:
+        """The arm with the steps that score and compare its replies."""
+        spec = self.spec
+        scores = []
+        if spec.judge is not None:
+            languages = (file_digest(spec.languages), spec.languages) if spec.languages else None
+            scores.append(self.add(judge_step(spec.judge, arm.label, arm.replies, self.prompts, languages)))
+        if spec.scorers:
+            scores.append(self.add(rules_step(spec.scorers, arm.label, arm.replies, self.prompts)))
+        compare = None
+        if spec.compare is not None and base is not None and arm is not base:
+            compare = self.add(compare_step(spec.compare, arm.label, arm.replies, base.replies, self.prompts))
+        return ArmSteps(arm.arm, arm.seed, arm.replies, tuple(scores), compare, arm.model)

@@ -1,4 +1,4 @@
-"""Running a study: mixtures, trainings, replies, scores, findings, report; what is done is not done again.
+"""Running a study: every command and every call that trains, replies, scores or analyses comes through here.
 
 Every step leaves an artifact, so a study that was stopped, by Ctrl-C or by the machine, goes on where it stood when
 it is run again with the same folder. Findings and report are made anew each time: they take moments.
@@ -6,59 +6,26 @@ it is run again with the same folder. Findings and report are made anew each tim
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from alignment_prism.calls.journal import CallJournal
-from alignment_prism.domain import Finding, Pair, Prompt, PromptKind, StoreError
-from alignment_prism.domain.progress import Progress
-from alignment_prism.io import read_records, write_json, write_records
-from alignment_prism.reports import Example
-from alignment_prism.store import check_within, folder_lock, write_artifact
-from alignment_prism.store.names import (
-    CALLS,
-    COMPARISONS,
-    FINDINGS,
-    GENERATIONS,
-    MIXTURE,
-    PAIRS,
-    PROMPTS,
-    SCORES,
-    STUDY,
-)
-from alignment_prism.studies.analysis import analyse, examples, generations_of
-from alignment_prism.studies.checks import check_place, check_study, write_steps
+from alignment_prism.domain import Comparison, Finding, Generation, Prompt, Score, StoreError
+from alignment_prism.io import write_json, write_records
+from alignment_prism.store import folder_lock
+from alignment_prism.store.names import CALLS, COMPARISONS, FINDINGS, GENERATIONS, PLAN, PROMPTS, SCORES, STUDY
+from alignment_prism.studies.analysis import analyse
+from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
+from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.loading import load_spec
-from alignment_prism.studies.plan import Plan, Step, build_plan
+from alignment_prism.studies.plan import Plan, build_plan
 from alignment_prism.studies.progress import Reporter, Silent
-from alignment_prism.studies.sources import Sources, load_sources
-from alignment_prism.studies.spec import JudgeSpec, StudySpec
-from alignment_prism.training.methods import find_method
-from alignment_prism.training.settings import MethodConfig
-
-_LOADING = ("nano", "hf", "vllm", "sglang", "transformer_lens", "llama-cpp-python")
-"""Providers that load weights when a model is opened, and the one that needs nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class StudyResult:
-    """What a study came to.
-
-    Attributes:
-        out: its folder.
-        findings: every number.
-        models: (arm, seed) -> folder of the trained model.
-        notes: lines at the head of a report.
-        examples: prompts and replies to look at.
-    """
-
-    out: Path
-    findings: list[Finding]
-    models: dict[tuple[str, int], Path]
-    notes: tuple[str, ...] = ()
-    examples: list[Example] = field(default_factory=list)
+from alignment_prism.studies.report import write_study_report
+from alignment_prism.studies.sources import load_sources
+from alignment_prism.studies.spec import StudySpec
+from alignment_prism.studies.steps import Context
+from alignment_prism.studies.study import Study
 
 
 def run_study(
@@ -67,7 +34,9 @@ def run_study(
     *,
     progress: Reporter | None = None,
     replace: bool = False,
-) -> StudyResult:
+    retry_unjudged: bool = False,
+    known: Sequence[str | Path] = (),
+) -> Study:
     """Run a study, or go on with one.
 
     Args:
@@ -75,190 +44,79 @@ def run_study(
         out: the study's folder, `results/NAME` if None.
         progress: where to report to; None is nowhere.
         replace: replace findings of another study in the folder; its finished steps are kept. Those of this study, or
-            of one with fewer arms or seeds, need no leave.
+            of one with fewer arms or seeds, are replaced in any case.
+        retry_unjudged: ask judges again about replies that have no verdict, and about nothing else.
+        known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
+
+    Returns:
+        The finished study.
 
     Raises:
-        PrismError: anything that the user can mend.
+        PrismError: anything that the user can mend; what was finished until then is kept.
 
     Example:
-        >>> result = run_study("quickstart", "results/quickstart")
+        >>> study = run_study("quickstart", "results/quickstart")
     """
     spec = spec if isinstance(spec, StudySpec) else load_spec(spec)
     out = Path(out) if out is not None else Path("results") / spec.name
-    progress = progress if progress is not None else Silent()
-    sources = load_sources(spec)
+    reporter = progress if progress is not None else Silent()
+    check_folder_can_be_made(out)
+    sources = load_sources(spec, fetch=True)
     notes = tuple(note for note in (sources.world_note, *spec.notes) if note)
     for note in notes:
-        progress.note(note)
+        reporter.note(note)
+    for what in sources.left_out:
+        reporter.note(f"left out: {what}")
     check_study(spec, sources)
     plan = build_plan(spec, sources)
-    _make_folder(out)
-    with folder_lock(out):
+    index = {**plan.as_json(), "notes": notes}
+    with _held(out):
         check_place(out, plan, spec, replace=replace)
         if not (out / FINDINGS).exists():
-            write_steps(out, plan)
-        write_json(out / STUDY, spec.model_dump(mode="json"))
-        write_records(out / PROMPTS, sources.prompts, Prompt)  # findings can be made again from the folder alone
-        _check_judges(spec, plan, out)
+            _write_index(out, spec, index)
+        for source in plan.sources:
+            source.write(out)
         with CallJournal(out / CALLS) as journal:
-            worker = Worker(spec, sources, out, journal)
-            for number, step in enumerate(plan.steps, start=1):
-                if step.is_done(out):
-                    progress.skip(number, len(plan.steps), step.title)
-                    continue
-                with progress.step(number, len(plan.steps), step.title) as tick:
-                    worker.do(step, tick)
-        findings = analyse(spec.name, sources.prompts, plan, out)
-        write_steps(out, plan)
-        write_records(out / FINDINGS, findings)
-    models = {(of.arm, of.seed): model_folder(of.generate.needs["model"], out) for of in plan.arms}
-    return StudyResult(out, findings, models, notes, examples(sources.prompts, plan, out, spec.examples))
+            context = Context(out, journal, tuple(map(Path, known)))
+            run_steps(plan.steps, context, reporter, fill_gaps=retry_unjudged)
+        _write_index(out, spec, index)
+        write_records(out / PROMPTS, sources.prompts, Prompt)
+        study = Study(out)
+        _write_tables(study, plan)
+        findings = analyse(study)
+        write_records(out / FINDINGS, findings, Finding)
+        if findings:
+            write_study_report(study)
+    return study
 
 
-class Worker:
-    """Does the steps of one study.
-
-    Args:
-        spec: of the study.
-        sources: what it starts from.
-        out: its folder.
-        journal: of the judges' answers.
-    """
-
-    def __init__(self, spec: StudySpec, sources: Sources, out: Path, journal: CallJournal) -> None:
-        self.spec = spec
-        self.sources = sources
-        self.out = out
-        self.journal = journal
-
-    def do(self, step: Step, tick: Progress) -> None:
-        """Do one step and leave its artifact."""
-        work: dict[str, Callable[[Step, Path, Progress], None]] = {
-            "mixture": self._mix,
-            "generate": self._generate,
-            "judge": self._judge,
-            "compare": self._compare,
-        }
-        folder = step.folder(self.out)
-        if step.kind == "train":
-            # A training makes its run folder itself: what it had reached when it was stopped outlives the step.
-            self._train(step, folder, tick)
-            return
-        with write_artifact(
-            folder, kind=step.kind, spec=step.spec, inputs=step.all_inputs, seed=step.seed, replace=True
-        ) as temporary:
-            work[step.kind](step, temporary, tick)
-
-    def _mix(self, step: Step, folder: Path, tick: Progress) -> None:
-        from alignment_prism.mixtures import build_mixture
-
-        mixture = build_mixture(self.sources.safety, self.sources.general, seed=_seed(step), **step.spec)
-        write_records(folder / PAIRS, mixture.pairs)
-        write_json(folder / MIXTURE, mixture.manifest)
-
-    def _train(self, step: Step, folder: Path, tick: Progress) -> None:
-        from alignment_prism.training.train import train_method
-
-        first = step.needs.get("sft")
-        train_method(
-            step.spec["method"],
-            engine=step.spec["engine"],
-            base=self.sources.base,
-            pairs=read_records(step.needs["mixture"].folder(self.out) / PAIRS, Pair),
-            out=folder,
-            config=_config(step),
-            seed=_seed(step),
-            sft_checkpoint=model_folder(first, self.out) if first else None,
-            references=self.out / "references",
-            progress=tick,
-        )
-
-    def _generate(self, step: Step, folder: Path, tick: Progress) -> None:
-        from alignment_prism.generation.backends.transformers import generate_local
-
-        model = step.needs.get("model")
-        replies = generate_local(
-            model_folder(model, self.out) if model else self.sources.base,
-            self.sources.prompts,
-            arm=step.arm,
-            sampling=self.spec.generation.sampling(),
-            batch_tokens=self.spec.generation.batch_tokens,
-            progress=tick,
-        )
-        write_records(folder / GENERATIONS, replies)
-
-    def _judge(self, step: Step, folder: Path, tick: Progress) -> None:
-        from alignment_prism.scoring.judge import judge_generations, require_verdicts
-
-        replies = generations_of(step.needs["replies"], self.out)
-        verdicts = judge_generations(self.sources.prompts, replies, **self._calls(self.spec.judge, tick))
-        require_verdicts(verdicts, self.spec.judge.model)
-        write_records(folder / SCORES, verdicts)
-
-    def _compare(self, step: Step, folder: Path, tick: Progress) -> None:
-        from alignment_prism.scoring.judge import compare_generations
-
-        prompts = [prompt for prompt in self.sources.prompts if prompt.kind is PromptKind.GENERAL]
-        asked = {prompt.id for prompt in prompts}
-        sides = [
-            [reply for reply in generations_of(step.needs[role], self.out) if reply.prompt_id in asked]
-            for role in ("candidate", "base")
-        ]
-        assert self.spec.compare is not None  # there is no such step without it
-        verdicts = compare_generations(prompts, *sides, **self._calls(self.spec.compare, tick))
-        write_records(folder / COMPARISONS, verdicts)
-
-    def _calls(self, judge: JudgeSpec, tick: Progress) -> dict[str, Any]:
-        """How a judge is called."""
-        options: dict[str, Any] = {"judge": judge.model, "rubric": judge.rubric, "base_url": judge.base_url}
-        if judge.max_connections is not None:
-            options["max_connections"] = judge.max_connections
-        return {**options, "journal": self.journal, "progress": tick}
-
-
-def _check_judges(spec: StudySpec, plan: Plan, out: Path) -> None:
-    """Open the judges that will be needed, so that a missing key is found out before hours of training.
-
-    Judges that load weights when they are opened are left alone.
-
-    Raises:
-        ModelError: one cannot be opened.
-    """
-    waiting = {step.kind for step in plan.steps if not step.is_done(out)}
-    judges = [spec.judge] if "judge" in waiting else []
-    judges += [spec.compare] if spec.compare and "compare" in waiting else []
-    remote = [judge for judge in judges if judge.model.partition("/")[0] not in _LOADING]
-    if not remote:
-        return
-    from alignment_prism.calls.endpoint import Endpoint
-    from alignment_prism.calls.runner import run_async
-
-    async def probe(judge: JudgeSpec) -> None:
-        async with Endpoint(judge.model, judge.base_url).open():
-            pass
-
-    for judge in remote:
-        run_async(probe(judge))
-
-
-def _config(step: Step) -> MethodConfig:
-    """The settings of a training, from the recipe of its last stage: earlier stages are steps of their own."""
-    section = find_method(step.spec["method"]).stages[-1].section
-    return MethodConfig.model_validate({section: step.spec["recipe"], "training": step.spec["training"]})
-
-
-def _seed(step: Step) -> int:
-    return step.seed if step.seed is not None else 0
-
-
-def model_folder(step: Step, out: Path) -> Path:
-    """Where the model of a training step lies."""
-    return step.folder(out) / "model"
-
-
-def _make_folder(out: Path) -> None:
-    check_within(out)
+def _held(out: Path) -> AbstractContextManager[None]:
+    """The folder, made if need be, held for this process."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"cannot write there: {error.strerror}", where=str(out), fix="choose another --out") from error
+        raise StoreError(
+            f"cannot write there: {error.strerror}", where=str(out), fix="choose another folder"
+        ) from error
+    return folder_lock(out)
+
+
+def _write_index(out: Path, spec: StudySpec, index: dict[str, object]) -> None:
+    """Write down what was asked for, and which steps the folder's findings rest on."""
+    write_json(out / STUDY, spec.model_dump(mode="json"))
+    write_json(out / PLAN, index)
+
+
+def _write_tables(study: Study, plan: Plan) -> None:
+    """Replies, scores and comparisons of all arms in one table each, where one alignment seed makes them one."""
+    if len(study.seeds) > 1:
+        return
+    arms = study.arms()
+    generations = [reply for arm in arms for reply in arm.generations]
+    scores = [*(score for arm in arms for score in arm.scores), *study.given_scores()]
+    comparisons = [*(one for arm in arms for one in arm.comparisons), *study.given_comparisons()]
+    write_records(study.out / GENERATIONS, generations, Generation)
+    if scores:
+        write_records(study.out / SCORES, scores, Score)
+    if comparisons:
+        write_records(study.out / COMPARISONS, comparisons, Comparison)

@@ -1,14 +1,26 @@
-"""What a study starts from: base, pairs and prompts, each with the digest that later steps depend on."""
+"""What a study starts from, read before there is a plan: models, pairs, prompts, and what is there already."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from hashlib import sha256
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from alignment_prism.domain import InputError, Pair, PairKind, Prompt, content_digest
+from alignment_prism.domain import (
+    LANGUAGES,
+    Comparison,
+    Generation,
+    InputError,
+    Pair,
+    PairKind,
+    Prompt,
+    Score,
+    content_digest,
+)
+from alignment_prism.io import Intake, read_records
+from alignment_prism.models.names import ModelRef, resolve
+from alignment_prism.studies.arms import ModelArm, RepliesArm
 from alignment_prism.studies.spec import NANO, StudySpec
 
 if TYPE_CHECKING:
@@ -20,65 +32,86 @@ class Sources:
     """What a study starts from.
 
     Attributes:
-        base: folder or Hub id of the base.
-        base_digest: of its weights, or the id of a base on the Hub.
+        prompts: what every arm is evaluated on.
+        models: name of a model that exists (base among them) -> what its name stands for.
+        digests: the same name -> digest of the model.
+        replies: name of an arm of stored replies -> the replies, under that name.
         safety: pairs for the safety share of mixtures.
         general: pairs for the rest.
-        prompts: what every arm is evaluated on.
+        scores: that are there already.
+        comparisons: that are there already.
         world_note: what the nano lab says of itself, empty where it is not used.
+        left_out: what was left out knowingly, one line each.
     """
 
-    base: str
-    base_digest: str
-    safety: Sequence[Pair]
-    general: Sequence[Pair]
     prompts: Sequence[Prompt]
+    models: Mapping[str, ModelRef] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    replies: Mapping[str, Sequence[Generation]] = field(default_factory=dict)
+    safety: Sequence[Pair] = ()
+    general: Sequence[Pair] = ()
+    scores: Sequence[Score] = ()
+    comparisons: Sequence[Comparison] = ()
     world_note: str = ""
-
-    @property
-    def pairs_digest(self) -> str:
-        """Of both pools."""
-        return records_digest((*self.safety, *self.general))
-
-    @property
-    def prompts_digest(self) -> str:
-        """Of the evaluation set."""
-        return records_digest(self.prompts)
+    left_out: tuple[str, ...] = ()
 
 
-def load_sources(spec: StudySpec) -> Sources:
+def load_sources(spec: StudySpec, *, fetch: bool = False) -> Sources:
     """Read everything that the study starts from; trains and generates nothing.
 
+    Args:
+        spec: of the study.
+        fetch: whether models of the Hub that are not in the cache are fetched, so that their commit is known.
+
     Raises:
-        InputError: a file is not what it should be, or two prompts have one id.
-        ModelError: the base that ships is not there.
+        InputError: a file is not what it should be, two prompts have one id, or stored replies do not fit the prompts.
+        ModelError: a model is not there, or cannot be had.
     """
-    base, base_digest = _base(spec)
+    models = {arm.name: _model(spec, arm) for arm in spec.existing if isinstance(arm, ModelArm)}
+    if fetch:
+        for model in models.values():
+            if not model.is_fetched:
+                model.folder()
     world = _world(spec) if spec.uses_nano else None
-    safety, general = _pairs(spec, world)
-    return Sources(base, base_digest, safety, general, _prompts(spec, world), world.describe() if world else "")
+    safety, general = _pairs(spec, world) if spec.trained else ([], [])
+    intake = Intake()
+    everything = _prompts(spec, world, intake)
+    asked = limited(everything, spec.prompt_limit)
+    prompts, replies, left_out = _stored(spec, everything, asked)
+    return Sources(
+        prompts,
+        models,
+        {name: model.digest() for name, model in models.items()},
+        replies,
+        safety,
+        general,
+        [score for file in spec.scores for score in read_records(file, Score)],
+        [one for file in spec.comparisons for one in read_records(file, Comparison)],
+        world.describe() if world else "",
+        (*_unknown_languages(intake), *left_out),
+    )
 
 
-def records_digest(records: Iterable[Any]) -> str:
-    """Of records in their order: SHA-256, 64 hexadecimal digits."""
-    digest = sha256()
-    for record in records:
-        digest.update(content_digest(asdict(record)).encode())
-    return digest.hexdigest()
+def limited(prompts: Sequence[Prompt], limit: int | None) -> list[Prompt]:
+    """At most `limit` prompts of each kind, subset, scope and language, picked by their ids' digests.
+
+    The same prompts are picked whatever their order, and those of a smaller limit are among those of a larger one.
+    """
+    if limit is None:
+        return list(prompts)
+    kept: set[str] = set()
+    counts: dict[tuple[object, ...], int] = {}
+    for prompt in sorted(prompts, key=lambda prompt: content_digest(prompt.id)):
+        stratum = (prompt.kind, prompt.subset, prompt.scope, prompt.language)
+        if counts.get(stratum, 0) < limit:
+            counts[stratum] = counts.get(stratum, 0) + 1
+            kept.add(prompt.id)
+    return [prompt for prompt in prompts if prompt.id in kept]
 
 
-def _base(spec: StudySpec) -> tuple[str, str]:
-    from alignment_prism.models.weights import weights_digest
-
-    if spec.base == NANO:
-        from alignment_prism.models.shipped import shipped_base
-
-        folder = shipped_base()
-    elif Path(spec.base).is_dir():
-        folder = Path(spec.base)
-    else:
-        return spec.base, f"hub:{spec.base}"
-    return str(folder), weights_digest(folder)
+def _model(spec: StudySpec, arm: ModelArm) -> ModelRef:
+    """What an arm's model stands for; a base that is trained runs on this machine, whatever its name."""
+    return resolve(arm.model, local=arm is spec.base and bool(spec.trained))
 
 
 def _world(spec: StudySpec) -> World:
@@ -100,20 +133,30 @@ def _pairs(spec: StudySpec, world: World | None) -> tuple[list[Pair], list[Pair]
     return pools
 
 
-def _prompts(spec: StudySpec, world: World | None) -> list[Prompt]:
+def _prompts(spec: StudySpec, world: World | None, intake: Intake) -> list[Prompt]:
     if isinstance(spec.prompts, str):
         assert world is not None  # `uses_nano` is true where prompts are `nano`
         prompts = list(world.evaluation_prompts())
     else:
-        from alignment_prism.prompts import read_prompts
+        from alignment_prism.io.languages import read_languages
+        from alignment_prism.prompts import load_prompts
 
+        languages = read_languages(spec.languages) if spec.languages else LANGUAGES
         prompts = [
             prompt
             for entry in spec.prompts
-            for prompt in read_prompts(
-                entry.file, mapping=entry.map or None, defaults=entry.defaults or None, format_name=entry.format
+            for prompt in load_prompts(
+                entry.file,
+                mapping=entry.map or None,
+                defaults=entry.defaults or None,
+                format_name=entry.format,
+                languages=languages,
+                intake=intake,
             )
         ]
+        if not prompts:
+            files = ", ".join(entry.file for entry in spec.prompts)
+            raise InputError("no prompts", where=files, fix="check that the file is the right one and not empty")
     seen: dict[str, Prompt] = {}
     for prompt in prompts:
         other = seen.setdefault(prompt.id, prompt)
@@ -123,18 +166,67 @@ def _prompts(spec: StudySpec, world: World | None) -> list[Prompt]:
                 where=f"{other.source or 'prompts'} and {prompt.source or 'prompts'}",
                 fix="leave one of the files out, or give the prompts ids of their own",
             )
-    return limited(prompts, spec.prompt_limit)
+    return prompts
 
 
-def limited(prompts: Sequence[Prompt], limit: int | None) -> list[Prompt]:
-    """At most `limit` prompts of each kind, subset, scope and language, picked by their ids' digests."""
-    if limit is None:
-        return list(prompts)
-    kept: set[str] = set()
-    counts: dict[tuple[object, ...], int] = {}
-    for prompt in sorted(prompts, key=lambda prompt: content_digest(prompt.id)):
-        stratum = (prompt.kind, prompt.subset, prompt.scope, prompt.language)
-        if counts.get(stratum, 0) < limit:
-            counts[stratum] = counts.get(stratum, 0) + 1
-            kept.add(prompt.id)
-    return [prompt for prompt in prompts if prompt.id in kept]
+def _unknown_languages(intake: Intake) -> list[str]:
+    """Prompts that a published set has in languages that are not known here."""
+    counts = intake.unknown_languages.items()
+    return [f"{count} prompts in {code!r}, a language that is not known" for code, count in counts]
+
+
+def _stored(
+    spec: StudySpec, everything: Sequence[Prompt], asked: Sequence[Prompt]
+) -> tuple[list[Prompt], dict[str, list[Generation]], tuple[str, ...]]:
+    """The prompts that count, the stored replies to them, arm by arm, and what was left out."""
+    from alignment_prism.generation import answered, read_generations
+
+    arms = [arm for arm in spec.existing if isinstance(arm, RepliesArm)]
+    unknown: dict[tuple[str, str], list[str]] = {}
+    stored: dict[str, list[Generation]] = {}
+    for arm in arms:
+        places: list[str] = []
+        found = read_generations(
+            arm.replies,
+            everything,
+            arm=arm.arm or arm.name,
+            mapping=arm.map,
+            asked=asked,
+            left_out=places if spec.keep_going else None,
+        )
+        unknown[arm.replies, str(arm.map)] = places  # a file of several arms is read for each of them
+        stored[arm.name] = [replace(reply, arm=arm.name) for reply in _of_arm(arm, found)]
+    prompts = list(asked)
+    left_out = []
+    if spec.keep_going and arms:
+        prompts, kept = answered(asked, [reply for replies in stored.values() for reply in replies])
+        stored = {name: [reply for reply in kept if reply.arm == name] for name in stored}
+        places = [place for some in unknown.values() for place in some]
+        if places:
+            shown = ", ".join(places[:5]) + (", ..." if len(places) > 5 else "")
+            left_out.append(f"{len(places)} replies to none of the prompts ({shown})")
+        if len(prompts) < len(asked):
+            left_out.append(f"{len(asked) - len(prompts)} of {len(asked)} prompts, which have no reply")
+        if not prompts:
+            fix = "give the prompts that were answered, or say which column is which"
+            raise InputError("no prompt has a reply", where=", ".join(arm.replies for arm in arms), fix=fix)
+    return prompts, stored, tuple(left_out)
+
+
+def _of_arm(arm: RepliesArm, found: Sequence[Generation]) -> list[Generation]:
+    """The replies of one arm of a file.
+
+    Raises:
+        InputError: the file has several arms and none is named, or not the one that is.
+    """
+    names = list(dict.fromkeys(reply.arm for reply in found))
+    wanted = arm.arm
+    if wanted is None:
+        if len(names) > 1:
+            what = f"the file has replies of several arms: {', '.join(names)}"
+            raise InputError(what, where=arm.replies, fix=f"say which are {arm.name}'s, as in: arm: {names[0]}")
+        wanted = names[0]
+    if wanted not in names:
+        what = f"the file has no replies of {wanted!r}"
+        raise InputError(what, where=arm.replies, fix=f"name one of its arms: {', '.join(names)}")
+    return [reply for reply in found if reply.arm == wanted]

@@ -1,4 +1,4 @@
-"""The spec of a study: what is trained on what, how it is evaluated, by whom it is judged.
+"""The spec of a study: which models, trained or there already, reply to what, and who scores the replies.
 
 A spec is a YAML file, typed, frozen and checked before any work starts. Paths in it are relative to its own folder.
 The word `nano` stands for the embedded lab, wherever a base, pairs or prompts are asked for.
@@ -10,38 +10,47 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from alignment_prism.domain import Sampling, Scope
+from alignment_prism.domain import InputError, Sampling
 from alignment_prism.io.yaml import KeyFault, overlay
-from alignment_prism.training.methods import find_method
-from alignment_prism.training.settings import DEFAULT_PRESET, MethodConfig, load_config, presets
+from alignment_prism.studies.arms import BASE, Arm, Base, ModelArm, Part, RepliesArm, TrainedArm, base_from
+from alignment_prism.training.settings import (
+    DEFAULT_ENGINE,
+    DEFAULT_PRESET,
+    ENGINES,
+    MethodConfig,
+    load_config,
+    presets,
+)
 
 NANO = "nano"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+
+
+def _engine(name: str) -> str:
+    if name not in ENGINES:
+        raise InputError(f"unknown engine {name!r}", fix=f"use one of: {', '.join(ENGINES)}")
+    return name
+
+
 Files = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+Calls = Annotated[int, Field(gt=0)]
+Retries = Annotated[int, Field(ge=0)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _method(name: str) -> str:
-    return find_method(name).name
-
-
-class PairsSource(_Part):
+class PairsSource(Part):
     """Where preference pairs come from: `nano`, or files that `prism mix` reads."""
 
     safety: Files = (NANO,)
     general: Files = (NANO,)
 
 
-class PromptFile(_Part):
-    """A file of prompts to evaluate on.
+class PromptFile(Part):
+    """Prompts to evaluate on.
 
     Attributes:
-        file: its path.
+        file: its path; or a set known by name (`aya`), or a Hub dataset (`owner/name`).
         format: its name where the file does not tell by itself (see `prism prompts --help`).
         map: our field to the file's column, for a file of no known format: `{prompt: text}`.
         defaults: our field to a value for rows that have none: `{language: en, kind: general, subset: mine}`.
@@ -53,7 +62,7 @@ class PromptFile(_Part):
     defaults: dict[str, str] = Field(default_factory=dict)
 
 
-class MixtureSpec(_Part):
+class MixtureSpec(Part):
     """How mixtures are drawn.
 
     Attributes:
@@ -65,26 +74,20 @@ class MixtureSpec(_Part):
     balance: Literal["pool", "equal"] = "pool"
 
 
-class Arm(_Part):
-    """One model of the study.
+class GenerationSpec(Part):
+    """How replies are drawn; temperature 0 is greedy. What follows `seed` changes how, and not what comes out.
 
     Attributes:
-        name: of the arm in findings.
-        method: `sft`, `sft_random`, `dpo_ift` or `dpo_sft`.
-        share: of safety pairs in its mixture, 0 to 1.
-        scopes: take safety pairs of these scopes only: `[global]` and `[local]` are the paper's ablations.
-        config: settings that differ from the study's `training`.
+        temperature: 0 is greedy.
+        top_p: nucleus; 1 keeps everything.
+        max_tokens: most tokens of a reply.
+        samples: replies per prompt.
+        seed: of the draws.
+        batch_tokens: of a model on this machine: positions of a batch; None is a safe default.
+        device: of a model on this machine: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`.
+        max_connections: of a model behind an API: calls under way at once.
+        retries: of a call that failed for a passing reason.
     """
-
-    name: Name
-    method: Annotated[str, AfterValidator(_method)]
-    share: Annotated[float, Field(ge=0, le=1)]
-    scopes: tuple[Scope, ...] | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
-
-
-class GenerationSpec(_Part):
-    """How replies are drawn; temperature 0 is greedy."""
 
     temperature: Annotated[float, Field(ge=0)] = 0.0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -92,13 +95,16 @@ class GenerationSpec(_Part):
     samples: Annotated[int, Field(gt=0)] = 1
     seed: int = 0
     batch_tokens: Annotated[int, Field(gt=0)] | None = None
+    device: str = "auto"
+    max_connections: Calls | None = None
+    retries: Retries | None = None
 
     def sampling(self) -> Sampling:
         """As generation takes it."""
         return Sampling(self.temperature, self.top_p, self.max_tokens, self.samples, self.seed)
 
 
-class JudgeSpec(_Part):
+class JudgeSpec(Part):
     """Who judges.
 
     Attributes:
@@ -106,12 +112,14 @@ class JudgeSpec(_Part):
         rubric: one that ships, or a YAML file of one's own; `standalone@1`, for comparisons `pairwise@1`, unless named.
         base_url: address of the judge's server, where it is not the provider's own.
         max_connections: calls under way at once.
+        retries: of a call that failed for a passing reason.
     """
 
     model: str
     rubric: str = "standalone@1"
     base_url: str = ""
-    max_connections: Annotated[int, Field(gt=0)] | None = None
+    max_connections: Calls | None = None
+    retries: Retries | None = None
 
 
 class CompareSpec(JudgeSpec):
@@ -120,84 +128,121 @@ class CompareSpec(JudgeSpec):
     rubric: str = "pairwise@1"
 
 
-class StudySpec(_Part):
+class StudySpec(Part):
     """A study.
 
     Attributes:
         name: of the study in findings.
-        base: `nano`, a model folder, or a Hub id.
+        base: what the arms are compared with, and what is trained: `nano`, a model folder, a Hub id, or an arm that
+            exists (`{model: openai/gpt-4o}`, `{replies: base.csv}`); null for none.
         world: where pairs or prompts are `nano`: `nano` is the world that ships; a folder that `prism nano build`
             wrote is the world of that base. Judges from the lab (`nano/oracle`) that name no world of their own
             judge by it.
-        pairs: where preference pairs come from.
+        pairs: where preference pairs come from; read only if an arm is trained.
         mixture: size of the mixtures.
         training: settings of the methods: the name of a preset, or keys of `alignment_prism.training.MethodConfig`
             laid over the preset under `preset` (`aya-23-8b` if there is none).
         engine: what trains: `transformers`, or `trl`, which gives the same models up to rounding.
-        arms: what is trained; `base` is always evaluated.
+        arms: what is evaluated beside the base: methods to train, models that exist, stored replies.
         seeds: of the alignment: of mixtures and trainings.
         prompts: what is evaluated: `nano` or a list of files.
-        prompt_limit: most prompts of a kind, subset, scope and language; None takes all.
+        prompt_limit: most prompts of a kind, subset, scope and language, picked by their ids' digests; None takes all.
+        languages: a YAML file with further languages.
+        keep_going: leave out stored replies to none of the prompts, and prompts that lack a stored reply.
         generation: how replies are drawn.
-        judge: who judges single replies.
-        compare: who compares replies with base's; None leaves comparisons out.
+        judge: who judges single replies; None for nobody.
+        scorers: rules that score replies besides, by name.
+        scores: files of scores that are there already.
+        compare: who compares replies to general prompts with base's; None leaves comparisons out.
+        comparisons: files of comparisons that are there already.
         examples: how many prompts with replies the report shows, folded away.
         notes: lines at the head of the report.
     """
 
     name: Name
-    base: str = NANO
+    base: Annotated[Base | None, BeforeValidator(base_from)] = ModelArm(name=BASE, model=NANO)
     world: str = NANO
     pairs: PairsSource = PairsSource()
     mixture: MixtureSpec = MixtureSpec()
     training: str | dict[str, Any] = DEFAULT_PRESET
-    engine: Literal["transformers", "trl"] = "transformers"
-    arms: tuple[Arm, ...]
+    engine: Annotated[str, AfterValidator(_engine)] = DEFAULT_ENGINE
+    arms: tuple[Arm, ...] = ()
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     prompts: Literal["nano"] | tuple[PromptFile, ...] = "nano"
     prompt_limit: Annotated[int, Field(gt=0)] | None = None
+    languages: str | None = None
+    keep_going: bool = False
     generation: GenerationSpec = GenerationSpec()
-    judge: JudgeSpec
+    judge: JudgeSpec | None = None
+    scorers: tuple[str, ...] = ()
+    scores: Files = ()
     compare: CompareSpec | None = None
+    comparisons: Files = ()
     examples: Annotated[int, Field(ge=0)] = 6
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _arms_and_seeds_are_distinct(self) -> StudySpec:
+    def _parts_fit_together(self) -> StudySpec:
+        if self.base is None and not self.arms:
+            raise KeyFault("there is neither a base nor an arm, so there is nothing to evaluate", "arms")
         names = [arm.name for arm in self.arms]
-        for number, name in enumerate(names):
-            if name == "base":
-                what = "an arm is called 'base', which is the name of the model that alignment starts from"
+        for number, arm in enumerate(self.arms):
+            if self.base is not None and arm.name == self.base.name:
+                what = f"an arm is called {arm.name!r}, which is the name of what the arms are compared with"
                 raise KeyFault(what, "arms", number, "name")
-            if name in names[:number]:
-                raise KeyFault(f"two arms are called {name!r}", "arms", number, "name")
+            if arm.name in names[:number]:
+                raise KeyFault(f"two arms are called {arm.name!r}", "arms", number, "name")
+            if isinstance(arm, TrainedArm) and not isinstance(self.base, ModelArm):
+                raise KeyFault(f"arm {arm.name!r} is trained, and the base is no model to train", "base")
+        if self.compare is not None and self.base is None:
+            raise KeyFault("replies are to be compared with those of a base, and there is none", "compare")
         if len(set(self.seeds)) < len(self.seeds):
             raise KeyFault(f"a seed is there twice: {list(self.seeds)}", "seeds")
         return self
 
     @property
+    def trained(self) -> tuple[TrainedArm, ...]:
+        """The arms that the study trains."""
+        return tuple(arm for arm in self.arms if isinstance(arm, TrainedArm))
+
+    @property
+    def existing(self) -> tuple[ModelArm | RepliesArm, ...]:
+        """Base, if there is one, and the arms that exist."""
+        base = () if self.base is None else (self.base,)
+        return (*base, *(arm for arm in self.arms if not isinstance(arm, TrainedArm)))
+
+    @property
+    def judges(self) -> tuple[JudgeSpec, ...]:
+        """Who judges and who compares."""
+        return tuple(judge for judge in (self.judge, self.compare) if judge is not None)
+
+    @property
     def uses_nano(self) -> bool:
         """Whether any number of the study comes from the nano lab."""
-        files = (*self.pairs.safety, *self.pairs.general)
-        judges = (self.judge.model, self.compare.model if self.compare else "")
-        return NANO in (self.base, self.prompts, *files) or any(model.startswith("nano/") for model in judges)
+        files = (*self.pairs.safety, *self.pairs.general) if self.trained else ()
+        models = [arm.model for arm in self.existing if isinstance(arm, ModelArm)]
+        named = [*models, *(judge.model for judge in self.judges)]
+        return NANO in (self.prompts, *files, *models) or any(model.startswith("nano/") for model in named)
 
     @property
     def uses_nano_prompts(self) -> bool:
         """Whether the evaluation set is that of the nano lab."""
         return self.prompts == NANO
 
-    def method_config(self, arm: Arm) -> MethodConfig:
+    def method_config(self, arm: TrainedArm) -> MethodConfig:
         """The arm's settings: the study's, with its own laid over them."""
         return MethodConfig.model_validate(overlay(_training(self), arm.config))
 
 
 def training_settings(spec: StudySpec) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
     """Every set of training settings, with the key path that its faults are reported under."""
+    if not spec.trained:
+        return
     training = _training(spec)
     yield ("training",), training
     for number, arm in enumerate(spec.arms):
-        yield ("arms", number, "config"), overlay(training, arm.config)
+        if isinstance(arm, TrainedArm):
+            yield ("arms", number, "config"), overlay(training, arm.config)
 
 
 def _training(spec: StudySpec) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def test_strangers_are_counted_at_once_or_left_out_with_the_prompts_that_lack_a_
     path = table(tmp_path / "r.jsonl", *rows)
     with pytest.raises(InputError, match="2 of 4 replies name none of the prompts") as error:
         read_generations(path, PROMPTS)
-    assert "row 2, row 4" in (error.value.where or "") and "--keep-going" in (error.value.fix or "")
+    assert "row 2, row 4" in (error.value.where or "") and error.value.settings["keep_going"]
     left_out: list[str] = []
     found = read_generations(path, PROMPTS, left_out=left_out)
     assert left_out == ["row 2", "row 4"] and [g.prompt_id for g in found] == ["a", "c"]

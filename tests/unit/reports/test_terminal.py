@@ -181,7 +181,7 @@ def test_a_page_that_cannot_be_written_is_an_error_of_the_place(tmp_path: Path) 
 
 
 SPEC = {
-    "name": "mine", "base": "nano", "seeds": [3], "prompts": "nano",
+    "name": "mine", "base": {"name": "base", "model": "nano"}, "seeds": [3], "prompts": "nano",
     "mixture": {"total": 2000, "balance": "pool"},
     "arms": [
         {"name": "dpo_sft", "method": "dpo_sft", "share": 0.15, "scopes": None, "config": {}},
@@ -213,26 +213,28 @@ def test_a_specification_says_what_the_arms_are(tmp_path: Path) -> None:
     assert read_about(tmp_path) is None
 
 
-def test_the_manifest_of_an_evaluation_says_which_models_the_arms_are(tmp_path: Path) -> None:
+def test_arms_that_exist_are_said_by_model_or_file(tmp_path: Path) -> None:
     sampling = {"temperature": 0.7, "top_p": 0.95, "max_tokens": 512, "samples": 4, "seed": 0}
     spec = {
-        "models": {"model": "a/b", "base": "a/c"},
-        "judge": "j",
-        "rubric": "r@1",
-        "sampling": sampling,
-        "prompts": 9,
+        "base": {"name": "base", "model": "a/c"},
+        "arms": [{"name": "model", "model": "a/b"}, {"name": "mine", "replies": "r.csv"}],
+        "seeds": [0],
+        "generation": sampling,
+        "judge": {"model": "j", "rubric": "r@1"},
     }
-    path = tmp_path / "manifest.json"
-    path.write_text(json.dumps({"kind": "evaluation", "spec": spec}))
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps(spec))
     about = read_about(tmp_path)
-    assert about is not None and [(arm.name, arm.method) for arm in about.arms] == [("base", "a/c"), ("model", "a/b")]
+    assert about is not None
+    assert [(arm.name, arm.method, arm.seeds) for arm in about.arms[1:]] == [
+        ("model", "a/b", ""),
+        ("mine", "replies in r.csv", ""),
+    ]
     assert dict(about.facts) == {
+        "base": "a/c",
         "decoding": "temperature 0.7, top-p 0.95, at most 512 tokens, 4 replies to each prompt",
         "judge": "j by r@1",
-        "prompts": "9",
     }
-    path.write_text(json.dumps({"kind": "mixture", "spec": {}}))
-    assert read_about(tmp_path) is None
     path.write_text("{")
     with pytest.raises(InputError, match="cannot read what was run"):
         read_about(tmp_path)

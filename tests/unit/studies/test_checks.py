@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from alignment_prism.domain import InputError, ModelError, StoreError
+from alignment_prism.domain import InputError, ModelError, PromptKind, StoreError
+from alignment_prism.io import write_json
+from alignment_prism.models.names import resolve
 from alignment_prism.nano import world
-from alignment_prism.store.names import FINDINGS, PLAN, PROMPTS
+from alignment_prism.store.names import FINDINGS, PLAN, PROMPTS, STUDY
 from alignment_prism.studies import Sources, StudySpec, build_plan
-from alignment_prism.studies.checks import check_place, check_study, write_steps
+from alignment_prism.studies.checks import check_place, check_study
 
 ARMS = [{"name": "one", "method": "sft", "share": 0.5}, {"name": "two", "method": "dpo_ift", "share": 0}]
 
@@ -26,7 +28,8 @@ def spec(**changes: object) -> StudySpec:
 @pytest.fixture(scope="module")
 def sources() -> Sources:
     safety, general = world().pairs()
-    return Sources("base", "digest", safety[:40], general[:40], world().evaluation_prompts()[:60])
+    base = {"base": resolve("nano")}
+    return Sources(world().evaluation_prompts(), base, {"base": "digest"}, {}, safety[:40], general[:40])
 
 
 def test_a_mixture_that_cannot_be_filled_is_found_out_with_its_arm(sources: Sources) -> None:
@@ -56,28 +59,49 @@ def test_judges_know_the_prompts_and_have_an_address(sources: Sources) -> None:
         check_study(spec(compare={"model": "openai-api/mine/j", "base_url": "there"}), sources)
 
 
+def test_comparisons_need_general_prompts(sources: Sources) -> None:
+    harmful = [prompt for prompt in sources.prompts if prompt.kind is PromptKind.HARMFUL]
+    compared = spec(compare={"model": "nano/oracle"})
+    check_study(compared, sources)
+    check_study(spec(), replace(sources, prompts=harmful))
+    with pytest.raises(InputError, match="none of the prompts is one"):
+        check_study(compared, replace(sources, prompts=harmful))
+
+
 def test_findings_of_another_study_are_not_replaced_and_those_of_a_smaller_one_are(
     sources: Sources, tmp_path: Path
 ) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
     small, large = (build_plan(spec(arms=arms), sources) for arms in (ARMS[:1], ARMS))
     other = build_plan(spec(seeds=(5,)), sources)
-    check_place(tmp_path, small, spec(), replace=False)
-    write_steps(tmp_path, small)
-    (tmp_path / PROMPTS).write_text("")
-    check_place(tmp_path, other, spec(), replace=False)  # stopped before there were findings: nothing to lose
-    (tmp_path / FINDINGS).write_text("")
-    check_place(tmp_path, small, spec(), replace=False)
-    check_place(tmp_path, large, spec(), replace=False)
+    check_place(out, small, spec(), replace=False)
+    write_json(out / PLAN, small.as_json())
+    write_json(out / STUDY, spec(arms=ARMS[:1]).model_dump(mode="json"))
+    (out / PROMPTS).write_text("")
+    check_place(out, other, spec(), replace=False)  # stopped before there were findings: nothing to lose
+    (out / FINDINGS).write_text("")
+    check_place(out, small, spec(), replace=False)
+    check_place(out, large, spec(), replace=False)
+    with pytest.raises(StoreError, match=r"findings of another study.*\(judge.model: nano/oracle -> x/y, seeds\)"):
+        check_place(out, other, spec(arms=ARMS[:1], seeds=(5,), judge={"model": "x/y"}), replace=False)
     for text in (None, "{", json.dumps([])):
         if text is not None:
-            (tmp_path / PLAN).write_text(text)
+            (out / PLAN).write_text(text)
         with pytest.raises(StoreError) as error:
-            check_place(tmp_path, other, spec(), replace=False)
-        assert "--replace" in (error.value.fix or "")
-        check_place(tmp_path, other, spec(), replace=True)
-    (tmp_path / PLAN).unlink()
-    with pytest.raises(StoreError, match=r"holds findings.parquet, prompts.parquet of another origin"):
-        check_place(tmp_path, small, spec(), replace=False)
-    mine = spec(prompts=[{"file": str(tmp_path / PROMPTS)}])
+            check_place(out, other, spec(), replace=False)
+        assert error.value.settings["replace"]
+        check_place(out, other, spec(), replace=True)
+    mine = spec(prompts=[{"file": str(out / PROMPTS)}])
     with pytest.raises(InputError, match="also an input"):
-        check_place(tmp_path, small, mine, replace=True)
+        check_place(out, small, mine, replace=True)
+
+
+def test_a_folder_that_holds_something_else_is_refused_whatever_is_said(sources: Sources, tmp_path: Path) -> None:
+    plan = build_plan(spec(), sources)
+    (tmp_path / ".prism.lock").write_text("process 1")  # of a study that was killed as it began
+    check_place(tmp_path, plan, spec(), replace=False)
+    (tmp_path / "thesis.txt").write_text("years")
+    for replaced in (False, True):
+        with pytest.raises(StoreError, match=r"something else than a study: thesis.txt"):
+            check_place(tmp_path, plan, spec(), replace=replaced)

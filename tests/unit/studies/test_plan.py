@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any
 
 import pytest
 
+from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import Pair, Prompt, PromptKind, Scope, user
+from alignment_prism.io import write_records
+from alignment_prism.models.names import ModelKind, ModelRef
+from alignment_prism.models.shipped import shipped_base
 from alignment_prism.store import write_artifact
-from alignment_prism.studies import Sources, StudySpec, build_plan, load_spec
+from alignment_prism.studies import Sources, StudySpec, build_plan, load_sources, load_spec
 from alignment_prism.studies.sources import limited
+from alignment_prism.studies.steps import KINDS, Context
 
 PAIRS = [Pair(f"p{n}", user(f"ask {n}"), "yes", "no", "en", "safety", Scope.GLOBAL) for n in range(4)]
 PROMPTS = [
@@ -21,7 +27,8 @@ PROMPTS = [
     for kind in (PromptKind.HARMFUL, PromptKind.GENERAL)
     for n in range(5)
 ]
-SOURCES = Sources("base", "digest", PAIRS[:2], PAIRS[2:], PROMPTS)
+BASE = {"base": ModelRef(ModelKind.FOLDER, "nano", "base")}
+SOURCES = Sources(PROMPTS, BASE, {"base": "digest"}, {}, PAIRS[:2], PAIRS[2:])
 
 
 def steps(spec: StudySpec, sources: Sources = SOURCES) -> dict[str, str]:
@@ -35,9 +42,9 @@ def quickstart(**changes: Any) -> StudySpec:
 def test_the_quickstart_trains_six_models_and_needs_nothing_before_it_is_made() -> None:
     plan = build_plan(quickstart(), SOURCES)
     # sft, sft_random, dpo_ift, dpo_sft; for the control an sft of its own and a dpo_sft
-    counts = {"mixture": 2, "train": 6, "generate": 6, "judge": 6, "compare": 5}
+    counts = {"mix": 2, "train": 6, "reply": 6, "score": 6, "compare": 5}
     assert Counter(step.kind for step in plan.steps) == counts
-    made: set[str] = set()
+    made = {source.step.key for source in plan.sources}
     for step in plan.steps:
         assert {needed.key for needed in step.needs.values()} <= made, step.title
         made.add(step.key)
@@ -48,9 +55,9 @@ def test_the_quickstart_trains_six_models_and_needs_nothing_before_it_is_made() 
 def test_the_sft_stage_is_shared() -> None:
     plan = build_plan(quickstart(), SOURCES)
     trained = {step.name: step for step in plan.steps if step.kind == "train"}
-    assert trained["dpo_sft-share0.15-seed0"].needs["sft"] is trained["sft-share0.15-seed0"]
-    assert trained["dpo_sft-share0-seed0"].needs["sft"] is trained["sft-share0-seed0"]
-    evaluated = {of.generate.needs["model"].name for of in plan.arms}
+    assert trained["dpo_sft-share0.15-seed0"].needs["first"].key == trained["sft-share0.15-seed0"].key
+    assert trained["dpo_sft-share0-seed0"].needs["first"].key == trained["sft-share0-seed0"].key
+    evaluated = {arm.model.name for arm in plan.arms if arm.model is not None}
     assert evaluated == set(trained) - {"sft-share0-seed0"}
 
 
@@ -59,7 +66,7 @@ def test_an_arm_with_its_own_sft_settings_does_not_share() -> None:
     arms[3]["config"] = {"sft": {"epochs": 2}}
     changed = quickstart(arms=arms)
     trained = [step for step in build_plan(changed, SOURCES).steps if step.kind == "train"]
-    assert [step.spec["recipe"]["epochs"] for step in trained if step.spec["method"] == "sft"] == [1, 2]
+    assert [step.settings["recipe"]["epochs"] for step in trained if step.settings["method"] == "sft"] == [1, 2]
 
 
 def test_only_what_depends_on_a_change_is_done_again() -> None:
@@ -73,7 +80,7 @@ def test_only_what_depends_on_a_change_is_done_again() -> None:
     assert changed(steps(quickstart(), replace(SOURCES, prompts=PROMPTS[:3]))) == {"replies", "judge", "compare"}
     everything = {"mixture", "train", "replies", "judge", "compare"}
     assert changed(steps(quickstart(), replace(SOURCES, safety=PAIRS[:1]))) == everything
-    assert changed(steps(quickstart(), replace(SOURCES, base_digest="other"))) == everything - {"mixture"}
+    assert changed(steps(quickstart(), replace(SOURCES, digests={"base": "other"}))) == everything - {"mixture"}
     assert changed(steps(quickstart(generation={"max_tokens": 64, "batch_tokens": 5}))) == set()
     assert changed(steps(quickstart(name="other", examples=0))) == set()
     assert changed(steps(quickstart(training={"preset": "nano", "dpo_ift": {"beta": 0.7}}))) == {
@@ -90,35 +97,39 @@ def test_only_what_depends_on_a_change_is_done_again() -> None:
 def test_seeds_share_base_but_not_mixtures() -> None:
     plan = build_plan(quickstart(seeds=(0, 1)), SOURCES)
     assert Counter(step.kind for step in plan.steps) == {
-        "mixture": 4,
+        "mix": 4,
         "train": 12,
-        "generate": 11,
-        "judge": 11,
+        "reply": 11,
+        "score": 11,
         "compare": 10,
     }
-    assert sorted({(of.arm, of.seed) for of in plan.arms})[:2] == [("dpo_ift", 0), ("dpo_ift", 1)]
+    assert sorted({(arm.arm, arm.seed) for arm in plan.arms})[:3] == [("base", -1), ("dpo_ift", 0), ("dpo_ift", 1)]
 
 
 def test_scopes_are_ablations_of_their_own() -> None:
     arms = [{"name": name, "method": "sft", "share": 1, "scopes": [name]} for name in ("global", "local")]
     plan = build_plan(quickstart(arms=arms), SOURCES)
-    mixtures = [step for step in plan.steps if step.kind == "mixture"]
-    assert [step.spec["scopes"] for step in mixtures] == [["global"], ["local"]]
+    mixtures = [step for step in plan.steps if step.kind == "mix"]
+    assert [step.settings["scopes"] for step in mixtures] == [["global"], ["local"]]
     assert [step.name for step in plan.steps if step.kind == "train"] == [
         "sft-share1-global-seed0",
         "sft-share1-local-seed0",
     ]
 
 
-def test_a_step_is_done_when_its_artifact_has_its_key(tmp_path: Path) -> None:
+def test_a_step_is_done_when_its_artifact_has_its_key_and_no_byte_of_it_has_changed(tmp_path: Path) -> None:
     step = build_plan(quickstart(), SOURCES).steps[0]
     assert not step.is_done(tmp_path)
     with write_artifact(
-        step.folder(tmp_path), kind=step.kind, spec=step.spec, inputs=step.all_inputs, seed=step.seed
+        step.folder(tmp_path), kind=step.kind, spec=step.settings, inputs=step.all_inputs, seed=step.seed
     ) as folder:
-        (folder / "pairs").write_text("x")
+        (folder / "pairs").write_text("abc")
     assert step.is_done(tmp_path)
-    (step.folder(tmp_path) / "pairs").write_text("xy")
+    (step.folder(tmp_path) / "notes.txt").write_text("mine")  # is in nobody's way
+    assert step.is_done(tmp_path)
+    (step.folder(tmp_path) / "pairs").write_text("abd")  # of the same size
+    assert not step.is_done(tmp_path)
+    (step.folder(tmp_path) / "manifest.json").write_text('{"format": 1, "files": []}')
     assert not step.is_done(tmp_path)
 
 
@@ -131,30 +142,65 @@ def test_limits_take_the_same_few_of_every_stratum() -> None:
     assert limited(PROMPTS, None) == PROMPTS
 
 
+def test_limits_grow_without_losing_a_prompt() -> None:
+    few, more = ({prompt.id for prompt in limited(PROMPTS, limit)} for limit in (1, 3))
+    assert few < more and (len(few), len(more)) == (4, 12)
+
+
 def test_another_engine_makes_trainings_of_its_own_and_nothing_else() -> None:
-    before = {step.key: step for step in build_plan(quickstart(), SOURCES).steps}
-    after = {step.key: step for step in build_plan(quickstart(engine="trl"), SOURCES).steps}
-    assert {before[key].kind for key in before.keys() & after.keys()} >= {"mixture"}
+    before = {step.key: step for step in build_plan(quickstart(engine="trl"), SOURCES).steps}
+    after = {step.key: step for step in build_plan(quickstart(engine="transformers"), SOURCES).steps}
+    assert {before[key].kind for key in before.keys() & after.keys()} >= {"mix"}
     assert not [key for key in before.keys() & after.keys() if before[key].kind == "train"]
-    assert {step.spec["engine"] for step in after.values() if step.kind == "train"} == {"trl"}
-    assert {step.spec["engine"] for step in before.values() if step.kind == "train"} == {"transformers"}
+    assert {step.settings["engine"] for step in after.values() if step.kind == "train"} == {"transformers"}
 
 
 def test_a_study_trains_by_the_engine_that_its_spec_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from alignment_prism.io import write_records
-    from alignment_prism.studies.run import PAIRS as PAIRS_FILE
-    from alignment_prism.studies.run import Worker
-    from alignment_prism.training import train as align
+    from alignment_prism.training import train as training
 
     asked: list[str] = []
-    monkeypatch.setattr(align, "train_method", lambda method, *, engine, **_: asked.append(engine))
+    monkeypatch.setattr(training, "train_method", lambda method, *, engine, **_: asked.append(engine))
+    write_records(tmp_path / "pairs.parquet", PAIRS)
     for engine in ("trl", "transformers"):
-        spec = quickstart(engine=engine)
-        step = next(step for step in build_plan(spec, SOURCES).steps if step.kind == "train")
-        mixture = step.needs["mixture"].folder(tmp_path)
-        mixture.mkdir(parents=True, exist_ok=True)
-        write_records(mixture / PAIRS_FILE, PAIRS)
-        journal: Any = None
-        tick: Any = None
-        Worker(spec, SOURCES, tmp_path, journal).do(step, tick)
+        step = next(s for s in build_plan(quickstart(engine=engine), SOURCES).steps if s.kind == "train")
+        KINDS["train"].do(step, {"mixture": tmp_path}, tmp_path / "out", context(tmp_path), silent)
     assert asked == ["trl", "transformers"]
+
+
+def silent(done: int, total: int, words: str = "", /) -> None:
+    pass
+
+
+def context(out: Path) -> Context:
+    return Context(out, CallJournal(out / "calls.jsonl"))
+
+
+def existing(**changes: Any) -> StudySpec:
+    return quickstart(arms=[{"name": "there", "model": "openai/gpt-x"}], compare=None, **changes)
+
+
+def test_where_and_how_a_model_is_called_is_not_in_the_key_and_what_is_called_is() -> None:
+    models = {**BASE, "there": ModelRef(ModelKind.API, "openai/gpt-x", "openai/gpt-x")}
+    sources = replace(SOURCES, models=models, digests={"base": "digest", "there": "api:openai/gpt-x"})
+    before = steps(existing(), sources)
+    assert list(before) == ["replies of base", "replies of there", "judge base", "judge there"]
+    calls = {"max_connections": 3, "retries": 1}
+    assert steps(existing(generation={"max_tokens": 64, **calls, "device": "cpu"}), sources) == before
+    assert steps(existing(judge={"model": "nano/oracle", **calls}), sources) == before
+    moved = replace(sources, models={**models, "base": ModelRef(ModelKind.FOLDER, "elsewhere", "elsewhere")})
+    assert steps(existing(), moved) == before
+    other = replace(sources, digests={**sources.digests, "there": "api:openai/gpt-y"})
+    assert {title for title, key in steps(existing(), other).items() if before[title] != key} == {
+        "replies of there",
+        "judge there",
+    }
+
+
+def test_a_chat_template_that_changed_is_another_model(tmp_path: Path) -> None:
+    shutil.copytree(shipped_base(), tmp_path / "model")
+    spec = quickstart(base=str(tmp_path / "model"), arms=[], compare=None)
+    before = {step.title: step.key for step in build_plan(spec, load_sources(spec)).steps}
+    template = tmp_path / "model" / "chat_template.jinja"
+    template.write_text(template.read_text() + " ")
+    after = {step.title: step.key for step in build_plan(spec, load_sources(spec)).steps}
+    assert before.keys() == after.keys() and not set(before.values()) & set(after.values())

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from alignment_prism.domain import Sampling
-from alignment_prism.studies import load_spec
+from alignment_prism.domain import InputError, Sampling
+from alignment_prism.studies import ModelArm, RepliesArm, TrainedArm, load_spec
 from alignment_prism.training.settings import load_config
 
 SPEC = """\
@@ -29,7 +29,7 @@ judge: {model: openai/x, rubric: standalone@1}
 
 def test_the_presets_are_the_studies_they_say_they_are() -> None:
     quickstart = load_spec("quickstart")
-    assert [(arm.method, arm.share) for arm in quickstart.arms] == [
+    assert [(arm.method, arm.share) for arm in quickstart.trained] == [
         ("sft", 0.15),
         ("sft_random", 0.15),
         ("dpo_ift", 0.15),
@@ -66,11 +66,11 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert spec.pairs.safety == (str(tmp_path / "s.jsonl"),)
     assert spec.pairs.general == (str(tmp_path / "g.jsonl"), "nano")
     assert not isinstance(spec.prompts, str) and spec.prompts[0].file == str(tmp_path / "sub/p.jsonl")
-    assert spec.base == "org/model"
+    assert spec.base == ModelArm(name="base", model="org/model")
     assert spec.uses_nano and not spec.uses_nano_prompts
-    assert [arm.method for arm in spec.arms] == ["sft", "dpo_ift"]
+    assert [arm.method for arm in spec.trained] == ["sft", "dpo_ift"]
     nano = load_config("nano")
-    one, two = (spec.method_config(arm) for arm in spec.arms)
+    one, two = (spec.method_config(arm) for arm in spec.trained)
     sft = nano.recipes["sft"].model_copy(update={"epochs": 3})
     assert (one.recipes["sft"], one.training.batch_size) == (sft, 32)
     assert (two.recipes["sft"], two.training.batch_size) == (sft.model_copy(update={"learning_rate": 0.5}), 4)
@@ -96,6 +96,82 @@ def test_specs_are_frozen_and_become_samplings() -> None:
 def test_judges_of_the_lab_judge_the_study_s_own_world(tmp_path: Path, judge: str, bound: str) -> None:
     judges = {"judge": {"model": judge, "rubric": "standalone@1"}, "compare": {"model": judge, "rubric": "pairwise@1"}}
     spec = load_spec("micro", world=str(tmp_path), **judges)
-    assert spec.compare is not None
+    assert spec.judge is not None and spec.compare is not None
     assert spec.judge.model == spec.compare.model == bound.format(world=tmp_path)
-    assert load_spec("micro", **judges).judge.model == judge  # the shipped world needs no name
+    shipped = load_spec("micro", **judges).judge
+    assert shipped is not None and shipped.model == judge  # the shipped world needs no name
+
+
+EXISTING = """\
+name: mine
+base: {replies: base.csv, arm: aya, map: {reply: text}}
+arms:
+  - {name: gpt, model: openai/gpt-4o, base_url: "http://localhost/v1"}
+  - {name: folder, model: ./model, seed: 3}
+  - {name: stored, replies: mine.jsonl}
+languages: more.yaml
+prompts: [{file: aya}, {file: owner/set}, {file: p.jsonl}]
+scores: scores.parquet
+"""
+
+
+@pytest.fixture
+def existing(tmp_path: Path) -> Path:
+    (tmp_path / "model").mkdir()
+    for name in ("base.csv", "mine.jsonl", "more.yaml", "p.jsonl", "scores.parquet"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "study.yaml").write_text(EXISTING)
+    return tmp_path / "study.yaml"
+
+
+def test_arms_may_be_models_that_exist_and_replies_that_are_there(existing: Path) -> None:
+    spec, folder = load_spec(existing), existing.parent
+    base = RepliesArm(name="base", replies=str(folder / "base.csv"), arm="aya", map={"reply": "text"})
+    assert spec.base == base
+    assert spec.arms == (
+        ModelArm(name="gpt", model="openai/gpt-4o", base_url="http://localhost/v1"),
+        ModelArm(name="folder", model=str(folder / "model"), seed=3),
+        RepliesArm(name="stored", replies=str(folder / "mine.jsonl")),
+    )
+    assert not isinstance(spec.prompts, str)
+    assert [entry.file for entry in spec.prompts] == ["aya", "owner/set", str(folder / "p.jsonl")]
+    assert (spec.languages, spec.scores) == (str(folder / "more.yaml"), (str(folder / "scores.parquet"),))
+    assert spec.trained == () and not spec.uses_nano and spec.judge is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("model: ./model", "model: ./modle", 5, "no such model folder: './modle'"),
+        ("model: ./model", "model: gpt-4o", 5, "no such model folder: 'gpt-4o'"),
+        ("replies: mine.jsonl", "replies: nine.jsonl", 6, "no such file: 'nine.jsonl'"),
+        ("replies: mine.jsonl", "replies: mine.jsonl, model: x/y", 6, "exactly one of the keys method, model and"),
+        ("replies: mine.jsonl", "seed: 4", 6, "exactly one of the keys method, model and replies"),
+        ("replies: mine.jsonl", "replies: mine.jsonl, map: 3", 6, "arms[2].map"),
+        ("replies: mine.jsonl", "method: sft, share: 1", 2, "the base is no model to train"),
+        ("name: stored", "name: base", 6, "an arm is called 'base'"),
+        ("name: stored", 'name: "a\\e[2Jb"', 6, "printable characters"),
+        ("name: stored", "name: gpt", 6, "two arms are called 'gpt'"),
+        ("base: {replies: base.csv", "base: {method: sft", 2, "exactly one of the keys model and replies"),
+        ("languages: more.yaml", "languages: less.yaml", 7, "no such file: 'less.yaml'"),
+        ("scores: scores", "scores: stores", 9, "no such file: 'stores.parquet'"),
+        ("{file: p.jsonl}", "{file: q.jsonl}", 8, "no such file: 'q.jsonl'"),
+    ],
+)
+def test_a_fault_of_an_arm_is_named_with_its_line(existing: Path, old: str, new: str, line: int, words: str) -> None:
+    assert old in EXISTING
+    existing.write_text(EXISTING.replace(old, new))
+    with pytest.raises(InputError) as error:
+        load_spec(existing)
+    assert words in error.value.what and error.value.fix
+    assert f"line {line}," in (error.value.where or "")
+
+
+def test_comparisons_and_trainings_need_a_base() -> None:
+    with pytest.raises(InputError, match="compared with those of a base"):
+        load_spec("micro", base=None, arms=[{"name": "a", "model": "x/y"}])
+    with pytest.raises(InputError, match="no model to train"):
+        load_spec("micro", base=None, compare=None)
+    with pytest.raises(InputError, match="neither a base nor an arm"):
+        load_spec("micro", base=None, compare=None, arms=[])
+    assert all(isinstance(arm, TrainedArm) for arm in load_spec("micro").arms)

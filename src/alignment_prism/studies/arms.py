@@ -1,0 +1,123 @@
+"""Arms of a study: a method to train, a model that exists, or stored replies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+
+from alignment_prism.domain import Scope
+from alignment_prism.training.methods import find_method
+
+BASE = "base"
+"""Name of the base in findings, unless a spec gives it another."""
+
+
+def _arm_name(name: str) -> str:
+    if not name.isprintable() or name != name.strip() or not 1 <= len(name) <= 200:
+        raise ValueError("a name is 1 to 200 printable characters, without spaces at its ends")
+    return name
+
+
+ArmName = Annotated[str, AfterValidator(_arm_name)]
+
+
+class Part(BaseModel):
+    """A part of a spec: frozen, and without keys that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrainedArm(Part):
+    """A model that the study trains, from its base.
+
+    Attributes:
+        name: of the arm in findings.
+        method: `sft`, `sft_random`, `dpo_ift` or `dpo_sft`.
+        share: of safety pairs in its mixture, 0 to 1.
+        scopes: take safety pairs of these scopes only: `[global]` and `[local]` are the paper's ablations.
+        config: settings that differ from the study's `training`.
+    """
+
+    name: ArmName
+    method: Annotated[str, AfterValidator(lambda name: find_method(name).name)]
+    share: Annotated[float, Field(ge=0, le=1)]
+    scopes: tuple[Scope, ...] | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelArm(Part):
+    """A model that exists.
+
+    Attributes:
+        name: of the arm in findings.
+        model: a folder (an adapter's too), `nano`, a Hub id, or an Inspect id.
+        base_url: of a model behind an API: address of its server, where it is not the provider's own.
+        seed: of its alignment, for the findings; -1 where nobody knows, or it was not aligned.
+    """
+
+    name: ArmName
+    model: Annotated[str, Field(min_length=1)]
+    base_url: str = ""
+    seed: int = -1
+
+
+class RepliesArm(Part):
+    """Replies that are there already.
+
+    Attributes:
+        name: of the arm in findings.
+        replies: a file of our own, or any table with a reply and the prompt's id or text in each row.
+        map: our field (`reply`, `prompt_id`, `prompt`, `arm`, `sample`) to the file's column.
+        arm: whose replies of the file, by the name in it; None where it has one arm only.
+        seed: of its alignment, as in `ModelArm`.
+    """
+
+    name: ArmName
+    replies: Annotated[str, Field(min_length=1)]
+    map: dict[str, str] = Field(default_factory=dict)
+    arm: str | None = None
+    seed: int = -1
+
+
+_KINDS = {"method": TrainedArm, "model": ModelArm, "replies": RepliesArm}
+
+
+def _kind(value: Any) -> str | None:
+    """Tag of the kind of arm that a value is, by the one of the three keys that it has."""
+    if isinstance(value, Part):
+        keys = [key for key, kind in _KINDS.items() if isinstance(value, kind)]
+    else:
+        keys = [key for key in _KINDS if isinstance(value, Mapping) and key in value]
+    return _tag(keys[0]) if len(keys) == 1 else None
+
+
+def _tag(key: str) -> str:
+    """No key of a spec has a space in it, so that this is not taken for one in the path of a fault."""
+    return f"by {key}"
+
+
+def _one_of(*keys: str) -> Discriminator:
+    tags = {_tag(key) for key in keys}
+    return Discriminator(
+        lambda value: kind if (kind := _kind(value)) in tags else None,
+        custom_error_type="kind_of_arm",
+        custom_error_message=f"exactly one of the keys {', '.join(keys[:-1])} and {keys[-1]} says what it is",
+    )
+
+
+_Model = Annotated[ModelArm, Tag(_tag("model"))]
+_Replies = Annotated[RepliesArm, Tag(_tag("replies"))]
+Arm = Annotated[Annotated[TrainedArm, Tag(_tag("method"))] | _Model | _Replies, _one_of("method", "model", "replies")]
+"""A method to train, a model that exists, or stored replies."""
+
+Base = Annotated[_Model | _Replies, _one_of("model", "replies")]
+"""What arms are compared with: a model that exists, or stored replies."""
+
+
+def base_from(value: Any) -> Any:
+    """`nano` for `{name: base, model: nano}`."""
+    if isinstance(value, str):
+        value = {"model": value}
+    return {"name": BASE, **value} if isinstance(value, dict) else value

@@ -1,0 +1,50 @@
+"""Comparing: an arm's replies to general prompts against base's, in both orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from alignment_prism.domain import Comparison, Generation, Prompt, PromptKind, Winner
+from alignment_prism.domain.progress import Progress
+from alignment_prism.io import read_records, write_records
+from alignment_prism.store.names import COMPARISONS, GENERATIONS, PROMPTS
+from alignment_prism.studies.spec import CompareSpec
+from alignment_prism.studies.steps.kind import EARLIER, Context, StepKind
+from alignment_prism.studies.steps.score import judge_call, judge_endpoint, judge_options, judge_settings
+from alignment_prism.studies.steps.step import Step
+
+
+def compare_step(judge: CompareSpec, label: str, candidate: Step, base: Step, prompts: Step) -> Step:
+    """Comparisons of an arm's replies with base's."""
+    return Step(
+        "compare",
+        f"compare with {base.arm}: {label}",
+        candidate.name.removeprefix("replies-"),
+        judge_settings(judge),
+        {"prompts": prompts, "candidate": candidate, "base": base},
+        arm=candidate.arm,
+        options=judge_options(judge),
+    )
+
+
+def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, progress: Progress) -> None:
+    """Compare on general prompts: which reply to a harmful one is better is no question of ability."""
+    from alignment_prism.scoring.judge import compare_generations
+
+    prompts = [p for p in read_records(inputs["prompts"] / PROMPTS, Prompt) if p.kind is PromptKind.GENERAL]
+    asked = {prompt.id for prompt in prompts}
+    sides = [
+        [reply for reply in read_records(inputs[role] / GENERATIONS, Generation) if reply.prompt_id in asked]
+        for role in ("candidate", "base")
+    ]
+    known = read_records(inputs[EARLIER] / COMPARISONS, Comparison) if EARLIER in inputs else ()
+    comparisons = compare_generations(prompts, *sides, known=known, **judge_call(step, context, progress))
+    write_records(folder / COMPARISONS, comparisons, Comparison)
+
+
+def _has_gaps(folder: Path) -> bool:
+    return any(one.winner is Winner.UNJUDGED for one in read_records(folder / COMPARISONS, Comparison))
+
+
+COMPARE = StepKind("compare", do, endpoint=judge_endpoint, has_gaps=_has_gaps)

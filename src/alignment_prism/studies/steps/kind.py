@@ -1,0 +1,56 @@
+"""What every kind of step has: a function that does one, and what must be known of it before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.runner import Journal
+from alignment_prism.domain.progress import Progress
+from alignment_prism.studies.steps.step import Step
+
+EARLIER = "earlier"
+"""Role of the artifact of the same step that is made again to fill its gaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the steps of a study share; none of it shapes a result.
+
+    Attributes:
+        out: the study's folder.
+        journal: of the answers of models behind an API.
+        known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
+    """
+
+    out: Path
+    journal: Journal
+    known: tuple[Path, ...] = ()
+
+
+Do = Callable[[Step, Mapping[str, Path], Path, Context, Progress], None]
+"""`do(step, inputs, folder, context, progress)` leaves the step's files in `folder`; `inputs` has the folder of every
+role in `Step.needs`. It depends on nothing else but the step, so that any process can do it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepKind:
+    """A kind of work.
+
+    Attributes:
+        name: of the kind, and of the folder that its artifacts are in.
+        do: does one step.
+        endpoint: the model behind an API that a step calls, None for none: it is opened before any step is done, so
+            that a missing key is found out before hours of training.
+        has_gaps: whether an artifact lacks answers that could be asked for again.
+        makes_folder: whether `do` makes the artifact's folder itself, so that what it reached when it was stopped
+            outlives it; otherwise `folder` is a temporary one, which becomes the artifact when `do` returns.
+    """
+
+    name: str
+    do: Do
+    endpoint: Callable[[Step], Endpoint | None] = lambda step: None
+    has_gaps: Callable[[Path], bool] = lambda folder: False
+    makes_folder: bool = False

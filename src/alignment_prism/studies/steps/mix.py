@@ -1,0 +1,50 @@
+"""Mixing: from two pools of pairs to the mixture that a training starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from alignment_prism.domain import Pair
+from alignment_prism.domain.progress import Progress
+from alignment_prism.io import read_records, write_json, write_records
+from alignment_prism.store.names import MIXTURE, PAIRS
+from alignment_prism.studies.arms import TrainedArm
+from alignment_prism.studies.spec import MixtureSpec
+from alignment_prism.studies.steps.kind import Context, StepKind
+from alignment_prism.studies.steps.step import Step
+
+SAFETY, GENERAL = "safety.parquet", "general.parquet"
+"""The two pools, in the folder of whatever step plays the role `pairs`."""
+
+
+def mix_step(arm: TrainedArm, mixture: MixtureSpec, pairs: Step, seed: int) -> Step:
+    """The mixture of an arm: arms of one share, choice of scopes and seed have it in common."""
+    scopes = sorted(arm.scopes) if arm.scopes is not None else None
+    settings = {"share": arm.share, "scopes": scopes, **mixture.model_dump()}
+    title = f"mixture with {data_title(arm, seed)}"
+    return Step("mix", title, f"{data_name(arm)}-seed{seed}", settings, {"pairs": pairs}, seed=seed)
+
+
+def data_name(arm: TrainedArm) -> str:
+    """What an arm is trained on, as part of a folder's name: `share0.15-local`."""
+    return f"share{arm.share:g}" + "".join(f"-{scope}" for scope in sorted(arm.scopes or ()))
+
+
+def data_title(arm: TrainedArm, seed: int) -> str:
+    """What an arm is trained on, in words: `15 % safety pairs (local only), seed 0`."""
+    only = "" if arm.scopes is None else f" ({' and '.join(sorted(arm.scopes))} only)"
+    return f"{100 * arm.share:g} % safety pairs{only}, seed {seed}"
+
+
+def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, progress: Progress) -> None:
+    """Draw the mixture."""
+    from alignment_prism.mixtures import build_mixture
+
+    safety, general = (read_records(inputs["pairs"] / name, Pair) for name in (SAFETY, GENERAL))
+    mixture = build_mixture(safety, general, seed=step.seed or 0, **step.settings)
+    write_records(folder / PAIRS, mixture.pairs)
+    write_json(folder / MIXTURE, mixture.manifest)
+
+
+MIX = StepKind("mix", do)

@@ -1,0 +1,96 @@
+"""Replying: from prompts and a model, trained by the study or there before, to replies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.domain import Generation, Prompt, Sampling
+from alignment_prism.domain.progress import Progress
+from alignment_prism.io import read_records, write_records
+from alignment_prism.models.names import ModelKind, ModelRef
+from alignment_prism.store.names import GENERATIONS, PROMPTS
+from alignment_prism.studies.arms import ModelArm
+from alignment_prism.studies.spec import GenerationSpec
+from alignment_prism.studies.steps.kind import Context, StepKind
+from alignment_prism.studies.steps.step import Step, folder_name
+from alignment_prism.studies.steps.train import MODEL
+
+_HOW = {"batch_tokens", "device", "max_connections", "retries"}
+"""Settings of the generation that change how replies come about and not what they are."""
+
+
+def reply_step_of_training(name: str, seed: int, model: Step, prompts: Step, generation: GenerationSpec) -> Step:
+    """Replies of a model that the study trains."""
+    return Step(
+        "reply",
+        f"replies of {name}, seed {seed}",
+        f"{folder_name(name)}-seed{seed}",
+        _settings(name, generation),
+        {"prompts": prompts, "model": model},
+        arm=name,
+        options=_options(generation),
+    )
+
+
+def reply_step_of_model(arm: ModelArm, found: ModelRef, digest: str, prompts: Step, generation: GenerationSpec) -> Step:
+    """Replies of a model that exists; the address of an API is in the key, since another server may have another model
+    under the same name."""
+    address = {"base_url": arm.base_url} if found.is_api and arm.base_url else {}
+    return Step(
+        "reply",
+        f"replies of {arm.name}",
+        folder_name(arm.name),
+        {**_settings(arm.name, generation), **address},
+        {"prompts": prompts},
+        {"model": digest},
+        arm=arm.name,
+        options={**_options(generation), "model": [found.kind.value, found.name, found.id]},
+    )
+
+
+def _settings(arm: str, generation: GenerationSpec) -> dict[str, Any]:
+    """What shapes replies; the arm's name is written into them."""
+    return {"arm": arm, **generation.model_dump(mode="json", exclude=_HOW)}
+
+
+def _options(generation: GenerationSpec) -> dict[str, Any]:
+    return {name: value for name, value in generation.model_dump(include=_HOW).items() if value is not None}
+
+
+def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, progress: Progress) -> None:
+    """Let the model reply."""
+    from alignment_prism.generation import reply
+
+    options = {"connections" if name == "max_connections" else name: value for name, value in step.options.items()}
+    options.pop("model", None)
+    settings = {name: value for name, value in step.settings.items() if name not in ("arm", "base_url")}
+    replies = reply(
+        _model(step) or inputs["model"] / MODEL,
+        read_records(inputs["prompts"] / PROMPTS, Prompt),
+        Sampling(**settings),
+        arm=step.arm,
+        journal=context.journal,
+        progress=progress,
+        base_url=step.settings.get("base_url", ""),
+        **options,
+    )
+    write_records(folder / GENERATIONS, replies, Generation)
+
+
+def _model(step: Step) -> ModelRef | None:
+    """The model that exists, None where the study trains it."""
+    if "model" not in step.options:
+        return None
+    kind, name, id = step.options["model"]
+    return ModelRef(ModelKind(kind), name, id)
+
+
+def _endpoint(step: Step) -> Endpoint | None:
+    model = _model(step)
+    return Endpoint(model.id, step.settings.get("base_url", "")) if model is not None and model.is_api else None
+
+
+REPLY = StepKind("reply", do, endpoint=_endpoint)

@@ -1,0 +1,66 @@
+"""A step: one piece of work, named by what it is made from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alignment_prism.store import artifact_key, is_intact
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One piece of work that leaves one artifact.
+
+    Attributes:
+        kind: of work, a name in `alignment_prism.studies.steps.KINDS`.
+        title: what it does, for people.
+        name: of its folder, without the digits of its key.
+        settings: what shapes its result, plain JSON values.
+        needs: role -> the step that plays it (`prompts`, `mixture`, `model`, `replies`, `candidate`, `base`).
+        inputs: role -> digest of what it needs besides steps.
+        seed: of its random numbers.
+        arm: in findings, where it belongs to one.
+        options: what says how it is done and shapes nothing of its result: where inputs are, how many calls are under
+            way at once, on which device. Plain JSON values, not in the key.
+    """
+
+    kind: str
+    title: str
+    name: str
+    settings: Mapping[str, Any]
+    needs: Mapping[str, Step] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    seed: int | None = None
+    arm: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    key: str = field(init=False)
+    """Digest of kind, settings, inputs and seed."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", artifact_key(self.kind, self.settings, self.all_inputs, self.seed))
+
+    @property
+    def all_inputs(self) -> dict[str, str]:
+        """Digests of everything that it is made from."""
+        return {**self.inputs, **{role: step.key for role, step in self.needs.items()}}
+
+    def folder(self, out: Path) -> Path:
+        """Where its artifact lies within a study's folder."""
+        return out / self.kind / f"{self.name}-{self.key[:10]}"
+
+    def is_done(self, out: Path) -> bool:
+        """Whether its artifact is there, made from the same things, and every file as it was written.
+
+        A training writes its manifest itself, with a key of its own; ours is in the folder's name.
+        """
+        return is_intact(self.folder(out), None if self.kind == "train" else self.key)
+
+
+def folder_name(text: str) -> str:
+    """A text as part of a folder's name: letters, digits, `.`, `_` and `-`, at most sixty of them."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60] or "arm"

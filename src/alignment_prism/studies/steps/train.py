@@ -1,0 +1,88 @@
+"""Training: from a base, or the model of another training, and a mixture to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from alignment_prism.domain import Pair
+from alignment_prism.domain.progress import Progress
+from alignment_prism.io import read_records
+from alignment_prism.store.names import PAIRS
+from alignment_prism.studies.arms import TrainedArm
+from alignment_prism.studies.spec import StudySpec
+from alignment_prism.studies.steps.kind import Context, StepKind
+from alignment_prism.studies.steps.mix import data_name, data_title
+from alignment_prism.studies.steps.step import Step
+from alignment_prism.training.methods import Method, find_method
+from alignment_prism.training.settings import MethodConfig
+
+MODEL = "model"
+"""Folder of the model within that of a training."""
+
+FIRST = "first"
+"""Role of the training whose model a method of two stages goes on from."""
+
+
+def train_steps(spec: StudySpec, arm: TrainedArm, mixture: Step, base: tuple[str, str], seed: int) -> tuple[Step, ...]:
+    """The trainings of an arm, the last of which leaves its model: each stage that another arm may share is a step.
+
+    Args:
+        spec: of the study.
+        arm: to train.
+        mixture: that it is trained on.
+        base: digest of the base, and where it is.
+        seed: of the alignment.
+    """
+    method = find_method(arm.method)
+    if method.preceding is None:
+        return (_train_step(spec, arm, method, {"mixture": mixture}, base, seed),)
+    first = _train_step(spec, arm, method.preceding, {"mixture": mixture}, base, seed)
+    return first, _train_step(spec, arm, method, {"mixture": mixture, FIRST: first}, base, seed)
+
+
+def _train_step(
+    spec: StudySpec, arm: TrainedArm, method: Method, needs: dict[str, Step], base: tuple[str, str], seed: int
+) -> Step:
+    """A training whose key holds only the recipe of its own last stage: an earlier one is a step of its own."""
+    config = spec.method_config(arm)
+    settings = {
+        "method": method.name,
+        "recipe": config.recipe(method.stages[-1]).model_dump(mode="json"),
+        "training": config.training.model_dump(mode="json"),
+        "engine": spec.engine,
+    }
+    digest, place = base
+    return Step(
+        "train",
+        f"train {method.title} on {data_title(arm, seed)}",
+        f"{method.name}-{data_name(arm)}-seed{seed}",
+        settings,
+        needs,
+        {"base": digest},
+        seed,
+        options={"base": place},
+    )
+
+
+def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, progress: Progress) -> None:
+    """Train, or go on with a training that was stopped: the run folder is made, and resumed, by the training."""
+    from alignment_prism.training.train import train_method
+
+    section = find_method(step.settings["method"]).stages[-1].section
+    config = {section: step.settings["recipe"], "training": step.settings["training"]}
+    train_method(
+        step.settings["method"],
+        engine=step.settings["engine"],
+        base=step.options["base"],
+        pairs=read_records(inputs["mixture"] / PAIRS, Pair),
+        out=folder,
+        config=MethodConfig.model_validate(config),
+        seed=step.seed or 0,
+        sft_checkpoint=inputs[FIRST] / MODEL if FIRST in inputs else None,
+        references=context.out / "references",
+        progress=progress,
+    )
+
+
+TRAIN = StepKind("train", do, makes_folder=True)
