@@ -106,7 +106,7 @@ def _objects(text: str) -> Iterator[dict[str, object]]:
     while start >= 0:
         try:
             value, end = decoder.raw_decode(text, start)
-        except ValueError:
+        except (ValueError, RecursionError):  # a judge that loops opens brackets without end
             end = start + 1
         else:
             if isinstance(value, dict):
