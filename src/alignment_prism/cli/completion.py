@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.console import echo
+
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -23,4 +25,4 @@ def command(shell: str) -> None:
     kind = get_completion_class(shell)
     assert kind is not None, shell  # the choice has only those that click knows
     root = click.get_current_context().find_root()
-    click.echo(kind(root.command, {}, "prism", "_PRISM_COMPLETE").source())
+    echo(kind(root.command, {}, "prism", "_PRISM_COMPLETE").source())

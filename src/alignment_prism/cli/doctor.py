@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from alignment_prism.cli.console import echo
+
 if TYPE_CHECKING:
-    from alignment_prism.doctor import Check, ModelShape, Plan
+    from alignment_prism.doctor.report import Report
 
 
 @click.command("doctor")
@@ -37,10 +40,10 @@ def command(
     model: str | None,
     judge_model: str | None,
     judge_url: str,
-    method: str,
+    method: Literal["sft", "dpo"],
     micro_batch: int,
     length: int,
-    precision: str,
+    precision: Literal["bf16", "fp32"],
     gpu_count: int | None,
     gpu_memory: float | None,
     checkpointing: bool,
@@ -59,99 +62,43 @@ def command(
       prism doctor --model CohereLabs/aya-23-8B --judge openai/gpt-4o
       prism doctor --model ./aya-23-8b --gpus 8 --gpu-memory 80 --checkpointing
     """
-    import json
-    from pathlib import Path
-    from typing import cast
+    from alignment_prism.doctor import Plan
+    from alignment_prism.doctor.checks import gpus
+    from alignment_prism.doctor.report import examine
 
-    from alignment_prism.doctor import Plan, checks, judges
-    from alignment_prism.doctor.models import model_files
-    from alignment_prism.domain import InputError
-
-    found = checks.gpus()
-    report = [*checks.versions(), *checks.devices(found), checks.hub_token(), checks.spbleu()]
-    count = gpu_count or len(found) or 1
+    found = gpus()
     plan = Plan(
-        method=cast(Any, method), micro_batch=micro_batch, length=length, precision=cast(Any, precision), gpus=count,
+        method=method, micro_batch=micro_batch, length=length, precision=precision, gpus=gpu_count or len(found) or 1,
         checkpointing=checkpointing, rank=rank, live_reference=live_reference,
     )  # fmt: skip
-    memory: dict[str, Any] | None = None
-    needed = 0.0
-    if model:
-        files = model_files(model)
-        report.append(files.access)
-        if files.files:
-            report.append(checks.chat_template(files.files))
-            try:
-                shape = files.shape()
-            except InputError as error:
-                report.append(checks.Check("memory", "bad", error.what, error.fix or ""))
-            else:
-                here = [] if gpu_memory else found
-                available = gpu_memory * 1e9 if gpu_memory else min((gpu.total for gpu in here), default=0.0)
-                free = min((gpu.free for gpu in here), default=available)
-                memory, check = _memory(shape, plan, available, free)
-                report.append(check)
-                needed = 4.0 * shape.count
-    report.insert(2, checks.disk(Path(out), needed))
-    if judge_model:
-        report += judges.judge(judge_model, url=judge_url)
+    report = examine(
+        plan, model=model, judge=judge_model, judge_url=judge_url, gpu_memory=gpu_memory, out=out, gpus=found
+    )
     if as_json:
-        entries = [{"name": each.name, "status": each.status, "what": each.what, "fix": each.fix} for each in report]
-        click.echo(json.dumps({"checks": entries, "memory": memory}, ensure_ascii=False))
+        checks = [{"name": each.name, "status": each.status, "what": each.what, "fix": each.fix}
+                  for each in report.checks]  # fmt: skip
+        echo(json.dumps({"checks": checks, "memory": report.memory}, ensure_ascii=False))
     else:
-        _say(report, memory)
-    if any(check.status == "bad" for check in report):
+        _echo_report(report)
+    if not report.works:
         context.exit(3)
 
 
-def _memory(shape: ModelShape, plan: Plan, available: float, free: float) -> tuple[dict[str, Any], Check]:
-    """What the plan needs per GPU, whether that is there, and whether it is free."""
-    from alignment_prism.doctor import Check, memory_need
-    from alignment_prism.doctor.memory import remedies
-
-    need = memory_need(shape, plan)
-    report: dict[str, Any] = {
-        "parameters": shape.count,
-        "counted": "in the files" if shape.parameters else "from config.json",
-        "gpus": plan.gpus,
-        "per_gpu_gb": {name: round(value / 1e9, 2) for name, value in need.parts().items()},
-        "total_gb": round(need.total / 1e9, 2),
-        "available_gb": round(available / 1e9, 2),
-        "free_gb": round(free / 1e9, 2),
-        "remedies": [],
-    }
-    size = f"{shape.count / 1e9:.2f} B parameters need about {need.total / 1e9:.0f} GB on each of {plan.gpus} GPU(s)"
-    if not available:
-        return report, Check("memory", "note", f"{size}; no GPU here to compare with (--gpu-memory GB)")
-    if free < need.total <= available:
-        what = f"{size}; {available / 1e9:.0f} GB are there, but only {free / 1e9:.0f} GB are free now"
-        return report, Check(
-            "memory", "bad", what, "end what else runs on the GPU (nvidia-smi names it), or wait for it"
-        )
-    if need.total <= available:
-        return report, Check("memory", "ok", f"{size}; {available / 1e9:.0f} GB are there")
-    options = remedies(shape, plan, available)
-    report["remedies"] = [{"change": words, "total_gb": round(each.total / 1e9, 2)} for words, _, each in options]
-    first = f"{options[0][0]}: {options[0][2].total / 1e9:.0f} GB" if options else "a larger GPU, or a smaller model"
-    return report, Check("memory", "bad", f"{size}; only {available / 1e9:.0f} GB are there", first)
-
-
-def _say(report: list[Check], memory: dict[str, Any] | None) -> None:
+def _echo_report(report: Report) -> None:
     marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
-    for check in report:
-        click.echo(f"{marks[check.status]}  {check.name}: {check.what}")
+    for check in report.checks:
+        echo(f"{marks[check.status]}  {check.name}: {check.what}")
         if check.fix:
-            click.echo(f"      fix: {check.fix}")
+            echo(f"      fix: {check.fix}")
+    memory = report.memory
     if memory is None:
         return
-    click.echo(
-        f"\nMemory per GPU in GB ({memory['parameters']:,} parameters, counted {memory['counted']}; activations and"
-    )
-    click.echo("logits are estimates):")
+    echo(f"\nMemory per GPU in GB ({memory['parameters']:,} parameters, counted {memory['counted']}; activations and")
+    echo("logits are estimates):")
     for name, value in memory["per_gpu_gb"].items():
-        click.echo(f"  {name:12} {value:8.2f}")
-    click.echo(f"  {'total':12} {memory['total_gb']:8.2f}")
+        echo(f"  {name:12} {value:8.2f}")
+    echo(f"  {'total':12} {memory['total_gb']:8.2f}")
     if memory["remedies"]:
-        click.echo("Changes that make it fit, each with those before it:")
+        echo("Changes that make it fit, each with those before it:")
         for each in memory["remedies"]:
-            click.echo(f"  {each['total_gb']:8.2f}  {each['change']}")
+            echo(f"  {each['total_gb']:8.2f}  {each['change']}")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from alignment_prism.cli.console import console, echo
+
 if TYPE_CHECKING:
     from alignment_prism.nano.base.gates import Gate
 
@@ -51,8 +53,7 @@ def build(
     Example:
       prism nano build --seed 7 --out results/base-7
     """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from alignment_prism.cli.progress import progress_bar
     from alignment_prism.nano.base.build import KIND, build_base, describe
     from alignment_prism.nano.base.train import BaseRecipe
     from alignment_prism.nano.world import WorldSpec
@@ -66,17 +67,11 @@ def build(
         spec = dataclasses.replace(spec, refusal_median=refusal_median)
     sizes = {"steps": steps, "threads": threads}
     recipe = BaseRecipe(seed=seed, **{key: value for key, value in sizes.items() if value is not None})
-    click.echo(describe(spec))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-        task = bar.add_task("pre-training the base", total=recipe.steps)
-
-        def step(number: int, _: int, loss: float) -> None:
-            bar.update(task, completed=number, description=f"pre-training the base, loss {loss:.3f}")
-
-        gates = build_base(spec, recipe, out, step, force=force, replace=replace)
+    echo(describe(spec))
+    with progress_bar("pre-training the base") as progress:
+        gates = build_base(spec, recipe, out, progress, force=force, replace=replace)
     _print_gates(gates)
-    click.echo(f"written: {out}")
+    echo(f"written: {out}")
 
 
 @command.command("check")
@@ -96,7 +91,7 @@ def check(base: Path | None) -> None:
     from alignment_prism.nano.base.build import check_base, describe, read_world
 
     folder = base or shipped_base()
-    click.echo(describe(read_world(folder)))
+    echo(describe(read_world(folder)))
     gates = check_base(folder)
     _print_gates(gates)
     missed = [gate.name for gate in gates if not gate.passed]
@@ -127,17 +122,16 @@ def show(base: Path | None, language: str, number: int) -> None:
             where="--language",
             fix=f"use one of: {', '.join(lab.spec.languages)}",
         )
-    click.echo(lab.describe())
+    echo(lab.describe())
     prompts = lab.evaluation_prompts()
     for kind in PromptKind:
         of_kind = [p for p in prompts if p.kind is kind and p.language == language]
-        click.echo(f"\n{kind.value}: {len(of_kind)} prompts")
+        echo(f"\n{kind.value}: {len(of_kind)} prompts")
         for prompt in of_kind[:number]:
-            click.echo(f"  {prompt.text}\n    -> {prompt.reference or '(a refusal)'}")
+            echo(f"  {prompt.text}\n    -> {prompt.reference or '(a refusal)'}")
 
 
 def _print_gates(gates: list[Gate]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("gate", "measured", "allowed", "")
@@ -145,4 +139,4 @@ def _print_gates(gates: list[Gate]) -> None:
         table.add_row(
             gate.name, f"{gate.value:.4f}", f"{gate.low:g} to {gate.high:g}", "ok" if gate.passed else "MISSED"
         )
-    Console().print(table)
+    console().print(table)

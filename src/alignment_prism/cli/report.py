@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from alignment_prism.cli.console import console, echo
+
+if TYPE_CHECKING:
+    from alignment_prism.domain import Finding
+    from alignment_prism.reports.about import About
 
 
 @click.command("report")
@@ -30,43 +38,52 @@ def command(
       prism report results/quickstart/findings.parquet --metric harm_rate --language hi
       prism report results/quickstart/findings.parquet --out page.html
     """
-    from alignment_prism.cli.console import console as open_console
     from alignment_prism.cli.outputs import check_outputs
-    from alignment_prism.domain import Finding, InputError
+    from alignment_prism.domain import Finding
     from alignment_prism.io import read_records
-    from alignment_prism.reports import (
-        findings_table,
-        headline_table,
-        read_about,
-        seeds_table,
-        summary_table,
-        write_report,
-    )
+    from alignment_prism.reports import findings_table, headline_table, seeds_table, summary_table, write_report
 
     if out is not None:
         # A page says nothing that the findings do not, so an old one may be replaced.
         check_outputs(str(out), inputs=[str(findings)], replace=True)
     rows = read_records(findings, Finding)
     if out is not None:
-        # The folder of a study says what its arms are; findings on their own do not. It may hold other findings too.
-        about = read_about(findings.parent)
-        if about is not None and not {row.arm for row in rows} <= {arm.name for arm in about.arms}:
-            about = None
-        click.echo(f"report: {write_report(rows, out, title=title, about=about)}")
+        echo(f"report: {write_report(rows, out, title=title, about=_about(findings.parent, rows))}")
         return
-    console = open_console()
-    if not (metrics or languages or arms):
-        console.print(summary_table(rows, console.width))
-        if together := seeds_table(rows):
-            console.print(together)
-        if by_language := headline_table(rows):
-            console.print(by_language)
+    terminal = console()
+    if metrics or languages or arms:
+        wanted = {"metric": metrics, "language": languages, "arm": arms}
+        terminal.print(findings_table(_chosen(rows, wanted, str(findings))))
         return
-    for column, wanted in (("metric", metrics), ("language", languages), ("arm", arms)):
-        there = {getattr(row, column) for row in rows}
-        for value in wanted:
+    terminal.print(summary_table(rows, terminal.width))
+    for table in (seeds_table(rows), headline_table(rows)):
+        if table:
+            terminal.print(table)
+
+
+def _about(folder: Path, rows: Sequence[Finding]) -> About | None:
+    """What a study says of its arms in the folder of its findings; None where the folder is of other arms."""
+    from alignment_prism.reports import read_about
+
+    about = read_about(folder)
+    known = {arm.name for arm in about.arms} if about is not None else set()
+    return about if {row.arm for row in rows} <= known else None
+
+
+def _chosen(rows: Sequence[Finding], wanted: Mapping[str, tuple[str, ...]], where: str) -> list[Finding]:
+    """The rows with any of the wanted values in each column.
+
+    Raises:
+        InputError: no row has a value that is asked for.
+    """
+    from alignment_prism.domain import InputError
+
+    kept = list(rows)
+    for column, values in wanted.items():
+        there = {getattr(row, column) for row in kept}
+        for value in values:
             if value not in there:
                 fix = f"use one of: {', '.join(sorted(there))}"
-                raise InputError(f"no finding has {column} {value!r}", where=str(findings), fix=fix)
-        rows = [row for row in rows if not wanted or getattr(row, column) in wanted]
-    console.print(findings_table(rows))
+                raise InputError(f"no finding has {column} {value!r}", where=where, fix=fix)
+        kept = [row for row in kept if not values or getattr(row, column) in values]
+    return kept

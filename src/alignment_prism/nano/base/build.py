@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignment_prism.domain import ModelError, PromptKind, TrainingError
+from alignment_prism.domain.progress import Progress
 from alignment_prism.models.shipped import shipped_base
 from alignment_prism.nano.world.facts import Facts, WorldSpec
 from alignment_prism.nano.world.prompts import evaluation_prompts
@@ -63,7 +63,7 @@ def build_base(
     spec: WorldSpec,
     recipe: BaseRecipe,
     out: Path,
-    progress: Callable[[int, int, float], None] | None = None,
+    progress: Progress | None = None,
     *,
     force: bool = False,
     replace: bool = False,
@@ -74,7 +74,7 @@ def build_base(
         spec: the world.
         recipe: of the training; the same spec, recipe and machine give the same digest.
         out: folder to write.
-        progress: called with step, steps and loss.
+        progress: called every 20 steps of the training.
         force: write the base even though it misses a gate.
         replace: replace a base that was built there before; nothing else is ever replaced.
 

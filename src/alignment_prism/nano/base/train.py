@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from alignment_prism.domain.progress import Progress
 from alignment_prism.nano.base.tokenizer import BOS, CHATBOT, CONTEXT, END, USER, train_tokenizer
 from alignment_prism.nano.world.corpus import Corpus, Example
 from alignment_prism.nano.world.facts import Facts
@@ -82,14 +83,14 @@ def new_model(recipe: BaseRecipe, tokenizer: PreTrainedTokenizerFast) -> CohereF
 
 
 def train_base(
-    facts: Facts, recipe: BaseRecipe, progress: Callable[[int, int, float], None] | None = None
+    facts: Facts, recipe: BaseRecipe, progress: Progress | None = None
 ) -> tuple[CohereForCausalLM, PreTrainedTokenizerFast]:
     """Train a tokenizer and a base model on the corpus of a world.
 
     Args:
         facts: the world.
         recipe: sizes, steps and seeds.
-        progress: called with the step, the number of steps and the loss, every 20 steps.
+        progress: called every 20 steps, with the loss in words.
 
     Returns:
         The model in float32 on the CPU, in evaluation mode, and its tokenizer. The same facts, recipe and
@@ -111,7 +112,7 @@ def train_base(
             schedule.step()
             model.zero_grad(set_to_none=True)
             if progress and (step % 20 == 0 or step == recipe.steps):
-                progress(step, recipe.steps, loss)
+                progress(step, recipe.steps, f"loss {loss:.3f}")
     torch.set_num_threads(threads)
     return model.eval(), tokenizer
 
