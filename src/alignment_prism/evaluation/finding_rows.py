@@ -186,7 +186,10 @@ class Rows:
             rubric=source.rubric,
             prompts=self.label,
             k=self.observations.outcomes[arm].shape[1],
-            extra=(("guards", GUARDS),) if source.judged else (("scorer", source.scorer),),
+            extra=(
+                (("guards", GUARDS) if source.judged else ("scorer", source.scorer)),
+                *((("temperature", warm),) if (warm := self.observations.temperatures.get(arm)) else ()),
+            ),
         )
         for cell, interval, flag in zip(sums.cells, sums.intervals(found), sums.with_means(few), strict=True):
             self.findings.append(

@@ -83,6 +83,7 @@ class Observations:
         scorer: who says the outcomes.
         rubric: `name@version` of the rubric.
         scores: what is said of the replies under other names.
+        temperatures: arm -> the temperatures of its replies, in words; arms with greedy replies alone are absent.
     """
 
     prompts: Sequence[Prompt]
@@ -90,6 +91,7 @@ class Observations:
     scorer: str
     rubric: str
     scores: Mapping[str, NamedScores] = field(default_factory=dict)
+    temperatures: Mapping[str, str] = field(default_factory=dict)
 
     judged = True
     """Outcomes are a judge's, behind the guards."""
@@ -143,7 +145,14 @@ def observe(prompts: Sequence[Prompt], generations: Sequence[Generation], scores
                 values[generation.arm][at], labels[generation.arm][at] = found.value, found.label
         words = {arm: table.astype(np.str_) for arm, table in labels.items()}
         named[name] = NamedScores(name, *_source(name, said), values, words)
-    return Observations(prompts, outcomes, *_source(OUTCOME, judged), named)
+    return Observations(prompts, outcomes, *_source(OUTCOME, judged), named, _temperatures(generations))
+
+
+def _temperatures(generations: Sequence[Generation]) -> dict[str, str]:
+    found: dict[str, set[float]] = {}
+    for generation in generations:
+        found.setdefault(generation.arm, set()).add(generation.temperature)
+    return {arm: ",".join(f"{each:g}" for each in sorted(values)) for arm, values in found.items() if any(values)}
 
 
 class _Lookup:
