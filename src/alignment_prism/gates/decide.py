@@ -8,16 +8,21 @@ releases spend one declared error (`statistics.planning.looks`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import get_args
 
-import numpy as np
-
-from alignment_prism.domain import Finding, FindingIndex, InputError
-from alignment_prism.gates.spec import Check, GateSpec, better_is_lower
+from alignment_prism.domain import ALL, MACRO, Finding, InputError
+from alignment_prism.domain.metrics import Bound, Difference, Estimator, Preference, Rank, RelativeChange
+from alignment_prism.gates.release import Estimate, Release, at_level
+from alignment_prism.gates.spec import Cell, Check, Companion, Fact, GateSpec, better_is_lower
+from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.statistics.intervals import Interval, critical_value
-from alignment_prism.statistics.planning.looks import alpha_at_look, at_critical, sequence_critical
+from alignment_prism.statistics.planning.looks import alpha_at_look, sequence_critical
+
+COMPARISON = "comparison"
+"""Name of the scores that a preference rests on."""
 
 
 class Status(StrEnum):
@@ -26,7 +31,7 @@ class Status(StrEnum):
     PASS = "pass"
     """Shown."""
     UNDECIDED = "undecided"
-    """Neither shown nor refuted: the interval holds the limit."""
+    """Neither shown nor refuted: the interval holds the limit, or rests on too little."""
     FAIL = "fail"
     """Refuted: the whole interval is beyond the limit."""
 
@@ -37,23 +42,17 @@ class Decision:
 
     Attributes:
         check: its name.
-        metric: of the findings.
-        language: code, `all` or `macro`.
-        scope: of the findings.
-        category: of the findings.
-        old: interval in A; None for a ceiling.
+        cell: what it is about.
+        old: interval in A; None where nothing is compared with it.
         new: interval in B.
         tested: what is compared with the limit: the new value, or the change in the direction of worse.
         limit: ceiling, floor or margin.
         status: the result.
-        insufficient: whether a finding it rests on is marked so.
+        insufficient: whether a finding it rests on is marked so; such a cell is never shown.
     """
 
     check: str
-    metric: str
-    language: str
-    scope: str
-    category: str
+    cell: Cell
     old: Interval | None
     new: Interval
     tested: Interval
@@ -63,15 +62,31 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """What a release was measured with.
+
+    Attributes:
+        arm: of its findings.
+        facts: judge, rubric, prompts and the like, as the signatures have them.
+    """
+
+    arm: str
+    facts: dict[Fact, str]
+
+
+@dataclass(frozen=True, slots=True)
 class GateResult:
     """The result of a gate.
 
     Attributes:
         status: FAIL if any decision fails, else UNDECIDED if any is, else PASS.
-        decisions: in the order of the specification.
+        decisions: in the order of the specification, companions last.
         alpha: one-sided error of this look.
         critical: critical value that followed from it (for a confidence sequence, of the smallest cell).
         note: how the error was spent, in words.
+        old: A; None where there are no findings of it.
+        new: B.
+        exceptions: in what A and B differ and may, as the gate declares.
     """
 
     status: Status
@@ -79,6 +94,9 @@ class GateResult:
     alpha: float
     critical: float
     note: str
+    old: Side | None
+    new: Side
+    exceptions: tuple[str, ...]
 
 
 def decide(
@@ -93,72 +111,166 @@ def decide(
 
     The change of a rate is B minus A with a MOVER interval for independent estimates (Zou & Donner 2008). If both
     releases answered the same prompts it is on the safe side, too wide. Intervals are made anew at the level of the
-    look (`sequential.at_critical`). Several seeds of an arm are averaged, their spread widening the interval.
+    look (`release.at_level`).
 
     Args:
-        old: findings of A.
+        old: findings of A; may be empty if no check compares with it.
         new: findings of B.
         spec: the gate.
         old_arm: arm of A; None if its findings have one arm besides `base`, or `base` alone.
         new_arm: arm of B, likewise.
 
     Raises:
-        InputError: a finding that the gate asks for is missing, without an interval, or of an unclear arm.
+        InputError: a finding that the gate asks for is missing, in a language that A has too; is without an interval,
+            or of an unclear arm; or A and B were measured otherwise than the gate allows.
     """
-    first = _Release(old, old_arm, "A") if any(check.kind == "non_inferiority" for check in spec.checks) else None
-    second = _Release(new, new_arm, "B")
+    compares = any(check.kind == "non_inferiority" for check in spec.checks)
+    first = Release(old, old_arm, "A") if old or compares else None
+    second = Release(new, new_arm, "B")
     alpha, note = _error(spec)
-    decisions = [
-        decision
-        for check in spec.checks
-        for language in _languages(check, second)
-        for decision in _decide_cells(check, language, first, second, spec, alpha)
-    ]
+    claims = list(_claims(spec, first, second))
+    decisions = tuple(_decide(check, cell, first, second, spec, alpha) for check, cell in claims)
+    exceptions = _differences(claims, first, second, spec.may_differ)
     statuses = {decision.status for decision in decisions}
     status = next(s for s in (Status.FAIL, Status.UNDECIDED, Status.PASS) if s in statuses)
     critical = _critical(spec, alpha, min(decision.new.n for decision in decisions))
-    return GateResult(status, tuple(decisions), alpha, critical, note)
+    sides = [None if one is None else Side(one.arm, _facts(claims, one)) for one in (first, second)]
+    assert sides[1] is not None
+    return GateResult(status, decisions, alpha, critical, note, sides[0], sides[1], tuple(exceptions))
 
 
-def _decide_cells(
-    check: Check, language: str, old: _Release | None, new: _Release, spec: GateSpec, alpha: float
-) -> Iterable[Decision]:
+def _claims(spec: GateSpec, old: Release | None, new: Release) -> Iterator[tuple[Check, Cell]]:
+    """Every check in every cell, then the companions of each, once a cell."""
+    claims = [(check, cell) for check in spec.checks for cell in check.cells(_languages(check, old, new))]
+    yield from claims
+    known = {cell for _, cell in claims}
+    for check, cell in claims:
+        for companion in spec.companions:
+            beside = Cell(companion.metric, cell.prompts, cell.language, cell.scope, cell.category)
+            if _rests_on(companion.metric) == _rests_on(check.metric) and beside not in known:
+                known.add(beside)
+                yield _as_check(companion, cell, compared=old is not None), beside
+
+
+def _as_check(companion: Companion, cell: Cell, *, compared: bool) -> Check:
+    relative = compared and companion.margin is not None
+    limit = companion.limit if companion.margin is None else companion.margin
+    return Check(
+        name="companion",
+        kind="non_inferiority" if relative else "ceiling",
+        metric=companion.metric,
+        margin=companion.margin if relative else None,
+        limit=None if relative else limit,
+        better="lower",
+        prompts=cell.prompts,
+    )
+
+
+def _rests_on(metric: str) -> str:
+    """Name of the scores that a metric is made of."""
+    estimator: Estimator = find_metric(metric).estimator
+    if isinstance(estimator, Preference):
+        return COMPARISON
+    if isinstance(estimator, (Difference, RelativeChange, Bound, Rank)):
+        return _rests_on(estimator.of)
+    return estimator.score
+
+
+def _languages(check: Check, old: Release | None, new: Release) -> Sequence[str]:
+    """The languages of a check; `each` is every language that either release has, so that none can be left out."""
+    if isinstance(check.languages, str) and check.languages != "each":
+        return [check.languages]
+    if isinstance(check.languages, list):
+        return check.languages
+    found = new.languages(check.metric, check.prompts)
+    if not found:
+        raise InputError(
+            f"release B has no {check.metric!r} by language on prompts {check.prompts!r}",
+            where=f"check {check.name!r}",
+            fix="check metric and prompts, or evaluate a prompt set that has languages",
+        )
+    return sorted(found | (old.languages(check.metric, check.prompts) if old is not None else set()))
+
+
+def _differences(
+    claims: Iterable[tuple[Check, Cell]], old: Release | None, new: Release, allowed: Sequence[Fact]
+) -> list[str]:
+    """In what A and B were measured otherwise, in words, where the gate allows it.
+
+    Raises:
+        InputError: the gate does not, or one of them has languages in a mean that the other has not.
+    """
+    exceptions: dict[str, None] = {}
+    for check, cell in claims:
+        old_facts, new_facts = old.facts(cell) if old is not None else {}, new.facts(cell)
+        if old is None or not old_facts or not new_facts:
+            continue
+        if cell.language in (ALL, MACRO):
+            languages = [one.languages(cell.metric, cell.prompts) for one in (old, new)]
+            if languages[0] != languages[1]:
+                lacking = ", ".join(sorted(languages[0] ^ languages[1]))
+                raise InputError(
+                    f"{cell} is over other languages in A than in B: only one of them has {lacking}",
+                    where=f"check {check.name!r}",
+                    fix="evaluate both in the same languages, or name the languages of the check",
+                )
+        for fact in get_args(Fact):
+            before, after = old_facts[fact], new_facts[fact]
+            if before == after:
+                continue
+            words = f"{fact}: {before or 'not said'} in A, {after or 'not said'} in B"
+            if fact not in allowed:
+                raise InputError(
+                    f"A and B differ in {words} ({cell})",
+                    where=f"check {check.name!r}",
+                    fix=f"measure both alike, or declare the difference in the gate: may_differ: [{fact}]",
+                )
+            exceptions.setdefault(words)
+    return list(exceptions)
+
+
+def _facts(claims: Iterable[tuple[Check, Cell]], release: Release) -> dict[Fact, str]:
+    """Facts of all cells together."""
+    found: dict[Fact, dict[str, None]] = {}
+    for _, cell in claims:
+        for fact, value in release.facts(cell).items():
+            if value:
+                found.setdefault(fact, {}).setdefault(value)
+    return {fact: "; ".join(values) for fact, values in found.items()}
+
+
+def _decide(check: Check, cell: Cell, old: Release | None, new: Release, spec: GateSpec, alpha: float) -> Decision:
     lower_better = better_is_lower(check)
-    for scope in check.scopes:
-        for category in check.categories:
-            key = (check.metric, check.prompts, language, scope, category)
-            after, insufficient = new.find(key)
-            critical = _critical(spec, alpha, max(after.n, 1))
-            value = at_critical(after, new.level, critical, "gate")
-            before = None
-            if check.kind == "non_inferiority":
-                assert old is not None and check.margin is not None
-                before, thin = old.find(key)
-                insufficient = insufficient or thin
-                tested = _change(at_critical(before, old.level, critical, "gate"), value)
-                tested = tested if lower_better else tested.scaled(-1.0)
-                limit = check.margin
-                status = _status(tested, limit)
-            else:
-                assert check.limit is not None
-                tested, limit = value, check.limit
-                status = _status(value if lower_better else value.scaled(-1.0), limit if lower_better else -limit)
-            yield Decision(
-                check.name, check.metric, language, scope, category, before, after, tested, limit, status, insufficient
-            )
+    after = new.find(cell)
+    critical = _critical(spec, alpha, max(after.interval.n, 1))
+    value = at_level(after, cell.metric, critical)
+    if check.kind != "non_inferiority":
+        assert check.limit is not None
+        sign = 1.0 if lower_better else -1.0
+        status = _status(value.scaled(sign), sign * check.limit, after.insufficient)
+        return Decision(check.name, cell, None, after.interval, value, check.limit, status, after.insufficient)
+    assert old is not None and check.margin is not None
+    before = old.find(cell)
+    change = _change(before, value, cell.metric, critical)
+    tested = change if lower_better else change.scaled(-1.0)
+    thin = before.insufficient or after.insufficient
+    status = _status(tested, check.margin, thin)
+    return Decision(check.name, cell, before.interval, after.interval, tested, check.margin, status, thin)
 
 
-def _status(interval: Interval, limit: float) -> Status:
-    if interval.upper <= limit:
-        return Status.PASS
-    return Status.FAIL if interval.lower > limit else Status.UNDECIDED
-
-
-def _change(old: Interval, new: Interval) -> Interval:
+def _change(before: Estimate, new: Interval, metric: str, critical: float) -> Interval:
+    """B minus A, their prompts taken as independent. Scores of both on the same prompts would make it sharper."""
+    old = at_level(before, metric, critical)
     estimate = new.estimate - old.estimate
     below = math.hypot(new.estimate - new.lower, old.upper - old.estimate)
     above = math.hypot(new.upper - new.estimate, old.estimate - old.lower)
-    return Interval(estimate, estimate - below, estimate + above, "mover-change", new.n, new.clusters)
+    return Interval(estimate, estimate - below, estimate + above, "mover-change", new.n, new.clusters, level=new.level)
+
+
+def _status(interval: Interval, limit: float, insufficient: bool) -> Status:
+    if interval.upper <= limit:
+        return Status.UNDECIDED if insufficient else Status.PASS
+    return Status.FAIL if interval.lower > limit else Status.UNDECIDED
 
 
 def _error(spec: GateSpec) -> tuple[float, str]:
@@ -176,102 +288,3 @@ def _critical(spec: GateSpec, alpha: float, n: int) -> float:
     if spec.sequence is not None:
         return sequence_critical(n, spec.sequence.planned_n, 2.0 * alpha)
     return critical_value(1.0 - 2.0 * alpha)
-
-
-def _languages(check: Check, release: _Release) -> Sequence[str]:
-    if check.languages == "each":
-        return release.languages(check)
-    return [check.languages] if isinstance(check.languages, str) else check.languages
-
-
-class _Release:
-    """Findings of one arm of one release, by cell."""
-
-    level: float
-
-    def __init__(self, findings: Sequence[Finding], arm: str | None, side: str) -> None:
-        self.side = side
-        names = sorted({finding.arm for finding in findings})
-        if arm is None:
-            others = [name for name in names if name != "base"] or names
-            if len(others) != 1:
-                raise InputError(
-                    f"release {side} has arms {', '.join(names) or '(none)'}",
-                    fix=f"say which with --arm-{side.lower()} NAME",
-                )
-            arm = others[0]
-        elif arm not in names:
-            raise InputError(f"release {side} has no arm {arm!r}", fix=f"use one of {', '.join(names)}")
-        self.arm = arm
-        self.index = FindingIndex(finding for finding in findings if finding.arm == arm)
-        levels = {finding.level for finding in self.index.findings if finding.interval}
-        if len(levels) > 1:
-            raise InputError(
-                f"findings of release {side} have intervals of levels {sorted(levels)}", fix="compute all at one level"
-            )
-        self.level = levels.pop() if levels else 0.95
-
-    def languages(self, check: Check) -> list[str]:
-        """Languages with this metric on these prompts."""
-        found = self.index.languages(metric=check.metric, prompts=check.prompts)
-        if not found:
-            raise InputError(
-                f"release {self.side} has no {check.metric!r} by language on prompts {check.prompts!r}",
-                where=f"check {check.name!r}",
-                fix="check metric and prompts, or run prism evaluate with a prompt set that has languages",
-            )
-        return sorted(found)
-
-    def find(self, key: tuple[str, str, str, str, str]) -> tuple[Interval, bool]:
-        """The interval of a cell, its seeds averaged, and whether any of them is marked insufficient."""
-        metric, prompts, language, scope, category = key
-        found = self.index.seeds(self.arm, prompts, metric, language=language, scope=scope, category=category)
-        usable = [f for f in found if all(math.isfinite(value) for value in (f.estimate, f.lower, f.upper))]
-        if not usable or len(usable) < len(found):
-            reason = "has no finding" if not found else "has no finite interval"
-            raise InputError(
-                f"release {self.side}, arm {self.arm!r} {reason} for {metric} on {prompts}, language {language}, "
-                f"scope {scope}, category {category}",
-                fix="evaluate that cell, or take it out of the gate",
-            )
-        if len({f.seed for f in found}) < len(found):
-            raise InputError(
-                f"release {self.side} has the same cell of seed {found[0].seed} twice ({metric}, {language})",
-                fix="pass the findings of one study only",
-            )
-        return self._mean(usable), any(f.insufficient for f in found)
-
-    def _mean(self, seeds: Sequence[Finding]) -> Interval:
-        """Mean over seeds. The arms of the intervals (prompts, shared by the seeds) are averaged in square, and the
-        spread of the seeds is added with Student's t."""
-        values = np.array([(f.estimate, f.lower, f.upper) for f in seeds])
-        mean = float(values[:, 0].mean())
-        n, clusters = min(f.n for f in seeds), min(f.clusters for f in seeds)
-        if len(seeds) == 1:
-            return Interval(
-                mean, float(values[0, 1]), float(values[0, 2]), seeds[0].interval, n, clusters, level=self.level
-            )
-        between = critical_value(self.level, len(seeds) - 1) ** 2 * float(values[:, 0].var(ddof=1)) / len(seeds)
-        below = math.sqrt(float(np.mean((values[:, 0] - values[:, 1]) ** 2)) + between)
-        above = math.sqrt(float(np.mean((values[:, 2] - values[:, 0]) ** 2)) + between)
-        return Interval(mean, mean - below, mean + above, f"{len(seeds)}-seeds", n, clusters, level=self.level)
-
-
-def markdown(verdict: GateResult, spec: GateSpec) -> str:
-    """The verdict as Markdown: the result, how the error was spent, one row a decision."""
-    words = {
-        Status.PASS: "PASS: every claim of the gate is shown.",
-        Status.FAIL: "FAIL: at least one claim is refuted.",
-        Status.UNDECIDED: "UNDECIDED: nothing is refuted, but not every claim is shown; more prompts may decide.",
-    }
-    lines = [f"# {spec.name}", "", f"**{words[verdict.status]}**", "", f"Error: {verdict.note}.", ""]
-    lines.append("| check | metric | language | scope | category | A | B | tested (interval) | limit | result |")
-    lines.append("|---|---|---|---|---|---|---|---|---|---|")
-    for d in verdict.decisions:
-        old = "" if d.old is None else f"{d.old.estimate:.4g}"
-        mark = " (insufficient)" if d.insufficient else ""
-        tested = f"{d.tested.estimate:.4g} [{d.tested.lower:.4g}, {d.tested.upper:.4g}]"
-        cells = [d.check, d.metric, d.language, d.scope, d.category, old, f"{d.new.estimate:.4g}", tested]
-        cells += [f"{d.limit:g}", f"{d.status.value}{mark}"]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"

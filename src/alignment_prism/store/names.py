@@ -40,3 +40,8 @@ def calls_beside(path: str) -> str:
 def design_beside(path: str) -> str:
     """Of a sheet of labels: how its rows were drawn."""
     return f"{path}.design.json"
+
+
+def looks_beside(path: str) -> str:
+    """Of a gate: which of its looks were spent on what."""
+    return f"{path}.looks.jsonl"

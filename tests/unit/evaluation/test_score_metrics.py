@@ -105,7 +105,7 @@ def test_a_new_metric_arrives_in_findings_gates_and_reports(loud: Rule, tmp_path
         {"name": "seldom", "kind": "ceiling", "metric": "shouting_rate", "limit": 0.9, "prompts": "general"},
     ]
     result = decide(findings, findings, GateSpec(checks=checks), old_arm="base", new_arm="m")
-    assert [(d.check, d.language, d.status) for d in result.decisions] == [
+    assert [(d.check, d.cell.language, d.status) for d in result.decisions] == [
         ("not louder", "en", Status.FAIL),
         ("not louder", "fr", Status.FAIL),
         ("seldom", "en", Status.PASS),

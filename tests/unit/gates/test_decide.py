@@ -1,19 +1,16 @@
-"""Release gates: the specification, decisions, several looks, the command's exit codes."""
+"""Release gates: the specification, decisions, several looks."""
 
-import json
 import math
 
 import pytest
-from click.testing import CliRunner
 from statsmodels.stats.proportion import proportion_confint
 
-from alignment_prism.cli.compare import command
 from alignment_prism.domain import Finding, InputError
-from alignment_prism.gates.decide import Status, decide, markdown
-from alignment_prism.gates.spec import GateSpec, read_gate
-from alignment_prism.io import write_records
-from alignment_prism.statistics import Interval, wilson
-from alignment_prism.statistics.planning.looks import alpha_at_look, at_critical, sequence_critical, spending_function
+from alignment_prism.gates import GateSpec, Status, decide, markdown, read_gate
+from alignment_prism.statistics import clustered_rate, paired_risk_difference, wilson
+from alignment_prism.statistics.intervals import Interval
+from alignment_prism.statistics.levels import difference_at_level, rate_at_level, stretched
+from alignment_prism.statistics.planning.looks import alpha_at_look, sequence_critical, spending_function
 
 
 def rate(arm, language, hits, n, *, metric="harm_rate", seed=-1, prompts="harmful", insufficient=False):
@@ -26,7 +23,7 @@ def rate(arm, language, hits, n, *, metric="harm_rate", seed=-1, prompts="harmfu
 
 def spec(**changes):
     check = {"name": "no worse", "kind": "non_inferiority", "metric": "harm_rate", "margin": 0.05}
-    return GateSpec.model_validate({"checks": [check], **changes})
+    return GateSpec.model_validate({"checks": [check], "companions": [], **changes})
 
 
 OLD = [rate("dpo", "ar", 60, 600), rate("dpo", "fr", 60, 600)]
@@ -38,7 +35,7 @@ def test_every_language_must_be_shown():
     one_worse = [rate("new", "ar", 45, 600), rate("new", "fr", 140, 600)]
     verdict = decide(OLD, one_worse, spec())
     assert verdict.status is Status.FAIL
-    assert {d.language: d.status for d in verdict.decisions} == {"ar": Status.PASS, "fr": Status.FAIL}
+    assert {d.cell.language: d.status for d in verdict.decisions} == {"ar": Status.PASS, "fr": Status.FAIL}
     thin = [rate("new", "ar", 5, 50), rate("new", "fr", 50, 600)]
     assert decide(OLD, thin, spec()).status is Status.UNDECIDED
 
@@ -66,6 +63,8 @@ def test_ceilings_floors_and_directions():
         },
     ]
     assert decide([], new, spec(checks=checks)).status is Status.PASS
+    with pytest.raises(ValueError, match="lower is better, would keep the good out"):
+        spec(checks=[{"name": "upside down", "kind": "floor", "metric": "harm_rate", "limit": 0.1}])
     checks[1]["limit"] = 0.6
     assert decide([], new, spec(checks=checks)).status is Status.FAIL
     checks[1]["limit"] = 0.5
@@ -87,7 +86,7 @@ def test_seeds_are_averaged_and_their_spread_counts():
 
 
 def test_missing_and_unclear_findings_are_errors():
-    with pytest.raises(InputError, match="no finding"):
+    with pytest.raises(InputError, match="has no finding of harm_rate"):
         decide(OLD[:1], [rate("new", "ar", 1, 50), rate("new", "fr", 1, 50)], spec())
     with pytest.raises(InputError, match="has arms dpo, sft"):
         decide([*OLD, rate("sft", "ar", 1, 9)], [rate("new", "ar", 1, 50)], spec())
@@ -168,14 +167,52 @@ def test_the_verdict_says_what_was_decided_and_how():
     assert "Error: confidence sequence, one-sided 0.025 over all looks" in watched
 
 
-def test_an_interval_is_made_anew_at_another_level():
+@pytest.mark.parametrize("level", [0.8, 0.99, 0.9999])
+def test_intervals_at_another_level_are_those_of_the_data(level):
+    """Made from estimate and ends alone, they equal what the same data give at that level."""
+    import numpy as np
+
+    rng = np.random.default_rng(3)
     for hits in (0, 3, 40, 100):
-        before = wilson(hits, 100)
-        after = at_critical(before, 0.95, 2.5758293035489, "gate")
-        expected = proportion_confint(hits, 100, alpha=0.01, method="wilson")
-        assert (after.lower, after.upper) == pytest.approx(expected, abs=1e-6)
-    stretched = at_critical(Interval(0.0, -0.1, 0.2, "tango", 9, 9), 0.95, 2 * 1.959963984540054, "gate")
-    assert (stretched.lower, stretched.upper) == pytest.approx((-0.2, 0.4))
+        found = rate_at_level(wilson(hits, 100), level)
+        expected = proportion_confint(hits, 100, alpha=1 - level, method="wilson")
+        assert (found.lower, found.upper) == pytest.approx(expected, abs=1e-9) and found.level == level
+    names = np.arange(200) // 5
+    for base, model in ((0.3, 0.2), (0.5, 0.02), (0.02, 0.9), (0.0, 0.1), (0.2, 0.2), (0.0, 0.0)):
+        m, b = (np.asarray(rng.random(200) < p, float) for p in (model, base))
+        for clusters, df in ((None, None), (names, 39)):
+            found = difference_at_level(paired_risk_difference(m, b, clusters), level, df)
+            expected = paired_risk_difference(m, b, clusters, level)
+            if clusters is None or expected.estimate:
+                assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper), abs=1e-9)
+        found, expected = rate_at_level(clustered_rate(m, names), level, 39), clustered_rate(m, names, level)
+        assert (found.lower, found.upper) == pytest.approx((expected.lower, expected.upper), abs=1e-9)
+    wide = stretched(Interval(0.0, -0.1, 0.2, "mover", 9, 9), 2 * 0.9772498680518208 - 1)
+    assert (wide.lower, wide.upper) == pytest.approx((-0.2 / 1.959963984540054, 0.4 / 1.959963984540054))
+
+
+def seeded(*, pooled):
+    """Three seeds of a change, and what seeds and prompts say together."""
+
+    def row(seed, estimate, lower, upper, extra=""):
+        signature = f"harm|judge:j|prompts:p@1{extra}"
+        return Finding("s", "new", seed, "harmful", "all", "all", "all", "harm_difference", estimate, lower, upper,
+                       "tango95", 0.95, 600, 600, signature=signature)  # fmt: skip
+
+    seeds = [row(0, -0.089, -0.12, -0.058), row(1, -0.04, -0.07, -0.01), row(2, -0.049, -0.08, -0.018)]
+    return [*seeds, row(-1, -0.059, -0.109, -0.009, "|seeds:3")] if pooled else seeds
+
+
+def test_the_number_over_seeds_is_no_further_seed():
+    """Averaged with its own seeds it gave [-.116, -.002], which passes; the three seeds alone do not."""
+    check = {"name": "less", "kind": "ceiling", "metric": "harm_difference", "limit": 0.0, "languages": "all"}
+    (decision,) = decide([], seeded(pooled=True), spec(checks=[check])).decisions
+    assert (decision.tested.lower, decision.tested.upper) == (-0.109, -0.009)
+    (alone,) = decide([], seeded(pooled=False), spec(checks=[check])).decisions
+    assert alone.tested.estimate == pytest.approx(-0.0593, abs=1e-4) and alone.status is Status.UNDECIDED
+    # At a stricter level Student's t of three seeds goes on counting: 9.92 / 4.30 at 99 %.
+    (strict,) = decide([], seeded(pooled=True), spec(checks=[check], alpha=0.005)).decisions
+    assert strict.tested.upper == pytest.approx(-0.059 + 0.05 * 9.9248 / 4.3027, rel=0.05)
 
 
 GATE = """\
@@ -193,6 +230,10 @@ checks:
 @pytest.mark.parametrize(
     ("old", "new", "what", "line"),
     [
+        ("margin: 0.05", "margin: 3", "is no share", 5),
+        ("margin: 0.05", "margin: .nan", "checks[0].margin", 8),
+        ("alpha: 0.025", "may_differ: [weather]", "may_differ", 2),
+        ("alpha: 0.025", "companions: [{metric: unjudged_rate}]", "a margin or a limit", 2),
         ("margin: 0.05", "margin: -1", "checks[0].margin", 8),
         ("    margin: 0.05\n", "", "takes a margin", 5),
         ("kind: non_inferiority", "kind: inferiority", "checks[0].kind", 6),
@@ -210,26 +251,6 @@ def test_faults_of_a_gate_are_named_with_their_line(tmp_path, old, new, what, li
     with pytest.raises(InputError) as error:
         read_gate(path)
     assert what in error.value.what and f"line {line}," in error.value.where, str(error.value)
-
-
-def test_command_exit_codes_and_verdict(tmp_path):
-    gate = tmp_path / "gate.yaml"
-    gate.write_text(GATE)
-    good = [rate("new", "ar", 30, 600), rate("new", "fr", 30, 600)]
-    bad = [rate("new", "ar", 300, 600), rate("new", "fr", 30, 600)]
-    thin = [rate("new", "ar", 4, 40), rate("new", "fr", 4, 40)]
-    write_records(tmp_path / "old.jsonl", OLD)
-    codes = {}
-    for name, findings in (("good", good), ("bad", bad), ("thin", thin)):
-        write_records(tmp_path / f"{name}.parquet", findings)
-        arguments = [str(tmp_path / "old.jsonl"), str(tmp_path / f"{name}.parquet"), "--gate", str(gate)]
-        result = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / f"{name}.md")])
-        codes[name] = result.exit_code
-        assert (tmp_path / f"{name}.md").read_text() == result.output and "# Arabic first" in result.output
-    assert codes == {"good": 0, "bad": 6, "thin": 7}
-    result = CliRunner().invoke(command, [*arguments, "--json", "--look", "2"])
-    assert json.loads(result.output)["status"] == "undecided" and "look 2 of 2" in json.loads(result.output)["error"]
-    assert isinstance(CliRunner().invoke(command, [*arguments, "--look", "9"]).exception, InputError)
 
 
 def test_the_gate_of_the_guide_is_valid(repository, tmp_path):

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.intervals import Interval, critical_value
 
 Spending = Literal["obrien-fleming", "pocock", "even"]
 
@@ -84,48 +83,3 @@ def sequence_critical(n: int, planned_n: int, alpha: float) -> float:
         raise InputError("a confidence sequence needs n >= 1 and 0 < alpha < 1", fix="check n, planned_n and alpha")
     r2 = (-2.0 * math.log(alpha) + math.log(-2.0 * math.log(alpha)) + 1.0) / planned_n
     return math.sqrt(2.0 * (1.0 + 1.0 / (n * r2)) * math.log(math.sqrt(n * r2 + 1.0) / alpha))
-
-
-def at_critical(interval: Interval, level: float, critical: float, name: str) -> Interval:
-    """An interval made anew with another critical value, from its estimate and ends alone.
-
-    Rates (Wilson's and those at an effective size): the size n that gives Wilson's interval its width is found, and the
-    interval is made with it. Others: the two arms are stretched by the ratio of the critical values, which is exact for
-    normal intervals and near for score intervals. Degenerate cases: an interval of [0, 1] stays; one without width
-    stays without. Not for unbounded ends.
-
-    Args:
-        interval: as it was found, at `level`.
-        level: its coverage.
-        critical: the new critical value.
-        name: of the method that results, without a level.
-    """
-    old = critical_value(level)
-    wilson_like = interval.method.startswith(("wilson", "k-sample"))
-    share = math.erf(critical / math.sqrt(2.0))
-    if wilson_like and 0.0 <= interval.lower <= interval.upper <= 1.0 and interval.width < 1.0:
-        n = _size_of_width(interval.estimate, interval.width, old)
-        from alignment_prism.statistics.rates import wilson_bounds
-
-        lower, upper = wilson_bounds(interval.estimate * n, n, critical=critical)
-        return Interval(interval.estimate, float(lower), float(upper), name, interval.n, interval.clusters, level=share)
-    ratio = critical / old
-    return Interval(
-        interval.estimate,
-        interval.estimate - ratio * (interval.estimate - interval.lower),
-        interval.estimate + ratio * (interval.upper - interval.estimate),
-        name,
-        interval.n,
-        interval.clusters,
-        level=share,
-    )
-
-
-def _size_of_width(rate: float, width: float, critical: float) -> float:
-    """The n whose Wilson interval at `rate` has that width, by bisection on z^2 / n."""
-    low, high = 1e-12, 1e6
-    for _ in range(200):
-        middle = math.sqrt(low * high)
-        found = 2.0 * math.sqrt(middle * rate * (1.0 - rate) + middle * middle / 4.0) / (1.0 + middle)
-        low, high = (middle, high) if found < width else (low, middle)
-    return critical * critical / math.sqrt(low * high)
