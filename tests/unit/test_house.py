@@ -21,7 +21,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 DISTRIBUTIONS = {"yaml": "pyyaml", "inspect_ai": "inspect-ai", "huggingface_hub": "huggingface-hub"}
 """Import name -> distribution, where they differ."""
-OPTIONAL = {"trl", "vllm", "ray", "bitsandbytes"}
+LOADED_BY_OTHERS = {"openai"}
+"""Not imported here: Inspect loads it to call a server that speaks as OpenAI's does."""
+
+
+def distributions(lines: list[str]) -> set[str]:
+    return {re.split(r"[\s<>=;\[]", line)[0] for line in lines}
 
 
 def rooms() -> set[str]:
@@ -49,10 +54,13 @@ def imported() -> set[str]:
     return names - set(sys.stdlib_module_names) - {"alignment_prism"}
 
 
-def test_what_is_imported_is_declared() -> None:
-    declared = {re.split(r"[\s<>=;\[]", line)[0] for line in PROJECT["project"]["dependencies"]}
-    wanted = {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in imported() - OPTIONAL}
-    assert wanted <= declared, wanted - declared
+def test_what_is_declared_is_imported_and_what_is_imported_is_declared() -> None:
+    """Core dependencies and those of extras but `dev` are those that the sources import: no more, no less."""
+    project = PROJECT["project"]
+    extras = {name: distributions(lines) for name, lines in project["optional-dependencies"].items() if name != "dev"}
+    declared = distributions(project["dependencies"]).union(*extras.values())
+    wanted = {DISTRIBUTIONS.get(name, name.replace("_", "-")) for name in imported()}
+    assert wanted | LOADED_BY_OTHERS == declared
 
 
 def test_everything_declared_is_pinned() -> None:
@@ -78,7 +86,7 @@ def test_every_command_module_is_in_the_registry() -> None:
 
 
 def test_modules_are_short_enough_to_read() -> None:
-    limit = 350  # most are under 300; above this one a module has two concepts
+    limit = 400  # at 300 lines one asks whether a module has two concepts; above this it has
     long = {
         str(path.relative_to(SOURCE)): lines
         for path in SOURCE.rglob("*.py")
@@ -93,8 +101,7 @@ def test_packages_import_nothing_heavy() -> None:
         for path in SOURCE.rglob("__init__.py")
         if path.parent != SOURCE
     )
-    heavy = ("torch", "transformers", "trl", "inspect_ai", "pandas", "scipy", "statsmodels", "pyarrow", "polars",
-             "datasets", "altair")  # fmt: skip
+    heavy = ("torch", "transformers", "trl", "inspect_ai", "pandas", "scipy", "pyarrow", "datasets")
     code = f"""
 import importlib, sys
 for name in {names!r}:

@@ -33,7 +33,6 @@ PACKAGES = (
     "inspect-ai",
     "datasets",
     "pyarrow",
-    "sacrebleu",
     "vllm",
 )
 """Packages whose versions are told."""

@@ -31,8 +31,8 @@ ALLOWED = ("--query-gpu", "--format=csv", "--config_file")
 YET_TO_DO = {"generation", "training", "statistics", "calls", "labels", "gates", "studies"}
 
 HEAVY = (
-    "torch transformers trl peft accelerate datasets inspect_ai openai numpy pandas polars pyarrow scipy "
-    "statsmodels altair jinja2 pydantic rich yaml huggingface_hub sacrebleu"
+    "torch transformers trl peft accelerate datasets inspect_ai openai numpy pandas pyarrow scipy "
+    "jinja2 pydantic rich yaml huggingface_hub sacrebleu"
 ).split()
 
 

@@ -304,7 +304,7 @@ def test_mix_refuses_bad_rows_or_leaves_them_out(prism, tmp_path):
 
 
 def test_help_has_examples_and_imports_nothing_heavy():
-    heavy = "numpy pandas polars pyarrow datasets torch transformers scipy rich yaml".split()
+    heavy = "numpy pandas pyarrow datasets torch transformers scipy rich yaml".split()
     script = (
         "import sys\nfrom alignment_prism.cli import main\n"
         "try:\n    main.main(['prompts', 'validate', '--help'])\nexcept SystemExit:\n    pass\n"
