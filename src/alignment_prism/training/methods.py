@@ -63,6 +63,11 @@ class Method:
     stages: tuple[Stage, ...]
     control: bool = False
 
+    @classmethod
+    def single(cls, objective: Objective, title: str, summary: str, recipe: Recipe) -> Method:
+        """A method of one stage, which starts from the base; stage and section are called as the objective is."""
+        return cls(objective.name, title, summary, (Stage(objective.name, objective, recipe, objective.name),))
+
     @property
     def preceding(self) -> Method | None:
         """The method whose model the last stage of this one starts from (`sft` for `dpo_sft`), if there is one."""
@@ -99,15 +104,19 @@ class Methods(Mapping[str, Method]):
 
     def _all(self) -> dict[str, Method]:
         if self._methods is None:
-            self._methods = _declared()
+            self._methods = {}  # what a file or package reads while it declares its own are those before it
+            try:
+                _declare(self._methods)
+            except BaseException:
+                self._methods = None
+                raise
         return self._methods
 
 
-def _declared() -> dict[str, Method]:
-    """The methods of the files in `objectives`, and those of other packages."""
+def _declare(found: dict[str, Method]) -> None:
+    """Add the methods of the files in `objectives`, then those of other packages."""
     package = importlib.import_module("alignment_prism.training.objectives")
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    found: dict[str, Method] = {}
     for name in sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
         module = importlib.import_module(f"{package.__name__}.{name}")
         _add(found, getattr(module, "METHODS", ()), str(module.__file__))
@@ -115,11 +124,12 @@ def _declared() -> dict[str, Method]:
         where = f"entry point {entry.name} = {entry.value}"
         try:
             declared = entry.load()
+            if not isinstance(declared, Method):
+                declared = [method for method in declared if isinstance(method, Method)]
         except Exception as error:  # another package's code, which may raise anything
             fix = "repair or remove the package that declares it"
             raise InputError(f"a method cannot be loaded: {error}", where=where, fix=fix) from error
-        _add(found, (declared,) if isinstance(declared, Method) else declared, where)
-    return found
+        _add(found, [declared] if isinstance(declared, Method) else declared, where)
 
 
 def _add(known: dict[str, Method], methods: Iterable[Method], where: str) -> None:

@@ -59,6 +59,9 @@ SETTINGS = {
     "training.precision": "fp64",
     "training.micro_batch_size": 2,
     "training.log_every": 1,
+    "group_dro.learning_rate": 3e-4,
+    "group_dro.epochs": 1,
+    "group_dro.step_size": 2.0,  # so that the second step shows whether the groups of both processes were counted
     "training.max_grad_norm": 1e9,  # measured and never clipped: AdamW alone would forgive gradients of another size
 }
 
@@ -85,8 +88,14 @@ def _tiny() -> ModuleType:
 
 @pytest.mark.parametrize(
     ("how", "method", "tied"),
-    [("ddp", "dpo_ift", True), ("fsdp2", "dpo_ift", True), ("fsdp2", "dpo_ift", False), ("fsdp2", "sft", True)],
-)
+    [
+        ("ddp", "dpo_ift", True),
+        ("ddp", "group_dro", True),
+        ("fsdp2", "dpo_ift", True),
+        ("fsdp2", "dpo_ift", False),
+        ("fsdp2", "sft", True),
+    ],
+)  # fmt: skip
 def test_two_processes_train_what_one_does(how: str, method: str, tied: bool, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file

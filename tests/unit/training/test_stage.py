@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from alignment_prism.domain import InputError, Pair
+from alignment_prism.domain import InputError, Pair, StoreError
 from alignment_prism.training import TrainingInterrupted, load_config
 from alignment_prism.training.train import train_method
 
@@ -182,6 +182,71 @@ def test_the_packed_engine_resumes_to_the_same_weights_and_keeps_how_it_started(
     for group, metrics in whole.stages[0].sums.totals.items():
         for name, cell in metrics.items():
             assert parts.stages[0].sums.totals[group][name] == pytest.approx(cell, rel=1e-9)
+
+
+def _weights_of_groups(folder: Path) -> list[list[float]]:
+    lines = _log(folder, "step")
+    cells = [[row["metrics"]["weight"] for row in line["groups"]] for line in lines]
+    return [[total / count for total, count in row] for row in cells]
+
+
+def test_an_objective_with_a_state_resumes_to_the_same_weights(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    settings = {
+        "training.micro_batch_size": 4, "training.log_every": 1, "group_dro.learning_rate": 1e-3,
+        "group_dro.beta": 0.5, "group_dro.step_size": 2.0,
+    }  # fmt: skip
+    whole = _train("group_dro", tiny_model, pairs[:32], tmp_path / "whole", settings)
+    for step in (3, 6):  # twice, the second time in the second epoch
+        with pytest.raises(TrainingInterrupted, match=f"stopped after step {step} of 8"):
+            options = {"progress": _interrupt_at(step)}
+            _train("group_dro", tiny_model, pairs[:32], tmp_path / "parts", settings, **options)
+    parts = _train("group_dro", tiny_model, pairs[:32], tmp_path / "parts", settings)
+    assert _same(whole.model, parts.model)
+    weights = _weights_of_groups(tmp_path / "whole")
+    assert weights == _weights_of_groups(tmp_path / "parts")
+    assert len(set(weights[0])) == 1 and max(weights[-1]) > 1.05 * min(weights[-1])  # equal at first, then they moved
+
+
+def test_micro_batches_do_not_change_what_group_dro_learns(tiny_model: Path, pairs: list[Pair], tmp_path: Path) -> None:
+    found = []
+    for micro in (8, 2):
+        settings = {
+            "training.precision": "fp64", "training.micro_batch_size": micro, "training.length_horizon": 1,
+            "group_dro.learning_rate": 1e-3, "group_dro.step_size": 2.0,
+        }  # fmt: skip
+        # 21 pairs: the last batch has 5 of 8, spread over micro-batches of 2, 2 and 1.
+        result = _train("group_dro", tiny_model, pairs[:21], tmp_path / f"micro-{micro}", settings)
+        found.append(_weights(result.model))
+    for name, tensor in found[0].items():
+        assert torch.allclose(tensor, found[1][name], rtol=0, atol=1e-6), name
+
+
+def test_settings_that_do_not_change_the_model_may_change_while_a_run_is_unfinished(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    settings = {"training.precision": "fp64", "training.length_horizon": 1}
+    whole = _train("dpo_ift", tiny_model, pairs[:32], tmp_path / "whole", settings)
+    with pytest.raises(TrainingInterrupted):
+        _train("dpo_ift", tiny_model, pairs[:32], tmp_path / "parts", settings, progress=_interrupt_at(2))
+    others = {
+        "training.save_every": 1, "training.log_every": 1, "training.micro_batch_size": 2, "sft.epochs": 7,
+        "training.gradient_checkpointing": True,
+    }  # fmt: skip
+    saved: list[Path] = []
+
+    def look(step: int, total: int, message: str) -> None:
+        saved.extend((tmp_path / "parts.unfinished").glob("*/checkpoint-3"))
+
+    parts = _train("dpo_ift", tiny_model, pairs[:32], tmp_path / "parts", settings | others, progress=look)
+    assert saved  # every step from the third on
+    ours, theirs = _weights(parts.model), _weights(whole.model)
+    assert all(torch.allclose(ours[name], theirs[name], rtol=0, atol=1e-6) for name in theirs)
+    again = _train("dpo_ift", tiny_model, pairs[:32], tmp_path / "parts", settings)
+    assert again.weights == parts.weights
+    with pytest.raises(StoreError, match="other settings"):
+        _train("dpo_ift", tiny_model, pairs[:32], tmp_path / "parts", settings | {"dpo_ift.beta": 0.7})
 
 
 def test_a_run_killed_between_checkpoints_goes_on_from_the_last_one_with_exact_sums(

@@ -4,7 +4,25 @@ A file declares an `Objective` and a tuple `METHODS`. `alignment_prism.training.
 folder, so that a new one is a new method and nothing else changes.
 """
 
-from alignment_prism.training.objectives.objective import LossAndMetrics, MicroBatch, Objective, State
+from alignment_prism.training.objectives.objective import (
+    LossAndMetrics,
+    MicroBatch,
+    Objective,
+    State,
+    log_sigmoid,
+    reward_metrics,
+)
 from alignment_prism.training.objectives.replies import Replies, both, chosen, tossed
 
-__all__ = ["LossAndMetrics", "MicroBatch", "Objective", "Replies", "State", "both", "chosen", "tossed"]
+__all__ = [
+    "LossAndMetrics",
+    "MicroBatch",
+    "Objective",
+    "Replies",
+    "State",
+    "both",
+    "chosen",
+    "log_sigmoid",
+    "reward_metrics",
+    "tossed",
+]

@@ -7,14 +7,7 @@ import math
 from pydantic import Field
 
 from alignment_prism.training.methods import Method, Stage
-from alignment_prism.training.objectives.objective import (
-    LossAndMetrics,
-    MicroBatch,
-    Objective,
-    log_sigmoid,
-    reward_metrics,
-)
-from alignment_prism.training.objectives.replies import both
+from alignment_prism.training.objectives import LossAndMetrics, MicroBatch, Objective, both, log_sigmoid, reward_metrics
 from alignment_prism.training.objectives.sft import SFT_STAGE
 from alignment_prism.training.recipe import Recipe
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from alignment_prism.training.methods import Method, Stage
-from alignment_prism.training.objectives.objective import LossAndMetrics, MicroBatch, Objective
-from alignment_prism.training.objectives.replies import chosen, tossed
+from alignment_prism.training.objectives import LossAndMetrics, MicroBatch, Objective, chosen, tossed
 from alignment_prism.training.recipe import Recipe
 
 

@@ -1,0 +1,231 @@
+"""Losses at values worked out by hand, what every objective promises, and methods that come from elsewhere."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from alignment_prism.domain import InputError, Pair, StoreError
+from alignment_prism.training import METHODS, Method, MicroBatch, Objective, Recipe, load_config
+from alignment_prism.training.methods import Methods
+from alignment_prism.training.objectives import both, reward_metrics
+from alignment_prism.training.objectives.group_dro import GROUP_DRO, GroupDroRecipe
+from alignment_prism.training.train import train_method
+
+STAGES = {stage.objective.name: stage for method in METHODS.values() for stage in method.stages}
+PREFERENCES = sorted(name for name, stage in STAGES.items() if stage.objective.replies is both)
+
+
+def _batch(
+    logps: Any, reference: Any = None, lengths: Any = None, groups: Any = None, counts: Any = None, **state: Any
+) -> MicroBatch:
+    """Tensors of shape (branches, examples) in float64; replies of 10 tokens in one group unless said otherwise."""
+    policy = torch.tensor(logps, dtype=torch.float64)
+    examples = policy.shape[1]
+    groups = torch.tensor(groups or [0] * examples)
+    return MicroBatch(
+        logps=policy,
+        lengths=torch.full_like(policy, 10) if lengths is None else torch.tensor(lengths),
+        reference=None if reference is None else torch.tensor(reference, dtype=torch.float64),
+        groups=groups,
+        labels=torch.ones(examples, dtype=torch.float64),
+        counts=torch.tensor(counts or torch.bincount(groups).tolist(), dtype=torch.float64),
+        state={name: torch.tensor(value, dtype=torch.float64) for name, value in state.items()},
+    )
+
+
+def _loss(name: str, batch: MicroBatch, **settings: Any) -> list[float]:
+    stage = STAGES[name]
+    losses: list[float] = stage.objective.loss(batch, stage.recipe.model_copy(update=settings))[0].tolist()
+    return losses
+
+
+# Log-ratios: chosen -10 - (-12) = 2, rejected -9 - (-8) = -1, their difference 3.
+PAIR = {"logps": [[-10.0], [-9.0]], "reference": [[-12.0], [-8.0]], "lengths": [[4], [2]]}
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "expected"),
+    [
+        ("sft", {}, 10.0),  # -log pi of the first reply
+        ("dpo", {"beta": 0.1}, 0.5543552),  # margin 0.3; -log(1 / (1 + e^-0.3)) = log(1 + 0.7408182)
+        ("hinge", {"beta": 0.1}, 0.7),  # 1 - 0.3
+        ("hinge", {"beta": 0.5}, 0.0),  # the margin 1.5 is beyond 1
+        ("robust", {"beta": 0.1, "flipped": 0.0}, 0.5543552),  # DPO
+        ("robust", {"beta": 0.1, "flipped": 0.25}, 0.4043552),  # (0.75 * 0.5543552 - 0.25 * 0.8543552) / 0.5
+        ("ipo", {"tau": 0.125}, 9.0),  # means over tokens 2 / 4 and -1 / 2; (0.5 + 0.5 - 1 / 0.25)^2
+        # means over tokens -10 / 4 and -9 / 2; 2 * (-2.5 + 4.5) - 0.5 = 3.5; log(1 + e^-3.5) = log(1.0301974)
+        ("simpo", {"beta": 2.0, "gamma": 0.5}, 0.0297504),
+    ],
+)
+def test_losses_at_values_worked_out_by_hand(name: str, settings: dict[str, Any], expected: float) -> None:
+    assert _loss(name, _batch(**PAIR), **settings) == pytest.approx([expected], abs=1e-6)
+
+
+def test_orpo_at_a_value_worked_out_by_hand() -> None:
+    # Chosen: mean log-probability log 0.5, odds 1; rejected: log 0.2, odds 0.25. Ratio 4: -log sigmoid(log 4) is
+    # -log(4 / 5) = 0.2231436. Beside it -log 0.5 = 0.6931472; 0.6931472 + 0.5 * 0.2231436 = 0.8047190.
+    batch = _batch([[4 * math.log(0.5)], [2 * math.log(0.2)]], lengths=[[4], [2]])
+    assert _loss("orpo", batch, weight=0.5) == pytest.approx([0.8047190], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_replies_without_a_token_have_a_finite_loss_and_gradient(name: str) -> None:
+    stage = STAGES[name]
+    batch = _batch([[0.0], [0.0]], reference=[[0.0], [0.0]], lengths=[[0], [0]], weights=[1.0])
+    batch.logps.requires_grad_()
+    loss = stage.objective.loss(batch, stage.recipe)[0].sum()
+    (gradient,) = torch.autograd.grad(loss, batch.logps)
+    assert bool(torch.isfinite(loss)) and bool(torch.isfinite(gradient).all())
+
+
+@pytest.mark.parametrize("name", [name for name, stage in STAGES.items() if stage.objective.first_loss is not None])
+def test_the_first_loss_is_what_the_objective_says(name: str) -> None:
+    stage = STAGES[name]
+    logps = [[-3.0, -40.0], [-7.0, -8.0]]
+    batch = _batch(logps, reference=logps, lengths=[[2, 20], [3, 1]], groups=[0, 1], weights=[0.5, 0.5])
+    assert stage.objective.first_loss is not None and stage.objective.uses_reference
+    expected = stage.objective.first_loss(stage.recipe)
+    losses, metrics = stage.objective.loss(batch, stage.recipe)
+    assert metrics.get("loss", losses).tolist() == pytest.approx([expected] * 2, rel=1e-12)
+    assert metrics["accuracy"].tolist() == [0.5, 0.5]  # neither reply is preferred yet
+    if name in ("dpo", "group_dro", "robust"):
+        assert expected == math.log(2)
+
+
+@pytest.mark.parametrize("name", PREFERENCES)
+def test_every_preference_loss_raises_the_chosen_reply_over_the_other(name: str) -> None:
+    stage = STAGES[name]
+    reference = None if not stage.objective.uses_reference else [[-11.0, -20.0], [-9.5, -30.0]]
+    batch = _batch([[-11.2, -20.5], [-9.7, -29.0]], reference, groups=[0, 1], weights=[0.3, 0.7])
+    batch.logps.requires_grad_()
+    losses, metrics = stage.objective.loss(batch, stage.recipe)
+    (gradient,) = torch.autograd.grad(losses.sum(), batch.logps)
+    assert bool((gradient[0] < 0).all()) and bool((gradient[1] > 0).all())
+    assert all(value.shape == (2,) for value in (losses, *metrics.values()))
+    assert {"accuracy", "margin"} <= metrics.keys()
+
+
+def test_group_dro_weighs_the_mean_losses_of_the_groups() -> None:
+    # Four examples, three of them of group 0. Weights 0.5 and 0.5: factors 0.5 * 4 / 3 and 0.5 * 4 / 1.
+    policy = [[-10.0, -11.0, -12.0, -13.0], [-9.0, -9.0, -9.0, -9.0]]
+    reference = [[-12.0, -12.0, -12.0, -12.0], [-8.0, -8.0, -8.0, -8.0]]
+    batch = _batch(policy, reference, groups=[0, 0, 0, 1], weights=[0.5, 0.5])
+    plain = _loss("dpo", batch)
+    weighted = _loss("group_dro", batch)
+    assert weighted == pytest.approx([plain[0] / 1.5, plain[1] / 1.5, plain[2] / 1.5, plain[3] * 2])
+    assert sum(weighted) / 4 == pytest.approx(0.5 * sum(plain[:3]) / 3 + 0.5 * plain[3])  # the step's loss
+    assert GROUP_DRO.loss(batch, STAGES["group_dro"].recipe)[1]["loss"].tolist() == pytest.approx(plain)  # as logged
+
+
+def test_group_dro_gives_weight_to_groups_of_higher_loss() -> None:
+    assert GROUP_DRO.state is not None
+    recipe = GroupDroRecipe(learning_rate=1, epochs=1, step_size=1.0)
+    first = GROUP_DRO.state.first(recipe, 3)
+    assert first["weights"].tolist() == pytest.approx([1 / 3] * 3)
+    # Mean losses log 2, 0 and (no example) 0: 2 : 1 : 1.
+    sums, counts = {"loss": torch.tensor([3 * math.log(2), 0.0, 0.0])}, torch.tensor([3.0, 2.0, 0.0])
+    after = GROUP_DRO.state.next(first, recipe, sums, counts)
+    assert after["weights"].tolist() == pytest.approx([0.5, 0.25, 0.25])
+
+
+def _mine_loss(batch: MicroBatch, recipe: Recipe) -> Any:
+    chosen, rejected = batch.logps
+    return rejected - chosen, reward_metrics(batch, batch.logps)
+
+
+MINE = Method.single(
+    Objective("mine", Recipe, both, _mine_loss), "Mine", "of a notebook", Recipe(learning_rate=1e-3, epochs=1)
+)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(METHODS, "_methods", dict(METHODS))  # taken back after the test
+    METHODS.register(MINE)
+
+
+def test_another_method_trains_and_changes_the_key_of_none_that_was_there(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    options: dict[str, Any] = {"base": tiny_model, "pairs": pairs[:8]}
+    before = train_method("sft", out=tmp_path / "sft", config=load_config("micro"), **options)
+    request.getfixturevalue("registered")
+    config = load_config("micro", {"mine.learning_rate": 5e-3})
+    assert train_method("sft", out=tmp_path / "sft", config=config, **options) == before  # the run that is there
+    result = train_method("mine", out=tmp_path / "mine", config=config, **options)
+    assert result.weights != result.base_weights
+    assert [stage.name for stage in result.stages] == ["mine"]
+    assert load_config(tmp_path / "mine" / "config.yaml").recipes["mine"].learning_rate == 5e-3
+    with pytest.raises(StoreError, match="other settings"):
+        train_method("mine", out=tmp_path / "mine", config=load_config("micro"), **options)
+
+
+def test_a_name_or_a_section_that_is_taken_is_refused(registered: None) -> None:
+    with pytest.raises(InputError, match="two methods 'mine'"):
+        METHODS.register(MINE)
+    stage = METHODS["dpo_ift"].stages[0]
+    other = Method.single(stage.objective, "T", "s", stage.recipe.model_copy(update={"beta": 9.0}))
+    (own,) = other.stages
+    taken = Method("other", "T", "s", (type(own)("x", own.objective, own.recipe, section="dpo_ift"),))
+    with pytest.raises(InputError, match="section 'dpo_ift' of the settings, for method 'other', is taken"):
+        METHODS.register(taken)
+
+
+THEIRS = """
+from alignment_prism.training import Method, Objective, Recipe
+from alignment_prism.training.objectives import chosen
+
+def loss(batch, recipe):
+    return -batch.per_token(batch.logps)[0], {}
+
+OBJECTIVE = Objective("theirs", Recipe, chosen, loss)
+METHODS = [Method.single(OBJECTIVE, "Theirs", "of another package", Recipe(learning_rate=1e-3, epochs=1))]
+"""
+
+
+def _install(folder: Path, name: str, content: str) -> None:
+    """A package as pip leaves it, with an entry point for methods."""
+    (folder / f"{name}.py").write_text(content, encoding="utf-8")
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[alignment_prism.methods]\nt = {name}:METHODS\n", encoding="utf-8")
+
+
+def test_methods_of_other_packages_are_found_by_their_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _install(tmp_path, "their_loss", THEIRS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert Methods()["theirs"].title == "Theirs" and list(Methods())[:2] == ["sft", "sft_random"]
+
+
+def test_a_package_whose_methods_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _install(tmp_path, "broken_loss", "import nothing_of_this_name")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match=r"nothing_of_this_name(.|\n)*entry point t = broken_loss:METHODS"):
+        len(Methods())
+
+
+def test_the_documentation_has_a_row_for_every_method() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "align.md").read_text(encoding="utf-8")
+    for method in METHODS.values():
+        own = [
+            f"`{stage.section}.{name}` {getattr(stage.recipe, name)}"
+            for stage in method.stages
+            for name in type(stage.recipe).model_fields
+            if name not in Recipe.model_fields
+        ]
+        assert f"| `{method.name}` | {method.title} | {method.summary} | {', '.join(own)} |" in page, method.name
+
+
+def test_every_setting_of_a_method_is_described() -> None:
+    for method in METHODS.values():
+        for stage in method.stages:
+            for name, field in type(stage.recipe).model_fields.items():
+                assert field.description, f"{type(stage.recipe).__name__}.{name}"
