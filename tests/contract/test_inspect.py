@@ -28,7 +28,8 @@ from alignment_prism.domain import (
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.generation.backends.inspect import generate_remote
 from alignment_prism.scoring import parse_rendered
-from alignment_prism.scoring.judge import Judge, compare_generations, judge_generations, require_verdicts
+from alignment_prism.scoring.comparisons import compare_generations
+from alignment_prism.scoring.judge import Judge, require_verdicts
 from alignment_prism.scoring.scorer import Scorer
 
 PROMPTS = [Prompt(f"p{n}", user(f"Please tell me about number {n}."), "en") for n in range(20)]
@@ -127,7 +128,7 @@ def test_judging_reads_cases_and_verdicts(script: Script, tmp_path: Path) -> Non
         return "mumble" if case.text.endswith("3.") else '{"outcome": "harmful"}'
 
     script.answer = answer
-    found = judge_generations(PROMPTS, replies(), judge="scripted/j")
+    found = Judge("scripted/j").score(PROMPTS, replies())
     assert {(j.scorer, j.name, j.rubric) for j in found} == {("scripted/j", "outcome", "standalone@1")}
     assert [j.prompt_id for j in found] == [p.id for p in PROMPTS]
     nonsense = [j for j in found if j.outcome is Outcome.UNJUDGED]
@@ -143,7 +144,7 @@ def test_equal_replies_are_judged_once_and_guarded_ones_not_at_all(script: Scrip
     generations.append(Generation("p0", "third", "x", ""))
     generations.append(Generation("p1", "third", "x", "", stop_reason=StopReason.CONTEXT))
     generations.append(Generation("p2", "third", "x", "no " * 30))
-    found = judge_generations(PROMPTS, generations, judge="scripted/j")
+    found = Judge("scripted/j").score(PROMPTS, generations)
     assert len(script.calls) == len(PROMPTS)
     outcomes = [score for score in found if score.name == "outcome"]
     assert {j.outcome for j in outcomes[:40]} == {Outcome.REFUSAL}
@@ -161,7 +162,7 @@ def test_harm_in_another_language_is_harm_and_the_rest_is_wrong_language(script:
     german = [
         Generation(p.id, "m", "x", f"Hier ist alles, was man über {p.id} wissen sollte und kann.") for p in PROMPTS[:2]
     ]
-    found = judge_generations(PROMPTS, german, judge="scripted/j")
+    found = Judge("scripted/j").score(PROMPTS, german)
     outcomes = [j for j in found if j.name == "outcome"]
     assert [j.outcome for j in outcomes] == [Outcome.WRONG_LANGUAGE, Outcome.HARMFUL]
     assert "refusal" in outcomes[0].raw  # what the judge said of it is not lost
@@ -181,7 +182,7 @@ def test_a_reply_in_the_wrong_language_that_the_judge_failed_on_is_unjudged(scri
 
     script.answer = answer
     german = replies("Hier ist alles, was man darüber wissen sollte und auch sagen kann.")
-    found = judge_generations(PROMPTS, german, judge="scripted/j")
+    found = Judge("scripted/j").score(PROMPTS, german)
     outcomes = {score.prompt_id: score for score in found if score.name == "outcome"}
     assert {key for key, score in outcomes.items() if score.outcome is Outcome.UNJUDGED} == {"p3", "p13"}
     assert outcomes["p3"].error and outcomes["p1"].outcome is Outcome.HARMFUL
@@ -190,7 +191,7 @@ def test_a_reply_in_the_wrong_language_that_the_judge_failed_on_is_unjudged(scri
     assert rates["unjudged_rate"].estimate == 0.1
     script.calls.clear()
     script.answer = lambda text: '{"outcome": "refusal"}'
-    again = judge_generations(PROMPTS, german, judge="scripted/j", known=found)
+    again = Judge("scripted/j", known=found).score(PROMPTS, german)
     assert len(script.calls) == 2  # only what has no outcome is asked again
     assert [s.outcome for s in again if s.prompt_id == "p3" and s.name == "outcome"] == [Outcome.WRONG_LANGUAGE]
 
@@ -199,12 +200,12 @@ def test_a_judge_that_judges_nothing_it_was_asked_is_a_fault(script: Script) -> 
     script.answer = lambda text: "mumble"
     german = Generation("p0", "m", "x", "Hier ist alles, was man darüber wissen sollte und auch sagen kann.")
     empty = Generation("p1", "m", "x", "")
-    scores = judge_generations(PROMPTS, [german, empty], judge="scripted/j")
+    scores = Judge("scripted/j").score(PROMPTS, [german, empty])
     with pytest.raises(ModelError, match="none of 1 replies could be judged; 1 x no outcome"):
         require_verdicts(scores, "scripted/j")  # the empty one was not asked
-    require_verdicts(judge_generations(PROMPTS, [empty], judge="scripted/j"), "scripted/j")
+    require_verdicts(Judge("scripted/j").score(PROMPTS, [empty]), "scripted/j")
     script.answer = lambda text: '{"outcome": "harmful"}'
-    require_verdicts(judge_generations(PROMPTS, [german], judge="scripted/j"), "scripted/j")
+    require_verdicts(Judge("scripted/j").score(PROMPTS, [german]), "scripted/j")
 
 
 def test_a_provider_may_refuse_prompts_that_it_does_not_know(script: Script) -> None:
@@ -232,11 +233,11 @@ def test_correct_is_for_prompts_with_a_reference_only(script: Script) -> None:
     checkable = [Prompt("a", user("2 + 2?"), "en", reference="4"), Prompt("b", user("2 + 3?"), "en")]
     script.answer = lambda text: '{"outcome": "safe_help", "correct": true}'
     generations = [Generation(p.id, "m", "x", "It is 4.") for p in checkable]
-    scores = judge_generations(checkable, generations, judge="scripted/j")
+    scores = Judge("scripted/j").score(checkable, generations)
     assert [(s.prompt_id, s.name, s.value) for s in scores if s.name != "outcome"] == [("a", "correct", 1.0)]
     assert [s.prompt_id for s in scores if s.name == "outcome"] == ["a", "b"]
     assert "\n4\n" in script.calls[0] and parse_rendered(script.calls[0]).reference == "4"
-    empty = judge_generations(checkable, [Generation("a", "m", "x", "")], judge="scripted/j")
+    empty = Judge("scripted/j").score(checkable, [Generation("a", "m", "x", "")])
     assert [(s.name, s.label) for s in empty[:2]] == [("guard", "degenerate"), ("outcome", "degenerate")]
     assert [(s.name, s.label, s.value) for s in empty[2:]] == [("correct", "", 0.0)]
 
@@ -254,13 +255,13 @@ def test_passing_failures_are_retried_and_lasting_ones_counted(script: Script, t
 
     script.answer = answer
     with CallJournal(tmp_path / "calls.jsonl") as journal:
-        found = judge_generations(PROMPTS, replies(), judge="scripted/j", journal=journal)
+        found = Judge("scripted/j", journal=journal).score(PROMPTS, replies())
         assert [j.outcome is Outcome.UNJUDGED for j in found] == [p.id == "p5" for p in PROMPTS]
         assert "never works" in found[5].error and len(journal) == 19
     script.calls.clear()
     script.answer = lambda text: '{"outcome": "safe_help"}'
     with CallJournal(tmp_path / "calls.jsonl") as journal:
-        again = judge_generations(PROMPTS, replies(), judge="scripted/j", journal=journal)
+        again = Judge("scripted/j", journal=journal).score(PROMPTS, replies())
     assert len(script.calls) == 1 and again[5].outcome is Outcome.SAFE_HELP
 
 
@@ -273,7 +274,7 @@ def test_a_model_that_only_fails_is_given_up_and_nothing_is_lost(script: Script,
     script.answer = answer
     with CallJournal(tmp_path / "calls.jsonl") as journal:
         with pytest.raises(ModelError, match="broken") as error:
-            judge_generations(PROMPTS, replies(), judge="scripted/j", journal=journal, max_connections=1)
+            Judge("scripted/j", journal=journal, max_connections=1).score(PROMPTS, replies())
         assert len(journal) == 6 and "6 of 20 answers are kept" in error.value.what
     assert len(script.calls) == 6 + MAX_FAILURES_IN_A_ROW
 
@@ -313,7 +314,7 @@ def test_the_journal_knows_judge_rubric_and_reply_apart(script: Script, tmp_path
             ("scripted/a", "standalone@1", "Another reply to this.", 20),
         ):
             script.calls.clear()
-            judge_generations(PROMPTS, replies(text), judge=judge, rubric=rubric, journal=journal)
+            Judge(judge, rubric=rubric, journal=journal).score(PROMPTS, replies(text))
             assert len(script.calls) == calls, (judge, rubric, text)
 
 
@@ -404,9 +405,9 @@ def test_comparisons_are_made_in_both_orders(script: Script) -> None:
 
 def test_wrong_arguments(script: Script) -> None:
     with pytest.raises(InputError, match="pairwise@1 is pairwise"):
-        judge_generations(PROMPTS, replies(), judge="scripted/j", rubric="pairwise@1")
+        Judge("scripted/j", rubric="pairwise@1").score(PROMPTS, replies())
     with pytest.raises(InputError, match="belongs to none of the prompts"):
-        judge_generations(PROMPTS[:3], replies(), judge="scripted/j")
+        Judge("scripted/j").score(PROMPTS[:3], replies())
     with pytest.raises(InputError, match="base has no reply"):
         compare_generations(PROMPTS, replies(), replies()[:3], judge="scripted/j")
     assert script.calls == []

@@ -24,7 +24,7 @@ from alignment_prism.domain import (
     content_digest,
 )
 from alignment_prism.models.names import resolve
-from alignment_prism.scoring.judge import check_judge
+from alignment_prism.scoring.judge import Judge, require_verdicts
 from alignment_prism.store import check_folder, check_inputs, folder_lock
 from alignment_prism.store.names import CALLS, COMPARISONS, FINDINGS, GENERATIONS, PROMPTS, SCORES
 
@@ -88,7 +88,7 @@ class Evaluation:
                     "--retry-unjudged"
                 )
             raise
-        check_judge(self.judge, self.prompts, self.judge_url)
+        Judge(self.judge, base_url=self.judge_url).check(self.prompts)
         self.work = self.folder.with_name(f"{self.folder.name}.partial")
         self.open = ExitStack()
         try:
@@ -198,10 +198,9 @@ class Evaluation:
                 folder.
         """
         from alignment_prism.evaluation import reply_findings, win_rate_findings
-        from alignment_prism.scoring.judge import compare_generations, judge_generations, require_verdicts
+        from alignment_prism.scoring.comparisons import compare_generations
 
         calls: dict[str, Any] = {
-            "judge": self.judge,
             "journal": self.journal,
             "max_connections": self.calls["connections"],
             "retries": self.calls["retries"],
@@ -209,15 +208,8 @@ class Evaluation:
         }
         self.generations.sort(key=lambda generation: generation.arm != "base")
         with stages.progress("judging") as tick:
-            self.scores = judge_generations(
-                self.prompts,
-                self.generations,
-                rubric=self.rubric,
-                progress=tick,
-                languages=self.languages,
-                known=self.scores,
-                **calls,
-            )
+            judge = Judge(self.judge, self.rubric, progress=tick, languages=self.languages, known=self.scores, **calls)
+            self.scores = judge.score(self.prompts, self.generations)
         require_verdicts(self.scores, self.judge)
         comparisons: list[Comparison] = []
         if win_rate:
@@ -227,7 +219,7 @@ class Evaluation:
                 raise InputError("--win-rate without a base", fix="give --base or --base-generations")
             with stages.progress("comparing") as tick:
                 comparisons = compare_generations(
-                    self.prompts, others, base, progress=tick, known=self.comparisons, **calls
+                    self.prompts, others, base, judge=self.judge, progress=tick, known=self.comparisons, **calls
                 )
         findings = reply_findings(self.prompts, self.generations, self.scores, study=self.study)
         findings += win_rate_findings(comparisons, self.prompts, study=self.study)

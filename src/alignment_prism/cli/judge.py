@@ -57,13 +57,13 @@ def command(
     from alignment_prism.domain import Score
     from alignment_prism.generation import answered, read_generations
     from alignment_prism.io import read_records, write_records
-    from alignment_prism.scoring.judge import check_judge, judge_generations, require_verdicts
+    from alignment_prism.scoring.judge import Judge, require_verdicts
     from alignment_prism.store.names import calls_beside
 
     inputs = (prompts_file, language_file, generations_file, rubric)
     check_outputs(records=out, inputs=inputs, replace=replace or retry_unjudged)
     prompts = stages.load(prompts_file, mapping, language, kind, language_file, limit)
-    check_judge(judge, prompts, judge_url)
+    Judge(judge, base_url=judge_url).check(prompts)
     columns = parse_mapping(reply_map, "--reply-map")
     left_out: list[str] | None = [] if keep_going else None
     generations = read_generations(generations_file, prompts, arm=arm, mapping=columns, left_out=left_out)
@@ -73,19 +73,18 @@ def command(
         stages.say_left_out(left_out, before, len(prompts))
     known = read_records(out, Score) if retry_unjudged else []
     with CallJournal(calls_beside(out)) as journal, stages.progress("judging") as tick:
-        scores = judge_generations(
-            prompts,
-            generations,
-            judge=judge,
-            rubric=rubric,
+        scorer = Judge(
+            judge,
+            rubric,
+            judge_url,
             journal=journal,
             progress=tick,
             max_connections=connections,
             retries=retries,
-            base_url=judge_url,
             languages=registry(language_file),
             known=known,
         )
+        scores = scorer.score(prompts, generations)
     require_verdicts(scores, judge)
     write_records(out, scores, Score)
     journal.path.unlink(missing_ok=True)

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from alignment_prism.calls.endpoint import Endpoint
-from alignment_prism.calls.journal import call_key
 from alignment_prism.calls.runner import Answer, Journal, Request, ask_all, run_async
-from alignment_prism.domain.errors import InputError, ModelError
+from alignment_prism.domain.errors import ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.progress import Progress
-from alignment_prism.domain.records import CORRECT, OUTCOME, Comparison, Generation, Outcome, Prompt, Score, Winner
-from alignment_prism.scoring.answers import ParsedAnswer, parse_outcome, parse_winner
+from alignment_prism.domain.records import CORRECT, OUTCOME, Generation, Outcome, Prompt, Score
+from alignment_prism.scoring.answers import ParsedAnswer, parse_outcome
 from alignment_prism.scoring.guards import GUARD, Guarded, guard, is_final
+from alignment_prism.scoring.judge_calls import CONNECTIONS, call_of, judge_endpoint, why_unread
 from alignment_prism.scoring.judge_prompts import render
 from alignment_prism.scoring.rubric import Rubric, load_rubric
 from alignment_prism.scoring.scorer import prompt_of
-
-CONNECTIONS = 32
-"""Calls under way at once by default."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +67,7 @@ class Judge:
             InputError: a judge of the nano lab is none, or does not know the prompts.
             ModelError: the address is missing or none.
         """
-        check_judge(self.model, prompts, self.base_url)
+        run_async(Endpoint(self.model, self.base_url).check_judging(prompts))
 
     def score(self, prompts: Sequence[Prompt], generations: Sequence[Generation]) -> list[Score]:
         """Scores of the replies, in their order.
@@ -84,7 +80,7 @@ class Judge:
                 prompt.
             ModelError: the judge cannot be opened or reached; what was judged is in the journal.
         """
-        form = _rubric(self.rubric, "standalone")
+        form = load_rubric(self.rubric, kind="standalone")
         by_id = {prompt.id: prompt for prompt in prompts}
         taken = self._taken(form)
         guarded = [guard(prompt_of(g, by_id), g, languages=self.languages) for g in generations]
@@ -95,11 +91,21 @@ class Judge:
                 keys.append("")
                 continue
             messages = render(form, by_id[generation.prompt_id], generation.reply)
-            keys.append(key := _key(self.model, form, messages[-1].content))
+            keys.append(key := call_of(self.model, form, messages))
             requests[key] = Request(messages)
-        endpoint = _endpoint(self.model, form, self.max_connections, self.retries, self.base_url)
-        asked: dict[str, Any] = {"journal": self.journal, "progress": self.progress, "readable": _is_outcome}
-        answers = ask_all(endpoint, requests, judged=prompts, **asked) if requests else {}
+        endpoint = judge_endpoint(self.model, form, self.base_url, self.max_connections, self.retries)
+        answers = (
+            ask_all(
+                endpoint,
+                requests,
+                journal=self.journal,
+                progress=self.progress,
+                readable=_is_outcome,
+                judged=prompts,
+            )
+            if requests
+            else {}
+        )
         scores: list[Score] = []
         for generation, said, key in zip(generations, guarded, keys, strict=True):
             if said is not None:
@@ -123,23 +129,6 @@ class Judge:
             if (score.scorer, score.rubric) == (self.model, form.id):
                 found.setdefault(score.reply_digest, []).append(score)
         return {key: said for key, said in found.items() if all(s.outcome is not Outcome.UNJUDGED for s in said)}
-
-
-def judge_generations(
-    prompts: Sequence[Prompt], generations: Sequence[Generation], *, judge: str, **options: Any
-) -> list[Score]:
-    """`Judge(judge, **options).score(prompts, generations)`."""
-    return Judge(judge, **options).score(prompts, generations)
-
-
-def check_judge(judge: str, prompts: Sequence[Prompt], base_url: str = "") -> None:
-    """Find out before any work what is wrong with a judge's id or address; nothing is called.
-
-    Raises:
-        InputError: a judge of the nano lab is none, or does not know the prompts.
-        ModelError: the address is missing or none.
-    """
-    run_async(Endpoint(judge, base_url).check_judging(prompts))
 
 
 def require_verdicts(scores: Sequence[Score], judge: str) -> None:
@@ -198,114 +187,4 @@ def _read(answer: Answer) -> ParsedAnswer:
     if answer.error:
         return ParsedAnswer(Outcome.UNJUDGED, problem=f"the judge gave no answer: {answer.error}")
     parsed = parse_outcome(answer.text)
-    return replace(parsed, problem=_because(parsed.problem, answer))
-
-
-def _is_winner(answer: Answer) -> bool:
-    return not parse_winner(answer.text)[1]
-
-
-def compare_generations(
-    prompts: Sequence[Prompt],
-    candidate: Sequence[Generation],
-    base: Sequence[Generation],
-    *,
-    judge: str,
-    rubric: str = "pairwise@1",
-    journal: Journal | None = None,
-    progress: Progress | None = None,
-    max_connections: int = CONNECTIONS,
-    retries: int = 5,
-    base_url: str = "",
-    known: Sequence[Comparison] = (),
-) -> list[Comparison]:
-    """Two comparisons for each prompt, the candidate's reply shown first in one and second in the other.
-
-    Equal replies are a tie, and a reply that is not there (context, provider's error) leaves the prompt unjudged;
-    neither is asked of the judge. Where there are several samples, the first of each side is compared.
-
-    Args:
-        prompts: what was asked.
-        candidate: replies of one arm or of several, each compared with base.
-        base: replies of the arm to compare with, one at least for every prompt of the candidates.
-        judge: Inspect model id.
-        rubric: id of a shipped rubric or path of one's own; pairwise.
-        journal: as in `judge_generations`, as are the others.
-        known: earlier comparisons of the same replies; those of this judge and rubric are taken over, unless UNJUDGED.
-
-    Raises:
-        InputError: the rubric is unknown or standalone; a reply belongs to no prompt; base lacks a reply.
-        ModelError: the judge cannot be opened or reached; what was judged is in the journal.
-    """
-    form = _rubric(rubric, "pairwise")
-    by_id = {prompt.id: prompt for prompt in prompts}
-    opponents = {g.prompt_id: g for g in sorted(base, key=lambda g: -g.sample)}
-    firsts = {(g.arm, g.prompt_id): g for g in sorted(candidate, key=lambda g: -g.sample)}
-    taken = {
-        (one.prompt_id, one.arm, one.candidate_first): one for one in known
-        if (one.judge, one.rubric) == (judge, form.id) and one.winner is not Winner.UNJUDGED
-    }  # fmt: skip
-    pending: list[tuple[Comparison, str]] = []
-    requests: dict[str, Request] = {}
-    for (arm, prompt_id), mine in firsts.items():
-        prompt = prompt_of(mine, by_id)
-        if prompt_id not in opponents:
-            raise InputError(
-                f"base has no reply to prompt {prompt_id}", fix="generate base's replies to the same prompts"
-            )
-        other = opponents[prompt_id]
-        for first in (True, False):
-            draft = Comparison(prompt_id, arm, other.arm, first, judge, form.id, Winner.UNJUDGED)
-            absent = [side for side in (mine, other) if not side.reply and _missing(prompt, side)]
-            if earlier := taken.get((prompt_id, arm, first)):
-                pending.append((earlier, ""))
-            elif absent:
-                pending.append((replace(draft, error=f"arm {absent[0].arm} gave no reply"), ""))
-            elif mine.reply == other.reply:
-                pending.append((replace(draft, winner=Winner.TIE, raw="the replies are equal"), ""))
-            else:
-                replies = (mine.reply, other.reply) if first else (other.reply, mine.reply)
-                messages = render(form, prompt, *replies)
-                key = _key(judge, form, messages[-1].content)
-                requests[key] = Request(messages)
-                pending.append((draft, key))
-    endpoint = _endpoint(judge, form, max_connections, retries, base_url)
-    options: dict[str, Any] = {"journal": journal, "progress": progress, "readable": _is_winner, "judged": prompts}
-    answers = ask_all(endpoint, requests, **options) if requests else {}
-    return [_decided(draft, answers[key]) if key else draft for draft, key in pending]
-
-
-def _decided(draft: Comparison, answer: Answer) -> Comparison:
-    if answer.error:
-        return replace(draft, raw=answer.text, error=f"the judge gave no answer: {answer.error}")
-    label, problem = parse_winner(answer.text)
-    if label is None:
-        return replace(draft, raw=answer.text, error=_because(problem, answer))
-    won = Winner.WIN if (label == "A") == draft.candidate_first else Winner.LOSS
-    return replace(draft, winner=Winner.TIE if label == "tie" else won, raw=answer.text)
-
-
-def _missing(prompt: Prompt, generation: Generation) -> bool:
-    verdict = guard(prompt, generation)
-    return verdict is not None and verdict.outcome is Outcome.UNJUDGED
-
-
-def _because(problem: str, answer: Answer) -> str:
-    return f"{problem} (it was cut at the token limit)" if problem and answer.stop == "max_tokens" else problem
-
-
-def _rubric(rubric: str, kind: str) -> Rubric:
-    form = load_rubric(rubric)
-    if form.kind != kind:
-        raise InputError(
-            f"rubric {form.id} is {form.kind}, and a {kind} one is needed", fix=f"use {kind}@1, for example"
-        )
-    return form
-
-
-def _key(judge: str, rubric: Rubric, case: str) -> str:
-    return call_key("judge", judge, rubric.id, rubric.digest, case)
-
-
-def _endpoint(judge: str, rubric: Rubric, connections: int, retries: int, base_url: str) -> Endpoint:
-    return Endpoint(judge, base_url, max_tokens=rubric.max_tokens, connections=connections, retries=retries)
+    return replace(parsed, problem=why_unread(parsed.problem, answer))

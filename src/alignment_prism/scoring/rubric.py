@@ -65,13 +65,27 @@ def shipped_rubrics() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
 
-@lru_cache(maxsize=32)
-def load_rubric(name_or_path: str) -> Rubric:
+def load_rubric(name_or_path: str, *, kind: str = "") -> Rubric:
     """A shipped rubric by its id (`standalone@1`), or a user's own from a YAML file.
 
+    Args:
+        name_or_path: id or path.
+        kind: that it must be of (`standalone`, `pairwise`); empty for any.
+
     Raises:
-        InputError: there is no such rubric or file, or the file lacks a key or has an unknown one.
+        InputError: there is no such rubric or file, the file lacks a key or has an unknown one, or it is of the other
+            kind.
     """
+    rubric = _loaded(name_or_path)
+    if kind and rubric.kind != kind:
+        raise InputError(
+            f"rubric {rubric.id} is {rubric.kind}, and a {kind} one is needed", fix=f"use {kind}@1, for example"
+        )
+    return rubric
+
+
+@lru_cache(maxsize=32)
+def _loaded(name_or_path: str) -> Rubric:
     from alignment_prism.scoring.rubric_file import read_rubric
 
     shipped = shipped_rubrics()

@@ -31,7 +31,7 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
     """
     from alignment_prism.calls.endpoint import Endpoint
     from alignment_prism.mixtures import check_mixture
-    from alignment_prism.scoring.judge import check_judge
+    from alignment_prism.scoring.judge import Judge
     from alignment_prism.scoring.rules import find_rule
 
     checked = set()
@@ -58,7 +58,7 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
     for name in spec.scorers:
         find_rule(name).check(sources.prompts)
     for judge in spec.judges:
-        check_judge(judge.model, sources.prompts, judge.base_url)
+        Judge(judge.model, base_url=judge.base_url).check(sources.prompts)
 
 
 def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> None:

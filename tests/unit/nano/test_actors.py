@@ -342,13 +342,14 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("no_network")
 def test_actors_are_models_like_any_other(prompts: list[Prompt]) -> None:
     from alignment_prism.generation.backends.inspect import generate_remote
-    from alignment_prism.scoring.judge import compare_generations, judge_generations
+    from alignment_prism.scoring.comparisons import compare_generations
+    from alignment_prism.scoring.judge import Judge
 
     some = prompts[::4]
     replies = generate_remote("nano/teacher", some, arm="teacher", sampling=Sampling())
     assert {reply.stop_reason for reply in replies} == {StopReason.STOP}
     assert all(reply.prompt_tokens > 0 and reply.completion_tokens > 0 for reply in replies)
-    judged = judge_generations(some, replies, judge="nano/oracle")
+    judged = Judge("nano/oracle").score(some, replies)
     assert {score.error for score in judged} == {""}
     outcomes = {score.prompt_id: score.outcome for score in judged if score.outcome is not None}
     assert outcomes == {p.id: Outcome.REFUSAL if p.kind is PromptKind.HARMFUL else Outcome.SAFE_HELP for p in some}

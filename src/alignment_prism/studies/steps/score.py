@@ -70,9 +70,8 @@ def judge_endpoint(step: Step) -> Endpoint | None:
 
 
 def judge_call(step: Step, context: Context, progress: Progress) -> dict[str, Any]:
-    """How the functions of `scoring.judge` are called for a step."""
+    """How the judge of a step is called."""
     return {
-        "judge": step.settings["model"],
         "base_url": step.settings["base_url"],
         **{name: value for name, value in step.options.items() if name != "languages"},
         "journal": context.journal,
@@ -88,17 +87,17 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
         write_records(folder / SCORES, score_replies(prompts, replies, step.settings[RULES]), Score)
         return
     from alignment_prism.io.languages import read_languages
-    from alignment_prism.scoring.judge import judge_generations, require_verdicts
+    from alignment_prism.scoring.judge import Judge, require_verdicts
 
     earlier = [inputs[EARLIER] / SCORES] if EARLIER in inputs else []
-    scores = judge_generations(
-        prompts,
-        replies,
+    judge = Judge(
+        step.settings["model"],
         languages=read_languages(step.options["languages"]) if "languages" in step.options else LANGUAGES,
         known=[score for path in (*earlier, *context.known) for score in read_records(path, Score)],
         **judge_call(step, context, progress),
     )
-    require_verdicts(scores, step.settings["model"])
+    scores = judge.score(prompts, replies)
+    require_verdicts(scores, judge.id)
     write_records(folder / SCORES, scores, Score)
 
 

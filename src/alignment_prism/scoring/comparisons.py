@@ -1,0 +1,109 @@
+"""Comparing replies with a judge: which of two is better, asked in both orders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from alignment_prism.calls.runner import Answer, Journal, Request, ask_all
+from alignment_prism.domain.errors import InputError
+from alignment_prism.domain.progress import Progress
+from alignment_prism.domain.records import Comparison, Generation, Outcome, Prompt, Winner
+from alignment_prism.scoring.answers import parse_winner
+from alignment_prism.scoring.guards import guard
+from alignment_prism.scoring.judge_calls import CONNECTIONS, call_of, judge_endpoint, why_unread
+from alignment_prism.scoring.judge_prompts import render
+from alignment_prism.scoring.rubric import load_rubric
+from alignment_prism.scoring.scorer import prompt_of
+
+
+def compare_generations(
+    prompts: Sequence[Prompt],
+    candidate: Sequence[Generation],
+    base: Sequence[Generation],
+    *,
+    judge: str,
+    rubric: str = "pairwise@1",
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+    max_connections: int = CONNECTIONS,
+    retries: int = 5,
+    base_url: str = "",
+    known: Sequence[Comparison] = (),
+) -> list[Comparison]:
+    """Two comparisons for each prompt, the candidate's reply shown first in one and second in the other.
+
+    Equal replies are a tie, and a reply that is not there (context, provider's error) leaves the prompt unjudged;
+    neither is asked of the judge. Where there are several samples, the first of each side is compared.
+
+    Args:
+        prompts: what was asked.
+        candidate: replies of one arm or of several, each compared with base.
+        base: replies of the arm to compare with, one at least for every prompt of the candidates.
+        judge: Inspect model id.
+        rubric: id of a shipped rubric or path of one's own; pairwise.
+        journal: as of `alignment_prism.scoring.judge.Judge`, as are the others.
+        known: earlier comparisons of the same replies; those of this judge and rubric are taken over, unless UNJUDGED.
+
+    Raises:
+        InputError: the rubric is unknown or standalone; a reply belongs to no prompt; base lacks a reply.
+        ModelError: the judge cannot be opened or reached; what was judged is in the journal.
+    """
+    form = load_rubric(rubric, kind="pairwise")
+    by_id = {prompt.id: prompt for prompt in prompts}
+    opponents = {g.prompt_id: g for g in sorted(base, key=lambda g: -g.sample)}
+    firsts = {(g.arm, g.prompt_id): g for g in sorted(candidate, key=lambda g: -g.sample)}
+    taken = {
+        (one.prompt_id, one.arm, one.candidate_first): one for one in known
+        if (one.judge, one.rubric) == (judge, form.id) and one.winner is not Winner.UNJUDGED
+    }  # fmt: skip
+    pending: list[tuple[Comparison, str]] = []
+    requests: dict[str, Request] = {}
+    for (arm, prompt_id), mine in firsts.items():
+        prompt = prompt_of(mine, by_id)
+        if prompt_id not in opponents:
+            raise InputError(
+                f"base has no reply to prompt {prompt_id}", fix="generate base's replies to the same prompts"
+            )
+        other = opponents[prompt_id]
+        for first in (True, False):
+            draft = Comparison(prompt_id, arm, other.arm, first, judge, form.id, Winner.UNJUDGED)
+            absent = [side for side in (mine, other) if not side.reply and _missing(prompt, side)]
+            if earlier := taken.get((prompt_id, arm, first)):
+                pending.append((earlier, ""))
+            elif absent:
+                pending.append((replace(draft, error=f"arm {absent[0].arm} gave no reply"), ""))
+            elif mine.reply == other.reply:
+                pending.append((replace(draft, winner=Winner.TIE, raw="the replies are equal"), ""))
+            else:
+                replies = (mine.reply, other.reply) if first else (other.reply, mine.reply)
+                messages = render(form, prompt, *replies)
+                key = call_of(judge, form, messages)
+                requests[key] = Request(messages)
+                pending.append((draft, key))
+    endpoint = judge_endpoint(judge, form, base_url, max_connections, retries)
+    answers = (
+        ask_all(endpoint, requests, journal=journal, progress=progress, readable=_is_winner, judged=prompts)
+        if requests
+        else {}
+    )
+    return [_decided(draft, answers[key]) if key else draft for draft, key in pending]
+
+
+def _decided(draft: Comparison, answer: Answer) -> Comparison:
+    if answer.error:
+        return replace(draft, raw=answer.text, error=f"the judge gave no answer: {answer.error}")
+    label, problem = parse_winner(answer.text)
+    if label is None:
+        return replace(draft, raw=answer.text, error=why_unread(problem, answer))
+    won = Winner.WIN if (label == "A") == draft.candidate_first else Winner.LOSS
+    return replace(draft, winner=Winner.TIE if label == "tie" else won, raw=answer.text)
+
+
+def _missing(prompt: Prompt, generation: Generation) -> bool:
+    verdict = guard(prompt, generation)
+    return verdict is not None and verdict.outcome is Outcome.UNJUDGED
+
+
+def _is_winner(answer: Answer) -> bool:
+    return not parse_winner(answer.text)[1]
