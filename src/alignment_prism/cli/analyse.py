@@ -56,7 +56,7 @@ def command(
     scores = [row for file in score_files for row in read_records(file, Score)]
     comparisons = [row for file in comparison_files for row in read_records(file, Comparison)]
     findings = reply_findings(prompts, generations, scores, study=study, seed=seed, base_arm=base_arm)
-    findings += win_rate_findings(comparisons, prompts, study=study, seed=seed)
+    findings += win_rate_findings(comparisons, prompts, generations, study=study, seed=seed)
     write_records(out, findings, Finding)
     stages.show(findings)
     stages.say_unjudged(scores)

@@ -38,6 +38,11 @@ class Finding:
         n: number of units (prompts, or pairs of replies) that the estimate rests on.
         clusters: number of independent clusters among them; equal to n where each stands alone.
         insufficient: True where too few events or units make the estimate unreliable; shown all the same.
+        joint_lower: of a change against base, lower end of an interval at the same level that holds together with those
+            of all cells and arms of this metric in the same analysis; NaN for other numbers.
+        joint_upper: upper end, likewise.
+        q_value: of a change against base, the least false discovery rate at which it counts as a change among all cells
+            and arms of this metric in the same analysis (Benjamini-Yekutieli); NaN for other numbers.
         signature: how the number came about, see `Signature`.
     """
 
@@ -57,6 +62,9 @@ class Finding:
     n: int = 0
     clusters: int = 0
     insufficient: bool = False
+    joint_lower: float = math.nan
+    joint_upper: float = math.nan
+    q_value: float = math.nan
     signature: str = ""
 
 

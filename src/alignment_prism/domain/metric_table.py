@@ -268,6 +268,15 @@ _METRICS = (
         Preference(win=0.0, tie=0.0, loss=1.0),
     ),
     Metric(
+        "length_controlled_win_rate",
+        "win-rate that replies as long as base's would have (arXiv 2404.04475, its term for length)",
+        "win-rate at equal lengths",
+        SHARE,
+        "higher",
+        COMPARED_PROMPTS,
+        Preference(win=1.0, tie=0.5, loss=0.0),
+    ),
+    Metric(
         "inconsistent_rate",
         "share of prompts on which the verdicts of the two orders differ, among those compared in both",
         "orders disagree",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,9 +11,12 @@ import numpy.typing as npt
 
 from alignment_prism.domain.findings import ALL, MACRO, Finding
 from alignment_prism.evaluation.cells import Cell
+from alignment_prism.statistics.changes.length_control import grouped_length_control
 from alignment_prism.statistics.grouped import Estimates, GroupedChanges, Grouping, Shares, grouped_rates
 from alignment_prism.statistics.grouped_means import grouped_means, prompt_means
 from alignment_prism.statistics.intervals import Interval
+from alignment_prism.statistics.multiplicity import benjamini_yekutieli
+from alignment_prism.statistics.simultaneous import joint_level, p_value
 
 Hits = npt.NDArray[np.float64]
 """P x k: 1, 0, or NaN where there is no verdict."""
@@ -62,9 +66,25 @@ class CellSums:
         """Mean of the numbers of each cell, the prompt as unit."""
         return grouped_means(prompt_means(values), self._groups)
 
-    def mean_changes(self, model: Hits, base: Hits) -> Estimates:
+    def mean_changes(self, model: Hits, base: Hits, level: float) -> Estimates:
         """Difference of the means of each cell, on the prompts of which both have a number."""
-        return grouped_means(prompt_means(model) - prompt_means(base), self._groups)
+        return grouped_means(prompt_means(model) - prompt_means(base), self._groups, level)
+
+    def joint_level(self, family: Sequence[Estimates], level: float) -> float:
+        """Level of single intervals at which those of all cells, means among them, of a family hold together."""
+        return joint_level([estimates.errors(self._languages) for estimates in family], level)
+
+    def q_values(self, family: Sequence[Estimates]) -> list[list[float]]:
+        """False discovery rates, for each of a family one a cell."""
+        found = [[*one.p_values, *map(p_value, self.intervals(one)[len(one.intervals) :])] for one in family]
+        adjusted = iter(benjamini_yekutieli([p for one in found for p in one]).tolist())
+        return [[next(adjusted) for _ in one] for one in found]
+
+    def at_equal_lengths(
+        self, scores: npt.NDArray[np.float64], gap: npt.NDArray[np.float64]
+    ) -> tuple[Estimates, list[float]]:
+        """Length-controlled score of each cell, and the effect of length in it."""
+        return grouped_length_control(scores, gap, self._groups)
 
     def intervals(self, estimates: Estimates) -> list[Interval]:
         """One interval for each of `cells`."""
@@ -89,6 +109,8 @@ def finding(
     metric: str,
     insufficient: bool,
     signature: str,
+    joint: Interval | None = None,
+    q_value: float = math.nan,
 ) -> Finding:
     """The finding that says what an interval says of a cell; the interval's name is added to the signature."""
     return Finding(
@@ -108,5 +130,8 @@ def finding(
         n=interval.n,
         clusters=interval.clusters,
         insufficient=insufficient,
+        joint_lower=math.nan if joint is None else joint.lower,
+        joint_upper=math.nan if joint is None else joint.upper,
+        q_value=q_value,
         signature=f"{signature}|ci:{interval.name}",
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -14,10 +16,14 @@ from alignment_prism.evaluation.estimates import CellSums, Hits, finding
 from alignment_prism.evaluation.observations import OUTCOMES, UNJUDGED, NamedScores, Observations, prompts_label
 from alignment_prism.scoring.guards import GUARDS
 from alignment_prism.statistics.grouped import Estimates
+from alignment_prism.statistics.intervals import Interval
 from alignment_prism.statistics.rates import MIN_EVENTS, insufficient
 
 NO_SEED = -1
 """Seed of an arm that was not aligned."""
+
+LEVEL = 0.95
+"""Coverage of the intervals of findings, single and joint."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +95,16 @@ class Rows:
     def changes(self, metric: str, hits: Mapping[str, Hits], relative_metric: str = "") -> None:
         """Add, for every arm but base, the difference to base in every cell, and the relative change if it has a name.
 
-        Changes by category are given
-        for all languages together only.
+        Changes by category are given for all languages together only.
         """
         base = hits.get(self.context.base_arm)
         if base is None:
             return
-        for arm, model in hits.items():
-            if arm == self.context.base_arm:
-                continue
-            change = self.compared_sums.changes(model, base)
-            self._add(arm, metric, self.compared_sums, change.differences())
-            if relative_metric:
-                events = change.base_events.tolist()
-                self._add(arm, relative_metric, self.compared_sums, change.relative_changes(), events)
+        changes = {arm: self.compared_sums.changes(hits[arm], base) for arm in self._against_base(hits)}
+        self._add_family(metric, {arm: change.differences for arm, change in changes.items()})
+        if relative_metric:
+            events = {arm: change.base_events.tolist() for arm, change in changes.items()}
+            self._add_family(relative_metric, {arm: one.relative_changes for arm, one in changes.items()}, events)
 
     def mean(self, arm: str, metric: str, values: Hits) -> None:
         """Add the mean of numbers in every cell."""
@@ -111,9 +113,34 @@ class Rows:
     def mean_changes(self, metric: str, values: Mapping[str, Hits]) -> None:
         """Add, for every arm but base, the difference of means to base, in the cells in which changes are given."""
         base = values.get(self.context.base_arm)
-        for arm, model in values.items():
-            if base is not None and arm != self.context.base_arm:
-                self._add(arm, metric, self.compared_sums, self.compared_sums.mean_changes(model, base))
+        if base is not None:
+            arms = self._against_base(values)
+            self._add_family(metric, {arm: partial(self.compared_sums.mean_changes, values[arm], base) for arm in arms})
+
+    def _against_base(self, values: Mapping[str, Hits]) -> list[str]:
+        return [arm for arm in values if arm != self.context.base_arm]
+
+    def _add_family(
+        self,
+        metric: str,
+        estimates: Mapping[str, Callable[[float], Estimates]],
+        divided_by: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        """Add changes of all arms, with the intervals that hold together and the false discovery rates of all of them.
+
+        Args:
+            metric: of the changes.
+            estimates: arm -> its changes in the compared cells, at a level.
+            divided_by: arm -> events that each change is divided by.
+        """
+        sums = self.compared_sums
+        found = {arm: at(LEVEL) for arm, at in estimates.items()}
+        level = sums.joint_level(list(found.values()), LEVEL)
+        q_values = sums.q_values(list(found.values()))
+        for (arm, one), adjusted in zip(found.items(), q_values, strict=True):
+            joint = sums.intervals(estimates[arm](level))
+            events = None if divided_by is None else divided_by[arm]
+            self._add(arm, metric, sums, one, events, list(zip(joint, adjusted, strict=True)))
 
     def bounds(self, metric: str, hits: Mapping[str, Hits], *, changes: bool) -> None:
         """Add, for arms with a reply that is not judged, what the metric would be at both extremes.
@@ -170,7 +197,13 @@ class Rows:
                         self._add(arm, f"{event.value}_{word}_{outcome.value}", sums, found)
 
     def _add(
-        self, arm: str, metric: str, sums: CellSums, found: Estimates, divided_by: Sequence[float] | None = None
+        self,
+        arm: str,
+        metric: str,
+        sums: CellSums,
+        found: Estimates,
+        divided_by: Sequence[float] | None = None,
+        together: Sequence[tuple[Interval | None, float]] | None = None,
     ) -> None:
         """Add the cells of one number of one arm, and its means over languages."""
         least = self.context.min_events
@@ -191,7 +224,9 @@ class Rows:
                 *((("temperature", warm),) if (warm := self.observations.temperatures.get(arm)) else ()),
             ),
         )
-        for cell, interval, flag in zip(sums.cells, sums.intervals(found), sums.with_means(few), strict=True):
+        family = together or [(None, math.nan)] * len(sums.cells)
+        rows = zip(sums.cells, sums.intervals(found), sums.with_means(few), family, strict=True)
+        for cell, interval, flag, (joint, q_value) in rows:
             self.findings.append(
                 finding(
                     cell,
@@ -201,6 +236,8 @@ class Rows:
                     seed=self.context.seed_of(arm),
                     metric=metric,
                     insufficient=flag,
+                    joint=joint,
+                    q_value=q_value,
                     signature=str(signature),
                 )
             )

@@ -32,7 +32,7 @@ class Grouping:
 
     def __init__(self, cells: Sequence[Rows], clusters: Labels) -> None:
         index, number = cluster_index(clusters) if len(clusters) else (np.zeros(0, np.intp), 0)
-        self.size = len(cells)
+        self.size, self.cluster, self.clusters = len(cells), index, number
         self.rows = np.concatenate([np.zeros(0, np.intp), *cells]).astype(np.intp)
         self.cell = np.repeat(np.arange(self.size), [len(rows) for rows in cells])
         pairs = self.cell * max(number, 1) + index[self.rows]
@@ -108,12 +108,29 @@ class Estimates:
             in events. They add up to 0 within a cell.
         known: rows of each pair that count.
         groups: the grouping.
+        scale: of each cell, what a deviation of one is in the estimate's unit.
+        p_values: of each cell, two-sided, of no change; NaN for estimates that are no changes.
     """
 
     intervals: list[Interval]
     deviations: Floats
     known: Floats
     groups: Grouping
+    scale: Floats
+    p_values: Floats
+
+    def errors(self, means: Sequence[Sequence[int]]) -> Floats:
+        """What each cluster adds to the error of each cell, and after the cells of the means of some of them.
+
+        Returns:
+            Clusters x (cells + means).
+        """
+        groups = self.groups
+        table = np.zeros((groups.clusters, groups.size + len(means)))
+        table[groups.cluster_of_pair, groups.cell_of_pair] = self.deviations * groups.spread(self.scale)
+        for number, cells in enumerate(means):
+            table[:, groups.size + number] = table[:, list(cells)].mean(axis=1)
+        return table
 
     def mean(self, cells: Sequence[int]) -> Interval:
         """The plain mean over some cells, one a language; languages go together as far as their clusters show.
@@ -130,7 +147,8 @@ class Estimates:
 
     def scaled(self, factor: float, offset: float) -> Estimates:
         """Estimates of `offset + factor * x`."""
-        return replace(self, intervals=[interval.scaled(factor, offset) for interval in self.intervals])
+        intervals = [interval.scaled(factor, offset) for interval in self.intervals]
+        return replace(self, intervals=intervals, scale=factor * self.scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +204,7 @@ def grouped_rates(shares: Shares, groups: Grouping, level: float = 0.95, *, weig
     names = ("wilson" if shares.single else "wilson-clustered", "wilson-clustered")
     prompts = groups.total((known > 0).astype(np.float64))
     found = _intervals((rate, lower, upper), (0.0, 1.0), names, level, prompts, number, single=shares.single)
-    return Estimates(found, sums, held, groups)
+    return Estimates(found, sums, held, groups, 1.0 / _at_least(n), np.full(len(n), np.nan))
 
 
 def clustered_rate(values: object, clusters: Labels, level: float = 0.95) -> Interval:
@@ -221,13 +239,12 @@ class GroupedChanges:
         model: shares of the model.
         base: shares of base on the same prompts.
         groups: cells of those prompts.
-        level: coverage.
     """
 
-    def __init__(self, model: Shares, base: Shares, groups: Grouping, level: float = 0.95) -> None:
+    def __init__(self, model: Shares, base: Shares, groups: Grouping) -> None:
         known = model.known * base.known
         m, b = known * model.value, known * base.value
-        self._groups, self._level, self._m, self._b = groups, level, m, b
+        self._groups, self._m, self._b = groups, m, b
         self._single = model.single and base.single
         self.n, self.number = groups.total(known), groups.number(known)
         # The difference of equal rates from k and l replies has the variance of one from 2 / (1 / k + 1 / l) of each.
@@ -244,16 +261,16 @@ class GroupedChanges:
         """Prompts of each cell on which base is 1, or their shares summed."""
         return self._both + self._base_only
 
-    def differences(self) -> Estimates:
+    def differences(self, level: float = 0.95) -> Estimates:
         """As `paired_risk_difference` gives it for the pairs of each cell."""
         estimate, size, sums = self._difference()
         scale = size / self._safe
-        lower, upper = tango_bounds(self._model_only * scale, self._base_only * scale, size, self._critical())
+        lower, upper = tango_bounds(self._model_only * scale, self._base_only * scale, size, self._critical(level))
         names = ("tango", "tango-clustered")
-        found = self._intervals((estimate, lower, upper), (-1.0, 1.0), names)
-        return Estimates(found, sums, self._known, self._groups)
+        found = self._intervals((estimate, lower, upper), (-1.0, 1.0), names, level)
+        return Estimates(found, sums, self._known, self._groups, 1.0 / self._safe, self._p_values(scale))
 
-    def relative_changes(self) -> Estimates:
+    def relative_changes(self, level: float = 0.95) -> Estimates:
         """As `relative_change` gives it for the pairs of each cell, in per cent."""
         model, base = self._both + self._model_only, self.base_events
         ratio = np.where(base > 0, model / _at_least(base), np.nan)
@@ -267,13 +284,14 @@ class GroupedChanges:
         sums = np.where(self._groups.spread(t) > 0, sums, other_sums)
         scale = size / self._safe
         both, model_only, base_only = (count * scale for count in (self._both, self._model_only, self._base_only))
-        lower, upper = ratio_score_bounds(both, model_only, base_only, size, self._critical())
+        lower, upper = ratio_score_bounds(both, model_only, base_only, size, self._critical(level))
         bias = ratio_bias(self._both, self._model_only, self._base_only)
         bias = 100.0 * bias / np.where(scale > 0, scale, 1.0)
         percent = (100.0 * (ratio - 1.0), 100.0 * (lower - 1.0), 100.0 * (upper - 1.0))
         names = ("ratio-score", "ratio-score-clustered")
-        found = self._intervals(percent, (-100.0, np.inf), names, bias)
-        return Estimates(found, sums, self._known, self._groups)
+        found = self._intervals(percent, (-100.0, np.inf), names, level, bias)
+        unit = 100.0 / np.where(base > 0, base, np.nan)
+        return Estimates(found, sums, self._known, self._groups, unit, self._p_values(scale))
 
     def _difference(self) -> tuple[Floats, Floats, Floats]:
         """The risk difference, its effective size, and its deviations by cluster."""
@@ -286,18 +304,33 @@ class GroupedChanges:
         variance = self._groups.variance(sums, self.n, self.number)
         return _effective(unit, variance, self.n, self.number, self._most)
 
-    def _critical(self) -> Floats:
-        return _critical(self._level, self.n, self.number, student=not self._single)
+    def _critical(self, level: float) -> Floats:
+        return _critical(level, self.n, self.number, student=not self._single)
+
+    def _p_values(self, scale: Floats) -> Floats:
+        """Of the score test of no change at the effective size: the level at which the interval would reach it.
+
+        |b - c| / sqrt(b + c), with Student's t where the interval has it;  1 where nothing is discordant
+        """
+        discordant = (self._model_only + self._base_only) * scale
+        score = np.abs(self._model_only - self._base_only) * scale / np.sqrt(_at_least(discordant))
+        from scipy.special import ndtr, stdtr
+
+        alone = (self.n == self.number) & self._single
+        p = np.where(alone, 2.0 * ndtr(-score), 2.0 * stdtr(np.maximum(self.number - 1, 1), -score))
+        told = (self.n > 0) & (alone | (self.number > 1))
+        return np.asarray(np.where(told, p, np.where(self.n > 0, 1.0, np.nan)), np.float64)
 
     def _intervals(
         self,
         values: tuple[Floats, Floats, Floats],
         outermost: tuple[float, float],
         names: tuple[str, str],
+        level: float,
         bias: Floats | None = None,
     ) -> list[Interval]:
         names = names if self._single else (names[1], names[1])
-        return _intervals(values, outermost, names, self._level, self.n, self.number, bias, single=self._single)
+        return _intervals(values, outermost, names, level, self.n, self.number, bias, single=self._single)
 
 
 def _effective(unit: Floats, variance: Floats, n: Floats, number: Floats, most: Floats | None) -> Floats:

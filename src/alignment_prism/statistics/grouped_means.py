@@ -57,4 +57,15 @@ def grouped_means(values: Floats, groups: Grouping, level: float = 0.95) -> Esti
         found.append(Interval(value, lower, upper, name, int(rows), int(clusters), level=level))
     # How far languages go together does not depend on the unit: deviations are counted in standard deviations.
     unit = np.sqrt(np.maximum(groups.total(filled**2) / np.maximum(n, 1) - mean**2, 0.0))
-    return Estimates(found, sums / groups.spread(np.where(unit > 0, unit, 1.0)), held, groups)
+    unit = np.where(unit > 0, unit, 1.0)
+    p_values = _p_values(mean, variance, number)
+    return Estimates(found, sums / groups.spread(unit), held, groups, unit / np.maximum(n, 1), p_values)
+
+
+def _p_values(mean: Floats, variance: Floats, clusters: Floats) -> Floats:
+    """Of the t-test that the mean is 0; NaN where there are not two clusters, or nothing varies."""
+    from scipy.special import stdtr
+
+    told = (clusters > 1) & (variance > 0)
+    t = np.abs(mean) / np.sqrt(np.where(told, variance, 1.0))
+    return np.asarray(np.where(told, 2.0 * stdtr(np.maximum(clusters - 1, 1), -t), np.nan), np.float64)

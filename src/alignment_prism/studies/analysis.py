@@ -45,7 +45,7 @@ def analyse(study: Study) -> list[Finding]:
             findings += [row for row in rows if row.arm in names]
         if compared:
             findings += win_rate_findings(
-                [one for one in compared if one.arm in names], prompts, study=study.name, seed=of_arms
+                [one for one in compared if one.arm in names], prompts, generations, study=study.name, seed=of_arms
             )
         trained = [arm for arm in group if arm.is_trained or arm.arm == base]
         runs[seed] = (

@@ -45,7 +45,7 @@ RECORDS = [
     Score("p", "d", "base", "j", "correct", value=1.0, rubric="standalone@1"),
     Comparison("p", "dpo", "base", True, "j", "pairwise@1", Winner.TIE, "raw", ""),
     Finding("s", "dpo", 1, "harmful/unseen", "all", "global", "all", "harm_rate", 0.25, -math.inf, 0.5, "wilson95",
-            0.95, 8, 4, True, "harm|k:1"),
+            0.95, 8, 4, True, -0.5, 0.75, 0.01, "harm|k:1"),
 ]  # fmt: skip
 
 

@@ -38,7 +38,7 @@ def paired_risk_difference(
         >>> found.estimate, found.name
         (-0.5, 'tango95')
     """
-    return _one_cell(model, base, clusters, level).differences().intervals[0]
+    return _one_cell(model, base, clusters).differences(level).intervals[0]
 
 
 def relative_change(model: object, base: object, clusters: Labels | None = None, level: float = 0.95) -> Interval:
@@ -66,11 +66,11 @@ def relative_change(model: object, base: object, clusters: Labels | None = None,
         >>> relative_change([1, 0, 0, 0, 0], [1, 1, 1, 1, 0]).estimate
         -75.0
     """
-    return _one_cell(model, base, clusters, level).relative_changes().intervals[0]
+    return _one_cell(model, base, clusters).relative_changes(level).intervals[0]
 
 
-def _one_cell(model: object, base: object, clusters: Labels | None, level: float) -> GroupedChanges:
+def _one_cell(model: object, base: object, clusters: Labels | None) -> GroupedChanges:
     m, b = as_binary(model, "verdicts of the model"), as_binary(base, "verdicts of base")
     prompts = np.arange(same_length(model=m, base=b, clusters=clusters))
     groups = Grouping([prompts], prompts if clusters is None else clusters)
-    return GroupedChanges(Shares.of(m[:, None]), Shares.of(b[:, None]), groups, level)
+    return GroupedChanges(Shares.of(m[:, None]), Shares.of(b[:, None]), groups)
