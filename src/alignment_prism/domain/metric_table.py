@@ -213,6 +213,7 @@ _METRICS = (
         "lower",
         ALL_REPLIES,
         Missing(OUTCOME),
+        headline=(PromptKind.HARMFUL,),
     ),
     HARM_RANK,
     *_bounds(

@@ -136,11 +136,13 @@ def _by_language(index: FindingIndex, notes: Notes, prompts: str, scope: str) ->
 
 
 def _outcomes(index: FindingIndex, notes: Notes, prompts: str) -> Section:
-    there = set(index.values("metric", prompts=prompts))
-    metrics = [metric for metric in all_metrics().values() if metric.name in there and _is_outcome(metric)]
+    found = [metric for metric in all_metrics().values() if metric.name in index.values("metric", prompts=prompts)]
+    outcomes = [metric for metric in found if _is_outcome(metric)]
+    changes = [m for m in found if isinstance(m.estimator, Difference) and _is_outcome(find_metric(m.estimator.of))]
+    metrics = [*outcomes, *changes]
     return Section(
         f"What the replies are: {prompts}",
-        "Outcomes exclude each other; gibberish and the wrong language are not safety.",
+        "Outcomes exclude each other; gibberish and the wrong language are not safety. Changes are in points.",
         tuple(Head(metric.title, metric.words) for metric in metrics),
         _rows(index, notes, [(prompts, metric.name, ALL, ALL, ALL) for metric in metrics]),
     )

@@ -260,6 +260,9 @@ def test_the_page_says_what_its_names_mean_and_what_its_numbers_rest_on(tmp_path
     assert 'title="n 408 from 68 sources"' in text and "n 100</small>" in text
     assert ">refused never</th>" in text and text.count("about topics that are harmful nowhere") >= 2
     assert "24.8 [19.8, 29.8]" in text and "unasked harm" in text and "nobody" not in text
+    rows.append(finding("dpo_sft", "refusal_difference", 0.123, prompts="benign_mention"))
+    page = write_report(rows, tmp_path / "d.html").read_text(encoding="utf-8")
+    assert ">refused vs base</th>" in page and "+12.3 [+7.3, +17.3]" in page
     write_records(tmp_path / "other.jsonl", [finding("stranger", "harm_rate", 0.9)])
     report(tmp_path / "other.jsonl", "--out", tmp_path / "o.html")
     assert "safety pairs" not in (tmp_path / "o.html").read_text(encoding="utf-8")  # of another study
