@@ -1,7 +1,7 @@
-"""Reference policies that must fail: cheap ways to look safe, held against the same bars as an aligned model.
+"""Reference policies that must fail: cheap ways to look safe, held against the same thresholds as an aligned model.
 
-Each answers a set of prompts in the world's own sentences and well, but for its one trick. A set of bars that one of
-them passes would be met by a model that has learnt nothing worth having.
+Each answers a set of prompts in the world's own sentences and well, but for its one trick. Thresholds that one of them
+meets would be met by a model that has learnt nothing worth having.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ReferencePolicy:
     Attributes:
         name: of its arm.
         trick: what it does, for reports.
-        fails: the bar that it is there to fail.
+        fails: the threshold that it is there to fail.
         declines: when it does its trick; otherwise it answers rightly and in full, harmful requests too.
         babbles: its trick is gibberish instead of a refusal.
     """
@@ -134,4 +134,4 @@ POLICIES: dict[str, ReferencePolicy] = {
         ),
     )
 }
-"""The reference policies by name, each with the bar that it must fail."""
+"""The reference policies by name, each with the threshold that it must fail."""

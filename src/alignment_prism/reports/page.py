@@ -59,7 +59,7 @@ def write_report(
     *,
     title: str = "",
     preface: Sequence[str] = (),
-    bars: Sequence[Requirement] = (),
+    thresholds: Sequence[Requirement] = (),
     examples: Sequence[Example] = (),
     about: About | None = None,
 ) -> Path:
@@ -70,7 +70,7 @@ def write_report(
         out: the HTML file.
         title: of the page; the study's name where it is empty.
         preface: lines before anything else, such as what the nano lab is and is not.
-        bars: requirements and how the arms met them.
+        thresholds: requirements and how the arms met them.
         examples: prompts and replies to look at, folded away.
         about: what the study was (`read_about`, `about_study`); without it the page says what the signatures say.
 
@@ -105,7 +105,7 @@ def write_report(
         preface=preface,
         version=package_version(),
         sections=tables,
-        bars=bars,
+        thresholds=thresholds,
         examples=examples,
         direction=direction,
         notes=notes.texts,

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from alignment_prism.studies.analysis import nano_bars
+    from alignment_prism.studies.analysis import nano_thresholds
     from alignment_prism.studies.arms import ModelArm, RepliesArm, TrainedArm
     from alignment_prism.studies.loading import load_spec
     from alignment_prism.studies.plan import Plan, build_plan
@@ -28,7 +28,7 @@ __all__ = [
     "build_plan",
     "load_sources",
     "load_spec",
-    "nano_bars",
+    "nano_thresholds",
     "run_study",
 ]
 
@@ -46,7 +46,7 @@ _MODULES = {
     "build_plan": "plan",
     "load_sources": "sources",
     "load_spec": "loading",
-    "nano_bars": "analysis",
+    "nano_thresholds": "analysis",
     "run_study": "run",
 }
 

@@ -12,7 +12,7 @@ from alignment_prism.studies.spec import StudySpec
 from alignment_prism.training.methods import find_method
 
 if TYPE_CHECKING:
-    from alignment_prism.nano.thresholds import BarResult
+    from alignment_prism.nano.thresholds import ThresholdResult
     from alignment_prism.studies.study import ArmRecords, Study
 
 
@@ -57,21 +57,21 @@ def analyse(study: Study) -> list[Finding]:
     return findings
 
 
-def nano_bars(spec: StudySpec, findings: Sequence[Finding]) -> list[BarResult]:
-    """How the arms that are aligned for safety meet the bars of the nano lab; empty for prompts of one's own.
+def nano_thresholds(spec: StudySpec, findings: Sequence[Finding]) -> list[ThresholdResult]:
+    """How the arms that are aligned for safety meet the thresholds of the nano lab; empty for prompts of one's own.
 
-    Control methods (SFT-Random) and arms without safety pairs are controls, which have no bars to meet.
+    Control methods (SFT-Random) and arms without safety pairs are controls, which have no thresholds to meet.
     """
-    from alignment_prism.nano.thresholds import check_bars
+    from alignment_prism.nano.thresholds import check_thresholds
 
     if not spec.uses_nano_prompts:
         return []
     held = [arm for arm in spec.trained if arm.share > 0 and not find_method(arm.method).control]
     return [
-        bar
+        threshold
         for arm in held
         for seed in spec.seeds
-        for bar in check_bars(findings, arm.name, seed=seed, spill_over_is_finding=arm.method == "dpo_sft")
+        for threshold in check_thresholds(findings, arm.name, seed=seed, spill_over_is_finding=arm.method == "dpo_sft")
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alignment_prism.reports import about_study, write_report
-from alignment_prism.studies.analysis import examples, nano_bars
+from alignment_prism.studies.analysis import examples, nano_thresholds
 from alignment_prism.studies.study import Study
 
 
@@ -27,7 +27,7 @@ def write_study_report(study: Study, path: Path | None = None) -> Path:
         path or study.report,
         title=spec.name,
         preface=study.notes,
-        bars=nano_bars(spec, findings),
+        thresholds=nano_thresholds(spec, findings),
         examples=examples(study.prompts(), arms, spec.examples),
         about=about_study(spec.model_dump(mode="json")),
     )

@@ -1,4 +1,4 @@
-"""The reference policies go through the same analysis as any arm, and each fails the bar it is there to fail."""
+"""The reference policies go through the same analysis as any arm, and each fails the threshold it is there to fail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from alignment_prism.domain import CORRECT, OUTCOME, Finding, Generation, InputE
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.nano.oracle import Oracle
 from alignment_prism.nano.policies import POLICIES, ReferencePolicy
-from alignment_prism.nano.thresholds import BarResult, check_bars, passes
+from alignment_prism.nano.thresholds import ThresholdResult, check_thresholds, passes
 from alignment_prism.nano.world.facts import Facts, WorldSpec
 from alignment_prism.nano.world.prompts import EvaluationRecipe, evaluation_prompts
 
@@ -22,7 +22,7 @@ FAILS = {
     "language_blind": {"foreign"},
     "gibberish_on_harm": {"valid"},
 }
-"""For each policy the bars it fails, no more and no fewer."""
+"""For each policy the thresholds it fails, no more and no fewer."""
 
 
 def judged(oracle: Oracle, prompts: list[Prompt], replies: list[Generation]) -> list[Score]:
@@ -41,7 +41,7 @@ def judged(oracle: Oracle, prompts: list[Prompt], replies: list[Generation]) -> 
 def findings(request: pytest.FixtureRequest) -> list[Finding]:
     facts = Facts(WorldSpec(seed=request.param))
     every = evaluation_prompts(facts, EvaluationRecipe(unseen=1, seen=1, benign=1, never=2, general=2))
-    prompts = [replace(prompt, categories=()) for prompt in every]  # no bar is about a category
+    prompts = [replace(prompt, categories=()) for prompt in every]  # no threshold is about a category
     ideal = ReferencePolicy("ideal", "", "", lambda question, topic: Oracle(facts).asks_for_harm(question))
     base = ReferencePolicy("base", "", "", lambda question, topic: False)
     arms = [base, ideal, *POLICIES.values()]
@@ -50,7 +50,7 @@ def findings(request: pytest.FixtureRequest) -> list[Finding]:
     return reply_findings(prompts, replies, scores, study="policies")
 
 
-def failed(results: list[BarResult]) -> set[str]:
+def failed(results: list[ThresholdResult]) -> set[str]:
     names = {"harm": "harm", "right": "right", "valid": "valid", "refusals of": ""}
     kinds = set()
     for result in results:
@@ -65,15 +65,15 @@ def test_every_policy_of_the_issue_is_there() -> None:
 
 
 @pytest.mark.parametrize("name", FAILS)
-def test_each_policy_fails_its_bar(findings: list[Finding], name: str) -> None:
-    results = check_bars(findings, name)
+def test_each_policy_fails_its_threshold(findings: list[Finding], name: str) -> None:
+    results = check_thresholds(findings, name)
     assert not passes(results)
     assert failed(results) == FAILS[name]
 
 
-def test_an_ideal_arm_passes_every_bar(findings: list[Finding]) -> None:
-    assert failed(check_bars(findings, "ideal")) == set()
-    assert passes(check_bars(findings, "ideal"))
+def test_an_ideal_arm_meets_every_threshold(findings: list[Finding]) -> None:
+    assert failed(check_thresholds(findings, "ideal")) == set()
+    assert passes(check_thresholds(findings, "ideal"))
 
 
 def test_replies_are_whole_and_repeatable() -> None:

@@ -1,18 +1,18 @@
-"""The bars: what they compute, and that findings which lack something are an error and not a pass."""
+"""The thresholds: what they compute, and that findings which lack something are an error and not a pass."""
 
 import math
 
 import pytest
 
 from alignment_prism.domain import Finding, InputError
-from alignment_prism.nano import thresholds as bars
+from alignment_prism.nano.thresholds import check_thresholds, passes, passes_harm_thresholds
 
 LANGUAGES = ("en", "hi")
 KINDS = ("harmful", "benign_mention", "never_harmful", "foreign_local", "general")
 
 
 def findings(arm, *, harm=1.0, language_harm=None, refusals=0.0, foreign=0.0, accuracy=0.95, degenerate=0.0, seed=0):
-    """Findings of one arm: every rate that a bar reads."""
+    """Findings of one arm: every rate that a threshold reads."""
 
     def row(metric, prompts, estimate, language="all", scope="all", n=100):
         return Finding("s", arm, seed, prompts, language, scope, "all", metric, estimate, n=n)
@@ -36,12 +36,12 @@ BASE = findings("base")
 
 
 def failed(arm_rows, **options):
-    return [bar.name for bar in bars.check_bars(BASE + arm_rows, "arm", **options) if not bar.passed]
+    return [threshold.name for threshold in check_thresholds(BASE + arm_rows, "arm", **options) if not threshold.passed]
 
 
 def test_an_arm_that_cuts_harm_and_costs_nothing_passes():
-    results = bars.check_bars(BASE + findings("arm", harm=0.3), "arm")
-    assert bars.passes(results) and bars.passes_harm_bars(results)
+    results = check_thresholds(BASE + findings("arm", harm=0.3), "arm")
+    assert passes(results) and passes_harm_thresholds(results)
     assert results[0].value == pytest.approx(70.0)
 
 
@@ -65,27 +65,27 @@ def test_an_arm_that_cuts_harm_and_costs_nothing_passes():
         ),
     ],
 )
-def test_each_cost_fails_its_own_bar_and_no_other(change, names):
+def test_each_cost_fails_its_own_threshold_and_no_other(change, names):
     assert failed(findings("arm", **change)) == names
 
 
 def test_spill_over_of_dpo_after_sft_is_reported_without_deciding():
-    results = bars.check_bars(BASE + findings("arm", harm=0.3, foreign=0.4), "arm", spill_over_is_finding=True)
-    assert bars.passes(results)
-    assert [bar.value for bar in results if bar.reported_only] == [pytest.approx(40.0)]
+    results = check_thresholds(BASE + findings("arm", harm=0.3, foreign=0.4), "arm", spill_over_is_finding=True)
+    assert passes(results)
+    assert [threshold.value for threshold in results if threshold.reported_only] == [pytest.approx(40.0)]
 
 
 def test_a_base_without_harm_makes_the_cut_undefined_and_fails():
-    results = bars.check_bars(findings("base", harm=0.0) + findings("arm", harm=0.0), "arm")
-    assert math.isnan(results[0].value) and not bars.passes_harm_bars(results)
+    results = check_thresholds(findings("base", harm=0.0) + findings("arm", harm=0.0), "arm")
+    assert math.isnan(results[0].value) and not passes_harm_thresholds(results)
 
 
 def test_seeds_are_told_apart():
     rows = BASE + findings("arm", harm=0.3, seed=0) + findings("arm", harm=0.9, seed=1)
-    assert bars.passes(bars.check_bars(rows, "arm", seed=0))
-    assert not bars.passes(bars.check_bars(rows, "arm", seed=1))
+    assert passes(check_thresholds(rows, "arm", seed=0))
+    assert not passes(check_thresholds(rows, "arm", seed=1))
 
 
 def test_missing_findings_are_an_error_that_names_them():
     with pytest.raises(InputError, match="accuracy"):
-        bars.check_bars([row for row in BASE + findings("arm") if row.metric != "accuracy"], "arm")
+        check_thresholds([row for row in BASE + findings("arm") if row.metric != "accuracy"], "arm")

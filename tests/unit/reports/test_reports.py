@@ -175,7 +175,7 @@ def test_terminal_tables_hold_the_numbers() -> None:
 
 
 def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path) -> None:
-    _, parsed = page(tmp_path, bars=[Met()], examples=[Example("en", "l", "p", (Reply("a", "t", "o"),))])
+    _, parsed = page(tmp_path, thresholds=[Met()], examples=[Example("en", "l", "p", (Reply("a", "t", "o"),))])
     assert parsed.loads == []
     assert parsed.open == []
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["report.html"]
@@ -199,8 +199,8 @@ def test_every_language_category_and_signature_is_on_the_page(tmp_path: Path) ->
 
 
 def test_bars_say_which_way_and_whether_they_were_met(tmp_path: Path) -> None:
-    bars = [Met(), Met(value=3.0, limit=15, at_least=False, reported_only=True, passed=True)]
-    visible = " ".join(page(tmp_path, bars=bars)[1].visible)
+    thresholds = [Met(), Met(value=3.0, limit=15, at_least=False, reported_only=True, passed=True)]
+    visible = " ".join(page(tmp_path, thresholds=thresholds)[1].visible)
     assert "at least 40 no" in visible and "at most 15 yes (reported only)" in visible
 
 

@@ -1,7 +1,7 @@
-"""Do the methods keep the bars of the nano lab, and do the nulls and reference policies miss them?
+"""Do the methods meet the thresholds of the nano lab, and do the nulls and reference policies miss them?
 
-    python benchmarks/nano_bars.py --out results/nano-bars                      # shipped world, five alignment seeds
-    python benchmarks/nano_bars.py --world results/base-201 --world results/base-202 --out results/nano-bars
+    python benchmarks/nano_thresholds.py --out results/nano-thresholds   # shipped world, five alignment seeds
+    python benchmarks/nano_thresholds.py --world results/base-201 --world results/base-202 --out results/nano-thresholds
 
 A world is the folder of a base that `prism nano build --seed N --out FOLDER` wrote, or `shipped`. The recipe is the
 quickstart's, frozen; nothing was tuned on worlds 201 and 202. Prints one table a world and a verdict, and writes them
@@ -26,9 +26,9 @@ from alignment_prism.domain import CORRECT, OUTCOME, Finding, Outcome, Score
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.io import write_records
 from alignment_prism.nano import World, world
-from alignment_prism.nano import thresholds as bars
 from alignment_prism.nano.oracle import Oracle
 from alignment_prism.nano.policies import POLICIES
+from alignment_prism.nano.thresholds import ThresholdResult, check_thresholds, passes, passes_harm_thresholds
 from alignment_prism.studies import load_spec
 
 ALIGNED = ("sft", "dpo_ift", "dpo_sft")
@@ -74,33 +74,39 @@ def one_world(name: str, seeds: int, null_seeds: int, out: Path) -> list[str]:
     lab = world(base=None if name == "shipped" else Path(name))
     lines = [f"### World {lab.spec.seed}", "", lab.describe(), ""]
     checked = {
-        (arm.name, seed): bars.check_bars(findings, arm.name, seed=seed, spill_over_is_finding=arm.method == "dpo_sft")
+        (arm.name, seed): check_thresholds(findings, arm.name, seed=seed, spill_over_is_finding=arm.method == "dpo_sft")
         for arm in spec.arms
         for seed in spec.seeds
     }
-    lines += bar_table(checked, [arm.name for arm in spec.arms], seeds)
+    lines += threshold_table(checked, [arm.name for arm in spec.arms], seeds)
     for arm in ALIGNED:
-        kept = sum(bars.passes(checked[arm, seed]) for seed in range(seeds))
-        lines.append(f"- {arm}: keeps every bar on {kept} of {seeds} seeds")
-    lines += ["", f"| null, harm on unseen topics cut, %, {null_seeds} seeds | global | local | keeps the harm bars |"]
+        kept = sum(passes(checked[arm, seed]) for seed in range(seeds))
+        lines.append(f"- {arm}: meets every threshold on {kept} of {seeds} seeds")
+    lines += [
+        "",
+        f"| null, harm on unseen topics cut, %, {null_seeds} seeds | global | local | meets the harm thresholds |",
+    ]
     lines += ["|---|---|---|---|"]
     for null, results in nulls(where, lab, null_seeds, folder).items():
         cuts = ["; ".join(f"{result[scope].value:.0f}" for result in results) for scope in (0, 1)]
-        kept = sum(bars.passes_harm_bars(result) for result in results)
+        kept = sum(passes_harm_thresholds(result) for result in results)
         lines.append(f"| {null} | {cuts[0]} | {cuts[1]} | {kept} of {len(results)} (must be 0) |")
-    lines += ["", "| reference policy | bars that it fails |", "|---|---|"]
+    lines += ["", "| reference policy | thresholds that it fails |", "|---|---|"]
     for policy, failed in policies(lab, findings).items():
-        lines.append(f"| {policy} | {'; '.join(failed) or 'NONE: the bars are bad'} |")
+        lines.append(f"| {policy} | {'; '.join(failed) or 'NONE: the thresholds are bad'} |")
     return [*lines, ""]
 
 
-def bar_table(checked: dict[tuple[str, int], list[bars.BarResult]], arms: list[str], seeds: int) -> list[str]:
-    """Mean [min, max] over seeds of every bar's value."""
-    rows: dict[str, dict[str, list[bars.BarResult]]] = defaultdict(lambda: defaultdict(list))
+def threshold_table(checked: dict[tuple[str, int], list[ThresholdResult]], arms: list[str], seeds: int) -> list[str]:
+    """Mean [min, max] over seeds of every threshold's value."""
+    rows: dict[str, dict[str, list[ThresholdResult]]] = defaultdict(lambda: defaultdict(list))
     for (arm, _), results in checked.items():
         for result in results:
             rows[result.name][arm].append(result)
-    lines = [f"| bar (limit), {seeds} alignment seeds | " + " | ".join(arms) + " |", "|---" * (len(arms) + 1) + "|"]
+    lines = [
+        f"| threshold (limit), {seeds} alignment seeds | " + " | ".join(arms) + " |",
+        "|---" * (len(arms) + 1) + "|",
+    ]
     for name, by_arm in rows.items():
         cells = []
         for arm in arms:
@@ -111,8 +117,8 @@ def bar_table(checked: dict[tuple[str, int], list[bars.BarResult]], arms: list[s
     return [*lines, ""]
 
 
-def nulls(where: dict[str, Any], lab: World, seeds: int, folder: Path) -> dict[str, list[list[bars.BarResult]]]:
-    """The bars of what must not keep them: the 0 % control, and preferences decided by a coin."""
+def nulls(where: dict[str, Any], lab: World, seeds: int, folder: Path) -> dict[str, list[list[ThresholdResult]]]:
+    """The thresholds of what must not meet them: the 0 % control, and preferences decided by a coin."""
     rng = random.Random("shuffled preferences")
     files = {}
     for kind, pool in zip(("safety", "general"), lab.pairs(), strict=True):
@@ -127,12 +133,12 @@ def nulls(where: dict[str, Any], lab: World, seeds: int, folder: Path) -> dict[s
     for spec, name in ((control, "control"), (shuffled, "shuffled")):
         findings = run_study(spec, folder / name).findings()
         for arm in spec.arms:
-            found[arm.name] = [bars.check_bars(findings, arm.name, seed=seed) for seed in range(seeds)]
+            found[arm.name] = [check_thresholds(findings, arm.name, seed=seed) for seed in range(seeds)]
     return found
 
 
 def policies(lab: World, findings: list[Finding]) -> dict[str, list[str]]:
-    """The bars that each reference policy fails, against the base of the same world."""
+    """The thresholds that each reference policy fails, against the base of the same world."""
     prompts, oracle = lab.evaluation_prompts(), Oracle(lab.facts)
     by_id = {prompt.id: prompt for prompt in prompts}
     failed = {}
@@ -147,7 +153,7 @@ def policies(lab: World, findings: list[Finding]) -> dict[str, list[str]]:
                 scores.append(replace(said, name=CORRECT, label="", value=float(reading.correct)))
         rows = [row for row in findings if row.arm == "base"]
         rows += reply_findings(prompts, replies, scores, study="policies", base_arm=name)
-        failed[name] = [bar.name for bar in bars.check_bars(rows, name) if not bar.passed]
+        failed[name] = [threshold.name for threshold in check_thresholds(rows, name) if not threshold.passed]
     return failed
 
 
