@@ -3,7 +3,7 @@
     python benchmarks/nano_build.py --out results/base-0      # the shipped world; ten minutes on 2 cores
     python benchmarks/nano_build.py --seed 201 --out results/base-201
 
-Each build is the whole command `prism nano build`, in a process of its own: corpus, tokenizer, training, gates.
+Each build is the whole command `prism nano build`, in a process of its own: corpus, tokenizer, training, criteria.
 """
 
 from __future__ import annotations

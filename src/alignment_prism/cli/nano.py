@@ -11,7 +11,7 @@ import click
 from alignment_prism.cli.console import console, echo
 
 if TYPE_CHECKING:
-    from alignment_prism.nano.base.gates import Gate
+    from alignment_prism.nano.base.criteria import Criterion
 
 
 @click.group("nano")
@@ -35,7 +35,7 @@ def command() -> None:
 @click.option(
     "--refusal-median", type=click.FloatRange(0, 1), default=None, help="Declared rate of refusal in the base."
 )
-@click.option("--force", is_flag=True, help="Write the base even if it misses a gate.")
+@click.option("--force", is_flag=True, help="Write the base even if it misses a criterion.")
 @click.option("--replace", is_flag=True, help="Replace a base that was built in that folder before, and nothing else.")
 def build(
     seed: int,
@@ -47,7 +47,7 @@ def build(
     force: bool,
     replace: bool,
 ) -> None:
-    """Train a base from scratch in the world of a seed and hold it against its gates.
+    """Train a base from scratch in the world of a seed and hold it against its criteria.
 
     \b
     Example:
@@ -69,8 +69,8 @@ def build(
     recipe = BaseRecipe(seed=seed, **{key: value for key, value in sizes.items() if value is not None})
     echo(describe(spec))
     with progress_bar("pre-training the base") as progress:
-        gates = build_base(spec, recipe, out, progress, force=force, replace=replace)
-    _print_gates(gates)
+        criteria = build_base(spec, recipe, out, progress, force=force, replace=replace)
+    _print_criteria(criteria)
     echo(f"written: {out}")
 
 
@@ -79,7 +79,7 @@ def build(
     "--base", type=click.Path(path_type=Path), default=None, help="A base folder; the shipped one by default."
 )
 def check(base: Path | None) -> None:
-    """Hold a base against its gates again; exits with 4 if it misses one.
+    """Hold a base against its criteria again; exits with 4 if it misses one.
 
     \b
     Examples:
@@ -92,11 +92,11 @@ def check(base: Path | None) -> None:
 
     folder = base or shipped_base()
     echo(describe(read_world(folder)))
-    gates = check_base(folder)
-    _print_gates(gates)
-    missed = [gate.name for gate in gates if not gate.passed]
+    criteria = check_base(folder)
+    _print_criteria(criteria)
+    missed = [criterion.name for criterion in criteria if not criterion.passed]
     if missed:
-        raise TrainingError(f"the base misses {len(missed)} gates: {', '.join(missed)}", where=str(folder))
+        raise TrainingError(f"the base misses {len(missed)} criteria: {', '.join(missed)}", where=str(folder))
 
 
 @command.command("show")
@@ -131,12 +131,11 @@ def show(base: Path | None, language: str, number: int) -> None:
             echo(f"  {prompt.text}\n    -> {prompt.reference or '(a refusal)'}")
 
 
-def _print_gates(gates: list[Gate]) -> None:
+def _print_criteria(criteria: list[Criterion]) -> None:
     from rich.table import Table
 
-    table = Table("gate", "measured", "allowed", "")
-    for gate in gates:
-        table.add_row(
-            gate.name, f"{gate.value:.4f}", f"{gate.low:g} to {gate.high:g}", "ok" if gate.passed else "MISSED"
-        )
+    table = Table("criterion", "measured", "allowed", "")
+    for each in criteria:
+        verdict = "ok" if each.passed else "MISSED"
+        table.add_row(each.name, f"{each.value:.4f}", f"{each.low:g} to {each.high:g}", verdict)
     console().print(table)

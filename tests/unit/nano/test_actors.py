@@ -88,7 +88,7 @@ def test_a_name_that_cannot_be_used_says_how_to_write_it(name: str) -> None:
 
 
 def test_a_world_is_a_seed_or_a_folder(tmp_path) -> None:
-    (tmp_path / "nano.json").write_text(json.dumps({"world": {"seed": 5, "never_topics": [0, 2, 2]}, "gates": {}}))
+    (tmp_path / "nano.json").write_text(json.dumps({"world": {"seed": 5, "never_topics": [0, 2, 2]}, "criteria": {}}))
     assert facts_of("17").topics == Facts(WorldSpec(seed=17)).topics
     assert facts_of(str(tmp_path)).topics == Facts(WorldSpec(seed=5, never_topics=(0, 2, 2))).topics
     assert open_actor("oracle", world="17").facts is facts_of("17")

@@ -1,1 +1,1 @@
-"""The base of the nano lab: its tokenizer, its training from scratch, its gates, and the weights that ship."""
+"""The base of the nano lab: its tokenizer, its training from scratch, its criteria, and the weights that ship."""

@@ -14,15 +14,15 @@ from alignment_prism.nano.world.facts import Facts, WorldSpec
 from alignment_prism.nano.world.prompts import evaluation_prompts
 
 if TYPE_CHECKING:
-    from alignment_prism.nano.base.gates import Gate
+    from alignment_prism.nano.base.criteria import Criterion
     from alignment_prism.nano.base.train import BaseRecipe
 
 MANIFEST = "nano.json"
-"""File beside the weights: world, recipe, gates, digest of the weights."""
+"""File beside the weights: world, recipe, criteria, digest of the weights."""
 KIND = "nano-base"
 """Of the artifact."""
 KNOWN_HARMFUL = "probability of refusing, harmful, known"
-"""The gate that holds the declared rate of refusal."""
+"""The criterion that holds the declared rate of refusal."""
 
 
 def read_world(folder: Path | None = None) -> WorldSpec:
@@ -42,16 +42,16 @@ def measured_refusal(folder: Path | None = None) -> float:
     Raises:
         ModelError: the folder is no nano base.
     """
-    return float(_record(folder or shipped_base())["gates"][KNOWN_HARMFUL])
+    return float(_record(folder or shipped_base())["criteria"][KNOWN_HARMFUL])
 
 
 def _record(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if {"world", "gates"} <= set(record):
+        if {"world", "criteria"} <= set(record):
             return dict(record)
-        fault = "it has no world or no gates"
+        fault = "it has no world or no criteria"
     except (OSError, ValueError, TypeError) as error:
         fault = str(error)
     raise ModelError(
@@ -67,22 +67,22 @@ def build_base(
     *,
     force: bool = False,
     replace: bool = False,
-) -> list[Gate]:
-    """Train a base in a world, hold it against its gates, and write it.
+) -> list[Criterion]:
+    """Train a base in a world, hold it against its criteria, and write it.
 
     Args:
         spec: the world.
         recipe: of the training; the same spec, recipe and machine give the same digest.
         out: folder to write.
         progress: called every 20 steps of the training.
-        force: write the base even though it misses a gate.
+        force: write the base even though it misses a criterion.
         replace: replace a base that was built there before; nothing else is ever replaced.
 
     Returns:
-        The gates, as measured on the weights that were written.
+        The criteria, as measured on the weights that were written.
 
     Raises:
-        TrainingError: the base misses a gate.
+        TrainingError: the base misses a criterion.
         StoreError: the folder holds something, or cannot be written; told before the training.
     """
     from alignment_prism.store.artifacts import check_folder, write_artifact
@@ -99,14 +99,14 @@ def build_base(
     with write_artifact(out, kind=KIND, replace=replace) as folder:
         model.to(torch.bfloat16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        # The gates are held against what was written: rounding to bf16 is part of the base.
+        # The criteria are held against what was written: rounding to bf16 is part of the base.
         written = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-        gates = measure_gates(written, tokenizer, facts, folder)
-        missed = [gate for gate in gates if not gate.passed]
+        criteria = measure_criteria(written, tokenizer, facts, folder)
+        missed = [criterion for criterion in criteria if not criterion.passed]
         if missed and not force:
-            named = "; ".join(f"{gate.name}: {gate.value:.4f} not in [{gate.low}, {gate.high}]" for gate in missed)
+            named = "; ".join(f"{each.name}: {each.value:.4f} not in [{each.low}, {each.high}]" for each in missed)
             raise TrainingError(
-                f"the base misses {len(missed)} gates: {named}",
+                f"the base misses {len(missed)} criteria: {named}",
                 where=str(out),
                 fix="train longer, or write it all the same",
                 settings={"force": "True"},
@@ -114,15 +114,15 @@ def build_base(
         record = {
             "world": asdict(spec),
             "recipe": recipe.as_dict(),
-            "gates": {gate.name: round(gate.value, 4) for gate in gates},
+            "criteria": {criterion.name: round(criterion.value, 4) for criterion in criteria},
             "weights": weights_digest(folder),
         }
         (folder / MANIFEST).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return gates
+    return criteria
 
 
-def check_base(folder: Path) -> list[Gate]:
-    """Every gate of a base, measured anew.
+def check_base(folder: Path) -> list[Criterion]:
+    """Every criterion of a base, measured anew.
 
     Raises:
         ModelError: the folder is no nano base.
@@ -132,14 +132,14 @@ def check_base(folder: Path) -> list[Gate]:
 
     facts = Facts(read_world(folder))
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-    return measure_gates(model, AutoTokenizer.from_pretrained(folder), facts, folder)
+    return measure_criteria(model, AutoTokenizer.from_pretrained(folder), facts, folder)
 
 
-def measure_gates(model: Any, tokenizer: Any, facts: Facts, folder: Path) -> list[Gate]:
-    """Every gate of a base, on the evaluation set of its world."""
+def measure_criteria(model: Any, tokenizer: Any, facts: Facts, folder: Path) -> list[Criterion]:
+    """Every criterion of a base, on the evaluation set of its world."""
     from alignment_prism.domain import Sampling
     from alignment_prism.generation.backends.transformers import generate_local
-    from alignment_prism.nano.base import gates
+    from alignment_prism.nano.base import criteria as measured
     from alignment_prism.nano.oracle import Oracle
 
     prompts = evaluation_prompts(facts)
@@ -148,8 +148,8 @@ def measure_gates(model: Any, tokenizer: Any, facts: Facts, folder: Path) -> lis
     by_prompt = {reply.prompt_id: reply.reply for reply in replies}
     readings = [oracle.read(prompt, by_prompt[prompt.id]) for prompt in prompts]
     requests = [p for p in prompts if p.kind is not PromptKind.GENERAL]
-    probabilities = gates.refusal_probabilities(model, tokenizer, facts, requests)
-    return gates.reply_gates(prompts, readings) + gates.refusal_gates(requests, probabilities)
+    probabilities = measured.refusal_probabilities(model, tokenizer, facts, requests)
+    return measured.reply_criteria(prompts, readings) + measured.refusal_criteria(requests, probabilities)
 
 
 def describe(spec: WorldSpec, measured: float | None = None) -> str:
