@@ -1,67 +1,12 @@
-"""A model server on localhost that a test scripts, and a tiny model in a folder."""
+"""Scripted model servers, and a tiny model in a folder."""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-Script = Callable[[list[dict[str, str]]], "str | int"]
-"""From the messages of a request to the answer, or to an HTTP status that it fails with."""
-
-
-class Server:
-    """An OpenAI-compatible server.
-
-    Attributes:
-        script: what it answers.
-        requests: the messages of every request so far.
-        url: its address.
-    """
-
-    def __init__(self) -> None:
-        self.script: Script = lambda messages: 500
-        self.requests: list[list[dict[str, str]]] = []
-        lock = threading.Lock()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    outer.requests.append(body["messages"])
-                    answer = outer.script(body["messages"])
-                if isinstance(answer, int):
-                    self._send(answer, {"error": {"message": f"scripted failure {answer}", "type": "x", "code": None}})
-                    return
-                choice = {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"}
-                usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-                fields = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"], "usage": usage}
-                self._send(200, {**fields, "choices": [choice]})
-
-            def _send(self, status: int, body: dict[str, Any]) -> None:
-                data = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
-        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
+from scripted_server import Server
 
 
 @pytest.fixture
