@@ -65,15 +65,27 @@ class CallJournal:
         return self._entries.get(key)
 
     def put(self, key: str, value: Any) -> None:
-        """Write down `value`, a plain JSON value, under `key`; a later value replaces an earlier one."""
+        """Write down `value`, a plain JSON value, under `key`; a later value replaces an earlier one.
+
+        Raises:
+            StoreError: it cannot be written, for example because the disk is full; what was put before is kept.
+        """
         line = json.dumps({"key": key, "value": value}, ensure_ascii=False, separators=(",", ":"))
         data = (line + "\n").encode("utf-8", "surrogatepass")
         with self._lock:
             if self._file is None:
                 self._file = self._open()
-            written = 0
-            while written < len(data):
-                written += os.write(self._file, data[written:])
+            end = os.fstat(self._file).st_size
+            try:
+                written = 0
+                while written < len(data):
+                    written += os.write(self._file, data[written:])
+            except OSError as error:
+                os.ftruncate(self._file, end)  # half a line would spoil the next one
+                fix = "make room there and run the same command again: what was answered is kept"
+                raise StoreError(
+                    f"cannot write the journal: {error.strerror}", where=str(self.path), fix=fix
+                ) from error
             self._entries[key] = value
 
     def close(self) -> None:
@@ -97,7 +109,7 @@ class CallJournal:
             try:
                 entry = json.loads(line.decode("utf-8", "surrogatepass"))
                 self._entries[entry["key"]] = entry["value"]
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 self.torn += 1
 
     def _open(self) -> int:

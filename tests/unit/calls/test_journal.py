@@ -60,6 +60,30 @@ def test_a_torn_last_line_costs_only_itself(tmp_path: Path) -> None:
     assert (again.torn, again.get("one"), again.get("three"), "two" in again) == (1, "été", 3, False)
 
 
+def test_a_full_disk_is_an_error_and_spoils_no_entry(tmp_path: Path) -> None:
+    """A limit of the file's size plays the full disk: it lets through a part of the last line."""
+    script = (
+        "import resource, signal, sys\n"
+        "from alignment_prism.calls.journal import CallJournal\n"
+        "from alignment_prism.domain.errors import StoreError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"
+        "journal = CallJournal(sys.argv[1])\n"
+        "try:\n"
+        "    for number in range(100):\n"
+        "        journal.put(str(number), 'x' * 80)\n"
+        "except StoreError as error:\n"
+        "    print(error.exit_code, error)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))\n"
+        "journal.put('after', 1)\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "calls.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("5 cannot write the journal: File too large")
+    journal = CallJournal(tmp_path / "calls.jsonl")
+    assert (journal.torn, len(journal), journal.get("8"), journal.get("after")) == (0, 10, "x" * 80, 1)
+
+
 def test_threads_do_not_mix_their_lines(tmp_path: Path) -> None:
     journal = CallJournal(tmp_path / "calls.jsonl")
 
