@@ -7,28 +7,23 @@ An OpenAI-compatible server of one's own is `openai-api/NAME/MODEL` with its add
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from alignment_prism.calls.failures import provider_words, public_address
 from alignment_prism.domain.errors import ModelError, PrismError
 from alignment_prism.domain.records import Prompt
 
 if TYPE_CHECKING:
-    from inspect_ai.model import Model
-
-FIRST_RETRIES = 2
-"""Retries of the first call of a run, about ten seconds: who cannot be reached at first is rarely there later."""
+    from inspect_ai.model import Model, ModelAPI
 
 _LOADING = {"hf", "vllm", "sglang", "transformer_lens", "nnterp", "llama-cpp-python"}
 """Providers that load weights when a model is opened."""
 
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
-_FATAL_STATUS = {401, 404}  # not 403: some providers answer so to a single prompt that their filter stops
-_MARKUP = re.compile(r"\[/?[a-z ]+\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +38,7 @@ class Endpoint:
         max_tokens: most tokens of an answer.
         connections: calls under way at once.
         retries: of a call that failed for a passing reason (connection, rate limit, server error), with growing pauses.
-        timeout: seconds that one attempt may take.
+        timeout: seconds that one attempt may take; None is a minute and a fifth of a second for each of `max_tokens`.
     """
 
     model: str
@@ -53,18 +48,28 @@ class Endpoint:
     max_tokens: int = 256
     connections: int = 32
     retries: int = 5
-    timeout: int = 300
+    timeout: float | None = None
 
     @property
     def address(self) -> str:
-        """The model's id and, where it is known, the address it is called at."""
-        url = self.base_url or _url_from_environment(self.model)
+        """The model's id and, where it is known, the address it is called at, without credentials."""
+        url = public_address(self.base_url or _url_from_environment(self.model))
         return f"{self.model} at {url}" if url else self.model
 
     @property
     def is_quick_to_open(self) -> bool:
         """Whether opening it early finds out at no cost what is missing; weights would be loaded for nothing."""
         return self.model.partition("/")[0] not in _LOADING
+
+    @property
+    def attempt_seconds(self) -> float:
+        """Seconds that one attempt may take."""
+        return self.timeout if self.timeout is not None else 60.0 + 0.2 * self.max_tokens
+
+    def secrets(self, api: ModelAPI) -> set[str]:
+        """What must never be shown: the key that an opened model uses, and credentials in the address."""
+        parts = urlsplit(self.base_url or _url_from_environment(self.model))
+        return {text for text in (api.api_key, parts.password, parts.query) if text and text != "none"}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Model]:
@@ -82,7 +87,6 @@ class Endpoint:
             max_tokens=self.max_tokens,
             max_connections=self.connections,
             max_retries=self.retries,
-            attempt_timeout=self.timeout,
             cache=False,
         )
         try:
@@ -94,10 +98,13 @@ class Endpoint:
                 f"the model cannot be opened: {error.what}", where=error.where or self.address, fix=error.fix
             ) from error
         except Exception as error:  # providers raise what they like when they are made
+            said = provider_words(error)
             raise ModelError(
-                f"the model cannot be opened: {explain(error)}", where=self.address, fix=self._opening_fix(error)
+                f"the model cannot be opened: {said}", where=self.address, fix=self._opening_fix(said)
             ) from error
         async with model:
+            model.verify_model_apis()
+            _no_detours(model.api)
             yield model
 
     async def check_judging(self, prompts: Sequence[Prompt]) -> None:
@@ -137,18 +144,9 @@ class Endpoint:
                 f"from {_service(parts[1])}_API_KEY",
             )
         if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
-            raise ModelError(f"{url!r} is no address", where=self.model, fix="write it as http://localhost:8000/v1")
-
-    def remedy(self, error: BaseException) -> str:
-        """What to do about a call that failed for good."""
-        status = _status(error)
-        if status in (401, 403):
-            return "check the API key and what it may be used for"
-        if status == 404:
-            return "check the model's name and the server's address (usually ending in /v1)"
-        if status == 429:
-            return "wait, or lower the number of connections"
-        return "check that the server runs and its address (--judge-url or --model-url, usually ending in /v1) is right"
+            raise ModelError(
+                f"{public_address(url)!r} is no address", where=self.model, fix="write it as http://localhost:8000/v1"
+            )
 
     def _local_key(self) -> str | None:
         """A stand-in key for a server on this machine, which usually wants none, unless the environment has one."""
@@ -158,8 +156,7 @@ class Endpoint:
             return os.environ.get(f"{_service(parts[1])}_API_KEY") or "none"
         return None
 
-    def _opening_fix(self, error: Exception) -> str:
-        text = explain(error)
+    def _opening_fix(self, text: str) -> str:
         if "not recognized" in text or "should be in the format" in text:
             return "use an Inspect model id such as openai/gpt-4o, anthropic/..., vllm/..., openai-api/NAME/MODEL"
         if "pip install" in text:
@@ -190,37 +187,18 @@ def is_provider(model: str) -> bool:
     return bool(registry_find(lambda info: info.type == "modelapi" and registry_unqualified_name(info) == name))
 
 
-def explain(error: BaseException) -> str:
-    """The error in one line, retries unwrapped, without markup."""
-    error = _root(error)
-    message = getattr(error, "message", None)
-    text = message if isinstance(message, str) and message else str(error)
-    text = " ".join(_MARKUP.sub("", text).split()).removeprefix("ERROR: ")
-    status = _status(error)
-    if status and str(status) not in text:
-        text = f"HTTP {status}: {text}"
-    name = type(error).__name__
-    return (text if name in ("ValueError", "PrerequisiteError") else f"{name}: {text}")[:300]
+def _no_detours(api: ModelAPI) -> None:
+    """Let a provider's HTTP client follow no redirect, which would carry prompts to another host, nor retry by itself.
 
-
-def is_fatal(error: BaseException) -> bool:
-    """Whether no other call will fare better: no connection after all retries, a wrong key, no such model."""
-    root = _root(error)
-    names = {cls.__name__ for cls in type(root).__mro__}
-    connection = names & {"APIConnectionError", "ConnectError", "ConnectionError", "ConnectTimeout", "TransportError"}
-    return bool(connection) or _status(root) in _FATAL_STATUS
-
-
-def _root(error: BaseException) -> BaseException:
-    """The error behind tenacity's RetryError."""
-    attempt = getattr(error, "last_attempt", None)
-    inner = attempt.exception() if attempt is not None else None
-    return inner if inner is not None else error
-
-
-def _status(error: BaseException) -> int | None:
-    status = getattr(_root(error), "status_code", None)
-    return status if isinstance(status, int) else None
+    The clients of OpenAI, Anthropic, Groq and what is compatible with them have both; others keep their own ways.
+    """
+    client: Any = getattr(api, "client", None)
+    if isinstance(getattr(client, "max_retries", None), int):
+        client.max_retries = 0
+    https: tuple[Any, Any] = (getattr(api, "http_client", None), getattr(client, "_client", None))
+    for http in https:
+        if getattr(http, "follow_redirects", False) is True:
+            http.follow_redirects = False
 
 
 def _service(name: str) -> str:

@@ -1,32 +1,62 @@
-"""Many model calls at once through Inspect, with a journal: what was answered is never asked again.
+"""Many model calls at once through Inspect's providers, with a journal: what was answered is never asked again.
 
-Inspect's own response cache stays off: its key knows a model's name and not its weights.
+The providers are called directly (`ModelAPI.generate`), under our own limit of connections and our own retries:
+`Model.generate` keeps a transcript of every call in memory and takes as much processor time as the call itself
+(`benchmarks/calls.md`). Inspect's response cache stays off too: its key knows a model's name and not its weights.
+
+A failed call is an outcome and is counted; it stops nothing but itself. Only a service that answers nothing at all ends
+a run early, and that is found out by asking. A *probe*, a short call that holds nothing of the user's, is made
+
+- after the first call, which goes out alone, if the connection, the key, the address or the server failed it;
+- after `PATIENCE` calls that such a failure ended, with no answer between them;
+- after `PATIENCE` calls of any failure, if nothing was answered yet, nor lies in the journal: a key without rights is
+  refused like a prompt that a filter stops.
+
+If the probe is answered, the failures were the requests' own: the run goes on, and the next probe takes twice as many
+failures. If it is not, the service is given up, with a count of the failures by cause. So neither a provider that
+refuses any number of prompts standing together nor one reply at which the connection always breaks can end a run, and
+a dead server is given up within a few calls.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+import itertools
+import random
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from alignment_prism.calls.endpoint import FIRST_RETRIES, Endpoint, explain, is_fatal, refuse_unknown
+from alignment_prism.calls.answer import Answer
+from alignment_prism.calls.endpoint import Endpoint, refuse_unknown
+from alignment_prism.calls.failures import Cause, Failure, failure_of, provider_words
+from alignment_prism.calls.interrupts import run_async
 from alignment_prism.domain.errors import ModelError, PrismError
-from alignment_prism.domain.messages import Messages, Role
+from alignment_prism.domain.messages import Message, Messages, Role, user
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Prompt
 
 if TYPE_CHECKING:
-    from inspect_ai.model import ChatMessage, Model
+    from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput
 
-T = TypeVar("T")
 
-MAX_FAILURES_IN_A_ROW = 8
-"""After so many failed calls without one success between them the model is taken to be out of order."""
-
-GRACE = 10.0
-"""Seconds for which the calls under way are awaited once the model is out of order: their answers are paid for."""
+PATIENCE = 8
+"""So many failed calls in a row lead to the first probe."""
+FIRST_RETRIES = 2
+"""Retries of the first call of a run and of a probe: who cannot be reached at first is rarely there later."""
+STREAK_RETRIES = 1
+"""Retries of a call while the service fails call after call."""
+TIMEOUT_RETRIES = 1
+"""Retries of a call that was not answered in time: it may well have been answered, and paid for, in vain."""
+PROBE_TIMEOUT = 30.0
+"""Seconds that an attempt of a probe may take at most: it is a short call."""
+GRACE = 20.0
+"""Seconds for which the calls under way are awaited when a run ends early: their answers are paid for."""
+LONGEST_PAUSE = 60.0
+"""Seconds before a retry, at most, whatever the server asks for."""
 
 
 class Journal(Protocol):
@@ -37,25 +67,6 @@ class Journal(Protocol):
 
     def put(self, key: str, value: Any) -> None:
         """Store an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered.
-
-    Attributes:
-        text: its words.
-        stop: Inspect's stop reason (`stop`, `max_tokens`, `model_length`, `content_filter`, ...), empty on failure.
-        prompt_tokens: as the provider counts them, -1 if it does not say.
-        completion_tokens: likewise.
-        error: why there is no answer, empty otherwise.
-    """
-
-    text: str
-    stop: str = ""
-    prompt_tokens: int = -1
-    completion_tokens: int = -1
-    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,10 @@ class Request:
     seed: int | None = None
 
 
+PROBE = Request(user("Hello."))
+"""What is asked to find out whether a model answers at all."""
+
+
 def ask_all(
     endpoint: Endpoint,
     requests: Mapping[str, Request],
@@ -79,11 +94,13 @@ def ask_all(
     progress: Progress | None = None,
     readable: Callable[[Answer], bool] | None = None,
     judged: Sequence[Prompt] | None = None,
+    probe: Request = PROBE,
 ) -> dict[str, Answer]:
     """Answers to all requests, by their keys; those in the journal are not asked again.
 
-    A single failed call becomes an answer with an error, is not written to the journal, and so is made again by the
-    next run. The first call goes out alone, so that a model that cannot be reached is found out at once.
+    A failed call becomes an answer with an error, is not written to the journal, and so is made again by the next run.
+    An answer is journalled as it came, before anybody reads it. Ctrl-C and SIGTERM start no further call and await
+    those under way for `GRACE` seconds, or until the second signal, see `alignment_prism.calls.interrupts`.
 
     Args:
         endpoint: the model and how it is called.
@@ -93,25 +110,42 @@ def ask_all(
         readable: whether a journalled answer is of use; one that is not is asked for again. None takes all.
         judged: prompts, replies to which the model is to judge; it may refuse them before the first call. None where
             it judges nothing.
+        probe: asked when the model answers nothing, see the head of this module. Its answer is not used; it must hold
+            nothing of the user's, for the provider's words about its failure are shown.
 
     Raises:
         InputError: the model does not know the prompts.
-        ModelError: the model cannot be opened or reached, or fails `MAX_FAILURES_IN_A_ROW` times in a row; what
-            was answered until then is in the journal.
+        ModelError: the model cannot be opened, or answers nothing; what was answered until then is in the journal.
     """
     answers: dict[str, Answer] = {}
     if journal is not None:
         for key in requests:
-            value = journal.get(key)
-            if value is not None and (readable is None or readable(Answer(**value))):
-                answers[key] = Answer(**value)
+            kept = Answer.from_journal(journal.get(key))
+            if kept is not None and (readable is None or readable(kept)):
+                answers[key] = kept
     waiting = [key for key in requests if key not in answers]
     if progress is not None:
         progress(len(answers), len(requests))
     if waiting:
-        run = _Run(endpoint, requests, answers, journal, progress, judged)
-        run_async(run.all(waiting))
+        run = _Run(endpoint, requests, answers, journal, progress, judged, probe)
+        with warnings.catch_warnings():
+            # It quotes what a broken server sends for a message.
+            warnings.filterwarnings("ignore", message="Pydantic serializer warnings")
+            run_async(run.all(waiting), run.stop)
     return {key: answers[key] for key in requests}
+
+
+class _Failed(Exception):
+    """A call that is made no more."""
+
+    def __init__(self, failure: Failure, error: Exception) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.error = error
+
+
+class _Halted(Exception):
+    """A call that is not made again because the run ends."""
 
 
 class _Run:
@@ -125,6 +159,7 @@ class _Run:
         journal: Journal | None,
         progress: Progress | None,
         judged: Sequence[Prompt] | None,
+        probe: Request,
     ) -> None:
         self.judged = judged
         self.endpoint = endpoint
@@ -132,85 +167,191 @@ class _Run:
         self.answers = answers
         self.journal = journal
         self.progress = progress
-        self.failures = 0
-        self.broken: Exception | None = None
+        self.probe = probe
+        self.started = False
+        self.answered = len(answers)
+        self.failures: Counter[str] = Counter()
+        self.streak = 0
+        """Failures since the last answer."""
+        self.service_streak = 0
+        """Those of them that were the service's."""
+        self.patience = PATIENCE
+        self.probing = False
+        self.under_way = 0
+        self.halt = asyncio.Event()
+        self.broken: PrismError | None = None
 
     async def all(self, keys: Sequence[str]) -> None:
         async with self.endpoint.open() as model:
             if self.judged is not None:
                 refuse_unknown(model, self.judged)
-            await self.one(model, keys[0], retries=min(FIRST_RETRIES, self.endpoint.retries))
-            if self.broken is None:
-                await self._many(model, keys[1:])
-        if isinstance(self.broken, PrismError):  # An actor of ours says itself what is wrong and how to mend it.
-            raise self.broken
+            self.api: ModelAPI = model.api
+            self.config: GenerateConfig = model.config
+            await self._many(keys[:1])
+            if not self.halt.is_set():
+                await self._many(keys[1:])
         if self.broken is not None:
-            raise self._explained(self.broken) from self.broken
+            raise self.broken
 
-    async def _many(self, model: Model, keys: Sequence[str]) -> None:
+    def stop(self) -> str:
+        """Start no further call; says what is waited for."""
+        self.halt.set()
+        calls = f"{self.under_way} answer{'s' * (self.under_way != 1)} under way"
+        return f"waiting up to {GRACE:.0f} s for {calls}, which would be paid for again; once more stops at once"
+
+    async def _many(self, keys: Sequence[str]) -> None:
         rest = iter(keys)
 
         async def work() -> None:
             for key in rest:  # the workers share one iterator, so each key is taken once
-                await self.one(model, key)
-                if self.broken is not None:
+                await self._one(key)
+                if self.halt.is_set():
                     return
 
-        workers = [asyncio.create_task(work()) for _ in range(min(self.endpoint.connections, len(keys)))]
+        workers: set[asyncio.Task[Any]] = set()
+        workers |= {asyncio.create_task(work()) for _ in range(min(self.endpoint.connections, len(keys)))}
+        halt = asyncio.create_task(self.halt.wait())
         try:
-            waiting: set[asyncio.Task[None]] = set(workers)
-            while waiting:
-                grace = GRACE if self.broken is not None else None
-                done, waiting = await asyncio.wait(waiting, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
-                for worker in done:
-                    worker.result()  # raises what no handler foresaw
-                if not done:
-                    break
+            while workers and not halt.done():
+                done, _ = await asyncio.wait({*workers, halt}, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # raises what no handler foresaw
+                workers -= done
+            if workers:
+                done, workers = await asyncio.wait(workers, timeout=GRACE)
+                for task in done:
+                    task.result()
         finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            for task in (*workers, halt):
+                task.cancel()
+            await asyncio.gather(*workers, halt, return_exceptions=True)
 
-    async def one(self, model: Model, key: str, retries: int | None = None) -> None:
-        from inspect_ai.model import GenerateConfig
-
-        request = self.requests[key]
-        config = GenerateConfig(seed=request.seed, max_retries=retries)  # None leaves what the model was opened with
+    async def _one(self, key: str) -> None:
+        first = not self.started
+        self.started = True
+        retries = self.endpoint.retries
+        if self.service_streak >= PATIENCE:
+            retries = min(retries, STREAK_RETRIES)
         try:
-            output = await model.generate(to_inspect(request.messages), config=config)
-        except Exception as error:
-            self._failed(key, error)
+            output = await self._attempts(self.requests[key], retries, first=first)
+        except _Halted:
             return
-        self.failures = 0
-        usage = output.usage
-        answer = Answer(
-            text=output.completion,
-            stop=str(output.stop_reason or "") if output.choices else "",
-            prompt_tokens=usage.input_tokens if usage else -1,
-            completion_tokens=usage.output_tokens if usage else -1,
-            error=output.error or ("" if output.choices else "the model returned no choice"),
-        )
-        self.answers[key] = answer
+        except _Failed as failed:
+            self.answers[key] = Answer("", error=str(failed.failure))
+            self._tell()
+            await self._failed(failed.failure, first=first)
+            return
+        except PrismError as error:  # an actor of ours says itself what is wrong and how to mend it
+            self._end(error)
+            return
+        answer = Answer.of(output)
         if self.journal is not None and not answer.error:
-            entry = {name: getattr(answer, name) for name in Answer.__slots__}
-            self.journal.put(key, entry)
+            self.journal.put(key, answer.as_dict())
+        self.answers[key] = answer
+        self.answered += 1
+        self.streak = self.service_streak = 0
         self._tell()
 
-    def _failed(self, key: str, error: Exception) -> None:
-        self.failures += 1
-        if isinstance(error, PrismError) or is_fatal(error) or self.failures >= MAX_FAILURES_IN_A_ROW:
-            self.broken = self.broken or error
+    async def _attempts(
+        self, request: Request, retries: int, *, first: bool = False, limit: float | None = None
+    ) -> ModelOutput:
+        """What the provider returns to a request, after passing failures to a further attempt.
+
+        Raises:
+            _Failed: it failed for good.
+            _Halted: the run ends, and there is no further attempt.
+        """
+        seconds = limit if limit is not None else self.endpoint.attempt_seconds
+        messages = _for_api(request.messages, self.api)
+        for attempt in itertools.count():
+            config = self.config.model_copy(update={"seed": request.seed})
+            self.under_way += 1
+            try:
+                async with asyncio.timeout(seconds):
+                    result = await self.api.generate(messages, [], "none", config)
+                output = result[0] if isinstance(result, tuple) else result
+                if isinstance(output, Exception):
+                    raise output
+                if refused := _refusal(output):
+                    raise _Failed(refused, RuntimeError(output.completion))
+                return output
+            except (PrismError, _Failed):
+                raise
+            except Exception as error:
+                failure = failure_of(error)
+                if attempt >= self._allowed(failure, error, retries, first):
+                    raise _Failed(failure, error) from error
+                pause = self._pause(failure, error, attempt)
+            finally:
+                self.under_way -= 1
+            try:
+                await asyncio.wait_for(self.halt.wait(), pause)
+            except TimeoutError:
+                continue
+            raise _Halted
+        raise AssertionError("unreachable")
+
+    def _allowed(self, failure: Failure, error: Exception, retries: int, first: bool) -> int:
+        """How many retries a failure is worth."""
+        if not failure.passing and not (failure.cause is Cause.OTHER and self.api.should_retry(error)):
+            return 0
+        if first and failure.cause is not Cause.RATE:
+            retries = min(retries, 0 if failure.cause is Cause.TIMEOUT else FIRST_RETRIES)
+        return min(retries, TIMEOUT_RETRIES) if failure.cause is Cause.TIMEOUT else retries
+
+    def _pause(self, failure: Failure, error: Exception, attempt: int) -> float:
+        """Seconds before the next attempt: as the server asks, or doubling from half a second, with jitter."""
+        wait: Any = self.api.retry_wait()
+        if wait is not None:
+            from tenacity import RetryCallState
+
+            state: Any = RetryCallState(cast(Any, None), None, (), {})
+            state.attempt_number = attempt + 1
+            return min(float(wait(state)), LONGEST_PAUSE)
+        headers = getattr(getattr(error, "response", None), "headers", None) or {}
+        asked = str(headers.get("retry-after", ""))
+        seconds = float(asked) if asked.isdecimal() else 0.0  # the other form, a date, is rare
+        first = 2.0 if failure.cause is Cause.RATE else 0.5
+        return min(max(seconds, first * 2.0**attempt) * _jitter.uniform(1.0, 1.25), LONGEST_PAUSE)
+
+    async def _failed(self, failure: Failure, *, first: bool) -> None:
+        """Count a failed call, and find out whether the service is out of order if it looks so."""
+        self.failures[str(failure)] += 1
+        self.streak += 1
+        self.service_streak += failure.cause.of_service
+        suspect = self.service_streak >= self.patience or (not self.answered and self.streak >= self.patience)
+        if self.probing or self.halt.is_set() or not (suspect or (first and failure.cause.of_service)):
             return
-        self.answers[key] = Answer("", error=explain(error))
-        self._tell()
+        self.probing = True
+        try:
+            limit = min(PROBE_TIMEOUT, self.endpoint.attempt_seconds)
+            await self._attempts(self.probe, FIRST_RETRIES, limit=limit)
+        except _Halted:
+            return
+        except _Failed as probe:
+            self._end(self._given_up(probe))
+        except PrismError as error:
+            self._end(error)
+        else:
+            if suspect:
+                self.patience *= 2
+        finally:
+            self.probing = False
 
-    def _explained(self, error: Exception) -> ModelError:
+    def _end(self, error: PrismError) -> None:
+        self.broken = self.broken or error
+        self.halt.set()
+
+    def _given_up(self, probe: _Failed) -> ModelError:
+        said = provider_words(probe.error, self.endpoint.secrets(self.api))
+        counts = "; ".join(f"{count} x {failure}" for failure, count in self.failures.most_common())
+        calls = f"; failed calls: {counts}" if sum(self.failures.values()) > 1 else ""
         done = sum(not answer.error for answer in self.answers.values())
         kept = f"; {done} of {len(self.requests)} answers are kept" if self.journal is not None and done else ""
         return ModelError(
-            f"the model cannot be used: {explain(error)}{kept}",
+            f"the model cannot be used: {probe.failure}{f': {said}' if said else ''}{calls}{kept}",
             where=self.endpoint.address,
-            fix=f"{self.endpoint.remedy(error)}; then run the same command again",
+            fix=f"{probe.failure.remedy}; then run the same command again",
         )
 
     def _tell(self) -> None:
@@ -218,32 +359,43 @@ class _Run:
             self.progress(len(self.answers), len(self.requests))
 
 
-def to_inspect(messages: Messages) -> list[ChatMessage]:
-    """The conversation as Inspect's messages."""
+_jitter = random.Random()
+
+
+def _refusal(output: ModelOutput) -> Failure | None:
+    """The refusal that a provider makes an output of: its text is then the service's, not the model's."""
+    if output.usage is not None or not output.choices:
+        return None
+    causes = {"content_filter": Cause.FILTERED, "model_length": Cause.TOO_LONG}
+    cause = causes.get(str(output.stop_reason))
+    return Failure(cause) if cause is not None else None
+
+
+def _for_api(messages: Messages, api: ModelAPI) -> list[ChatMessage]:
+    """The conversation as Inspect's messages; turns of one speaker in a row are joined where the API wants it."""
+    joined = {
+        Role.USER: api.collapse_user_messages(),
+        Role.ASSISTANT: api.collapse_assistant_messages(),
+        Role.SYSTEM: api.collapse_system_messages(),
+    }
+    turns: list[Message] = []
+    for turn in messages:
+        if turns and turns[-1].role is turn.role and joined[turn.role]:
+            turns[-1] = Message(turn.role, f"{turns[-1].content}\n{turn.content}")
+        else:
+            turns.append(turn)
+    return [_system(turn.content) if turn.role is Role.SYSTEM else _turn(turn) for turn in turns]
+
+
+@lru_cache(maxsize=8)
+def _system(content: str) -> ChatMessage:
+    """A system message, the same for all calls of a judge."""
+    return _turn(Message(Role.SYSTEM, content))
+
+
+def _turn(turn: Message) -> ChatMessage:
     from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
 
+    kinds: dict[Role, type[ChatMessageSystem | ChatMessageUser | ChatMessageAssistant]]
     kinds = {Role.SYSTEM: ChatMessageSystem, Role.USER: ChatMessageUser, Role.ASSISTANT: ChatMessageAssistant}
-    return [kinds[message.role](content=message.content) for message in messages]
-
-
-def run_async(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end, also where an event loop runs already (a notebook): then in a thread of its own."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(coroutine)
-    result: list[T] = []
-    errors: list[BaseException] = []
-
-    def target() -> None:
-        try:
-            result.append(asyncio.run(coroutine))
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=target, name="prism-calls")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return result[0]
+    return kinds[turn.role](content=turn.content, id=turn.role.value)  # to draw an id takes four times as long

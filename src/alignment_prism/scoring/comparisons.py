@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from alignment_prism.calls.runner import Answer, Journal, Request, ask_all
+from alignment_prism.calls.answer import Answer
+from alignment_prism.calls.runner import Journal, Request, ask_all
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Comparison, Generation, Outcome, Prompt, Winner
 from alignment_prism.scoring.answers import parse_winner
 from alignment_prism.scoring.guards import guard
-from alignment_prism.scoring.judge_calls import CONNECTIONS, call_of, judge_endpoint, why_unread
+from alignment_prism.scoring.judge_calls import CONNECTIONS, call_of, judge_endpoint, probe_of, why_unread
 from alignment_prism.scoring.judge_prompts import render
 from alignment_prism.scoring.rubric import load_rubric
 from alignment_prism.scoring.scorer import prompt_of
@@ -83,7 +84,15 @@ def compare_generations(
                 pending.append((draft, key))
     endpoint = judge_endpoint(judge, form, base_url, max_connections, retries)
     answers = (
-        ask_all(endpoint, requests, journal=journal, progress=progress, readable=_is_winner, judged=prompts)
+        ask_all(
+            endpoint,
+            requests,
+            journal=journal,
+            progress=progress,
+            readable=_is_winner,
+            judged=prompts,
+            probe=probe_of(form),
+        )
         if requests
         else {}
     )

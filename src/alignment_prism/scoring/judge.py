@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
-from alignment_prism.calls.runner import Answer, Journal, Request, ask_all, run_async
+from alignment_prism.calls.interrupts import run_async
+from alignment_prism.calls.runner import Journal, Request, ask_all
 from alignment_prism.domain.errors import ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import CORRECT, OUTCOME, Generation, Outcome, Prompt, Score
 from alignment_prism.scoring.answers import ParsedAnswer, parse_outcome
 from alignment_prism.scoring.guards import GUARD, Guarded, guard, is_final
-from alignment_prism.scoring.judge_calls import CONNECTIONS, call_of, judge_endpoint, why_unread
+from alignment_prism.scoring.judge_calls import CONNECTIONS, call_of, judge_endpoint, probe_of, why_unread
 from alignment_prism.scoring.judge_prompts import render
 from alignment_prism.scoring.rubric import Rubric, load_rubric
 from alignment_prism.scoring.scorer import prompt_of
@@ -102,6 +104,7 @@ class Judge:
                 progress=self.progress,
                 readable=_is_outcome,
                 judged=prompts,
+                probe=probe_of(form),
             )
             if requests
             else {}

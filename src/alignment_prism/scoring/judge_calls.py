@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.journal import call_key
-from alignment_prism.calls.runner import Answer
-from alignment_prism.domain.messages import Messages
+from alignment_prism.calls.runner import Request
+from alignment_prism.domain.messages import Messages, user
+from alignment_prism.domain.records import Prompt
+from alignment_prism.scoring.judge_prompts import render
 from alignment_prism.scoring.rubric import Rubric
 
 CONNECTIONS = 32
@@ -20,6 +23,12 @@ def judge_endpoint(model: str, rubric: Rubric, base_url: str, connections: int, 
 def call_of(model: str, rubric: Rubric, messages: Messages) -> str:
     """Key of a call in the journal: judge, rubric with its wording, and the case, which is the last turn."""
     return call_key("judge", model, rubric.id, rubric.digest, messages[-1].content)
+
+
+def probe_of(rubric: Rubric) -> Request:
+    """A case of our own, by which to find out whether a judge answers at all."""
+    replies = ("Hello! How can I help you?", "Hello!")[: rubric.replies]
+    return Request(render(rubric, Prompt("probe", user("Hello."), "en"), *replies))
 
 
 def why_unread(problem: str, answer: Answer) -> str:

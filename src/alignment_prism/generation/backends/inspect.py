@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.failures import Cause
 from alignment_prism.calls.journal import call_key
-from alignment_prism.calls.runner import Answer, Journal, Request, ask_all
+from alignment_prism.calls.runner import Journal, Request, ask_all
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 
 _STOPS = {"max_tokens": StopReason.MAX_TOKENS, "model_length": StopReason.MAX_TOKENS}
-_TOO_LONG = ("context length", "context_length", "maximum context", "prompt is too long", "too many tokens")
 
 
 def generate_remote(
@@ -28,9 +29,9 @@ def generate_remote(
 ) -> list[Generation]:
     """k replies to each prompt, in the order of the prompts, samples of one prompt together.
 
-    A call that fails for good gives a reply with stop reason ERROR and the provider's message, one whose prompt is too
-    long for the model CONTEXT; both are counted later, and a call that failed is not kept in the journal, so that a
-    further run tries again. A reply that the provider's own filter stopped is an ERROR too: it is not the model's.
+    A call that fails for good gives a reply with stop reason ERROR and the cause, one whose prompt is too long for the
+    model CONTEXT; both are counted later, and a call that failed is not kept in the journal, so that a further run
+    tries again. A reply that the provider's own filter stopped is an ERROR too: it is not the model's.
 
     Args:
         model: Inspect model id.
@@ -74,10 +75,10 @@ def _generation(prompt: Prompt, sample: int, answer: Answer, arm: str, model: st
     if not error and answer.stop == "content_filter":
         error = "the provider's content filter stopped the reply"
     if not error and answer.stop == "model_length" and not answer.text:
-        error = "context length"
+        error = Cause.TOO_LONG.words
     if not error:
         reason = _STOPS.get(answer.stop, StopReason.STOP)
-    elif any(sign in error.casefold() for sign in _TOO_LONG):
+    elif Cause.TOO_LONG.words in error:
         reason = StopReason.CONTEXT
     else:
         reason = StopReason.ERROR

@@ -94,7 +94,7 @@ def _open_endpoints(steps: Iterable[Step]) -> None:
     remote = sorted((one for one in found if one.is_quick_to_open), key=lambda one: one.address)
     if not remote:
         return
-    from alignment_prism.calls.runner import run_async
+    from alignment_prism.calls.interrupts import run_async
 
     async def open_all() -> None:
         for endpoint in remote:
