@@ -28,7 +28,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint, refuse_unknown
@@ -303,11 +304,7 @@ class _Run:
         """Seconds before the next attempt: as the server asks, or doubling from half a second, with jitter."""
         wait: Any = self.api.retry_wait()
         if wait is not None:
-            from tenacity import RetryCallState
-
-            state: Any = RetryCallState(cast(Any, None), None, (), {})
-            state.attempt_number = attempt + 1
-            return min(float(wait(state)), LONGEST_PAUSE)
+            return min(float(wait(SimpleNamespace(attempt_number=attempt + 1))), LONGEST_PAUSE)
         headers = getattr(getattr(error, "response", None), "headers", None) or {}
         asked = str(headers.get("retry-after", ""))
         seconds = float(asked) if asked.isdecimal() else 0.0  # the other form, a date, is rare
