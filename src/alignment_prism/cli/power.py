@@ -80,6 +80,11 @@ def change(prompts: int | None, power: float, alpha: float, as_json: bool, **des
 
     Without --prompts: how many are needed. With --prompts: the power they give, the smallest fall that they show, and
     with --seed-sd how many seeds are needed.
+
+    \b
+    Examples:
+      prism power change --base 0.3 --model 0.2 --languages 8
+      prism power change --base 0.3 --model 0.2 --prompts 500 --seed-sd 0.05
     """
     from alignment_prism.statistics.planning.power import PairedDesign
 
@@ -102,7 +107,12 @@ def change(prompts: int | None, power: float, alpha: float, as_json: bool, **des
 @of_interval
 @as_json_option
 def rate(rate: float, width: float, samples: int, sample_correlation: float, level: float, as_json: bool) -> None:
-    """A rate with an interval of a wanted width."""
+    """A rate with an interval of a wanted width.
+
+    \b
+    Examples:
+      prism power rate --rate 0.1 --width 0.05 --samples 5 --sample-correlation 0.3
+    """
     from alignment_prism.statistics.planning.power import rate_prompts
 
     _show([("prompts", rate_prompts(rate, width, samples, sample_correlation, level))], as_json)
@@ -115,7 +125,12 @@ def rate(rate: float, width: float, samples: int, sample_correlation: float, lev
 @two_sided
 @as_json_option
 def win_rate(score: float, ties: float, power: float, alpha: float, as_json: bool) -> None:
-    """A win-rate that differs from one half."""
+    """A win-rate that differs from one half.
+
+    \b
+    Examples:
+      prism power win-rate --score 0.55 --ties 0.2
+    """
     from alignment_prism.statistics.planning.power import win_rate_prompts
 
     _show([("prompts", win_rate_prompts(score, ties, power, alpha))], as_json)
@@ -138,7 +153,13 @@ def gate(
     old: float | None, new: float, margin: float | None, limit: float | None, languages: int, prompts: int | None,
     power: float, alpha: float, looks: int, as_json: bool,
 ) -> None:  # fmt: skip
-    """A release gate that every language must pass: no worse than A by a margin, or below a ceiling."""
+    """A release gate that every language must pass: no worse than A by a margin, or below a ceiling.
+
+    \b
+    Examples:
+      prism power gate --old 0.1 --new 0.1 --margin 0.05 --languages 8 --looks 4
+      prism power gate --new 0.1 --limit 0.15 --prompts 300
+    """
     from alignment_prism.domain import InputError
     from alignment_prism.statistics.planning.looks import alpha_at_look
     from alignment_prism.statistics.planning.releases import Ceiling, NonInferiority
@@ -175,6 +196,10 @@ def labels(
     """Labels by people that correct a judge, drawn by its verdicts as `prism labels sample` draws them.
 
     Without --labelled: how many prompts to have labelled, over all languages, both replies each.
+
+    \b
+    Examples:
+      prism power labels --base 0.3 --model 0.2 --prompts 1000 --sensitivity 0.8 --specificity 0.9
     """
     from alignment_prism.statistics.planning.label_design import label_power, labels_for_power
     from alignment_prism.statistics.planning.power import PairedDesign
@@ -194,7 +219,12 @@ def labels(
 @of_interval
 @as_json_option
 def agreement(kappa: float, prevalence: float, width: float, level: float, as_json: bool) -> None:
-    """Agreement of two raters (Cohen's kappa) with an interval of a wanted width."""
+    """Agreement of two raters (Cohen's kappa) with an interval of a wanted width.
+
+    \b
+    Examples:
+      prism power agreement --kappa 0.6 --prevalence 0.1 --width 0.2
+    """
     from alignment_prism.statistics.planning.power import kappa_prompts
 
     _show([("replies that both label", kappa_prompts(kappa, prevalence, width, level))], as_json)
