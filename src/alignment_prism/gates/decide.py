@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import get_args
 
@@ -49,6 +49,7 @@ class Decision:
         limit: ceiling, floor or margin.
         status: the result.
         insufficient: whether a finding it rests on is marked so; such a cell is never shown.
+        companion: whether it goes with a check of the gate.
     """
 
     check: str
@@ -59,6 +60,7 @@ class Decision:
     limit: float
     status: Status
     insufficient: bool
+    companion: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +131,36 @@ def decide(
     second = Release(new, new_arm, "B")
     alpha, note = _error(spec)
     claims = list(_claims(spec, first, second))
-    decisions = tuple(_decide(check, cell, first, second, spec, alpha) for check, cell in claims)
+    decisions = tuple(_decide(claim, first, second, spec, alpha) for claim in claims)
     exceptions = _differences(claims, first, second, spec.may_differ)
     statuses = {decision.status for decision in decisions}
     status = next(s for s in (Status.FAIL, Status.UNDECIDED, Status.PASS) if s in statuses)
-    critical = _critical(spec, alpha, min(decision.new.n for decision in decisions))
+    critical = _critical(spec, alpha, min(decision.new.n for decision in decisions if not decision.companion))
     sides = [None if one is None else Side(one.arm, _facts(claims, one)) for one in (first, second)]
     assert sides[1] is not None
     return GateResult(status, decisions, alpha, critical, note, sides[0], sides[1], tuple(exceptions))
 
 
-def _claims(spec: GateSpec, old: Release | None, new: Release) -> Iterator[tuple[Check, Cell]]:
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A check in one cell."""
+
+    check: Check
+    cell: Cell
+    companion: bool = False
+
+
+def _claims(spec: GateSpec, old: Release | None, new: Release) -> Iterator[_Claim]:
     """Every check in every cell, then the companions of each, once a cell."""
-    claims = [(check, cell) for check in spec.checks for cell in check.cells(_languages(check, old, new))]
+    claims = [_Claim(check, cell) for check in spec.checks for cell in check.cells(_languages(check, old, new))]
     yield from claims
-    known = {cell for _, cell in claims}
-    for check, cell in claims:
+    known = {claim.cell for claim in claims}
+    for claim in claims:
         for companion in spec.companions:
-            beside = Cell(companion.metric, cell.prompts, cell.language, cell.scope, cell.category)
-            if _rests_on(companion.metric) == _rests_on(check.metric) and beside not in known:
-                known.add(beside)
-                yield _as_check(companion, cell, compared=old is not None), beside
+            cell = replace(claim.cell, metric=companion.metric)
+            if _rests_on(companion.metric) == _rests_on(claim.cell.metric) and cell not in known:
+                known.add(cell)
+                yield _Claim(_as_check(companion, cell, compared=old is not None), cell, companion=True)
 
 
 def _as_check(companion: Companion, cell: Cell, *, compared: bool) -> Check:
@@ -192,16 +203,15 @@ def _languages(check: Check, old: Release | None, new: Release) -> Sequence[str]
     return sorted(found | (old.languages(check.metric, check.prompts) if old is not None else set()))
 
 
-def _differences(
-    claims: Iterable[tuple[Check, Cell]], old: Release | None, new: Release, allowed: Sequence[Fact]
-) -> list[str]:
+def _differences(claims: Iterable[_Claim], old: Release | None, new: Release, allowed: Sequence[Fact]) -> list[str]:
     """In what A and B were measured otherwise, in words, where the gate allows it.
 
     Raises:
         InputError: the gate does not, or one of them has languages in a mean that the other has not.
     """
     exceptions: dict[str, None] = {}
-    for check, cell in claims:
+    for claim in claims:
+        cell, where = claim.cell, f"check {claim.check.name!r}"
         old_facts, new_facts = old.facts(cell) if old is not None else {}, new.facts(cell)
         if old is None or not old_facts or not new_facts:
             continue
@@ -211,7 +221,7 @@ def _differences(
                 lacking = ", ".join(sorted(languages[0] ^ languages[1]))
                 raise InputError(
                     f"{cell} is over other languages in A than in B: only one of them has {lacking}",
-                    where=f"check {check.name!r}",
+                    where=where,
                     fix="evaluate both in the same languages, or name the languages of the check",
                 )
         for fact in get_args(Fact):
@@ -222,40 +232,49 @@ def _differences(
             if fact not in allowed:
                 raise InputError(
                     f"A and B differ in {words} ({cell})",
-                    where=f"check {check.name!r}",
+                    where=where,
                     fix=f"measure both alike, or declare the difference in the gate: may_differ: [{fact}]",
                 )
             exceptions.setdefault(words)
     return list(exceptions)
 
 
-def _facts(claims: Iterable[tuple[Check, Cell]], release: Release) -> dict[Fact, str]:
+def _facts(claims: Iterable[_Claim], release: Release) -> dict[Fact, str]:
     """Facts of all cells together."""
     found: dict[Fact, dict[str, None]] = {}
-    for _, cell in claims:
-        for fact, value in release.facts(cell).items():
+    for claim in claims:
+        for fact, value in release.facts(claim.cell).items():
             if value:
                 found.setdefault(fact, {}).setdefault(value)
     return {fact: "; ".join(values) for fact, values in found.items()}
 
 
-def _decide(check: Check, cell: Cell, old: Release | None, new: Release, spec: GateSpec, alpha: float) -> Decision:
-    lower_better = better_is_lower(check)
+def _decide(claim: _Claim, old: Release | None, new: Release, spec: GateSpec, alpha: float) -> Decision:
+    check, cell = claim.check, claim.cell
     after = new.find(cell)
-    critical = _critical(spec, alpha, max(after.interval.n, 1))
+    critical = critical_value(0.95) if claim.companion else _critical(spec, alpha, max(after.interval.n, 1))
     value = at_level(after, cell.metric, critical)
-    if check.kind != "non_inferiority":
+    sign = 1.0 if better_is_lower(check) else -1.0
+    if check.kind == "non_inferiority":
+        assert old is not None and check.margin is not None
+        before: Estimate | None = (found := old.find(cell))
+        tested, limit = _change(found, value, cell.metric, critical).scaled(sign), check.margin
+        status = _status(tested, limit, found.insufficient or after.insufficient)
+    else:
         assert check.limit is not None
-        sign = 1.0 if lower_better else -1.0
-        status = _status(value.scaled(sign), sign * check.limit, after.insufficient)
-        return Decision(check.name, cell, None, after.interval, value, check.limit, status, after.insufficient)
-    assert old is not None and check.margin is not None
-    before = old.find(cell)
-    change = _change(before, value, cell.metric, critical)
-    tested = change if lower_better else change.scaled(-1.0)
-    thin = before.insufficient or after.insufficient
-    status = _status(tested, check.margin, thin)
-    return Decision(check.name, cell, before.interval, after.interval, tested, check.margin, status, thin)
+        before, tested, limit = None, value, check.limit
+        status = _status(value.scaled(sign), sign * limit, after.insufficient)
+    return Decision(
+        check.name,
+        cell,
+        None if before is None else before.interval,
+        after.interval,
+        tested,
+        limit,
+        status,
+        after.insufficient or (before is not None and before.insufficient),
+        claim.companion,
+    )
 
 
 def _change(before: Estimate, new: Interval, metric: str, critical: float) -> Interval:

@@ -80,6 +80,7 @@ class Ledger:
                 f"look {this.look} of {spec.looks.planned} was spent on other findings",
                 where=str(self.path),
                 fix=f"take look {following}" if following <= spec.looks.planned else "declare a new gate",
+                settings={"look": str(following)} if following <= spec.looks.planned else None,
             )
         self.looks.append(this)
         write_text(str(self.path), "".join(json.dumps(asdict(one)) + "\n" for one in self.looks))

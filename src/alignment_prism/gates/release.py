@@ -54,7 +54,9 @@ class Release:
             others = [name for name in names if name != "base"] or names
             if len(others) != 1:
                 raise InputError(
-                    f"release {side} has arms {', '.join(names) or '(none)'}", fix=f"say which is release {side}"
+                    f"release {side} has arms {', '.join(names) or '(none)'}",
+                    fix="say which of them it is",
+                    settings={"old_arm" if side == "A" else "new_arm": "NAME"},
                 )
             arm = others[0]
         elif arm not in names:

@@ -141,7 +141,8 @@ class Sequence(_Frozen):
 class Companion(_Frozen):
     """A metric that must not have become bad while a check passes: of replies that say nothing, little is harmful.
 
-    It goes with every check whose metric rests on the same scores, in the same cells.
+    It goes with every check whose metric rests on the same scores, in the same cells, and is decided at a one-sided
+    error of 2.5 % whatever the look: it is no claim of the gate, and an early look is no reason to doubt it.
 
     Attributes:
         metric: of the findings; lower is better.

@@ -15,14 +15,21 @@ COLUMNS = ("check", "metric", "language", "scope", "category", "A (n)", "B (n)",
 
 
 def markdown(result: GateResult, spec: GateSpec) -> str:
-    """The result, what A and B are, how the error was spent, what the gate lets pass, one row a decision."""
+    """The result, what A and B are, how the error was spent, what the gate lets pass, and one row a decision;
+    companions that are shown are counted."""
     lines = [f"# {spec.name}", "", f"**{WORDS[result.status]}**", ""]
     lines += [f"- A: {_side(result.old)}", f"- B: {_side(result.new)}", f"- Error: {result.note}."]
     lines += [f"- Declared to differ: {words}" for words in result.exceptions]
     if not spec.companions:
         lines.append("- Declared to have no companions: unjudged, broken and inconsistent replies are not looked at.")
+    companions = [one for one in result.decisions if one.companion]
+    shown = [one for one in companions if one.status is Status.PASS]
+    if companions:
+        names = ", ".join(dict.fromkeys(one.cell.metric for one in companions))
+        lines.append(f"- Companions: {len(shown)} of {len(companions)} shown ({names}); the table has the others.")
+    rows = [one for one in result.decisions if one not in shown]
     lines += ["", "| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(one)) + " |" for one in result.decisions]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in _cells(one)) + " |" for one in rows]
     return "\n".join(lines) + "\n"
 
 

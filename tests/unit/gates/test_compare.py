@@ -72,8 +72,9 @@ def test_exit_codes_and_the_verdict(tmp_path, old):
     _, text = compare(old, tmp_path / "good.jsonl", spec)
     assert "- A: arm dpo; judge gpt" in text and "- B: arm new; judge gpt" in text and "prompts prompts@" in text
     assert "rubric r@1" in text and "k 1" in text and "0.1 (400)" in text
-    assert "| companion | degenerate_rate | en |" in text
+    assert "- Companions: 6 of 6 shown (unjudged_rate, degenerate_rate, wrong_language_rate)" in text
     value = json.loads(compare(old, tmp_path / "good.jsonl", spec, "--json")[1])
+    assert {"companion", "no language worse"} == {d["check"] for d in value["decisions"]}
     assert value["status"] == "pass" and value["b"]["judge"].startswith("gpt") and value["exceptions"] == []
 
 
