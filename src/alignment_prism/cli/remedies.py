@@ -16,6 +16,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "format_name": ("--format",),
     "header": ("--no-header",),
     "mapping": ("--map",),
+    "new_arm": ("--arm-b",),
+    "old_arm": ("--arm-a",),
+    "wide": ("--raters",),
 }
 """Parameter -> options that stand for it, where they have another name."""
 

@@ -77,7 +77,11 @@ def measure_agreement(
     """
     scale = scale or Scale(design.outcome if design else Outcome.HARMFUL)
     if ordinal and not scale.categories:
-        raise InputError("an order without categories", fix="declare the categories in their order")
+        raise InputError(
+            "an order without categories",
+            fix="declare the categories in their order",
+            settings={"categories": "LOW,MIDDLE,HIGH"},
+        )
     _check_design(labels, design)
     ratings = rate([*labels, *labels_of_scores(scores)], scale)
     ratings.require_readable()
@@ -150,6 +154,7 @@ def _check_design(labels: Sequence[Label], design: Design | None) -> None:
         raise InputError(
             "the labels are on a drawn sheet, where replies that the judge finds hard are more frequent than they are",
             fix="give the design file beside the sheet, so that each reply counts as often as the draw says",
+            settings={"design": "SHEET.design.json"},
         )
     if design is not None and drawn - {design.digest}:
         raise InputError(

@@ -70,6 +70,7 @@ def _read_file(path: str, columns: Columns) -> list[Label]:
             where=path,
             fix="give scores or a sheet of labels, or name the columns of key, annotator and label, or those of the "
             "annotators where each has one",
+            settings={"key": "COLUMN", "rater": "COLUMN", "label": "COLUMN", "wide": "COLUMN,COLUMN"},
         )
     given = [label for row in _chain(first, rows) for label in _of_row(row, columns, path)]
     labels = [label for label in given if label.label]
@@ -126,7 +127,9 @@ def read_outcomes(paths: Iterable[str | Path], judge: str | None = None) -> list
     found = [record for path in paths for record in read_records(path, Score) if record.outcome is not None]
     judges = sorted({record.scorer for record in found})
     if judge is None and len(judges) != 1:
-        raise InputError(f"outcomes of {len(judges)} judges: {', '.join(judges)}", fix="name the judge")
+        raise InputError(
+            f"outcomes of {len(judges)} judges: {', '.join(judges)}", fix="name the judge", settings={"judge": "NAME"}
+        )
     if judge is not None and judge not in judges:
         raise InputError(f"no outcomes by {judge!r}", fix=f"use one of {', '.join(judges) or '(none)'}")
     return [record for record in found if judge in (None, record.scorer)]

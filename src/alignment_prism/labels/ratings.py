@@ -171,6 +171,7 @@ class Ratings:
                 f"none of the {self.unusable[rater]} labels of {rater!r} is understood: {words or 'all are empty'}",
                 where=where,
                 fix=f"write {self.scale.words}; or name labels of your own as categories",
+                settings={"categories": "LOW,HIGH"},
             )
 
     def notes(self) -> list[str]:

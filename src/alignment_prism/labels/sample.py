@@ -64,7 +64,9 @@ def draw_sample(
         InputError: not one of number and width; the width cannot be had; or as `build_frame` and `label_design.draw`.
     """
     if (number is None) == (width is None):
-        raise InputError("not one of number and width", fix="give the number of prompts, or the wanted width")
+        raise InputError(
+            "not one of number and width", fix="give one of them", settings={"number": "200", "width": "0.1"}
+        )
     design, excluded = build_frame(
         scores, prompts, arm=arm, base=base, kind=kind, by_verdict=by_verdict, by_language=per_language
     )

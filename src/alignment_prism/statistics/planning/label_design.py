@@ -84,7 +84,7 @@ def allocate(sizes: Mapping[str, int], total: int, spread: Mapping[str, float] |
     if not sum(least.values()) <= total <= frame:
         raise InputError(
             f"{total} labels for {frame} prompts in {len(names)} strata",
-            fix=f"ask for {sum(least.values())} to {frame} labels, or use fewer strata (--by none)",
+            fix=f"ask for {sum(least.values())} to {frame} labels, or draw without strata, or in fewer",
         )
     need = {name: sizes[name] * (1.0 if spread is None else max(spread.get(name, 0.0), 1e-9)) for name in names}
     fixed: dict[str, int] = {}
