@@ -92,7 +92,7 @@ class TrainingConfig(Settings):
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2", "flex_attention"] = "auto"
     gradient_checkpointing: bool = Field(default=False, json_schema_extra=SAME_RESULT)
     layout: Literal["trees", "flat", "padded"] = "trees"
-    row_tokens: int = Field(default=512, ge=0)
+    row_tokens: int = Field(default=512, ge=0, json_schema_extra=SAME_RESULT)
     length_horizon: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)

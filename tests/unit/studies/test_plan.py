@@ -147,6 +147,15 @@ def test_limits_grow_without_losing_a_prompt() -> None:
     assert few < more and (len(few), len(more)) == (4, 12)
 
 
+def test_what_does_not_change_a_model_makes_no_training_of_its_own() -> None:
+    def keys(**training: Any) -> list[str]:
+        plan = build_plan(quickstart(training={"preset": "nano", "training": training}), SOURCES)
+        return [step.key for step in plan.steps]
+
+    assert keys() == keys(log_every=1, save_every=50, micro_batch_size=4)
+    assert keys() != keys(batch_size=4)
+
+
 def test_another_engine_makes_trainings_of_its_own_and_nothing_else() -> None:
     before = {step.key: step for step in build_plan(quickstart(engine="trl"), SOURCES).steps}
     after = {step.key: step for step in build_plan(quickstart(engine="transformers"), SOURCES).steps}

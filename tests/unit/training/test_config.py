@@ -92,6 +92,7 @@ def test_settings_that_do_not_change_the_result_are_not_among_those_that_do() ->
         return load_config("nano", overrides).result_settings()
 
     known = result()
-    assert result(log_every=3, save_every=7, micro_batch_size=2, gradient_checkpointing=True) == known
+    assert result(log_every=3, save_every=7, micro_batch_size=2, row_tokens=64) == known
+    assert result(gradient_checkpointing=True) == known
     for changed in ({"batch_size": 8}, {"weight_decay": 0.1}, {"precision": "fp32"}, {"adapter": {"rank": 3}}):
         assert result(**changed) != known

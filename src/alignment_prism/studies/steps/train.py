@@ -49,10 +49,11 @@ def _train_step(
     settings = {
         "method": method.name,
         "recipe": config.recipe(method.stages[-1]).model_dump(mode="json"),
-        "training": config.training.model_dump(mode="json"),
+        "training": config.training.result_settings(),
         "engine": spec.engine,
     }
     digest, place = base
+    options = {"base": place, "training": config.training.model_dump(mode="json")}
     return Step(
         "train",
         f"train {method.title} on {data_title(arm, seed)}",
@@ -61,7 +62,7 @@ def _train_step(
         needs,
         {"base": digest},
         seed,
-        options={"base": place},
+        options=options,
     )
 
 
@@ -70,7 +71,7 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
     from alignment_prism.training.train import train_method
 
     section = find_method(step.settings["method"]).stages[-1].section
-    config = {section: step.settings["recipe"], "training": step.settings["training"]}
+    config = {section: step.settings["recipe"], "training": step.options["training"]}
     train_method(
         step.settings["method"],
         engine=step.settings["engine"],
