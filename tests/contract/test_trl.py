@@ -301,10 +301,10 @@ def test_fifty_steps_of_sgd_on_packed_trees_follow_those_of_trl(folder: Path, tm
     assert (apart / moved) ** 0.5 < 1e-4
 
 
-def test_the_packed_trainer_follows_trl_over_fifty_steps_of_sgd_with_gradient_accumulation(
+def test_our_trainer_follows_trl_over_fifty_steps_of_sgd_with_gradient_accumulation(
     folder: Path, tmp_path: Path
 ) -> None:
-    """The packed engine's own loop over epochs and micro-batches, beside TRL's collator and loss on whole batches.
+    """Our own loop over epochs and micro-batches, beside TRL's collator and loss on whole batches.
 
     Plain SGD, because AdamW hides a gradient of the wrong size. TRL's head computes in float32 whatever the model is
     in, which is what the bound allows for.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alignment_prism.cli.options import complete_method
 from alignment_prism.domain import InputError, StoreError
 from alignment_prism.domain.progress import Progress
 
@@ -75,7 +76,7 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 @click.command("align", epilog=EPILOG)
-@click.option("--method", required=True, help="What to train; --methods lists them.")
+@click.option("--method", required=True, shell_complete=complete_method, help="What to train; --methods lists them.")
 @click.option(
     "--base", required=True, help="Folder of an instruction-tuned model with chat template, its Hub id, or nano."
 )

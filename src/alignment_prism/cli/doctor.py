@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from alignment_prism.cli.console import echo
+from alignment_prism.cli.options import complete_method
 
 if TYPE_CHECKING:
     from alignment_prism.doctor.report import Report
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 @click.option("--model", help="Folder or Hub id of the model to be aligned, or nano.")
 @click.option("--judge", "judge_model", help="Inspect id of the judge, such as openai/gpt-4o.")
 @click.option("--judge-url", default="", help="Address of the judge's server, for one's own server.")
-@click.option("--method", type=click.Choice(["sft", "dpo"]), default="dpo", show_default=True, help="Of training.")
+@click.option(
+    "--method", default="dpo_ift", show_default=True, shell_complete=complete_method,
+    help="Of training; prism align --methods lists them.",
+)  # fmt: skip
 @click.option("--micro-batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pairs a GPU at a time.")
 @click.option("--length", type=click.IntRange(min=2), default=2048, show_default=True, help="Tokens of a sequence.")
 @click.option(
@@ -40,7 +44,7 @@ def command(
     model: str | None,
     judge_model: str | None,
     judge_url: str,
-    method: Literal["sft", "dpo"],
+    method: str,
     micro_batch: int,
     length: int,
     precision: Literal["bf16", "fp32"],
@@ -65,11 +69,14 @@ def command(
     from alignment_prism.doctor import Plan
     from alignment_prism.doctor.checks import gpus
     from alignment_prism.doctor.report import examine
+    from alignment_prism.training.methods import find_method
 
     found = gpus()
+    stages = find_method(method).stages
     plan = Plan(
-        method=method, micro_batch=micro_batch, length=length, precision=precision, gpus=gpu_count or len(found) or 1,
-        checkpointing=checkpointing, rank=rank, live_reference=live_reference,
+        branches=max(stage.objective.branches for stage in stages), micro_batch=micro_batch, length=length,
+        precision=precision, gpus=gpu_count or len(found) or 1, checkpointing=checkpointing, rank=rank,
+        live_reference=live_reference,
     )  # fmt: skip
     report = examine(
         plan, model=model, judge=judge_model, judge_url=judge_url, gpu_memory=gpu_memory, out=out, gpus=found

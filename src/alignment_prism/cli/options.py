@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from alignment_prism.domain import Finding, Generation, InputError, Outcome, Prompt, Sampling, Score
 
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from alignment_prism.domain.progress import Progress
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def complete_method(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names of methods for the shell."""
+    from alignment_prism.training.methods import METHODS
+
+    found = [method for method in METHODS.values() if method.name.startswith(incomplete)]
+    return [CompletionItem(method.name, help=method.title) for method in found]
 
 
 def _all(*options: Callable[[F], F]) -> Callable[[F], F]:

@@ -122,7 +122,7 @@ class Plan:
     """How a model is to be trained.
 
     Attributes:
-        method: `sft` has one sequence an example, `dpo` two.
+        branches: sequences of an example (`Objective.branches`): 1 for SFT, 2 for objectives of pairs.
         micro_batch: examples that pass through a GPU together.
         length: tokens of a sequence, prompt and reply.
         precision: see `Precision`.
@@ -132,7 +132,7 @@ class Plan:
         live_reference: a frozen copy is kept beside the model; False has its log-probabilities precomputed.
     """
 
-    method: Literal["sft", "dpo"] = "dpo"
+    branches: int = 2
     micro_batch: int = 1
     length: int = 2048
     precision: Precision = "bf16"
@@ -195,7 +195,7 @@ def memory_need(shape: ModelShape, plan: Plan) -> MemoryNeed:
         gradients += 0 if plan.rank else 4 * shape.per_layer
     elif plan.precision == "bf16":
         weights += 2 * trained
-    tokens = plan.micro_batch * plan.length * (2 if plan.method == "dpo" else 1)
+    tokens = plan.micro_batch * plan.length * plan.branches
     full = layer_activations(shape, compute) + (2 * shape.adapted_inputs if plan.rank and compute == 2 else 0)
     kept = shape.layers * compute * shape.hidden + full if plan.checkpointing else shape.layers * full
     return MemoryNeed(

@@ -17,7 +17,7 @@ class StageResult:
         name: `sft` or `dpo`.
         steps: optimiser steps taken.
         seconds: of training, without loading and saving; over all sessions of a resumed run.
-        counts: by language, what became of the pairs (`alignment.examples.LanguageCount`).
+        counts: by language, what became of the pairs (`training.examples.LanguageCount`).
         groups: by language x scope, exact sums and counts of every metric over the whole stage.
         notices: what a user should know of the data.
     """

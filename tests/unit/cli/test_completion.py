@@ -59,7 +59,7 @@ def test_commands_subcommands_options_values_and_sets(shell: str, tmp_path: Path
     assert tab(shell, "prism pro", tmp_path) == ["prompts"]
     assert set(tab(shell, "prism prompts s", tmp_path)) == {"split", "stats"}
     assert set(tab(shell, "prism doctor --ju", tmp_path)) == {"--judge", "--judge-url"}
-    assert tab(shell, "prism doctor --method d", tmp_path) == ["dpo"]
+    assert set(tab(shell, "prism align --method dpo", tmp_path)) == {"dpo_ift", "dpo_sft"}
     assert set(tab(shell, "prism prompts stats --language f", tmp_path)) == {"fr", "fil"}
     assert "xsafety" in tab(shell, "prism prompts convert --format xs", tmp_path)
     assert "aya" in tab(shell, "prism prompts stats ay", tmp_path)

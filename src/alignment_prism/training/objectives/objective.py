@@ -97,6 +97,11 @@ class Objective:
     first_loss: Callable[[Any], float] | None = None
     state: State | None = None
 
+    @property
+    def branches(self) -> int:
+        """Replies of an example."""
+        return len(self.replies(Pair("", (), "", ""), 0).texts)
+
 
 def log_sigmoid(value: Tensor) -> Tensor:
     """log(1 / (1 + exp(-value))), without overflow."""
