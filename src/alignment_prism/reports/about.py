@@ -15,7 +15,6 @@ from alignment_prism.domain import Finding, InputError, Signature
 from alignment_prism.domain.metrics import Share
 from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.store.names import STUDY
-from alignment_prism.training.methods import METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +108,8 @@ def _source(arm: Mapping[str, Any]) -> str:
 
 
 def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:
+    from alignment_prism.training.methods import METHODS  # loads pydantic, which no table of findings needs
+
     if "method" not in arm:
         return ArmNote(str(arm.get("name", "")), _source(arm), "", "")
     share = float(arm.get("share", 0.0))
