@@ -16,16 +16,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value
+from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, critical_value
 
 
-def cluster_index(clusters: Labels) -> tuple[np.ndarray, int]:
+def cluster_index(clusters: GroupNames) -> tuple[np.ndarray, int]:
     """Numbers 0 .. G-1 in place of names, and G."""
     names, index = np.unique(np.asarray(clusters), return_inverse=True)
     return index.reshape(-1), len(names)
 
 
-def cluster_variance(influence: Floats, clusters: Labels) -> tuple[float, int]:
+def cluster_variance(influence: Floats, clusters: GroupNames) -> tuple[float, int]:
     """Variance of the mean of n influence values that sum to zero, and the number of clusters G.
 
         V = G / (G - 1) * sum_g (sum_{i in g} e_i)^2 / n^2

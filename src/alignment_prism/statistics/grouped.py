@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, as_floats, critical_value, same_length
+from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, as_floats, critical_value, same_length
 from alignment_prism.statistics.language_means import language_correlation, macro_over_languages
 from alignment_prism.statistics.rates import wilson_bounds
 from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
@@ -30,7 +30,7 @@ class Grouping:
         clusters: cluster of each prompt.
     """
 
-    def __init__(self, cells: Sequence[Rows], clusters: Labels) -> None:
+    def __init__(self, cells: Sequence[Rows], clusters: GroupNames) -> None:
         index, number = cluster_index(clusters) if len(clusters) else (np.zeros(0, np.intp), 0)
         self.size, self.cluster, self.clusters = len(cells), index, number
         self.rows = np.concatenate([np.zeros(0, np.intp), *cells]).astype(np.intp)
@@ -207,7 +207,7 @@ def grouped_rates(shares: Shares, groups: Grouping, level: float = 0.95, *, weig
     return Estimates(found, sums, held, groups, 1.0 / _at_least(n), np.full(len(n), np.nan))
 
 
-def clustered_rate(values: object, clusters: Labels, level: float = 0.95) -> Interval:
+def clustered_rate(values: object, clusters: GroupNames, level: float = 0.95) -> Interval:
     """Rate of 0/1 rows that come in clusters, with a Wilson interval at the effective sample size.
 
     The estimate is the mean over rows, so a large cluster weighs more; give it one row a cluster to weigh

@@ -19,8 +19,8 @@ from alignment_prism.domain import InputError
 Floats = npt.NDArray[np.float64]
 """An array of double-precision numbers."""
 
-Labels = Sequence[Any] | npt.NDArray[Any]
-"""Anything that names groups: strings or numbers, one per row."""
+GroupNames = Sequence[Any] | npt.NDArray[Any]
+"""Names of the clusters, strata or languages of rows: strings or numbers, one a row."""
 
 
 @dataclass(frozen=True, slots=True)

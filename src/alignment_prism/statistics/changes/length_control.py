@@ -18,7 +18,7 @@ import numpy as np
 
 from alignment_prism.statistics.clustered import cluster_index
 from alignment_prism.statistics.grouped import Estimates, Grouping
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, as_floats, critical_value, same_length
+from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, as_floats, critical_value, same_length
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class LengthControlled:
 
 
 def length_controlled_win_rate(
-    scores: object, gap: object, clusters: Labels | None = None, level: float = 0.95
+    scores: object, gap: object, clusters: GroupNames | None = None, level: float = 0.95
 ) -> LengthControlled:
     """Score at equal lengths by a fractional logit; see the module's text for the model.
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from alignment_prism.statistics.grouped import GroupedChanges, Grouping, Shares
-from alignment_prism.statistics.intervals import Interval, Labels, as_binary, same_length
+from alignment_prism.statistics.intervals import GroupNames, Interval, as_binary, same_length
 
 
 def paired_risk_difference(
-    model: object, base: object, clusters: Labels | None = None, level: float = 0.95
+    model: object, base: object, clusters: GroupNames | None = None, level: float = 0.95
 ) -> Interval:
     """Rate of the model minus rate of base on the same prompts, with Tango's score interval.
 
@@ -41,7 +41,7 @@ def paired_risk_difference(
     return _one_cell(model, base, clusters).differences(level).intervals[0]
 
 
-def relative_change(model: object, base: object, clusters: Labels | None = None, level: float = 0.95) -> Interval:
+def relative_change(model: object, base: object, clusters: GroupNames | None = None, level: float = 0.95) -> Interval:
     """Change of a rate in per cent of base's: 100 (h_model - h_base) / h_base, with a score interval.
 
     The interval holds every ratio t of the two rates that the score test keeps, with variances from the estimate
@@ -69,7 +69,7 @@ def relative_change(model: object, base: object, clusters: Labels | None = None,
     return _one_cell(model, base, clusters).relative_changes(level).intervals[0]
 
 
-def _one_cell(model: object, base: object, clusters: Labels | None) -> GroupedChanges:
+def _one_cell(model: object, base: object, clusters: GroupNames | None) -> GroupedChanges:
     m, b = as_binary(model, "verdicts of the model"), as_binary(base, "verdicts of base")
     prompts = np.arange(same_length(model=m, base=b, clusters=clusters))
     groups = Grouping([prompts], prompts if clusters is None else clusters)

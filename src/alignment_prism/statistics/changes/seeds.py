@@ -14,7 +14,7 @@ import numpy as np
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, critical_value
+from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, critical_value
 from alignment_prism.statistics.multiplicity import holm
 from alignment_prism.statistics.score_intervals import tango_bounds
 
@@ -46,7 +46,7 @@ class CrossedDifference:
 
 
 def crossed_difference(
-    model: object, base: object, clusters: Labels | None = None, level: float = 0.95
+    model: object, base: object, clusters: GroupNames | None = None, level: float = 0.95
 ) -> CrossedDifference:
     """Risk difference of a method trained from several seeds against base, on the same prompts.
 
@@ -117,7 +117,7 @@ class Rank:
     worst: int
 
 
-def rank_arms(verdicts: Mapping[str, object], clusters: Labels | None = None, alpha: float = 0.05) -> list[Rank]:
+def rank_arms(verdicts: Mapping[str, object], clusters: GroupNames | None = None, alpha: float = 0.05) -> list[Rank]:
     """Ranks of methods by their rate, each a range: arms that cannot be told apart share ranks.
 
     All pairs are compared with `crossed_difference`, Holm-adjusted. An arm's best rank is one more than the

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index
-from alignment_prism.statistics.intervals import Floats, Labels, as_binary, critical_value, same_length
+from alignment_prism.statistics.intervals import Floats, GroupNames, as_binary, critical_value, same_length
 from alignment_prism.statistics.planning.power import PairedDesign, smallest
 
 VERDICTS = {"both": (1, 1), "model-only": (1, 0), "base-only": (0, 1), "neither": (0, 0)}
@@ -49,7 +49,9 @@ class LabelSample:
         return np.asarray(1.0 / self.inclusion[self.chosen], np.float64)
 
 
-def verdict_strata(judge_model: object, judge_base: object, languages: Labels | None = None) -> npt.NDArray[np.str_]:
+def verdict_strata(
+    judge_model: object, judge_base: object, languages: GroupNames | None = None
+) -> npt.NDArray[np.str_]:
     """Name of each prompt's stratum: the judge's verdicts on the model's and on base's reply, within its language.
 
     Example:
@@ -109,7 +111,7 @@ def allocate(sizes: Mapping[str, int], total: int, spread: Mapping[str, float] |
     return {name: (fixed | counts)[name] for name in names}
 
 
-def draw(strata: Labels, total: int, *, seed: int, spread: Mapping[str, float] | None = None) -> LabelSample:
+def draw(strata: GroupNames, total: int, *, seed: int, spread: Mapping[str, float] | None = None) -> LabelSample:
     """Draw prompts without replacement within strata; the same seed draws the same prompts.
 
     Args:
@@ -145,13 +147,17 @@ def error_spread(sensitivity: float = 0.8, specificity: float = 0.9, harm: float
     return {name: math.sqrt(sum(wrong[v] * (1 - wrong[v]) for v in verdicts)) for name, verdicts in VERDICTS.items()}
 
 
-def spread_for(strata: Labels, spread: Mapping[str, float]) -> dict[str, float]:
+def spread_for(strata: GroupNames, spread: Mapping[str, float]) -> dict[str, float]:
     """The spread of each full stratum name (`fr/both`), from that of its verdicts (`both`)."""
     return {name: spread[name.rsplit("/", 1)[-1]] for name in map(str, np.unique(np.asarray(strata, np.str_)))}
 
 
 def expected_width(
-    strata: Labels, allocation: Mapping[str, int], spread: Mapping[str, float], discordant: float, level: float = 0.95
+    strata: GroupNames,
+    allocation: Mapping[str, int],
+    spread: Mapping[str, float],
+    discordant: float,
+    level: float = 0.95,
 ) -> float:
     """Expected width of the corrected paired difference's interval.
 
@@ -178,7 +184,7 @@ def expected_width(
 
 
 def labels_needed(
-    strata: Labels, width: float, spread: Mapping[str, float], discordant: float, level: float = 0.95
+    strata: GroupNames, width: float, spread: Mapping[str, float], discordant: float, level: float = 0.95
 ) -> int:
     """Fewest labelled prompts whose corrected difference has at most the wanted width (both arms' replies each).
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.bootstrap import REPLICATES, cluster_draws
 from alignment_prism.statistics.clustered import cluster_index
-from alignment_prism.statistics.intervals import Floats, Interval, Labels, same_length
+from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, same_length
 from alignment_prism.statistics.raters.rating_table import RatingTable
 from alignment_prism.statistics.rates import wilson_bounds
 
@@ -62,7 +62,7 @@ class Coefficient:
 def agreement(
     table: RatingTable,
     coefficient: Coefficient,
-    clusters: Labels | None = None,
+    clusters: GroupNames | None = None,
     level: float = 0.95,
     *,
     replicates: int = REPLICATES,
@@ -91,7 +91,7 @@ def agreement(
     coefficient.check(table)
     features = coefficient.features(table) * table.shares[:, None]
     rated = int(np.sum((table.codes >= 0).sum(axis=1) >= 2))
-    names: Labels = np.arange(len(features)) if clusters is None else clusters
+    names: GroupNames = np.arange(len(features)) if clusters is None else clusters
     same_length(table=table.codes, clusters=names)
     index, number = cluster_index(names) if len(features) else (np.zeros(0, int), 0)
     q = len(table.categories)

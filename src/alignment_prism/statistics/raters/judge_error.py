@@ -36,8 +36,8 @@ from alignment_prism.statistics.clustered import (
 from alignment_prism.statistics.grouped import clustered_rate
 from alignment_prism.statistics.intervals import (
     Floats,
+    GroupNames,
     Interval,
-    Labels,
     as_binary,
     as_floats,
     critical_value,
@@ -83,8 +83,8 @@ class Corrected:
 def corrected_rate(
     judge: object,
     human: object,
-    strata: Labels | None = None,
-    clusters: Labels | None = None,
+    strata: GroupNames | None = None,
+    clusters: GroupNames | None = None,
     level: float = 0.95,
     *,
     annotator: AnnotatorError | None = None,
@@ -136,8 +136,8 @@ def corrected_difference(
     judge_base: object,
     human_model: object,
     human_base: object,
-    strata: Labels | None = None,
-    clusters: Labels | None = None,
+    strata: GroupNames | None = None,
+    clusters: GroupNames | None = None,
     level: float = 0.95,
     *,
     annotator: AnnotatorError | None = None,
@@ -212,7 +212,9 @@ class _TwoPhase:
         return max(self.square - self.estimate**2, 0.0) / self.variance if self.variance > 0 else float(self.n)
 
 
-def _two_phase(f: Floats, y: Floats, strata: Labels | None, clusters: Labels | None, unit_range: float) -> _TwoPhase:
+def _two_phase(
+    f: Floats, y: Floats, strata: GroupNames | None, clusters: GroupNames | None, unit_range: float
+) -> _TwoPhase:
     """The two-phase difference estimator, with the best weight of `f` and variances that know rare errors.
 
     With strata h of N_h prompts, n_h of them labelled, shares W_h = N_h / N, residuals e = y - lambda f:
@@ -283,7 +285,7 @@ def _two_phase(f: Floats, y: Floats, strata: Labels | None, clusters: Labels | N
 
 
 def _first_phase(
-    f: Floats, y: Floats, index: np.ndarray, drawn: Floats, sizes: Floats, weight: float, clusters: Labels | None
+    f: Floats, y: Floats, index: np.ndarray, drawn: Floats, sizes: Floats, weight: float, clusters: GroupNames | None
 ) -> float | None:
     """Extra variance of clustered prompts: that of the imputed values, by cluster, over that of single prompts."""
     if clusters is None:
