@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from alignment_prism.statistics.clustered import cluster_index, effective_rows
+from alignment_prism.statistics.clustered import Design, cluster_index, design, effective_rows
 from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, as_floats, critical_value, same_length
 from alignment_prism.statistics.language_means import language_correlation, macro_over_languages
 from alignment_prism.statistics.rates import wilson_bounds
@@ -49,15 +49,14 @@ class Grouping:
         """Values of all prompts, summed by cluster within cell."""
         return _sums(self.pair, values[self.rows], len(self.cell_of_pair))
 
-    def number(self, known: Floats) -> Floats:
-        """Clusters of each cell that have a known row."""
-        return self._of_pairs((self.by_cluster(known) > 0).astype(np.float64))
+    def design(self, held: Floats) -> Design:
+        """What the sizes of the clusters say, from the known rows of each pair of cell and cluster."""
+        return design(held, self.cell_of_pair, self.size)
 
-    def variance(self, sums: Floats, n: Floats, number: Floats) -> Floats:
-        """Cluster-robust variance of a mean (`clustered.cluster_variance`) from deviations summed by cluster."""
-        spread = self._of_pairs(sums**2)
-        factor = np.where(number > 1, number / np.maximum(number - 1, 1), np.nan)
-        return np.asarray(factor * spread / _at_least(n) ** 2, np.float64)
+    def variance(self, sums: Floats, n: Floats, plan: Design) -> Floats:
+        """Cluster-robust variance of a mean from deviations summed by cluster; NaN where there is one cluster."""
+        factor = np.where(plan.clusters > 1, plan.inflation, np.nan)
+        return np.asarray(factor * self._of_pairs(sums**2) / _at_least(n) ** 2, np.float64)
 
     def spread(self, values: Floats) -> Floats:
         """One value a cell, given to each of the cell's clusters."""
@@ -194,16 +193,16 @@ def grouped_rates(shares: Shares, groups: Grouping, level: float = 0.95, *, weig
     """
     known = shares.known if weights is None else weights * shares.known
     hits = known * shares.value
-    n, events, number = groups.total(known), groups.total(hits), groups.number(known)
-    rate, held = events / _at_least(n), groups.by_cluster(known)
+    n, events, held = groups.total(known), groups.total(hits), groups.by_cluster(known)
+    rate, plan = events / _at_least(n), groups.design(held)
     sums = groups.by_cluster(hits) - groups.spread(rate) * held
     most = None if shares.single else groups.total(known * shares.replies)
-    size = _effective(rate * (1 - rate), groups.variance(sums, n, number), n, number, most)
-    critical = _critical(level, n, number, student=not shares.single)
+    size = _effective(rate * (1 - rate), groups.variance(sums, n, plan), n, plan, most)
+    critical = _critical(level, n, plan, student=not shares.single)
     lower, upper = wilson_bounds(rate * size, size, critical=critical)
     names = ("wilson" if shares.single else "wilson-clustered", "wilson-clustered")
     prompts = groups.total((known > 0).astype(np.float64))
-    found = _intervals((rate, lower, upper), (0.0, 1.0), names, level, prompts, number, single=shares.single)
+    found = _intervals((rate, lower, upper), (0.0, 1.0), names, level, prompts, plan.clusters, single=shares.single)
     return Estimates(found, sums, held, groups, 1.0 / _at_least(n), np.full(len(n), np.nan))
 
 
@@ -246,7 +245,8 @@ class GroupedChanges:
         m, b = known * model.value, known * base.value
         self._groups, self._m, self._b = groups, m, b
         self._single = model.single and base.single
-        self.n, self.number = groups.total(known), groups.number(known)
+        self.n, self._known = groups.total(known), groups.by_cluster(known)
+        self._plan = groups.design(self._known)
         # The difference of equal rates from k and l replies has the variance of one from 2 / (1 / k + 1 / l) of each.
         pairs = 2.0 / (1.0 / _at_least(model.replies) + 1.0 / _at_least(base.replies))
         self._most = None if self._single else groups.total(known * pairs)
@@ -254,7 +254,6 @@ class GroupedChanges:
         self._safe = _at_least(self.n)
         self._both = groups.total(m * b)
         self._model_only, self._base_only = groups.total(m) - self._both, groups.total(b) - self._both
-        self._known = groups.by_cluster(known)
 
     @property
     def base_events(self) -> Floats:
@@ -301,11 +300,11 @@ class GroupedChanges:
         return estimate, self._effective(unit, sums), sums
 
     def _effective(self, unit: Floats, sums: Floats) -> Floats:
-        variance = self._groups.variance(sums, self.n, self.number)
-        return _effective(unit, variance, self.n, self.number, self._most)
+        variance = self._groups.variance(sums, self.n, self._plan)
+        return _effective(unit, variance, self.n, self._plan, self._most)
 
     def _critical(self, level: float) -> Floats:
-        return _critical(level, self.n, self.number, student=not self._single)
+        return _critical(level, self.n, self._plan, student=not self._single)
 
     def _p_values(self, scale: Floats) -> Floats:
         """Of the score test of no change at the effective size: the level at which the interval would reach it.
@@ -316,9 +315,9 @@ class GroupedChanges:
         score = np.abs(self._model_only - self._base_only) * scale / np.sqrt(_at_least(discordant))
         from scipy.special import ndtr, stdtr
 
-        alone = (self.n == self.number) & self._single
-        p = np.where(alone, 2.0 * ndtr(-score), 2.0 * stdtr(np.maximum(self.number - 1, 1), -score))
-        told = (self.n > 0) & (alone | (self.number > 1))
+        alone = (self.n == self._plan.clusters) & self._single
+        p = np.where(alone, 2.0 * ndtr(-score), 2.0 * stdtr(np.maximum(self._plan.df, 1), -score))
+        told = (self.n > 0) & (alone | (self._plan.clusters > 1))
         return np.asarray(np.where(told, p, np.where(self.n > 0, 1.0, np.nan)), np.float64)
 
     def _intervals(
@@ -330,24 +329,24 @@ class GroupedChanges:
         bias: Floats | None = None,
     ) -> list[Interval]:
         names = names if self._single else (names[1], names[1])
-        return _intervals(values, outermost, names, level, self.n, self.number, bias, single=self._single)
+        return _intervals(values, outermost, names, level, self.n, self._plan.clusters, bias, single=self._single)
 
 
-def _effective(unit: Floats, variance: Floats, n: Floats, number: Floats, most: Floats | None) -> Floats:
+def _effective(unit: Floats, variance: Floats, n: Floats, plan: Design, most: Floats | None) -> Floats:
     """Effective sizes (`clustered.effective_rows`); n where every row stands alone and is one reply."""
-    size = effective_rows(unit, np.nan_to_num(variance), n, number, most)
-    return np.asarray(np.where(number == n, n, size) if most is None else size, np.float64)
+    size = effective_rows(unit, np.nan_to_num(variance), n, plan.piece, most)
+    return np.asarray(np.where(plan.clusters == n, n, size) if most is None else size, np.float64)
 
 
-def _critical(level: float, n: Floats, number: Floats, *, student: bool = False) -> Floats:
-    """Student's t with clusters - 1 degrees of freedom; the normal value where every row stands alone, unless asked."""
+def _critical(level: float, n: Floats, plan: Design, *, student: bool = False) -> Floats:
+    """Student's t with the design's degrees of freedom; the normal value where every row stands alone, unless asked."""
     normal = np.full(n.shape, critical_value(level))
-    if not student and np.array_equal(n, number):
+    if not student and np.array_equal(n, plan.clusters):
         return normal
     from scipy.special import stdtrit
 
-    wide = stdtrit(np.maximum(number - 1, 1), 0.5 + level / 2)
-    return np.asarray(wide if student else np.where(number == n, normal, wide), np.float64)
+    wide = stdtrit(np.maximum(plan.df, 1), 0.5 + level / 2)
+    return np.asarray(wide if student else np.where(plan.clusters == n, normal, wide), np.float64)
 
 
 def _intervals(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from alignment_prism.domain import InputError
+from alignment_prism.statistics.clustered import Design
 from alignment_prism.statistics.grouped import Estimates, Grouping
 from alignment_prism.statistics.intervals import Floats, Interval, critical_value
 
@@ -26,10 +27,11 @@ def prompt_means(table: Floats) -> Floats:
 def grouped_means(values: Floats, groups: Grouping, level: float = 0.95) -> Estimates:
     """The mean over the prompts of every cell, with a cluster-robust interval.
 
-        mean -+ t(G - 1) sqrt(V),  V = G / (G - 1) sum_g (sum_i in g (y_i - mean))^2 / n^2
+        mean -+ t(df) sqrt(V),  V = f sum_g (sum_i in g (y_i - mean))^2 / n^2
 
-    for G clusters. Where every prompt stands alone that is the interval of the one-sample t-test. For the difference of
-    two arms pass the differences by prompt: the interval is the paired one.
+    for G clusters, with f = G / (G - 1) and df = G - 1 where they are of equal size (`clustered.design`). Where every
+    prompt stands alone that is the interval of the one-sample t-test. For the difference of two arms pass the
+    differences by prompt: the interval is the paired one.
 
     Args:
         values: of the P prompts, NaN where there is none.
@@ -42,30 +44,32 @@ def grouped_means(values: Floats, groups: Grouping, level: float = 0.95) -> Esti
     """
     known = (~np.isnan(values)).astype(np.float64)
     filled = np.where(known > 0, values, 0.0)
-    n, number, held = groups.total(known), groups.number(known), groups.by_cluster(known)
+    n, held = groups.total(known), groups.by_cluster(known)
+    plan = groups.design(held)
     mean = groups.total(filled) / np.maximum(n, 1)
     sums = groups.by_cluster(filled) - groups.spread(mean) * held
-    variance = groups.variance(sums, n, number)
+    variance = groups.variance(sums, n, plan)
     found = []
-    for estimate, square, rows, clusters in zip(*(x.tolist() for x in (mean, variance, n, number)), strict=True):
+    columns = (mean, variance, n, plan.clusters, plan.df)
+    for estimate, square, rows, clusters, df in zip(*(column.tolist() for column in columns), strict=True):
         if clusters < 2:
             value, arm = estimate if rows else float("nan"), float("inf")
         else:
-            value, arm = estimate, critical_value(level, clusters - 1) * square**0.5
+            value, arm = estimate, critical_value(level, df) * square**0.5
         name = "t" if rows == clusters else "t-clustered"
         lower, upper = (value - arm, value + arm) if clusters else (-arm, arm)
         found.append(Interval(value, lower, upper, name, int(rows), int(clusters), level=level))
     # How far languages go together does not depend on the unit: deviations are counted in standard deviations.
     unit = np.sqrt(np.maximum(groups.total(filled**2) / np.maximum(n, 1) - mean**2, 0.0))
     unit = np.where(unit > 0, unit, 1.0)
-    p_values = _p_values(mean, variance, number)
+    p_values = _p_values(mean, variance, plan)
     return Estimates(found, sums / groups.spread(unit), held, groups, unit / np.maximum(n, 1), p_values)
 
 
-def _p_values(mean: Floats, variance: Floats, clusters: Floats) -> Floats:
+def _p_values(mean: Floats, variance: Floats, plan: Design) -> Floats:
     """Of the t-test that the mean is 0; NaN where there are not two clusters, or nothing varies."""
     from scipy.special import stdtr
 
-    told = (clusters > 1) & (variance > 0)
+    told = (plan.clusters > 1) & (variance > 0)
     t = np.abs(mean) / np.sqrt(np.where(told, variance, 1.0))
-    return np.asarray(np.where(told, 2.0 * stdtr(np.maximum(clusters - 1, 1), -t), np.nan), np.float64)
+    return np.asarray(np.where(told, 2.0 * stdtr(np.maximum(plan.df, 1), -t), np.nan), np.float64)

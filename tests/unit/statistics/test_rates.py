@@ -10,7 +10,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics import Interval, clustered_rate, wilson
-from alignment_prism.statistics.clustered import cluster_variance, effective_rows
+from alignment_prism.statistics.clustered import cluster_variance, design, effective_rows
 from alignment_prism.statistics.intervals import critical_value
 from alignment_prism.statistics.rates import insufficient, wilson_bounds
 
@@ -83,19 +83,55 @@ def test_clustered_variance_against_statsmodels():
     )
     variance = fit.cov_params()[0, 0] * 40 / 39
     assert cluster_variance(rows - rows.mean(), groups)[0] == pytest.approx(variance, rel=1e-9)
-    # Half an event of the belief that every cluster is of one piece: w = 1/2 and n / G rows a cluster.
-    effect = (len(rows) ** 2 * variance + 0.5 * len(rows) / 40) / (len(rows) * rows.var() + 0.5)
+
+
+def test_clustered_rate_against_matrices():
+    """Inflation and degrees of freedom from the covariance of the deviations, written out."""
+    rng = np.random.default_rng(1)
+    sizes = np.array([1] * 20 + [3] * 6 + [25])
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    rows = (rng.random(len(groups)) < 0.4).astype(float)
+    covariance = np.where(groups[:, None] == groups, 0.1, 0.0) + 0.9 * np.eye(len(groups))
+    total = np.eye(len(sizes))[:, groups]
+    deviation = total - total.sum(axis=1, keepdims=True) / len(groups)
+    b = deviation @ covariance @ deviation.T
+    inflation, df = covariance.sum() / np.trace(b), np.trace(b) ** 2 / np.trace(b @ b)
+    variance = inflation * np.sum((total @ (rows - rows.mean())) ** 2) / len(rows) ** 2
+    # Half an event of the belief that every cluster is of one piece: w = 1/2 and sum n_g^2 / n.
+    effect = (len(rows) ** 2 * variance + 0.5 * (sizes**2).sum() / len(rows)) / (len(rows) * rows.var() + 0.5)
     size = len(rows) / max(effect, 1.0)
-    lower, upper = wilson_bounds(rows.mean() * size, size, critical=critical_value(0.95, 39))
+    lower, upper = wilson_bounds(rows.mean() * size, size, critical=critical_value(0.95, df))
     found = clustered_rate(rows, groups)
     assert (found.lower, found.upper) == pytest.approx((float(lower), float(upper)), rel=1e-9)
+    assert df < 6 and inflation > 1.2
+
+
+def test_clusters_of_equal_size_have_the_usual_correction():
+    for number, size in ((2, 3), (40, 1), (25, 8)):
+        found = design(np.full(number, float(size)), np.zeros(number, np.intp), 1)
+        assert float(found.inflation[0]) == pytest.approx(number / (number - 1), rel=1e-13)
+        assert float(found.df[0]) == pytest.approx(number - 1, rel=1e-13) and float(found.piece[0]) == size
+    alone = design(np.array([5.0]), np.zeros(1, np.intp), 1)
+    assert math.isinf(alone.inflation[0]) and alone.df[0] == 0
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.3, 0.9])
+def test_a_few_large_clusters_among_single_rows_are_covered(rate):
+    """Fifty single rows and three clusters of fifty: degrees of freedom of 52 covered 62 %."""
+    rng = np.random.default_rng([1, int(100 * rate)])
+    groups = np.repeat(np.arange(53), [1] * 50 + [50] * 3)
+    hits = 0
+    for _ in range(200):
+        rows = (rng.random(200) < rng.beta(rate, 1 - rate, 53)[groups]).astype(float)  # correlation one half
+        hits += clustered_rate(rows, groups).covers(rate)
+    assert hits >= 184  # 92 %
 
 
 def test_clusters_without_events_are_taken_as_of_one_piece():
     assert clustered_rate(np.zeros(400), np.repeat(np.arange(50), 8)).upper == pytest.approx(
         clustered_rate(np.zeros(50), np.arange(50)).upper, rel=0.1
     )
-    assert float(effective_rows(0.0, 0.0, 400, 50)) == 50.0
+    assert float(effective_rows(0.0, 0.0, 400, 8)) == 50.0
 
 
 def test_one_cluster_says_nothing():

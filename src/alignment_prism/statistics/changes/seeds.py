@@ -92,7 +92,8 @@ def crossed_difference(
     model_only = float(np.mean(difference > 0))
     base_only = float(np.mean(difference < 0))
     unit = model_only + base_only - estimate**2
-    effective = float(effective_rows(unit, variance, seeds * prompts, number))
+    piece = seeds * float(np.sum(np.bincount(index) ** 2.0)) / prompts
+    effective = float(effective_rows(unit, variance, seeds * prompts, piece))
     lower, upper = tango_bounds(model_only * effective, base_only * effective, effective, critical_value(level, df))
     interval = Interval(estimate, float(lower), float(upper), name, seeds * prompts, number, level=level)
     seed_sd = math.sqrt(max(v_seed - v_both, 0.0) * seeds) if seeds > 1 else math.nan

@@ -311,7 +311,7 @@ def _difference_interval(estimate: float, parts: _TwoPhase, level: float, name: 
     critical = critical_value(level, parts.df)
     discordant = min(max(parts.square, abs(estimate)), 1.0)
     unit = discordant - estimate**2
-    effective = float(effective_rows(unit, parts.variance, parts.n, parts.labels))
+    effective = float(effective_rows(unit, parts.variance, parts.n, parts.n / max(parts.labels, 1)))
     lower, upper = tango_bounds(
         (discordant + estimate) / 2 * effective, (discordant - estimate) / 2 * effective, effective, critical
     )
