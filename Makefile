@@ -12,7 +12,7 @@ WORKERS ?= auto
 help:
 	@echo "make quickstart  align and evaluate the nano lab; results in $(RESULTS)"
 	@echo "make test        run the tests; make test PYTEST=tests/unit/store runs a part of them"
-	@echo "make lint        ruff, mypy and the walls of the house"
+	@echo "make lint        ruff, mypy and the layers of packages"
 	@echo "make format      let ruff put the code into shape"
 	@echo "make clean       remove the environment and what was built"
 

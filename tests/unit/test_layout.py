@@ -1,4 +1,4 @@
-"""The house holds together: walls cover every room, dependencies are declared, the wheel has what it needs."""
+"""The package holds together: layers cover it, what is declared is used, recipes name files, the wheel is whole."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def distributions(lines: list[str]) -> set[str]:
     return {re.split(r"[\s<>=;\[]", line)[0] for line in lines}
 
 
-def rooms() -> set[str]:
+def packages() -> set[str]:
     folders = {path.name for path in SOURCE.iterdir() if path.is_dir() and path.name[0] not in "._"}
     modules = {path.stem for path in SOURCE.glob("*.py") if path.stem != "__init__"}
     return {f"alignment_prism.{name}" for name in folders | modules}
@@ -39,7 +39,7 @@ def test_every_package_has_its_layer() -> None:
     (layers,) = [one for one in PROJECT["tool"]["importlinter"]["contracts"] if one["type"] == "layers"]
     assert layers["exhaustive"]
     named = [name for layer in layers["layers"] for name in layer.split(" | ")]
-    assert sorted(named) == sorted(room.removeprefix("alignment_prism.") for room in rooms())
+    assert sorted(named) == sorted(name.removeprefix("alignment_prism.") for name in packages())
 
 
 def imported() -> set[str]:
@@ -74,6 +74,47 @@ def test_everything_declared_is_pinned() -> None:
     extras = PROJECT["project"]["optional-dependencies"]["dev"]
     for line in [*PROJECT["project"]["dependencies"], *extras]:
         assert re.split(r"[\s<>=;\[]", line)[0].lower() in pins, line
+
+
+def recipes() -> dict[str, tuple[str, str]]:
+    """What to add -> the cells of its new files and of those that are changed."""
+    text = (ROOT / "docs" / "design" / "0001-layout.md").read_text(encoding="utf-8")
+    rows = text.partition("| to add | new | changed |\n|---|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    return {what: (new, changed) for what, new, changed in cells}
+
+
+def paths_in(cell: str) -> list[str]:
+    return [path for path in re.findall(r"`([^`]+)`", cell) if re.search(r"[./]", path)]
+
+
+def is_ours(path: str) -> bool:
+    return not path.startswith("docs/") and "/" in path
+
+
+def test_there_are_twelve_recipes() -> None:
+    assert len(recipes()) == 12
+
+
+@pytest.mark.parametrize("what", recipes())
+def test_a_recipe_names_files_that_are_there_and_no_more_than_three_packages(what: str) -> None:
+    new, changed = (paths_in(cell) for cell in recipes()[what])
+    assert changed, what
+    for path in changed:
+        assert ((SOURCE if is_ours(path) else ROOT) / path).is_file(), path
+    for path in new:  # in a folder that is there, or in a package of its own
+        assert path.endswith("/") or path.count("/") == 1 or (SOURCE / path).parent.is_dir(), path
+    assert len({path.split("/")[0] for path in (*new, *changed) if is_ours(path)}) <= 3
+
+
+def test_paths_in_the_rules_are_there() -> None:
+    """CONTRIBUTING and the layout note send nobody to a file that has gone."""
+    for name in ("CONTRIBUTING.md", "docs/design/0001-layout.md"):
+        text = (ROOT / name).read_text(encoding="utf-8").partition("| to add |")[0]
+        text = re.sub(r"^    .*$", "", text, flags=re.MULTILINE)
+        for path in re.findall(r"`([A-Za-z_0-9]+/[A-Za-z_0-9./]*)`", text):
+            inside = [SOURCE / path, ROOT / path, *SOURCE.glob(f"*/{path}")]
+            assert any(place.exists() for place in inside), f"{name}: {path}"
 
 
 def test_every_command_module_is_in_the_registry() -> None:
