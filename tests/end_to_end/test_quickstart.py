@@ -94,7 +94,9 @@ def test_findings_cover_every_arm_language_and_measure(
         assert any(row.metric == metric and row.prompts == "general" for row in findings)
     assert all(row.signature and row.n >= 0 for row in findings)
     assert all("nano/oracle" in row.signature for row in findings if row.metric == "harm_rate")
-    assert all(0 <= row.estimate <= 1 for row in findings if row.metric.endswith("_rate") and row.n)
+    # At equal lengths there is no win-rate where wins and losses are told apart by length alone.
+    shares = [row for row in findings if row.metric.endswith("_rate") and row.metric != "length_controlled_win_rate"]
+    assert all(0 <= row.estimate <= 1 for row in shares if row.n)
 
 
 def test_artifacts_are_whole_and_say_what_they_were_made_from(
