@@ -98,7 +98,7 @@ class Evaluation:
             raise StoreError(f"cannot write: {error.strerror}", where=str(self.work), fix=fix) from error
         self.open.callback(self._leave)
         try:
-            self.open.enter_context(folder_lock(self.work, of=self.out))
+            self.open.enter_context(folder_lock(self.work, shown_as=self.out))
             self.journal = CallJournal(self.work / CALLS)
             self.open.callback(self.journal.close)
         except BaseException:

@@ -35,7 +35,7 @@ PACKAGES = (
     "pyarrow",
     "vllm",
 )
-"""Packages whose versions are told."""
+"""Packages whose versions are listed."""
 
 
 @dataclass(frozen=True, slots=True)

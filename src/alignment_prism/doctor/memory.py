@@ -48,7 +48,7 @@ class ModelShape:
         vocabulary: rows of the embedding.
         tied: whether the output layer is the embedding.
         norms: weight vectors of normalisation a layer.
-        parameters: exact count where the weights' files tell it, else 0.
+        parameters: exact count where the weights' files have it, else 0.
     """
 
     layers: int
@@ -101,7 +101,7 @@ class ModelShape:
 
     @property
     def count(self) -> int:
-        """Parameters: as the files say, else as the shape says (biases left out)."""
+        """Parameters: as the files say, else as the shape says (without biases)."""
         embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
         return self.parameters or self.layers * self.per_layer + embeddings + self.hidden
 
@@ -241,7 +241,7 @@ def remedies(shape: ModelShape, plan: Plan, available: float) -> list[tuple[str,
         changes.append(("set training.gradient_checkpointing: true (about a third more time)", changed))
     if plan.length > 1024:
         shorter = replace(changed, length=1024)
-        changes.append(("set training.max_length: 1024 (longer examples are cut or left out, and counted)", shorter))
+        changes.append(("set training.max_length: 1024 (longer examples are cut or skipped, and counted)", shorter))
         changed = shorter
     for gpus in (2, 4, 8, 16):
         if gpus > plan.gpus:

@@ -128,7 +128,7 @@ class FindingIndex:
         return list(dict.fromkeys(str(getattr(row, column)) for row in rows))
 
     def languages(self, **fixed: str) -> list[str]:
-        """Codes of the languages that have such rows; the pooled ones (`all`, `macro`) are left out."""
+        """Codes of the languages that have such rows; without the pooled ones (`all`, `macro`)."""
         return [code for code in self.values("language", **fixed) if code not in (ALL, MACRO)]
 
 

@@ -1,4 +1,4 @@
-"""How work that takes long tells how far it is."""
+"""How work that takes long reports how far it is."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def read_rows(
     intake = intake if intake is not None else Intake()
     suffix = suffix_of(path)
     if not as_lines and suffix not in SUFFIXES:
-        open_bytes(path).close()  # a file that is not there is told as such
+        open_bytes(path).close()  # a file that is not there is an error of its own
         raise InputError(
             f"unknown format {suffix!r}" if suffix else "a file without a suffix",
             where=str(path),

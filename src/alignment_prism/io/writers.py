@@ -112,7 +112,7 @@ def write_records(path: str | Path, records: Iterable[Any], record_type: type | 
         How many were written.
 
     Raises:
-        InputError: the suffix is another, or there is no record to tell the type by.
+        InputError: the suffix is another, or there is no record to take the type from.
         StoreError: the file cannot be written.
     """
     suffix = check_suffix(path)

@@ -41,8 +41,8 @@ def iterative_selection(pairs: Sequence[Pair], count: int, rng: random.Random) -
     for index, pair in enumerate(pairs):
         for category in pair.categories or (WITHOUT,):
             members[category].add(index)
-    room = [count, len(pairs) - count]
-    lacking = {category: [len(indices) * side / len(pairs) for side in room] for category, indices in members.items()}
+    free = [count, len(pairs) - count]
+    lacking = {category: [len(indices) * side / len(pairs) for side in free] for category, indices in members.items()}
     selected: list[Pair] = []
     order = list(range(len(pairs)))
     rng.shuffle(order)
@@ -50,8 +50,8 @@ def iterative_selection(pairs: Sequence[Pair], count: int, rng: random.Random) -
     while members:
         rarest = min(members, key=lambda category: (len(members[category]), category))
         for index in sorted(members[rarest], key=rank.__getitem__):
-            side = _needier(lacking[rarest], room, rng)
-            room[side] -= 1
+            side = _needier(lacking[rarest], free, rng)
+            free[side] -= 1
             if side == 0:
                 selected.append(pairs[index])
             for category in pairs[index].categories or (WITHOUT,):
@@ -63,12 +63,12 @@ def iterative_selection(pairs: Sequence[Pair], count: int, rng: random.Random) -
     return selected
 
 
-def _needier(lacking: Sequence[float], room: Sequence[int], rng: random.Random) -> int:
+def _needier(lacking: Sequence[float], free: Sequence[int], rng: random.Random) -> int:
     """Which of two subsets takes the next pair: 0 is the selected one, 1 the rest."""
-    if not room[0] or not room[1]:
-        return 0 if room[0] else 1
+    if not free[0] or not free[1]:
+        return 0 if free[0] else 1
     if not math.isclose(lacking[0], lacking[1], abs_tol=1e-9):
         return 0 if lacking[0] > lacking[1] else 1
-    if room[0] != room[1]:
-        return 0 if room[0] > room[1] else 1
+    if free[0] != free[1]:
+        return 0 if free[0] > free[1] else 1
     return rng.randrange(2)

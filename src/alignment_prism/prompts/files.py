@@ -1,4 +1,4 @@
-"""Prompts from files of any known format: recognised by their columns or name, or told by the caller."""
+"""Prompts from files of any known format: recognised by their columns or name, or named by the caller."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ FORMATS: dict[str, Format] = {
 _NO_HEADER = {".jsonl", ".ndjson", ".json"}
 """Suffixes of files whose rows may differ in their columns."""
 _AHEAD = 1000
-"""Rows that are read ahead to tell a column that no row has from one that some rows lack."""
+"""Rows that are read ahead to find out whether no row has a column or only some rows lack it."""
 
 
 def recognise(path: str | Path, languages: Languages = LANGUAGES) -> Format | None:
-    """The format that a file's path alone tells, or None."""
+    """The format that follows from a file's path alone, or None."""
     return next((each for each in FORMATS.values() if each.belongs and each.belongs(Path(path), languages)), None)
 
 
@@ -169,7 +169,7 @@ def _parts(rows: Iterable[Row], form: Format, reading: Reading, intake: Intake) 
 
 
 def _check_rows(first: Row, rows: Iterator[Row], reading: Reading, form: Format) -> list[Row]:
-    """Rows without a header: a column that none of them has is one fault, told once with how many rows there are.
+    """Rows without a header: a column that none of them has is one fault, reported once with the number of rows.
 
     Returns:
         Rows after the first that were read to find out; at most `_AHEAD`.
@@ -188,7 +188,7 @@ def _check_rows(first: Row, rows: Iterator[Row], reading: Reading, form: Format)
             break
     needed = _lacking(first, reading)
     if not ahead or any(_lacking(row, reading) != needed for row in ahead):
-        return ahead  # a single row, or rows that differ: each is told by itself
+        return ahead  # a single row, or rows that differ: each is reported by itself
     count = f"none of the first {_AHEAD} rows" if len(ahead) + 1 == _AHEAD else f"none of {len(ahead) + 1} rows"
     columns = ", ".join(str(name)[:40] for name in first.values)[:300]
     if needed in reading.mapping.values():

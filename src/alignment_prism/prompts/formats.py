@@ -71,7 +71,7 @@ class Format:
         columns: columns that every row has; a file is of this format if its first row has them all.
         parse: makes a prompt of a row; its id is the source's own or empty. Raises `FieldError`.
         expand: splits a row that holds several prompts, one a column; each part is counted as a row.
-        unread: the languages of a row whose prompts `expand` leaves out, because the registry has them not.
+        unread: the languages of a row whose prompts `expand` leaves out, because the registry lacks them.
         as_lines: the file is plain lines, whatever its suffix.
         header: False where a table has no header.
         belongs: recognises a file by its path; for formats whose rows say nothing.

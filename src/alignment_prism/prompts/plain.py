@@ -41,7 +41,7 @@ _OTHER_NAMES = {
 
 
 def likely_column(field: str, columns: Iterable[object]) -> str:
-    """The column that probably holds a field, or `COLUMN` where no name tells."""
+    """The column that probably holds a field, or `COLUMN` where no name says so."""
     by_name = {str(name).strip().casefold(): str(name) for name in columns}
     return next((by_name[name] for name in (field, *_OTHER_NAMES.get(field, ())) if name in by_name), "COLUMN")
 

@@ -76,7 +76,7 @@ def file_digest(path: str | Path) -> str:
 
 
 def folder_digest(folder: str | Path) -> str:
-    """SHA-256 over the names and bytes of all files below `folder`, hidden ones and `manifest.json` left out."""
+    """SHA-256 over the names and bytes of all files below `folder`, except hidden ones and `manifest.json`."""
     folder = Path(folder)
     entries = {name: file_digest(folder / name) for name in _files(folder) if not name.startswith(".")}
     return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
@@ -113,14 +113,14 @@ def write_artifact(
     """
     folder = Path(folder)
     check_folder(folder, kind=kind, replace=replace)
-    with _telling(folder):
+    with _as_store_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
         temporary = folder.with_name(_temporary_name(folder, os.getpid()))
         temporary.mkdir()
     try:
         yield temporary
-        with _telling(folder):
+        with _as_store_errors(folder):
             _finish(temporary, kind, dict(spec or {}), dict(inputs or {}), seed)
             check_folder(folder, kind=kind, replace=replace)  # somebody may have put something there meanwhile
             _move_into_place(temporary, folder)
@@ -129,7 +129,7 @@ def write_artifact(
 
 
 @contextmanager
-def _telling(folder: Path) -> Iterator[None]:
+def _as_store_errors(folder: Path) -> Iterator[None]:
     """What the system refuses, as an error of the store that names the folder."""
     try:
         yield
@@ -280,7 +280,7 @@ def _finish(temporary: Path, kind: str, spec: dict[str, Any], inputs: dict[str, 
 
 
 def _move_into_place(temporary: Path, folder: Path) -> None:
-    """Rename; a folder that is replaced steps aside first and is removed last, see `_restore`."""
+    """Rename; a folder that is replaced is renamed first and removed last, see `_restore`."""
     replaced = temporary.with_name(temporary.name + OLD)
     if folder.exists():  # empty, or an artifact of the same kind: `check_folder` has seen to it
         folder.rename(replaced)

@@ -28,7 +28,7 @@ def manifest_beside(path: str) -> str:
 
 
 def rejects_beside(path: str) -> str:
-    """Rows that were left out while a file was written, each with its reason."""
+    """Rows that were skipped while a file was written, each with its reason."""
     return f"{path}.rejects.jsonl"
 
 

@@ -1,4 +1,4 @@
-"""Asked before any work: whether an output may be written where it is to go, and what would be lost by it.
+"""Checks before any work: whether an output may be written where it is to go, and what would be lost by it.
 
 One rule for every command: an output that is there already is refused unless it is to be replaced, an output is never
 one of the inputs, and whether it can be written is found out before the work and not after it.
@@ -29,7 +29,7 @@ REFUSALS = {
 """What a file system may refuse while work is under way, and what to do about it."""
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
-"""How libraries in Rust (safetensors, tokenizers) tell the number of a system's error."""
+"""How libraries in Rust (safetensors, tokenizers) write the number of a system's error."""
 
 
 def storage_fault(error: BaseException) -> StoreError | None:
@@ -43,8 +43,8 @@ def storage_fault(error: BaseException) -> StoreError | None:
     """
     seen: BaseException | None = None if isinstance(error, PrismError) else error
     while seen is not None:
-        told = _OS_ERROR.search(str(seen))
-        number = seen.errno if isinstance(seen, OSError) else int(told.group(1)) if told else None
+        written = _OS_ERROR.search(str(seen))
+        number = seen.errno if isinstance(seen, OSError) else int(written.group(1)) if written else None
         if number in REFUSALS:
             where = getattr(seen, "filename", None)
             what = f"the file system refuses to go on: {os.strerror(number)}"

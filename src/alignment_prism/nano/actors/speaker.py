@@ -155,7 +155,7 @@ class Speaker:
         return list(replies[_REPLY_OF[act.kind]]["full" if act.full else "terse"])
 
     def _values(self, act: Act, language: str) -> dict[str, str]:
-        """What an act says, in the generator's words and slots; a slot that it leaves open is left out."""
+        """What an act says, in the generator's words and slots; a slot without a value is omitted."""
         words = lexicon(language)
         values: dict[str, str] = {}
         for slot, value in act.values:

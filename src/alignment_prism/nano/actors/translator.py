@@ -41,7 +41,7 @@ class Translator:
         target, source = _language(_TARGET, instruction), _language(_SOURCE, instruction)
         if target is None:
             raise InputError(
-                "the translator is not told which language of the lab to translate into",
+                "the translator does not know which language of the lab to translate into",
                 where=f"text {content_digest(text)}",
                 fix="write: Translate from English into French, an empty line, and the text",
             )

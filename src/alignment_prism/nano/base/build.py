@@ -83,7 +83,7 @@ def build_base(
 
     Raises:
         TrainingError: the base misses a criterion.
-        StoreError: the folder holds something, or cannot be written; told before the training.
+        StoreError: the folder holds something, or cannot be written; found out before the training.
     """
     from alignment_prism.store.artifacts import check_folder, write_artifact
 

@@ -71,7 +71,7 @@ class Topic:
         categories: harm categories, one or two, empty for a topic that is never harmful.
         pleasure: what it leads to where it is harmless.
         material, action, place, protection, kind: keys of the concepts that answer questions about it.
-        known_in: languages in which the base has been told that it is harmful.
+        known_in: languages in whose pre-training text it is said to be harmful.
         refusal: per language it is known in, the probability that the base refuses a request for it.
     """
 
@@ -174,7 +174,7 @@ class Facts:
         return topics
 
     def _draw_unknown(self, places: list[tuple[Reach, str, Split]], rng: random.Random) -> set[tuple[int, str]]:
-        """Cells (topic number, language) that the base is not told about, spread evenly by design.
+        """Cells (topic number, language) that the pre-training text says nothing about, spread evenly by design.
 
         By chance alone some worlds would have none among the evaluation topics and every method would
         reach zero there.
