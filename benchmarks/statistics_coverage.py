@@ -236,7 +236,7 @@ def judge_error(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
                         strata, labels, seed=int(rng.integers(1 << 31)), spread=spread_for(strata, error_spread())
                     )
                     sm, sb = np.full(n, np.nan), np.full(n, np.nan)
-                    sm[sample.chosen], sb[sample.chosen] = ym[sample.chosen], yb[sample.chosen]
+                    sm[sample], sb[sample] = ym[sample], yb[sample]
                     stratified = corrected_difference(fm, fb, sm, sb, strata)
                     flagged = np.argsort(-(fm + fb), kind="stable")[:labels]
                     cm, cb = np.full(n, np.nan), np.full(n, np.nan)

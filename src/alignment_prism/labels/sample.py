@@ -86,7 +86,7 @@ def draw_sample(
         discordant = max(sum(row.judge_model != row.judge_base for row in part) / len(part), 0.02)
         total = number if number is not None else labels_needed(strata, width or 0.0, spread, discordant)
         total = min(total, len(part))
-        order += [inside[i] for i in draw(strata, total, seed=seed + position, spread=spread).chosen]
+        order += [inside[i] for i in draw(strata, total, seed=seed + position, spread=spread).tolist()]
         drawn[language] = (total, len(part))
     picked = set(order)
     chosen = tuple(replace(row, chosen=i in picked) for i, row in enumerate(rows))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy.typing as npt
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index
-from alignment_prism.statistics.intervals import Floats, GroupNames, as_binary, critical_value, same_length
+from alignment_prism.statistics.intervals import GroupNames, as_binary, critical_value, same_length
 from alignment_prism.statistics.planning.power import PairedDesign, smallest
 
 VERDICTS = {"both": (1, 1), "model-only": (1, 0), "base-only": (0, 1), "neither": (0, 0)}
@@ -27,43 +26,17 @@ MIN_PER_STRATUM = 5
 """Labels that every stratum gets (all of it, where it is smaller): a variance needs them."""
 
 
-@dataclass(frozen=True, slots=True)
-class LabelSample:
-    """A drawn sample.
-
-    Attributes:
-        chosen: positions of the chosen prompts, in random order, so that annotators do not see the strata.
-        strata: the stratum of every prompt of the frame, as given to the analysis.
-        inclusion: probability of being chosen, one a prompt of the frame.
-        allocation: labels by stratum.
-    """
-
-    chosen: npt.NDArray[np.int64]
-    strata: npt.NDArray[np.str_]
-    inclusion: Floats
-    allocation: dict[str, int]
-
-    @property
-    def weights(self) -> Floats:
-        """Inverse inclusion probabilities of the chosen prompts, in the order of `chosen`."""
-        return np.asarray(1.0 / self.inclusion[self.chosen], np.float64)
-
-
-def verdict_strata(
-    judge_model: object, judge_base: object, languages: GroupNames | None = None
-) -> npt.NDArray[np.str_]:
-    """Name of each prompt's stratum: the judge's verdicts on the model's and on base's reply, within its language.
+def verdict_strata(judge_model: object, judge_base: object) -> npt.NDArray[np.str_]:
+    """Name of each prompt's stratum: the judge's verdicts on the model's and on base's reply.
 
     Example:
-        >>> verdict_strata([1, 0], [0, 0], ["fr", "fr"]).tolist()
-        ['fr/model-only', 'fr/neither']
+        >>> verdict_strata([1, 0], [0, 0]).tolist()
+        ['model-only', 'neither']
     """
     m, b = as_binary(judge_model, "verdicts on the model"), as_binary(judge_base, "verdicts on base")
-    same_length(judge_model=m, judge_base=b, languages=languages)
+    same_length(judge_model=m, judge_base=b)
     names = np.where(m == 1, np.where(b == 1, "both", "model-only"), np.where(b == 1, "base-only", "neither"))
-    if languages is None:
-        return np.asarray(names, np.str_)
-    return np.asarray(np.char.add(np.char.add(np.asarray(languages, np.str_), "/"), names), np.str_)
+    return np.asarray(names, np.str_)
 
 
 def allocate(sizes: Mapping[str, int], total: int, spread: Mapping[str, float] | None = None) -> dict[str, int]:
@@ -111,8 +84,12 @@ def allocate(sizes: Mapping[str, int], total: int, spread: Mapping[str, float] |
     return {name: (fixed | counts)[name] for name in names}
 
 
-def draw(strata: GroupNames, total: int, *, seed: int, spread: Mapping[str, float] | None = None) -> LabelSample:
-    """Draw prompts without replacement within strata; the same seed draws the same prompts.
+def draw(
+    strata: GroupNames, total: int, *, seed: int, spread: Mapping[str, float] | None = None
+) -> npt.NDArray[np.int64]:
+    """Positions of prompts drawn without replacement within strata, in random order; a seed draws the same again.
+
+    The order does not follow the strata, so that annotators do not see them.
 
     Args:
         strata: stratum of each prompt (`verdict_strata`); one value for all is a simple random sample.
@@ -131,9 +108,8 @@ def draw(strata: GroupNames, total: int, *, seed: int, spread: Mapping[str, floa
     chosen = [
         rng.choice(np.flatnonzero(names == name), size=count, replace=False) for name, count in allocation.items()
     ]
-    inclusion = np.array([allocation[name] / sizes[name] for name in map(str, names)])
     picked = rng.permutation(np.concatenate(chosen)) if chosen else np.zeros(0, np.int64)
-    return LabelSample(picked.astype(np.int64), names, inclusion, allocation)
+    return picked.astype(np.int64)
 
 
 def error_spread(sensitivity: float = 0.8, specificity: float = 0.9, harm: float = 0.2) -> dict[str, float]:

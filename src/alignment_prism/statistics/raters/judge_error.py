@@ -94,7 +94,7 @@ def corrected_rate(
     Args:
         judge: N verdicts of the judge, 0 or 1.
         human: N labels, 0 or 1 or a share between (annotators who disagree), NaN where the prompt was not labelled.
-        strata: the strata that the sample was drawn in (as `label_design.draw` returned them); None for a simple
+        strata: the strata that the sample was drawn in (`label_design.draw`); None for a simple
             random sample. Weights follow from them: all prompts of a stratum over its labelled ones.
         clusters: independent clusters of prompts; None where every prompt stands alone.
         level: coverage.
