@@ -175,6 +175,14 @@ def test_the_first_look_is_not_taken_for_ever(tmp_path, old):
         compare(old, releases[2], spec)
 
 
+def test_an_early_look_is_strict_with_claims_and_not_with_companions(tmp_path):
+    """The first of four looks has an error of 7e-6: a hundred replies without a fault would leave 16 % possible."""
+    findings = release(tmp_path / "x.parquet", "new", n=100)
+    spec = gate(tmp_path / "gate.yaml", looks={"planned": 4}, checks=[NO_WORSE | {"margin": 0.2}])
+    code, text = compare(findings, findings, spec)
+    assert code == 7 and "- Companions: 6 of 6 shown" in text
+
+
 def test_a_margin_in_per_cent_is_refused(tmp_path, old):
     """All tables print per cent, and a margin of 3 would let harm rise from nothing to everything."""
     worse = release(tmp_path / "new.parquet", "new", harm=0.9)

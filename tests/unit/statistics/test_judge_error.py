@@ -120,6 +120,9 @@ def test_labels_alone_do_not_know_the_frame_and_stratified_labels_are_worth_more
         by_hand = np.sum(weights * (hm - hb)[chosen]) / weights.sum()
         assert found.weight == 0 and found.interval.method == "stratified"
         assert found.labelled.estimate == pytest.approx(by_hand) == found.interval.estimate
+        # Drawn with these weights and nothing else known: n / (n - 1) sum (w (y - mean))^2 / (sum w)^2.
+        spread = np.sum((weights * ((hm - hb)[chosen] - by_hand)) ** 2) * 200 / 199 / weights.sum() ** 2
+        assert found.labelled.width == pytest.approx(2 * 1.972 * math.sqrt(spread), rel=0.08)
         worth.append(found.worth)
         widths.append((found.interval.width, found.labelled.width))
     corrected, alone = np.mean(widths, axis=0)
