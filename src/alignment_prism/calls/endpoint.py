@@ -140,8 +140,8 @@ class Endpoint:
             raise ModelError(
                 f"{self.model} is a server of one's own, and its address is not given",
                 where=self.model,
-                fix=f"give it with --judge-url or --model-url (base_url in a spec), or set {variable}; the key is read "
-                f"from {_service(parts[1])}_API_KEY",
+                fix=f"give it, or set {variable}; the key is read from {_service(parts[1])}_API_KEY",
+                settings={"base_url": "ADDRESS"},
             )
         if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
             raise ModelError(
@@ -162,7 +162,7 @@ class Endpoint:
         if "pip install" in text:
             return "install the package that it names"
         if "_BASE_URL" in text:
-            return "give the server's address with --judge-url or --model-url, or in that variable"
+            return "give the server's address, in that variable if not otherwise"
         return "set the variable that it names to your API key"
 
 

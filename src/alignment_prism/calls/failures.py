@@ -100,8 +100,17 @@ class Failure:
         if self.cause is Cause.TIMEOUT:
             return "check that the server runs; if it is slow, lower the number of connections or raise the timeout"
         if self.cause.of_service:
-            return "check that the server runs, and its address (--judge-url or --model-url, usually with /v1)"
+            return "check that the server runs, and its address, which usually ends in /v1"
         return "check that the model takes such requests: its name, the number of tokens, the temperature"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Parameters that the remedy speaks of."""
+        if self.cause is Cause.RATE:
+            return {"connections": "1"}
+        if self.cause in (Cause.ADDRESS, Cause.REDIRECT) or self.cause.of_service:
+            return {"base_url": "ADDRESS"}
+        return {}
 
 
 def failure_of(error: BaseException) -> Failure:

@@ -349,6 +349,7 @@ class _Run:
             f"the model cannot be used: {probe.failure}{f': {said}' if said else ''}{calls}{kept}",
             where=self.endpoint.address,
             fix=f"{probe.failure.remedy}; then run the same command again",
+            settings=probe.failure.settings,
         )
 
     def _tell(self) -> None:

@@ -188,7 +188,7 @@ def _check_run_folder(out: str, restart: bool, inputs: Sequence[str | None]) -> 
         try:
             check_folder(folder, kind="training")
         except StoreError as error:
-            if "--replace" in (error.fix or ""):  # a manifest without its files: the training will not be taken up
+            if "replace" in error.settings:  # a manifest without its files: the training will not be taken up
                 raise StoreError("a file of the finished training is missing", where=out, fix=elsewhere) from error
             raise
     if restart and work.exists() and not (work / "key").is_file():

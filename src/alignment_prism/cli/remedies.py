@@ -16,6 +16,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "format_name": ("--format",),
     "header": ("--no-header",),
     "mapping": ("--map",),
+    "overrides": ("--set",),
+    "resume": ("--restart",),
     "new_arm": ("--arm-b",),
     "old_arm": ("--arm-a",),
     "wide": ("--raters",),

@@ -51,7 +51,7 @@ class PromptFile(Part):
 
     Attributes:
         file: its path; or a set known by name (`aya`), or a Hub dataset (`owner/name`).
-        format: its name where the file does not tell by itself (see `prism prompts --help`).
+        format: its name where the file itself does not say (`alignment_prism.prompts.FORMATS`).
         map: our field to the file's column, for a file of no known format: `{prompt: text}`.
         defaults: our field to a value for rows that have none: `{language: en, kind: general, subset: mine}`.
     """

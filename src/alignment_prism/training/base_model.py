@@ -94,7 +94,8 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
             f"transformers cannot load the model: {error}",
             where=str(folder),
             fix="check that the folder is a whole model of an architecture that the installed transformers knows, and "
-            "take --set training.attention=auto where the attention is what it refuses",
+            "take another attention where that is what it refuses",
+            settings={"overrides": "training.attention=auto"},
         ) from error
     model.config.use_cache = False
     return model
@@ -184,7 +185,8 @@ def _check_attention(folder: Path, attention: str) -> None:
         raise ModelError(
             f"{architecture.__name__} knows no attention {attention!r}",
             where="key training.attention",
-            fix="take --set training.attention=auto, or eager, which every architecture knows",
+            fix="take auto, or eager, which every architecture knows",
+            settings={"overrides": "training.attention=auto"},
         )
 
 

@@ -149,7 +149,8 @@ def check_first_batch(
     if not bool(torch.isfinite(deviation).all()):
         raise TrainingError(
             "log-probabilities before the first step are not finite",
-            fix="the base's weights overflow in this precision; try --set training.precision=fp32",
+            fix="the base's weights overflow in this precision: compute in float32",
+            settings={"overrides": "training.precision=fp32"},
         )
     if bool((deviation > limit).any()):
         worst = int((deviation - limit).argmax())

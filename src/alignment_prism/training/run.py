@@ -217,7 +217,8 @@ def _work_folder(out: Path, key: str, resume: bool) -> Path:
         raise StoreError(
             "an unfinished training with other settings, base, pairs or seed is in the way",
             where=str(work),
-            fix="go back to its settings to finish it, or begin anew with --restart (resume=False)",
+            fix="go back to its settings to finish it, or begin anew",
+            settings={"resume": "False"},
         )
     return work
 

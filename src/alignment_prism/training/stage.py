@@ -180,7 +180,8 @@ class _ReferencePass(TrainerCallback):  # type: ignore[misc]
             raise InputError(
                 f"the references of {unknown} pairs are gone, and the weights have moved on since they were computed",
                 where=str(self.job.references),
-                fix="restore the folder, or train again from the start with --restart",
+                fix="restore the folder, or train again from the start",
+                settings={"resume": "False"},
             )
         if unknown:
             compute_references(

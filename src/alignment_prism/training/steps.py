@@ -274,5 +274,6 @@ def _check_finite(losses: torch.Tensor, step: int) -> None:
 def _not_finite(step: int) -> TrainingError:
     return TrainingError(
         f"the loss is not finite at step {step + 1}",
-        fix="lower the learning rate, or try --set training.precision=fp32; the log's last lines show where it began",
+        fix="lower the learning rate, or compute in float32; the log's last lines show where it began",
+        settings={"overrides": "training.precision=fp32"},
     )

@@ -79,7 +79,8 @@ def train_method(
         raise InputError(
             f"{chosen.title} goes on from the model of its first stage, which an adapter that is kept apart is not",
             where="key training.adapter.merge",
-            fix="set it to true; or train the first stage merged, and then the rest from it with --sft-checkpoint",
+            fix="set it to true; or train the first stage merged, and then the rest from it",
+            settings={"overrides": "training.adapter.merge=true", "sft_checkpoint": "MODEL"},
         )
     from alignment_prism.training.backends import find_engine
     from alignment_prism.training.base_model import find_base

@@ -137,7 +137,8 @@ def generate_local(
             raise ModelError(
                 f"out of memory with {len(members)} replies at once",
                 where=local.name,
-                fix=f"lower batch_tokens (--batch-tokens), now {batch_tokens or BATCH_TOKENS}",
+                fix=f"let a batch have fewer positions than {batch_tokens or BATCH_TOKENS}",
+                settings={"batch_tokens": str((batch_tokens or BATCH_TOKENS) // 2)},
             ) from error
         replies.update(zip(places, found, strict=True))
         done += len(members)
