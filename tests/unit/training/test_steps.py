@@ -105,6 +105,16 @@ def test_policy_and_reference_may_differ_by_rounding_only(precision: str, fine: 
     check_first_batch(_pair(too_much), torch.tensor([False]), stage.objective, stage.recipe, precision)  # a blank
 
 
+def test_references_of_other_batches_may_move_the_first_loss_as_far_as_rounding_does() -> None:
+    # Chosen 0.06 nats up, rejected 0.06 down: with beta 1 the loss is log(1 + e^-0.12) = 0.635, well away from ln 2.
+    pair = _pair(0.0)
+    moved = replace(pair, reference=pair.logps + torch.tensor([[-0.06], [0.06]]))
+    stage = METHODS["dpo_ift"].stages[0]
+    recipe = stage.recipe.model_copy(update={"beta": 1.0})
+    assert float(dpo_loss(moved, recipe)[0]) == pytest.approx(0.635, abs=1e-3)
+    check_first_batch(moved, torch.tensor([True]), stage.objective, recipe, "bf16")
+
+
 def test_an_objective_that_is_wrong_about_its_first_loss_is_found_out() -> None:
     stage = METHODS["dpo_ift"].stages[0]
     wrong = replace(stage.objective, name="mine", first_loss=lambda recipe: 25.0)

@@ -17,7 +17,7 @@ class RobustRecipe(DpoRecipe):
 
 
 def robust_loss(batch: MicroBatch, recipe: RobustRecipe) -> LossAndMetrics:
-    """[(1 - e) l(margin) - e l(-margin)] / (1 - 2 e), with DPO's l(m) = -log sigmoid(m)."""
+    """[(1 - e) l(margin) - e l(-margin)] / (1 - 2 e), with DPO's l(m) = -log sigmoid(m); below 0 for large margins."""
     chosen, rejected = rewards = recipe.beta * batch.log_ratios
     margin, share = chosen - rejected, recipe.flipped
     loss = (share * log_sigmoid(-margin) - (1 - share) * log_sigmoid(margin)) / (1 - 2 * share)
