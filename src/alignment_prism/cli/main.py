@@ -124,6 +124,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments or os.environ.get("PRISM_DEBUG", "") not in ("", "0")
     arguments = [argument for argument in arguments if argument != "--debug"]
+    _prepare()
+    try:
+        code = cli.main(arguments, prog_name="prism", standalone_mode=False)
+    except BrokenPipeError:
+        # The reader (`head`) has gone; point stdout elsewhere so that the interpreter's last flush is silent.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except (KeyboardInterrupt, click.Abort) as error:
+        again = shlex.join(["prism", *arguments])
+        what = str(error.__cause__ or error) or "stopped"
+        _print_error(what, fix=f"finished work is kept; to go on, run the same command again: {again}")
+        code = INTERRUPTED
+    except Exception as error:
+        code = _report(error, arguments, debug)
+    sys.exit(code)
+
+
+def _prepare() -> None:
+    """What must be said before anything is loaded."""
     # Read by OpenMP when torch is loaded: waiting threads sleep. Spinning, they take the cores from whatever else runs
     # on the machine, and on a busy one a training takes several times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -132,37 +151,25 @@ def main(argv: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Unicode must not end a study
-    try:
-        code = cli.main(arguments, prog_name="prism", standalone_mode=False)
-    except (KeyboardInterrupt, click.Abort) as error:
-        again = shlex.join(["prism", *arguments])
-        what = str(error.__cause__ or error) or "stopped"
-        _print_error(what, fix=f"finished work is kept; to go on, run the same command again: {again}")
-        code = INTERRUPTED
-    except click.ClickException as error:
-        code = _report_usage(error)
-    except PrismError as error:
-        _show_traceback(debug)
-        from alignment_prism.cli.remedies import advice, command_of
 
-        fix = advice(error.fix, error.settings, command_of(cli, arguments)) if error.fix else None
-        _print_error(error.what, where=error.where, fix=fix)
-        code = error.exit_code
-    except BrokenPipeError:
-        # The reader (`head`) has gone; point stdout elsewhere so that the interpreter's last flush is silent.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
-    except Exception as error:  # whatever it is, the user gets a sentence and an exit code
-        from alignment_prism.store import storage_fault
 
-        _show_traceback(debug)
-        if (fault := storage_fault(error)) is not None:
-            _print_error(fault.what, where=fault.where, fix=fault.fix)
-            sys.exit(fault.exit_code)
+def _report(error: Exception, arguments: Sequence[str], debug: bool) -> int:
+    """Print an error, whatever it is, as a sentence with a remedy; returns the exit code."""
+    if isinstance(error, click.ClickException):
+        return _report_usage(error)
+    from alignment_prism.cli.remedies import advice, command_of
+    from alignment_prism.store import storage_fault
+
+    if debug:
+        traceback.print_exc()
+    known = error if isinstance(error, PrismError) else storage_fault(error)
+    if known is None:
         fix = "this is a defect of Alignment Prism; run again with --debug and report the traceback"
         _print_error(f"{type(error).__name__}: {error}", fix=None if debug else fix)
-        code = 1
-    sys.exit(code)
+        return 1
+    said = advice(known.fix, known.settings, command_of(cli, arguments)) if known.fix else None
+    _print_error(known.what, where=known.where, fix=said)
+    return known.exit_code
 
 
 def _report_usage(error: click.ClickException) -> int:
@@ -174,11 +181,6 @@ def _report_usage(error: click.ClickException) -> int:
     path = context.command_path if context is not None else "prism"
     _print_error(error.format_message(), where=path, fix=f"see {path} --help")
     return error.exit_code
-
-
-def _show_traceback(debug: bool) -> None:
-    if debug:
-        traceback.print_exc()
 
 
 def _print_error(what: str, *, where: str | None = None, fix: str | None = None) -> None:
