@@ -86,7 +86,7 @@ def agreement(
     the number of units; full agreement has no spread to resample, so the lower end is the coefficient
     that Wilson's lower end of raw agreement gives at the same chance agreement; fewer than two units gives [-1, 1]. Not
     for other raters than these, nor for fewer than about 30 prompts, nor where fewer than about ten units are of the
-    rarer category: intervals of kappa and alpha cover 77 % at 40 prompts of which 5 % are harmful.
+    rarer category: the intervals of kappa and alpha are too narrow then.
     """
     coefficient.check(table)
     features = coefficient.features(table) * table.shares[:, None]
