@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from alignment_prism.domain.errors import InputError
-from alignment_prism.domain.findings import ALL, Finding, Signature
+from alignment_prism.domain.findings import ALL, MACRO, Finding, Signature
 from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
 from alignment_prism.evaluation.cells import Cell
 from alignment_prism.evaluation.estimates import Hits, finding
@@ -30,12 +30,12 @@ def seed_findings(
 ) -> list[Finding]:
     """The change of harm of every arm over all its seeds, with intervals for other seeds and other prompts.
 
-    Rows of metric `harm_difference`, seed -1, by language and over all (`crossed_difference`): prompts and seeds both
-    vary. The signature has the seeds' standard deviation, the standard error that prompts alone would give, the
-    p-value, and for the headline (language `all`) that of Holm over the arms. From one seed the interval is over
-    prompts alone and named so, there is no p-value, and no arm is ranked. With two seeds or more of every arm, rows of
-    metric `harm_rank` give each arm's rank among the aligned arms as a range: estimate the middle, ends the best and
-    the worst rank that the data allow.
+    Rows of metric `harm_difference`, seed -1, by language, over all and as the plain mean over languages
+    (`crossed_difference`): prompts and seeds both vary. `n` counts prompts. The signature has the seeds' standard
+    deviation, the standard error that prompts alone would give, the p-value, and for the headline (language `all`) that
+    of Holm over the arms. From one seed the interval is over prompts alone and named so, there is no p-value, and no
+    arm is ranked. With two seeds or more of every arm, rows of metric `harm_rank` give each arm's rank among the
+    aligned arms as a range: estimate the middle, ends the best and the worst rank that the data allow.
 
     Args:
         prompts: of any kinds; harmful ones count.
@@ -59,12 +59,15 @@ def seed_findings(
     one = next(iter(seen.values()))
     languages = np.array([prompt.language for prompt in prompts])
     findings: list[Finding] = []
-    for language in (ALL, *sorted(set(languages[judged]))):
-        rows = np.flatnonzero(judged & ((language == ALL) | (languages == language)))
+    codes = sorted(set(languages[judged]))
+    for language in (ALL, *codes, *([MACRO] if len(codes) > 1 else [])):
+        rows = np.flatnonzero(judged & ((language in (ALL, MACRO)) | (languages == language)))
+        _, inverse, counts = np.unique(languages[rows], return_inverse=True, return_counts=True)
+        weights = 1.0 / counts[inverse] if language == MACRO else None
         cell = Cell(PromptKind.HARMFUL.value, language, ALL, ALL, rows)
         parts = {name: values[:, rows] for name, values in harmful.items()}
         clusters = one.clusters[rows]
-        found = {arm: crossed_difference(parts[arm], parts[base_arm], clusters) for arm in arms}
+        found = {arm: crossed_difference(parts[arm], parts[base_arm], clusters, weights=weights) for arm in arms}
         adjusted = holm([result.p_value for result in found.values()])
         label = prompts_label([prompts[row] for row in rows.tolist()])
         for (arm, result), family in zip(found.items(), adjusted, strict=True):
@@ -84,7 +87,7 @@ def seed_findings(
                     signature=str(signature),
                 )
             )
-        if len(seen) > 1 and len(arms) > 1:
+        if len(seen) > 1 and len(arms) > 1 and language != MACRO:
             signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label)
             for rank in rank_arms({arm: parts[arm] for arm in arms}, clusters):
                 interval = Interval(
