@@ -92,14 +92,14 @@ def test_an_arm_that_is_there_twice_widens_nothing_and_the_order_of_arms_and_pro
     twice = of(harm_findings(*study(asked[::-1], b=a[::-1], base=base[::-1], a=a[::-1]), study="s"), "harm_difference")
     ends = {row.language: (row.joint_lower, row.joint_upper) for row in once}
     for row in twice:
-        assert (row.joint_lower, row.joint_upper) == pytest.approx(ends[row.language], abs=5e-4)
+        assert (row.joint_lower, row.joint_upper) == pytest.approx(ends[row.language], abs=3e-3)  # draws
 
 
 def test_the_joint_level_of_independent_comparisons_is_sidaks_and_of_equal_ones_their_own() -> None:
     rng = np.random.default_rng(0)
     apart = np.zeros((2000, 20))
     apart[np.arange(2000), np.arange(2000) % 20] = rng.choice([-1, 1], 2000)
-    assert joint_level([apart], replicates=20_000) == pytest.approx(0.95 ** (1 / 20), abs=4e-4)
+    assert joint_level([apart], replicates=40_000) == pytest.approx(0.95 ** (1 / 20), abs=4e-4)
     equal = np.repeat(rng.normal(size=(200, 1)), 30, axis=1)
     assert joint_level([equal, equal], replicates=20_000) == pytest.approx(0.95, abs=3e-3)
     assert joint_level([equal[:, :1]]) == 0.95 and joint_level([np.zeros((9, 4))]) == 0.95
