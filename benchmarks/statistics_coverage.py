@@ -25,10 +25,11 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 import scipy  # noqa: E402
+from coverage_findings import LISTED, drawn, measured  # noqa: E402  (beside this file)
 from scipy.stats import binom  # noqa: E402
 
 from alignment_prism.statistics.changes.length_control import length_controlled_win_rate  # noqa: E402
-from alignment_prism.statistics.changes.seeds import crossed_difference  # noqa: E402
+from alignment_prism.statistics.changes.seeds import crossed_difference, rank_arms  # noqa: E402
 from alignment_prism.statistics.intervals import Interval, critical_value  # noqa: E402
 from alignment_prism.statistics.planning.label_design import draw, error_spread, spread_for, verdict_strata  # noqa: E402
 from alignment_prism.statistics.raters.agreement import COHEN, GWET, KRIPPENDORFF, agreement  # noqa: E402
@@ -90,6 +91,17 @@ def rates(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
             ):
                 coverage = float(weight[(low <= p) & (p <= high)].sum())
                 yield Cell("rates", name, f"n {n}, rate {p}", coverage, 0.0, float(weight @ (high - low)), ours)
+
+
+def findings(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
+    """Records in, findings out: designs that are listed, and twenty at random."""
+    designs = [(design, 300) for design in LISTED] + [(design, 120) for design in drawn(20)]
+    for number, (design, replicates) in enumerate(designs):
+        stream = np.random.default_rng([int(rng.integers(1 << 31)), number])
+        for metric, row, ends in measured(design, stream, max(int(replicates * scale), 2)):
+            lower, upper, truth = (np.array(column) for column in zip(*ends, strict=True))
+            ours = not row.endswith("single")
+            yield cell(f"findings, {design.group}", f"{metric}, {row}", design.name, lower, upper, truth, ours)
 
 
 def joint_rates(base: float, model: float, phi: float) -> np.ndarray:
@@ -189,7 +201,24 @@ def crossed(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
                     }
 
                 point = f"{seeds} seeds x {prompts}, base {base}, ratio {ratio}, seed sd {seed_sd}"
-                yield from collect("seeds x prompts", point, int(800 * scale), once)
+                yield from collect("seeds x prompts", "ranks of equal arms", point, int(800 * scale), once)
+
+
+def ranks(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
+    """Five equal arms from a few seeds: studies in which none is put before another."""
+    for seeds in (2, 3, 5):
+        for seed_sd in (0.017, 0.05, 0.11):
+            kept = []
+            for _ in range(int(2_000 * scale)):
+                hard = rng.normal(0, 0.15, 200)
+                arms = {
+                    f"a{arm}": rng.random((seeds, 200)) < 0.4 + hard + rng.normal(0, seed_sd, (seeds, 1))
+                    for arm in range(5)
+                }
+                kept.append(all(rank.best == 1 for rank in rank_arms(arms)))
+            ends = np.zeros(len(kept)), np.where(kept, 1.0, 0.0)
+            point = f"{seeds} seeds, seed sd {seed_sd}"
+            yield cell("ranks of equal arms", "pooled over arms, no order", point, *ends, 0.5, True)
 
 
 JUDGES = {
@@ -408,7 +437,7 @@ def kappas(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
 
 
 SECTIONS = (
-    rates, paired, crossed, wins, length_control, judged_rates, judge_error, noisy_annotators, kappas,
+    findings, rates, paired, crossed, ranks, wins, length_control, judged_rates, judge_error, noisy_annotators, kappas,
 )  # fmt: skip
 
 
@@ -505,8 +534,10 @@ def main() -> None:
 
 
 ORDER = (
-    "rates", "paired difference", "relative change", "seeds x prompts", "win-rate", "length control", "judged rate",
-    "judge error", "noisy annotators", "agreement",
+    "findings, languages apart", "findings, translations", "findings, several replies", "findings, unequal clusters",
+    "findings, many arms", "findings, drawn at random", "rates", "paired difference", "relative change",
+    "seeds x prompts", "ranks of equal arms", "win-rate", "length control", "judged rate", "judge error",
+    "noisy annotators", "agreement",
 )  # fmt: skip
 """Order of the page."""
 
