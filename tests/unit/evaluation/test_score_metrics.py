@@ -14,12 +14,25 @@ import scipy.stats
 import statsmodels.api as sm
 from rich.console import Console
 
-from alignment_prism.domain import Finding, Generation, InputError, Metric, Outcome, Prompt, PromptKind, Score, user
+from alignment_prism.domain import (
+    Comparison,
+    Finding,
+    Generation,
+    InputError,
+    Metric,
+    Outcome,
+    Prompt,
+    PromptKind,
+    Score,
+    Winner,
+    user,
+)
 from alignment_prism.domain.metrics import SHARE, Denominator, Mean, Missing, Share, Unit
-from alignment_prism.evaluation import reply_findings
+from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.gates.decide import Status, decide
 from alignment_prism.gates.spec import GateSpec
 from alignment_prism.reports import outcomes_table, write_report
+from alignment_prism.scoring.metrics import all_metrics
 from alignment_prism.scoring.rules import RULES, Rule, score_replies
 
 LOUDNESS = Metric(
@@ -245,3 +258,39 @@ def test_intervals_of_means_cover_what_they_should(loud: Rule) -> None:
             row = find(findings, "loudness", language=language)
             covered[language] += row.lower <= 4.0 <= row.upper
     assert min(covered.values()) / 150 > 0.86, covered  # nominal 0.95; skewness costs a few points with 20 sources
+
+
+def test_the_table_of_metrics_has_what_evaluation_gives_and_nothing_else() -> None:
+    prompts = [
+        replace(prompt, id=f"{kind}{prompt.id}", kind=kind, reference="4" if kind is PromptKind.GENERAL else "")
+        for kind in PromptKind
+        for prompt in asked(number=12)
+    ]
+    runs: dict[int, tuple[list[Generation], list[Score]]] = {}
+    for seed in (0, 1):
+        generations = [
+            Generation(p.id, arm, "x", f"{arm} {seed} {'long ' * ((n + sample) % 3)}", sample=sample)
+            for arm in ("base", "m", "other")
+            for n, p in enumerate(prompts)
+            for sample in (0, 1)
+        ]
+        scores = []
+        for n, g in enumerate(generations):
+            said = Score(
+                g.prompt_id, g.reply_digest, g.arm, "j", "outcome", list(Outcome)[(n + seed) % 5], rubric="r@1"
+            )
+            said = replace(said, label=Outcome.UNJUDGED) if n % 40 == 3 else said
+            scores += [said, replace(said, name="correct", label="", value=float(n % 2))]
+        runs[seed] = generations, [*scores, *score_replies(prompts, generations, list(RULES))]
+    winners = [Winner.WIN, Winner.LOSS, Winner.TIE, Winner.UNJUDGED]
+    comparisons = [
+        Comparison(p.id, "m", "base", first, "j", "r@1", winners[(n + first * (n // 4)) % 4])
+        for n, p in enumerate(prompts)
+        for first in (True, False)
+    ]
+    findings = [
+        *reply_findings(prompts, *runs[0], study="s"),
+        *seed_findings(prompts, runs, study="s"),
+        *win_rate_findings(comparisons, prompts, runs[0][0], study="s"),
+    ]
+    assert {row.metric for row in findings} == set(all_metrics())
