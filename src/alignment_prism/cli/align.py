@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from alignment_prism.cli.console import echo
 from alignment_prism.cli.options import complete_method
-from alignment_prism.domain import InputError, StoreError
+from alignment_prism.domain import InputError
 from alignment_prism.domain.progress import Progress
 
 if TYPE_CHECKING:
     from alignment_prism.training.results import TrainingResult
+    from alignment_prism.training.settings import MethodConfig
 
 EPILOG = """\b
 Examples:
@@ -49,7 +51,7 @@ def _show_config(context: click.Context, _: click.Parameter, value: str | None) 
     if value not in presets():
         raise InputError(f"no such preset: {value}", fix=f"use one of: {', '.join(presets())}")
     preset = resources.files("alignment_prism.training") / "presets" / f"{value}.yaml"
-    click.echo(preset.read_text(encoding="utf-8"), nl=False)
+    echo(preset.read_text(encoding="utf-8"), nl=False)
     context.exit()
 
 
@@ -59,10 +61,10 @@ def _show_methods(context: click.Context, _: click.Parameter, value: bool) -> No
     from alignment_prism.training.methods import METHODS
 
     for method in METHODS.values():
-        click.echo(f"{method.name}: {method.title}, {method.summary}")
+        echo(f"{method.name}: {method.title}, {method.summary}")
         for stage in method.stages:
             settings = ", ".join(f"{name}={value}" for name, value in stage.recipe.model_dump().items())
-            click.echo(f"  {stage.section}: {settings}")
+            echo(f"  {stage.section}: {settings}")
     context.exit()
 
 
@@ -71,7 +73,7 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
         return
     from importlib import resources
 
-    click.echo(str(resources.files("alignment_prism.training") / "configs" / "fsdp2.yaml"))
+    echo(str(resources.files("alignment_prism.training") / "configs" / "fsdp2.yaml"))
     context.exit()
 
 
@@ -120,34 +122,25 @@ def command(
 ) -> None:
     """Train a model on preference pairs: by SFT, DPO, one after the other, or another method (--methods)."""
     from alignment_prism.training.methods import find_method
-    from alignment_prism.training.results import TrainingInterrupted
-    from alignment_prism.training.settings import ENGINES, AdapterConfig, load_config
+    from alignment_prism.training.run_folder import check_run_folder
+    from alignment_prism.training.settings import ENGINES
 
-    find_method(method)  # before anything slow is imported
+    chosen = find_method(method)  # before anything slow is imported
     if engine not in ENGINES:
         raise InputError(f"unknown engine {engine!r}", fix=f"use one of: {', '.join(ENGINES)}")
-    overrides = dict(map(_setting, settings))
-    if lora and not any(key.startswith("training.adapter") for key in overrides):
-        overrides["training.adapter"] = AdapterConfig().model_dump()
-    config = load_config(config_source, overrides)
-    from alignment_prism.models.folders import model_folder
-    from alignment_prism.models.names import resolve
-    from alignment_prism.preferences.pairs import read_pairs
+    if sft_checkpoint is not None and len(chosen.stages) == 1:
+        what = f"{chosen.title} is a single stage, which starts from the base"
+        raise InputError(what, fix="leave --sft-checkpoint out")
+    config = _config(config_source, settings, lora)
+    check_run_folder(out, resume=not restart, inputs=(pairs_file, base, sft_checkpoint, references))
+    base = _folder_of(base, revision, sft_checkpoint)
 
-    if sft_checkpoint is not None:
-        if len(find_method(method).stages) == 1:
-            fix = "leave --sft-checkpoint out"
-            raise InputError(f"{find_method(method).title} is a single stage, which starts from the base", fix=fix)
-        model_folder(sft_checkpoint)
-    _check_run_folder(out, restart, (pairs_file, base, sft_checkpoint, references))
-    base = resolve(base, local=True).id
-    if Path(base).is_dir():
-        model_folder(base, revision)  # a Hub id is looked for when everything else is known to be right
-
-    pairs = read_pairs(pairs_file)
+    from alignment_prism.preferences import read_pairs
+    from alignment_prism.training.results import TrainingInterrupted
     from alignment_prism.training.train import train_method
 
-    with _progress_bar() as progress:
+    pairs = read_pairs(pairs_file)
+    with _bar(chosen.title) as progress:
         try:
             result = train_method(
                 method,
@@ -164,35 +157,31 @@ def command(
                 progress=progress,
             )
         except TrainingInterrupted as stop:
-            click.echo(f"\nstopped after step {stop.step} of {stop.total}; what is done is in {stop.folder}", err=True)
+            echo(f"\nstopped after step {stop.step} of {stop.total}; what is done is in {stop.folder}", err=True)
             raise
-    _report(result)
+    _echo_result(result)
 
 
-def _check_run_folder(out: str, restart: bool, inputs: Sequence[str | None]) -> None:
-    """Refuse a run folder that cannot be used, before anything slow is imported.
+def _config(source: str, settings: tuple[str, ...], lora: bool) -> MethodConfig:
+    from alignment_prism.training.settings import AdapterConfig, load_config
 
-    Whether a finished training is the one that is wanted is looked at later.
+    overrides = dict(map(_setting, settings))
+    if lora and not any(key.startswith("training.adapter") for key in overrides):
+        overrides["training.adapter"] = AdapterConfig().model_dump()
+    return load_config(source, overrides)
 
-    Raises:
-        InputError: it is one of the inputs.
-        StoreError: it cannot be written, or it or the folder of the unfinished run holds something else.
-    """
-    from alignment_prism.store import check_folder, check_inputs, is_complete, read_manifest
 
-    folder = Path(out)
-    check_inputs([folder], inputs)
-    work = folder.with_name(f"{folder.name}.unfinished") if folder.name else folder
-    elsewhere = "choose another --out, or move what is there away"
-    if not (is_complete(folder) and read_manifest(folder).kind == "training"):
-        try:
-            check_folder(folder, kind="training")
-        except StoreError as error:
-            if "replace" in error.settings:  # a manifest without its files: the training will not be taken up
-                raise StoreError("a file of the finished training is missing", where=out, fix=elsewhere) from error
-            raise
-    if restart and work.exists() and not (work / "key").is_file():
-        raise StoreError("this is no unfinished training to throw away", where=str(work), fix=elsewhere)
+def _folder_of(base: str, revision: str | None, checkpoint: str | None) -> str:
+    """What the base's name stands for; folders are looked into now, a Hub id when everything else is known."""
+    from alignment_prism.models.folders import model_folder
+    from alignment_prism.models.names import resolve
+
+    if checkpoint is not None:
+        model_folder(checkpoint)
+    found = resolve(base, local=True).id
+    if Path(found).is_dir():
+        model_folder(found, revision)
+    return found
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -204,40 +193,18 @@ def _setting(text: str) -> tuple[str, Any]:
     return key.strip(), YamlDocument(value, f"--set {key}").content
 
 
-def _report(result: TrainingResult) -> None:
+def _echo_result(result: TrainingResult) -> None:
     for stage in result.stages:
         loss = stage.sums.mean("loss")
-        click.echo(f"{stage.name}: {stage.steps} steps in {stage.seconds:.1f} s, mean loss {loss:.4f}")
+        echo(f"{stage.name}: {stage.steps} steps in {stage.seconds:.1f} s, mean loss {loss:.4f}")
     for notice in result.notices:
-        click.echo(f"note: {notice}")
-    click.echo(f"engine: {result.engine}")
-    click.echo(f"model: {result.model}")
+        echo(f"note: {notice}")
+    echo(f"engine: {result.engine}")
+    echo(f"model: {result.model}")
 
 
-def _progress_bar() -> AbstractContextManager[Progress | None]:
-    """A bar with what and how long; only of the first process."""
-    import os
+def _bar(title: str) -> AbstractContextManager[Progress | None]:
+    """A bar of the first process; the others of a training on several devices have none."""
+    from alignment_prism.cli.progress import progress_bar
 
-    if os.environ.get("RANK", "0") != "0":
-        return nullcontext(None)
-    return _Bar()
-
-
-class _Bar:
-    """One line on stderr that says which stage is at which step, and how long it still takes."""
-
-    def __enter__(self) -> Progress:
-        from rich import progress
-        from rich.console import Console
-
-        columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn())
-        self._bar = progress.Progress(*columns, console=Console(stderr=True))
-        self._task = self._bar.add_task("loading the model", total=None)
-        self._bar.start()
-        return self._show
-
-    def _show(self, done: int, total: int, words: str = "", /) -> None:
-        self._bar.update(self._task, completed=done, total=total, description=words)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    return progress_bar(title) if os.environ.get("RANK", "0") == "0" else nullcontext(None)

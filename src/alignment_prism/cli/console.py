@@ -21,9 +21,9 @@ PIPE_WIDTH = 400
 """Characters of a line where nothing sets a width: more than any of our tables has."""
 
 
-def echo(text: str = "", *, err: bool = False, end: str = "\n") -> None:
+def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print a text, its control characters written out, to stdout or stderr."""
-    click.echo(printable(text) + end, err=err, nl=False)
+    click.echo(printable(text), err=err, nl=nl)
 
 
 def echo_problem(problem: Problem, *, err: bool = True) -> None:
