@@ -195,7 +195,7 @@ def test_sft_loss_masks_the_prompt_and_equals_that_of_trl(folder: Path, tmp_path
 def test_reference_log_probabilities_equal_those_of_trl(folder: Path, tmp_path: Path) -> None:
     from trl.trainer.dpo_trainer import DataCollatorForPreference
 
-    from alignment_prism.training.losses import sums_per_example
+    from alignment_prism.training.logps import sums_per_example
 
     trainer, examples, collator = _trainer(folder, tmp_path, "dpo_ift")
     batch = collator([0, 1, 2])
@@ -313,7 +313,7 @@ def test_our_trainer_follows_trl_over_fifty_steps_of_sgd_with_gradient_accumulat
 
     from alignment_prism.training.backends.transformers import LossTrainer, TransformersEngine
     from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
-    from alignment_prism.training.losses import sums_per_example
+    from alignment_prism.training.logps import sums_per_example
 
     ours, examples, padded = _trainer(
         folder, tmp_path / "ours", "dpo_ift", engine=TransformersEngine(), batching=Batching(2, 2, 1)

@@ -18,7 +18,7 @@ from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
 from alignment_prism.training.devices import ask_first, is_fatal
-from alignment_prism.training.losses import token_logps
+from alignment_prism.training.logps import token_logps
 from alignment_prism.training.numerics import full_precision
 
 HEAD_TOLERANCE = 1e-4

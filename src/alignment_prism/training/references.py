@@ -15,7 +15,7 @@ import torch
 
 from alignment_prism.domain import TrainingError
 from alignment_prism.training.examples import Example
-from alignment_prism.training.losses import sums_per_example
+from alignment_prism.training.logps import sums_per_example
 from alignment_prism.training.objectives import MicroBatch, Objective
 from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore, example_key

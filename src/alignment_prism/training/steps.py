@@ -22,7 +22,7 @@ from alignment_prism.training.examples import Example
 from alignment_prism.training.groups import Group, GroupSums
 from alignment_prism.training.layouts.batches import OrderSampler
 from alignment_prism.training.layouts.trees import model_inputs
-from alignment_prism.training.losses import sums_per_example
+from alignment_prism.training.logps import sums_per_example
 from alignment_prism.training.objectives import MicroBatch, Objective
 from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.references import check_first_batch

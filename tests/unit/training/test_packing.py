@@ -17,7 +17,7 @@ from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.layouts.packing import additive, fill_rows, flat_layout, pack, tree_length, tree_mask
 from alignment_prism.training.layouts.probe import why_not_packed
 from alignment_prism.training.layouts.trees import TreeBatch, mask_plan, model_inputs
-from alignment_prism.training.losses import sums_per_example
+from alignment_prism.training.logps import sums_per_example
 
 VOCABULARY = 97
 WINDOW = 7

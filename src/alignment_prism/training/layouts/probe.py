@@ -17,7 +17,7 @@ from alignment_prism.training.examples import Example
 from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.trees import TreeBatch, model_inputs
-from alignment_prism.training.losses import sums_per_example
+from alignment_prism.training.logps import sums_per_example
 from alignment_prism.training.numerics import full_precision
 
 PROBE_TOLERANCE = {torch.float64: 1e-4, torch.float32: 1e-3}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from alignment_prism.training.losses import sums_per_example, token_logps
+from alignment_prism.training.logps import sums_per_example, token_logps
 
 
 def test_sums_per_example_leave_out_nothing_and_mix_nothing() -> None:
