@@ -10,7 +10,7 @@ import torch
 
 from alignment_prism.domain import InputError, Message, ModelError, Pair, Role, user
 from alignment_prism.training import Example, Replies, make_examples, pairs_digest
-from alignment_prism.training.objectives import both
+from alignment_prism.training.objectives import both, tossed
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,14 @@ def test_too_long_and_truncated_pairs_are_counted_by_language(tokenizer: Any) ->
     assert result.counts["en"].gradient_tokens == sum(len(c) for e in result.examples for c in e.completions)
     text = " ".join(result.notices)
     assert "1 of 3 pairs left out" in text and "hi 1" in text and "cut at max_length = 24 (en 1)" in text
+
+
+def test_examples_keep_the_label_of_their_replies(tokenizer: Any, pairs: list[Pair]) -> None:
+    picked = [tossed(pair, 0) for pair in pairs]
+    found = make_examples(pairs, picked, tokenizer, max_length=200).examples
+    assert {example.label for example in found} == {0.0, 1.0}
+    by_id = {pair.id: reply.label for pair, reply in zip(pairs, picked, strict=True)}
+    assert all(example.label == by_id[example.pair_id] for example in found)
 
 
 def test_pairs_with_equal_replies_are_kept_and_counted(tokenizer: Any) -> None:

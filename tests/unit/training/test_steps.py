@@ -67,6 +67,14 @@ def test_a_loss_sees_sums_lengths_references_and_groups_of_every_reply() -> None
     assert batch.per_token(batch.logps).tolist() == [[-2.0, -9.0], [-4.0, -1.25]]
 
 
+def test_a_loss_of_single_replies_knows_which_of_them_are_the_preferred_ones() -> None:
+    some = [Example(str(n), ("en", "none"), (1,), ((2, 3),), label=float(n % 2)) for n in range(3)]
+    trainer = _trainer("sft_random", some)
+    inputs = {"index": torch.tensor([1, 2, 3]), "owners": torch.tensor([0, 0, 1, 1, 2, 2])}  # the last is a blank
+    batch = trainer.micro_batch(inputs, torch.full((6,), -1.0))
+    assert batch.labels.tolist() == [1.0, 0.0, 0.0] and batch.logps.tolist() == [[-2.0, -2.0, -2.0]]
+
+
 def test_sums_over_tokens_are_not_taken_in_bfloat16() -> None:
     # 300 tokens of -0.5: bfloat16 has steps of 1 at -150, so that -0.5 more would change nothing from -128 on.
     tokens = torch.full((300,), -0.5, dtype=torch.bfloat16)
