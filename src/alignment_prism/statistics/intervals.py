@@ -63,11 +63,6 @@ class Interval:
         """Upper end minus lower end."""
         return self.upper - self.lower
 
-    @property
-    def bounded(self) -> bool:
-        """Whether both ends are finite."""
-        return math.isfinite(self.lower) and math.isfinite(self.upper)
-
     def covers(self, value: float) -> bool:
         """Whether `value` lies in the interval, ends included."""
         return self.lower <= value <= self.upper

@@ -45,7 +45,7 @@ def test_critical_values():
 def test_interval_scaled():
     turned = Interval(0.2, 0.1, 0.4, "x", 10, 10, bias=0.01).scaled(-1.0, 1.0)
     assert (turned.estimate, turned.lower, turned.upper) == pytest.approx((0.8, 0.6, 0.9))
-    assert turned.bias == -0.01 and turned.covers(0.7) and turned.bounded
+    assert turned.bias == -0.01 and turned.covers(0.7)
 
 
 def test_what_is_insufficient_is_one_rule():

@@ -24,7 +24,7 @@ def test_one_seed_is_the_paired_interval_and_cannot_rank():
     model, base = simulate(np.random.default_rng(0), 1, 300, 0.0, -1.0, 0.5)
     found = crossed_difference(model, base)
     paired = paired_risk_difference(model[0], base)
-    assert not found.rankable and math.isnan(found.p_value) and found.interval.name == "crossed-one-seed95"
+    assert found.seeds == 1 and math.isnan(found.p_value) and found.interval.name == "crossed-one-seed95"
     assert found.interval.estimate == pytest.approx(paired.estimate)
     assert found.interval.width == pytest.approx(paired.width, rel=0.02)
     with pytest.raises(InputError, match="one seed"):

@@ -39,11 +39,6 @@ class CrossedDifference:
     df: float
     p_value: float
 
-    @property
-    def rankable(self) -> bool:
-        """Whether the difference may rank methods: never from one seed."""
-        return self.seeds > 1
-
 
 def crossed_difference(
     model: object,
@@ -72,7 +67,7 @@ def crossed_difference(
             mean over languages, whose seeds and shared sources are counted as what they are.
 
     Source: Owen (2007), Ann. Appl. Stat. 1; Cameron, Gelbach & Miller (2011), J. Bus. Econ. Stat. 29. Degenerate cases:
-    one seed gives the interval over prompts alone, `rankable` False and no p-value. With three seeds the interval
+    one seed gives the interval over prompts alone and no p-value. With three seeds the interval
     is wide wherever seeds matter; that is what three seeds are worth. Not for arms whose seeds answered different
     prompts, nor for missing verdicts (leave the prompt out for all seeds, the findings of each seed have bounds).
     """
