@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from alignment_prism.cli.console import echo
 from alignment_prism.cli.outputs import replace_option
 
 
@@ -86,16 +87,16 @@ def _show(found: Any, as_json: bool) -> None:
             {"raters": f.arm, "language": f.language, "scope": f.scope, "coefficient": f.metric, "n": f.n,
              **{name: _number(getattr(f, name)) for name in ("estimate", "lower", "upper")}} for f in found.findings
         ]  # fmt: skip
-        click.echo(json.dumps({"agreement": rows, "unusable": found.unusable, "unmatched": found.unmatched}))
+        echo(json.dumps({"agreement": rows, "unusable": found.unusable, "unmatched": found.unmatched}))
         return
     columns = ["raters", "language", "scope", "coefficient", "estimate", "interval", "replies"]
     cells = [
         (f.arm, f.language, f.scope, f.metric, _shown(f.estimate) + "?" * f.insufficient,
          f"[{_shown(f.lower)}, {_shown(f.upper)}]", f.n) for f in found.findings
     ]  # fmt: skip
-    click.echo(markdown_table(columns, cells))
+    echo(markdown_table(columns, cells))
     for note in found.notes:
-        click.echo(note, err=True)
+        echo(note, err=True)
 
 
 def _shown(value: float) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from alignment_prism.cli.console import echo
 from alignment_prism.cli.outputs import check_outputs, replace_option
 
 NOT_PASSED, UNDECIDED = 6, 7
@@ -54,7 +55,7 @@ def command(
     text = markdown(result, spec)
     if out:
         write_text(out, text)
-    click.echo(_as_json(result) if as_json else text, nl=as_json)
+    echo(_as_json(result) if as_json else text, nl=as_json)
     ctx.exit({Status.PASS: 0, Status.FAIL: NOT_PASSED, Status.UNDECIDED: UNDECIDED}[result.status])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from alignment_prism.cli.console import echo
 from alignment_prism.cli.outputs import replace_option
 
 
@@ -87,20 +88,20 @@ def sample(
     drawn = draw_sample(read_outcomes(scores, judge), asked, kind=PromptKind(kind), by_verdict=by == "verdict", **draw)
     if drawn.excluded:
         others = ", ".join(f"{count} {kind}" for kind, count in sorted(drawn.excluded.items()))
-        click.echo(
+        echo(
             f"{len(drawn.design.rows)} {kind} prompts; {drawn.excluded.total()} others are not drawn from: {others}",
             err=True,
         )
     for part, (number, of) in drawn.drawn.items():
         name = "all languages" if part == "all" else part
-        click.echo(f"{name}: {number} of {of} {kind} prompts, {2 * number} replies to label")
+        echo(f"{name}: {number} of {of} {kind} prompts, {2 * number} replies to label")
     if dry_run or out is None:
         return
     replies = [reply for path in generations for reply in read_generations(path, asked, left_out=[])]
     lines = sheet_lines(drawn.design, replies, asked)
     write_sheet(out, lines)
     drawn.design.write(design_beside(out))
-    click.echo(f"wrote {out} ({len(lines)} replies) and {design_beside(out)}")
+    echo(f"wrote {out} ({len(lines)} replies) and {design_beside(out)}")
 
 
 @command.command("correct")
@@ -152,7 +153,7 @@ def correct(
         write_records(out, found.findings(study), Finding)
     if as_json:
         rows = [_as_json(part.language, part.difference) for part in found.parts]
-        click.echo(json.dumps({found.metric: rows, "notes": found.notes}))
+        echo(json.dumps({found.metric: rows, "notes": found.notes}))
         return
     columns = ["language", "prompts", "labelled", "do the work of", "corrected", "judge alone", "labels alone"]
     cells = [
@@ -160,9 +161,9 @@ def correct(
          *(_shown(getattr(part.difference, name)) for name in ("interval", "judged", "labelled")))
         for part in found.parts
     ]  # fmt: skip
-    click.echo(markdown_table(columns, cells))
+    echo(markdown_table(columns, cells))
     for note in found.notes:
-        click.echo(note, err=True)
+        echo(note, err=True)
 
 
 def _as_json(language: str, found: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from alignment_prism.cli.console import echo
 from alignment_prism.domain.text import markdown_table
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -232,7 +233,7 @@ def agreement(kappa: float, prevalence: float, width: float, level: float, as_js
 
 def _show(rows: Sequence[tuple[str, float]], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({what: value if value == value else None for what, value in rows}))
+        echo(json.dumps({what: value if value == value else None for what, value in rows}))
         return
     shown = [(what, value if isinstance(value, int) else f"{value:.3f}") for what, value in rows]
-    click.echo(markdown_table(["what", "number"], shown))
+    echo(markdown_table(["what", "number"], shown))
