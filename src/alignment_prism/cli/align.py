@@ -59,12 +59,17 @@ def _show_methods(context: click.Context, _: click.Parameter, value: bool) -> No
     if not value or context.resilient_parsing:
         return
     from alignment_prism.training.methods import METHODS
+    from alignment_prism.training.recipe import Recipe
 
     for method in METHODS.values():
-        echo(f"{method.name}: {method.title}, {method.summary}")
+        click.echo(f"{method.name}: {method.title}, {method.summary}")
         for stage in method.stages:
-            settings = ", ".join(f"{name}={value}" for name, value in stage.recipe.model_dump().items())
-            echo(f"  {stage.section}: {settings}")
+            values = ", ".join(f"{name}={getattr(stage.recipe, name)}" for name in Recipe.model_fields)
+            click.echo(f"  {stage.section}: {values}")
+            for name, field in type(stage.recipe).model_fields.items():
+                if name not in Recipe.model_fields:
+                    words = " ".join((field.description or "").split())
+                    click.echo(f"    {stage.section}.{name}={getattr(stage.recipe, name)}: {words}")
     context.exit()
 
 

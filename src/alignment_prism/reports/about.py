@@ -6,7 +6,7 @@ Numbers come from findings alone. These are no numbers: they say what the names 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,9 +119,18 @@ def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:
         text += f", {' and '.join(str(scope) for scope in scopes)} harms only"
     name = str(arm.get("method", ""))
     method = f"{METHODS[name].title}: {METHODS[name].summary}" if name in METHODS else name
-    settings = ", ".join(f"{name} {value}" for name, value in (arm.get("config") or {}).items())
+    settings = ", ".join(_settings(arm.get("config") or {}))
     method += f"; {settings}" if settings else ""
     return ArmNote(str(arm.get("name", "")), method, text, ", ".join(seeds))
+
+
+def _settings(values: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """`dpo_ift.beta 0.3` for each value of nested settings."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name} {value}"
 
 
 def _decoding(generation: Mapping[str, Any]) -> str:

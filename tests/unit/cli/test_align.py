@@ -44,6 +44,13 @@ def test_a_preset_is_printed_with_its_comments_and_the_fsdp_settings_are_in_the_
     assert settings["fsdp_config"]["fsdp_version"] == 2
 
 
+def test_methods_are_listed_with_what_their_settings_do() -> None:
+    shown = _run("--methods")
+    assert shown.exit_code == 0
+    assert "\ndpo_sft: DPO(SFT), fine-tune on the chosen replies, then DPO from there\n  sft: learn" in shown.output
+    assert "    ipo.tau=0.1: The margin that is aimed at is 1 / (2 tau) nats a token" in shown.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -186,7 +186,7 @@ SPEC = {
     "arms": [
         {"name": "dpo_sft", "method": "dpo_sft", "share": 0.15, "scopes": None, "config": {}},
         {"name": "dpo_sft_0", "method": "dpo_sft", "share": 0.0, "scopes": None, "config": {}},
-        {"name": "local", "method": "sft", "share": 0.1, "scopes": ["local"], "config": {"steps": 5}},
+        {"name": "local", "method": "sft", "share": 0.1, "scopes": ["local"], "config": {"sft": {"epochs": 5}}},
     ],
     "generation": {"temperature": 0.0, "top_p": 1.0, "max_tokens": 64, "samples": 1, "seed": 0},
     "judge": {"model": "nano/oracle", "rubric": "standalone@1"}, "compare": None,
@@ -209,7 +209,8 @@ def test_a_specification_says_what_the_arms_are(tmp_path: Path) -> None:
         ("dpo_sft_0", "no safety pairs (a control)"),
         ("local", "10 % safety pairs, local harms only"),
     ]
-    assert about.arms[3].method.endswith("; steps 5") and {arm.seeds for arm in about.arms[1:]} == {"3"}
+    assert about.arms[1].method == "DPO(SFT): fine-tune on the chosen replies, then DPO from there"
+    assert about.arms[3].method.endswith("; sft.epochs 5") and {arm.seeds for arm in about.arms[1:]} == {"3"}
     assert read_about(tmp_path) is None
 
 
