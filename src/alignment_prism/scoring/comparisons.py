@@ -79,7 +79,7 @@ def compare_generations(
             else:
                 replies = (mine.reply, other.reply) if first else (other.reply, mine.reply)
                 messages = render(form, prompt, *replies)
-                key = call_of(judge, form, messages)
+                key = call_of(judge, base_url, form, messages)
                 requests[key] = Request(messages)
                 pending.append((draft, key))
     endpoint = judge_endpoint(judge, form, base_url, max_connections, retries)

@@ -93,7 +93,7 @@ class Judge:
                 keys.append("")
                 continue
             messages = render(form, by_id[generation.prompt_id], generation.reply)
-            keys.append(key := call_of(self.model, form, messages))
+            keys.append(key := call_of(self.model, self.base_url, form, messages))
             requests[key] = Request(messages)
         endpoint = judge_endpoint(self.model, form, self.base_url, self.max_connections, self.retries)
         answers = (

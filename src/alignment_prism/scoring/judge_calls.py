@@ -20,9 +20,10 @@ def judge_endpoint(model: str, rubric: Rubric, base_url: str, connections: int, 
     return Endpoint(model, base_url, max_tokens=rubric.max_tokens, connections=connections, retries=retries)
 
 
-def call_of(model: str, rubric: Rubric, messages: Messages) -> str:
-    """Key of a call in the journal: judge, rubric with its wording, and the case, which is the last turn."""
-    return call_key("judge", model, rubric.id, rubric.digest, messages[-1].content)
+def call_of(model: str, base_url: str, rubric: Rubric, messages: Messages) -> str:
+    """Key of a call in the journal: judge, the address that is given for it (another server may have another model
+    under the same name), rubric with its wording, and the case, which is the last turn."""
+    return call_key("judge", model, base_url, rubric.id, rubric.digest, messages[-1].content)
 
 
 def probe_of(rubric: Rubric) -> Request:

@@ -63,7 +63,7 @@ def generate_remote(
         for sample in range(sampling.samples):
             seed = None if sampling.temperature == 0 else sampling.seed + sample
             turns = [message.as_dict() for message in prompt.messages]
-            key = call_key("generate", model, draw, seed, sample, turns)
+            key = call_key("generate", model, base_url, draw, seed, sample, turns)
             requests[key] = Request(prompt.messages, seed)
             wanted.append((prompt, sample, key))
     answers = ask_all(endpoint, requests, journal=journal, progress=progress)
