@@ -20,7 +20,7 @@ ID_COLUMNS = ("prompt_id", "id")
 
 
 def read_generations(
-    path: str | Path,
+    path: str | Path | Sequence[str],
     prompts: Sequence[Prompt],
     *,
     arm: str = "",
@@ -35,7 +35,7 @@ def read_generations(
     `sample`. Equal prompts get their replies in the order of the rows.
 
     Args:
-        path: JSONL, JSON, CSV, TSV or Parquet, with or without .gz.
+        path: JSONL, JSON, CSV, TSV or Parquet, with or without .gz; several files are read as one.
         prompts: what the replies answer.
         arm: name for replies whose row has none.
         mapping: `reply`, `prompt_id`, `prompt`, `arm`, `sample` to the file's columns.
@@ -48,7 +48,9 @@ def read_generations(
         InputError: the file cannot be read; a row has no reply, names no prompt, or names one prompt by its id and
             another by its text; replies are missing, double, or to unknown prompts (`check_generations`).
     """
-    found, unknown = _read(path, prompts, arm or "model", mapping or {})
+    paths = [str(path)] if isinstance(path, str | Path) else list(path)
+    where = ", ".join(paths)
+    found, unknown = _read(paths, prompts, arm or "model", mapping or {})
     rows = len(found) + len(unknown)
     asked = prompts if asked is None else asked
     ids = {prompt.id for prompt in asked}
@@ -59,7 +61,7 @@ def read_generations(
         if not kept:
             raise InputError(
                 f"none of {rows} replies names one of the prompts",
-                where=str(path),
+                where=where,
                 fix="give the prompts that were answered, or name the columns",
                 settings={"reply_map": "prompt_id=COLUMN,reply=COLUMN"},
             )
@@ -69,7 +71,7 @@ def read_generations(
         shown = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise InputError(
             f"{some} none of the prompts, neither by id nor by text",
-            where=f"{path}, {shown}",
+            where=f"{where}, {shown}",
             fix="give the prompts that were answered, or name the columns; or leave such replies out, and prompts that "
             "lack one",
             settings={"reply_map": "prompt_id=COLUMN,reply=COLUMN", "keep_going": "True"},
@@ -77,7 +79,7 @@ def read_generations(
     if asked is not prompts:
         others = {prompt.id for prompt in prompts} - ids
         found = [each for each in found if each.prompt_id not in others]
-    check_generations(asked, found, where=str(path))
+    check_generations(asked, found, where=where)
     return found
 
 
@@ -100,64 +102,74 @@ def arms_in(path: str | Path, *, arm: str = "", mapping: Mapping[str, str] | Non
 
 
 def _read(
-    path: str | Path, prompts: Sequence[Prompt], arm: str, mapping: Mapping[str, str]
+    paths: Sequence[str], prompts: Sequence[Prompt], arm: str, mapping: Mapping[str, str]
 ) -> tuple[list[Generation], list[str]]:
     """Replies, and the places of rows that name none of the prompts."""
-    first = next(iter(read_rows(path)), None)
-    if first is None:
-        raise InputError("no rows", where=str(path), fix="check that the file is the right one and not empty")
-    own = {"prompt_id", "arm", "reply", "stop_reason", "weights"} <= first.values.keys()
-    if own and not mapping:
-        return read_records(path, Generation), []
-    unknown: list[str] = []
-    return list(_from_rows(read_rows(path), prompts, arm, mapping, str(path), unknown)), unknown
+    rows = _Rows(prompts, arm, mapping)
+    found: list[Generation] = []
+    for path in paths:
+        first = next(iter(read_rows(path)), None)
+        if first is None:
+            raise InputError("no rows", where=path, fix="check that the file is the right one and not empty")
+        own = {"prompt_id", "arm", "reply", "stop_reason", "weights"} <= first.values.keys()
+        found += read_records(path, Generation) if own and not mapping else rows.of(path)
+    return found, rows.unknown
 
 
 def _arm(values: Mapping[str, Any], mapping: Mapping[str, str], arm: str) -> str:
     return str(values.get(mapping.get("arm", "arm")) or values.get("model") or arm)
 
 
-def _from_rows(
-    rows: Iterator[Any],
-    prompts: Sequence[Prompt],
-    arm: str,
-    mapping: Mapping[str, str],
-    path: str,
-    unknown: list[str],
-) -> Iterator[Generation]:
-    ids = {prompt.id for prompt in prompts}
-    by_text: dict[str, list[str]] = defaultdict(list)
-    for prompt in prompts:
-        by_text[prompt.text.strip()].append(prompt.id)
-    turns: dict[tuple[str, str, int], deque[str]] = {}
-    counts: dict[tuple[str, str], int] = defaultdict(int)
-    for row in rows:
-        values = row.values
-        place = f"{path}, row {row.number}"
-        reply = _reply(values, mapping, place)
-        name = _arm(values, mapping, arm)
-        given = _sample(values.get(mapping.get("sample", "sample")), place)
-        prompt_id = _prompt_id(values, mapping, ids)
-        text = str(values.get(mapping.get("prompt", "prompt")) or "").strip()
-        if prompt_id is None:
-            if text not in by_text:
-                unknown.append(f"row {row.number}")
+class _Rows:
+    """Rows of foreign tables as replies; equal prompts and samples without a number are counted over all tables."""
+
+    def __init__(self, prompts: Sequence[Prompt], arm: str, mapping: Mapping[str, str]) -> None:
+        self.arm = arm
+        self.mapping = mapping
+        self.ids = {prompt.id for prompt in prompts}
+        self.by_text: dict[str, list[str]] = defaultdict(list)
+        for prompt in prompts:
+            self.by_text[prompt.text.strip()].append(prompt.id)
+        self.turns: dict[tuple[str, str, int], deque[str]] = {}
+        self.counts: dict[tuple[str, str], int] = defaultdict(int)
+        self.unknown: list[str] = []
+
+    def of(self, path: str) -> Iterator[Generation]:
+        """Replies of one table; rows that name none of the prompts go to `unknown`."""
+        for row in read_rows(path):
+            place = f"{path}, row {row.number}"
+            reply = _reply(row.values, self.mapping, place)
+            name = _arm(row.values, self.mapping, self.arm)
+            given = _sample(row.values.get(self.mapping.get("sample", "sample")), place)
+            prompt_id = self._prompt(row.values, name, given or 0, place)
+            if prompt_id is None:
+                self.unknown.append(f"row {row.number}")
                 continue
-            queue = turns.setdefault((name, text, given or 0), deque(by_text[text]))
+            sample = given if given is not None else self.counts[name, prompt_id]
+            self.counts[name, prompt_id] += 1
+            yield Generation(prompt_id, name, name, reply, sample=sample, stop_reason=StopReason.STORED)
+
+    def _prompt(self, values: Mapping[str, Any], arm: str, sample: int, place: str) -> str | None:
+        """Id of the prompt that a row names, by its id or its text."""
+        prompt_id = _prompt_id(values, self.mapping, self.ids)
+        text = str(values.get(self.mapping.get("prompt", "prompt")) or "").strip()
+        same = self.by_text.get(text, [])
+        if prompt_id is None:
+            if not same:
+                return None
+            queue = self.turns.setdefault((arm, text, sample), deque(same))
             if not queue:
-                queue.extend(by_text[text])
-            prompt_id = queue.popleft()
-        elif text in by_text and prompt_id not in by_text[text]:
+                queue.extend(same)
+            return queue.popleft()
+        if same and prompt_id not in same:
             raise InputError(
-                f"the row names prompt {prompt_id} by its id and prompt {by_text[text][0]} by its text",
+                f"the row names prompt {prompt_id} by its id and prompt {same[0]} by its text",
                 where=place,
                 fix="say which column holds the prompts' ids; or leave out the column of ids, if they are not those "
                 "of the prompts",
                 settings={"reply_map": "prompt_id=COLUMN"},
             )
-        sample = given if given is not None else counts[name, prompt_id]
-        counts[name, prompt_id] += 1
-        yield Generation(prompt_id, name, name, reply, sample=sample, stop_reason=StopReason.STORED)
+        return prompt_id
 
 
 def _reply(values: Mapping[str, Any], mapping: Mapping[str, str], place: str) -> str:
