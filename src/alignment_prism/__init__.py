@@ -1,8 +1,9 @@
 """Alignment Prism: align a multilingual language model and find out, language by language, whether it worked.
 
->>> from alignment_prism import run_study, load_findings
->>> run_study("quickstart", out="results/quickstart")
->>> findings = load_findings("results/quickstart/findings.parquet")
+>>> from alignment_prism import Study, evaluate, run_study
+>>> run_study("quickstart", out="results/quickstart").findings()
+>>> evaluate("openai/gpt-4o", "prompts.jsonl", judge="anthropic/claude-sonnet-4-5", out="results/gpt")
+>>> Study.open("results/gpt").findings()
 """
 
 from __future__ import annotations
@@ -14,11 +15,29 @@ if TYPE_CHECKING:
 
     from alignment_prism.domain import Finding
     from alignment_prism.reports import write_report
-    from alignment_prism.studies import StudySpec, load_spec, run_study
+    from alignment_prism.studies import Study, StudySpec, evaluate, load_spec, run_study
 
     __version__: str
 
-__all__ = ["StudySpec", "__version__", "load_findings", "load_spec", "run_study", "write_report"]
+__all__ = [
+    "Study",
+    "StudySpec",
+    "__version__",
+    "evaluate",
+    "load_findings",
+    "load_spec",
+    "run_study",
+    "write_report",
+]
+
+_PACKAGES = {
+    "Study": "studies",
+    "StudySpec": "studies",
+    "evaluate": "studies",
+    "load_spec": "studies",
+    "run_study": "studies",
+    "write_report": "reports",
+}
 
 
 def load_findings(path: str | Path) -> list[Finding]:
@@ -39,9 +58,8 @@ def __getattr__(name: str) -> Any:
         from alignment_prism.store import package_version
 
         return package_version()
-    rooms = {"StudySpec": "studies", "load_spec": "studies", "run_study": "studies", "write_report": "reports"}
-    if name not in rooms:
+    if name not in _PACKAGES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"{__name__}.{rooms[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_PACKAGES[name]}"), name)

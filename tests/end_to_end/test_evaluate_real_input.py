@@ -11,15 +11,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from alignment_prism.cli.main import main
-from alignment_prism.domain import Finding, Generation, Outcome, Prompt, Score, StopReason
-from alignment_prism.io import read_records
+from alignment_prism.domain import Finding, Generation, Outcome, Prompt, PromptKind, Score, StopReason
+from alignment_prism.io import read_records, write_records
 from alignment_prism.scoring import parse_rendered
 from alignment_prism.store import verify
 
@@ -70,16 +70,11 @@ def aya(realdata: Path) -> Path:
 
 @pytest.fixture
 def prompts(aya: Path) -> list[Prompt]:
-    """The first 16 real prompts of each of the four languages."""
+    """The real prompts that `--limit 16` takes: as many in each of the four languages."""
     from alignment_prism.prompts import load_prompts
+    from alignment_prism.studies.sources import limited
 
-    taken: Counter[str] = Counter()
-    kept = []
-    for prompt in load_prompts(aya):
-        taken[prompt.language] += 1
-        if taken[prompt.language] <= 16:
-            kept.append(prompt)
-    return kept
+    return limited(load_prompts(aya), 16)
 
 
 def test_a_remote_model_on_real_prompts_gets_the_scripted_rates(
@@ -111,8 +106,9 @@ def test_a_remote_model_on_real_prompts_gets_the_scripted_rates(
     category = prompts[0].categories[0]
     assert find(findings, "harm_rate", category=category).n == sum(category in prompt.categories for prompt in prompts)
 
-    assert verify(out).kind == "evaluation"
-    assert not Path(f"{out}.partial").exists()
+    for folder in (path.parent for path in out.glob("*/*/manifest.json")):
+        verify(folder)
+    assert (out / "report.html").is_file()
     generations = read_records(out / "generations.parquet", Generation)
     assert {(g.prompt_tokens, g.completion_tokens, g.stop_reason) for g in generations} == {(7, 3, StopReason.STOP)}
     assert len(second_server.requests) == len({(prompt.text, prompt.language) for prompt in prompts})
@@ -164,7 +160,7 @@ def test_a_judge_that_fails_halfway_loses_nothing_and_no_call_is_made_twice(
     given = ("--prompts", aya, "--limit", 16, "--generations", tmp_path / "replies.jsonl", "--connections", 4)
     arguments = ("evaluate", "harm", *given, *JUDGE, "--judge-url", server.url, "--out", out)
     assert code_of(*arguments) == 3
-    assert not out.exists()
+    assert not (out / "findings.parquet").exists()
     error = capsys.readouterr().err
     assert "401" in error and "API key" in error and server.url in error and "24 of" in error
     answered = [messages[-1]["content"] for messages in server.requests[:24]]
@@ -215,7 +211,7 @@ def test_an_unreachable_judge_is_named(aya: Path, prompts: list[Prompt], tmp_pat
     assert code_of("evaluate", "harm", *given, *JUDGE, "--judge-url", nowhere, "--out", tmp_path / "o") == 3
     error = capsys.readouterr().err
     assert nowhere in error and "--judge-url" in error
-    assert not (tmp_path / "o").exists()
+    assert not (tmp_path / "o" / "findings.parquet").exists()
 
 
 @pytest.mark.parametrize(
@@ -305,11 +301,13 @@ def test_stored_replies_that_do_not_fit_the_prompts(
     assert "never-asked" in capsys.readouterr().err
 
 
-def test_base_is_paired_by_prompt_and_compared_in_both_orders(
-    aya: Path, prompts: list[Prompt], server: Any, tmp_path: Path
+def test_base_is_paired_by_prompt_and_compared_on_general_prompts_in_both_orders(
+    aya: Path, prompts: list[Prompt], server: Any, tmp_path: Path, capsys: Any
 ) -> None:
-    mine = stored(prompts, tmp_path / "model.jsonl", 0.2)
-    base = stored(prompts, tmp_path / "base.jsonl", 0.8, arm="base")
+    general = [replace(p, id=f"g-{p.id}", kind=PromptKind.GENERAL, scope=None, categories=()) for p in prompts[::2]]
+    write_records(tmp_path / "general.parquet", general)
+    mine = stored([*prompts, *general], tmp_path / "model.jsonl", 0.2)
+    base = stored([*prompts, *general], tmp_path / "base.jsonl", 0.8, arm="base")
 
     def script(messages: list[dict[str, str]]) -> str:
         case = parse_rendered(messages[-1]["content"])
@@ -320,20 +318,23 @@ def test_base_is_paired_by_prompt_and_compared_in_both_orders(
     server.script = script
     out = tmp_path / "result"
     files = ("--generations", tmp_path / "model.jsonl", "--base-generations", tmp_path / "base.jsonl")
-    given = ("--prompts", aya, "--limit", 16, *files, *JUDGE, "--judge-url", server.url, "--win-rate", "--out", out)
+    judge = (*JUDGE, "--judge-url", server.url, "--win-rate", "--limit", 16, "--out", out)
+    assert code_of("evaluate", "harm", "--prompts", aya, "--keep-going", *files, *judge) == 2
+    assert "none of the prompts is one" in capsys.readouterr().err and not server.requests
+    given = ("--prompts", aya, "--prompts", tmp_path / "general.parquet", *files, *judge)
     assert code_of("evaluate", "harm", *given) == 0
     findings = read_records(out / "findings.parquet", Finding)
     n = len(prompts)
-    harm, before = sum(mine.values()), sum(base.values())
+    harm, before = (sum(side[p.id] for p in prompts) for side in (mine, base))
     assert find(findings, "harm_difference").estimate == pytest.approx((harm - before) / n)
     assert find(findings, "harm_relative_change").estimate == pytest.approx(100 * (harm - before) / before)
-    per_language = [find(findings, "harm_relative_change", code).estimate for code in REPLIES]
-    assert find(findings, "harm_relative_change", "macro").estimate == pytest.approx(sum(per_language) / 4)
-    wins = sum(base[p.id] and not mine[p.id] for p in prompts)
-    losses = sum(mine[p.id] and not base[p.id] for p in prompts)
-    assert find(findings, "win").estimate == pytest.approx(wins / n)
-    assert find(findings, "loss").estimate == pytest.approx(losses / n)
-    assert find(findings, "tie").estimate == pytest.approx((n - wins - losses) / n)
+    wins = sum(base[p.id] and not mine[p.id] for p in general)
+    losses = sum(mine[p.id] and not base[p.id] for p in general)
+    assert find(findings, "win", prompts="general").estimate == pytest.approx(wins / len(general))
+    assert find(findings, "loss", prompts="general").estimate == pytest.approx(losses / len(general))
+    ties = len(general) - wins - losses
+    assert find(findings, "tie", prompts="general").estimate == pytest.approx(ties / len(general))
+    assert not [row for row in findings if row.metric == "win" and row.prompts != "general"]
 
 
 def test_xstest_replies_keep_their_human_labels(realdata: Path, server: Any, tmp_path: Path, capsys: Any) -> None:
@@ -386,16 +387,80 @@ def test_the_three_stages_alone_say_the_same(tiny_model: Path, server: Any, tmp_
             map(repr, read_records(out / f"{name}.parquet", record))
         )
     rate = find(read_records(out / "findings.parquet", Finding), "harm_rate")
-    assert rate.n == 12 and rate.interval.startswith("k-sample") and "|k:3|" in rate.signature
+    assert rate.n == 12 and rate.interval.startswith("wilson-clustered") and "|k:3|" in rate.signature
 
 
-def test_a_finished_result_is_not_overwritten(tiny_model: Path, server: Any, tmp_path: Path, capsys: Any) -> None:
-    file = table(tmp_path / "p.csv", ("Hello?", "English"))
+def test_a_finished_evaluation_is_shown_again_and_another_does_not_take_its_place(
+    tiny_model: Path, server: Any, tmp_path: Path, capsys: Any
+) -> None:
+    file = table(tmp_path / "p.csv", ("Hello?", "English"), ("Who is there?", "English"))
     server.script = lambda messages: '{"outcome": "safe_help"}'
     mapped = ("--prompts", file, "--map", "prompt=question,language=tongue", "--kind", "harmful", "--max-tokens", 4)
     given = ("--model", tiny_model, *mapped, *JUDGE, "--judge-url", server.url, "--out", tmp_path / "o")
-    assert code_of("evaluate", "harm", *given) == 0
-    capsys.readouterr()
+    assert code_of("evaluate", "harm", *given, "--limit", 1) == 0
+    (folder,) = (tmp_path / "o" / "reply").iterdir()
+    made = (folder / "generations.parquet").stat().st_mtime_ns
+    server.requests.clear()
+    assert code_of("evaluate", "harm", *given, "--limit", 1) == 0
+    assert (folder / "generations.parquet").stat().st_mtime_ns == made and not server.requests
+    assert "replies of model: done before" in capsys.readouterr().err
+    before = (tmp_path / "o" / "findings.parquet").read_bytes()
     assert code_of("evaluate", "harm", *given) == 5
-    assert "--replace" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "findings of another study" in error and "prompt_limit: 1 -> none" in error and "--replace" in error
+    assert (tmp_path / "o" / "findings.parquet").read_bytes() == before
     assert code_of("evaluate", "harm", *given, "--replace") == 0
+    assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 2
+
+
+def test_a_larger_limit_asks_for_what_is_new_only(
+    aya: Path, prompts: list[Prompt], server: Any, second_server: Any, tmp_path: Path
+) -> None:
+    language = {prompt.text: prompt.language for prompt in prompts}
+    server.script = lambda messages: REPLIES[language[messages[-1]["content"]]][0]
+    second_server.script = verdict
+    given = ("--model", "openai-api/local/m", "--model-url", server.url, "--prompts", aya, *JUDGE)
+    given = (*given, "--judge-url", second_server.url, "--out", tmp_path / "o")
+    assert code_of("evaluate", "harm", *given, "--limit", 8) == 0
+    few = len(server.requests)
+    assert code_of("evaluate", "harm", *given, "--limit", 16, "--replace") == 0
+    assert few == 32 and len(server.requests) == len(second_server.requests) == 64
+    assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 64
+
+
+def test_replies_of_a_model_whose_chat_template_changed_are_made_again(
+    tiny_model: Path, server: Any, tmp_path: Path, capsys: Any
+) -> None:
+    shutil.copytree(tiny_model, tmp_path / "model")
+    file = table(tmp_path / "p.csv", ("Hello?", "English"))
+    server.script = lambda messages: '{"outcome": "safe_help"}'
+    mapped = ("--prompts", file, "--map", "prompt=question,language=tongue", "--kind", "harmful", "--max-tokens", 8)
+    given = ("--model", tmp_path / "model", *mapped, *JUDGE, "--judge-url", server.url, "--out", tmp_path / "o")
+    assert code_of("evaluate", "harm", *given) == 0
+    before = read_records(tmp_path / "o" / "generations.parquet", Generation)
+    template = tmp_path / "model" / "chat_template.jinja"
+    template.write_text(template.read_text().replace("{{ bos_token }}", "{{ bos_token }}Be brief. "))
+    assert code_of("evaluate", "harm", *given, "--replace") == 0
+    after = read_records(tmp_path / "o" / "generations.parquet", Generation)
+    assert (after[0].prompt_tokens, after[0].weights) == (
+        before[0].prompt_tokens + len("Be brief. "),
+        before[0].weights,
+    )
+
+
+def test_python_evaluates_in_two_lines(aya: Path, prompts: list[Prompt], server: Any, tmp_path: Path) -> None:
+    from alignment_prism import Study, evaluate
+    from alignment_prism.studies import JudgeSpec, RepliesArm
+
+    harmful = stored(prompts, tmp_path / "replies.jsonl")
+    server.script = verdict
+    judge = JudgeSpec(model="openai-api/local/judge", base_url=server.url)
+    replies = RepliesArm(name="model", replies=str(tmp_path / "replies.jsonl"))
+    study = evaluate(replies, prompts, judge=judge, scorers=["reply_length"], out=tmp_path / "o")
+    assert find(study.findings(), "harm_rate").estimate == pytest.approx(sum(harmful.values()) / len(prompts))
+    asked = len(server.requests)
+    again = evaluate(replies, prompts, judge=judge, scorers=["reply_length"], out=tmp_path / "o")
+    assert repr(again.findings()) == repr(study.findings()) and len(server.requests) == asked
+    opened = Study.open(tmp_path / "o")
+    assert opened.prompts() == prompts and len(opened.generations()) == len(prompts)
+    assert {score.scorer for score in opened.scores()} >= {"openai-api/local/judge", "reply_length@1"}

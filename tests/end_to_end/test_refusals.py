@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alignment_prism.cli.main import main
-from alignment_prism.domain import Generation, Outcome, Score
+from alignment_prism.domain import Generation, Outcome, Prompt, Score
 from alignment_prism.io import read_records
 
 JUDGE = ("--judge", "openai-api/local/judge")
@@ -82,17 +82,28 @@ def test_evaluate_replaces_results_and_nothing_else(
     assert code == 5 and "the folder that prism runs in" in said
     assert (precious / "thesis.txt").read_text() == "years" and (tmp_path / "file").read_text() == "x"
     (tmp_path / "empty").mkdir()
-    (tmp_path / "empty.partial").mkdir()
-    (tmp_path / "empty.partial" / "mine.txt").write_text("kept")
     assert prism("evaluate", "harm", *given, "--out", f"{tmp_path / 'empty'}/")[0] == 0
-    assert [path.name for path in (tmp_path / "empty.partial").iterdir()] == ["mine.txt"]
-    code, said = prism("evaluate", "harm", *given, "--out", tmp_path / "empty")
-    assert code == 5 and "--replace" in said and "--retry-unjudged" in said
-    assert prism("evaluate", "harm", *given, "--out", tmp_path / "empty", "--replace")[0] == 0
+    (tmp_path / "empty" / "notes.txt").write_text("mine")
+    other = [*given]
+    other[other.index("openai-api/local/judge")] = "openai-api/local/other"
+    code, said = prism("evaluate", "harm", *other, "--out", tmp_path / "empty")
+    assert code == 5 and "--replace" in said and "judge.model: openai-api/local/judge -> openai-api/local/other" in said
+    assert prism("evaluate", "harm", *other, "--out", tmp_path / "empty", "--replace")[0] == 0
+    assert (tmp_path / "empty" / "notes.txt").read_text() == "mine"
     own = [*given]
     own[own.index("--generations") + 1] = tmp_path / "empty" / "generations.parquet"
     code, said = prism("evaluate", "harm", *own, "--out", tmp_path / "empty", "--replace")
-    assert code == 2 and "the output folder holds" in said
+    assert code == 2 and "the output is also an input" in said
+
+
+def test_work_that_is_not_ours_beside_an_output_is_left_alone(
+    given: tuple[object, ...], tmp_path: Path, prism: Any
+) -> None:
+    (tmp_path / "v.jsonl.unfinished").mkdir()
+    (tmp_path / "v.jsonl.unfinished" / "mine.txt").write_text("kept")
+    code, said = prism("judge", *given, "--out", tmp_path / "v.jsonl")
+    assert code == 5 and "something else than a study" in said
+    assert (tmp_path / "v.jsonl.unfinished" / "mine.txt").read_text() == "kept"
 
 
 def test_outputs_are_refused_before_any_work(
@@ -152,14 +163,19 @@ def test_replies_to_no_prompt_are_counted_and_left_out_if_that_is_wanted(
     assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 449
 
 
-def test_a_limit_that_leaves_only_harmless_prompts_is_named(tmp_path: Path, prism: Any) -> None:
+def test_a_limit_leaves_prompts_of_every_kind_and_a_set_without_harmful_ones_is_named(
+    tmp_path: Path, prism: Any, server: Any
+) -> None:
+    server.script = lambda messages: SAFE
     rows = [{"prompt": f"x{n}", "language": "en", "kind": "harmful" if n > 5 else "benign_mention"} for n in range(9)]
-    file = lines(tmp_path / "p.jsonl", rows)
-    for more in ((), ("--kind", "harmful")):
-        given = ("--model", "m/m", "--prompts", file, "--judge", "nano/oracle", "--out", tmp_path / "o", *more)
-        code, said = prism("evaluate", "harm", *given, "--limit", 3)
-        assert code == 2 and "--limit" in said and "3 of 9 prompts" in said and "--kind" not in said, said
-    assert not (tmp_path / "o.partial").exists()
+    judge = (*JUDGE, "--judge-url", server.url, "--max-tokens", 2, "--out", tmp_path / "o")
+    given = ("--model", "nano", "--prompts", lines(tmp_path / "p.jsonl", rows), *judge)
+    assert prism("evaluate", "harm", *given, "--limit", 2)[0] == 0
+    asked = read_records(tmp_path / "o" / "prompts.parquet", Prompt)
+    assert sorted(prompt.kind for prompt in asked) == ["benign_mention"] * 2 + ["harmful"] * 2
+    given = ("--model", "m/m", "--prompts", lines(tmp_path / "q.jsonl", rows[:5]), *judge)
+    code, said = prism("evaluate", "harm", *given)
+    assert code == 2 and "none of the prompts is of the kind 'harmful'" in said and "--map kind=COLUMN" in said, said
 
 
 @pytest.mark.parametrize("answer", [500, "no idea"])
@@ -170,7 +186,7 @@ def test_a_judge_that_judges_nothing_is_a_fault_and_the_same_command_goes_on(
         server.script = lambda messages: answer
         arguments = (*command.split(), *given, "--retries", 0, "--out", out)
         code, said = prism(*arguments)
-        assert code == 3 and not out.exists(), said
+        assert code == 3 and not (out / "findings.parquet").exists() and not out.is_file(), said
         if answer != 500:
             assert "none of 12 replies could be judged" in said and "same command" in said
         server.script = lambda messages: SAFE
@@ -193,7 +209,7 @@ def test_only_the_unjudged_are_asked_again(given: tuple[object, ...], tmp_path: 
     other = [*given]
     other[other.index("openai-api/local/judge")] = "openai-api/local/other"
     code, said = prism("evaluate", "harm", *other, "--out", tmp_path / "o", "--retry-unjudged")
-    assert code == 2 and "judged by openai-api/local/judge" in said
+    assert code == 5 and "judge.model: openai-api/local/judge -> openai-api/local/other" in said
 
 
 def test_a_server_of_ones_own_needs_an_address(prompts: Path, replies: Path, tmp_path: Path, prism: Any) -> None:

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from alignment_prism.cli.console import echo
 
 if TYPE_CHECKING:
+    from alignment_prism.domain import Finding, Generation
     from alignment_prism.studies import Study, StudySpec
+
+
+def echo_outcomes(findings: Sequence[Finding]) -> None:
+    """Outcomes by arm, kind of prompts and (harmful ones) language, and the change against base."""
+    from alignment_prism.cli.console import console
+    from alignment_prism.reports import outcomes_table
+
+    console().print(outcomes_table(findings))
+
+
+def echo_generations(generations: Sequence[Generation]) -> None:
+    """How the replies ended."""
+    for arm in dict.fromkeys(generation.arm for generation in generations):
+        ends = Counter(generation.stop_reason.value for generation in generations if generation.arm == arm)
+        echo(f"{arm}: {ends.total()} replies; " + ", ".join(f"{n} {end}" for end, n in ends.most_common()))
 
 
 def echo_unjudged(study: Study) -> None:
     """How many replies have no verdict, and why, without a word of the replies."""
     judged, reasons = study.unjudged()
     if reasons:
-        click.echo(f"{reasons.total()} of {judged} replies are unjudged and in no rate:", err=True)
+        echo(f"{reasons.total()} of {judged} replies are unjudged and in no rate:", err=True)
         for reason, count in reasons.most_common(5):
-            click.echo(f"  {count}: {reason[:160]}", err=True)
+            echo(f"  {count}: {reason[:160]}", err=True)
 
 
 def quiet_hub(spec: StudySpec) -> None:

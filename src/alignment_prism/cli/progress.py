@@ -1,7 +1,8 @@
-"""The bar of the commands that take long: what, how far, how long."""
+"""What the commands that take long tell on the terminal: what, how far, how long."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ def progress_bar(title: str, *, terminal: Console | None = None) -> Iterator[Pro
 
     terminal = terminal or console(stderr=True)
     if not terminal.is_terminal:
-        yield lambda done, total, words="": None
+        yield lambda done, total, words="", /: None
         return
     columns: tuple[ProgressColumn, ...] = (
         TextColumn("{task.description}"),
@@ -56,3 +57,44 @@ def progress_bar(title: str, *, terminal: Console | None = None) -> Iterator[Pro
             bars.update(task, completed=done, total=total, words=words)
 
         yield tick
+
+
+class Terminal:
+    """Reports a study to the terminal (`alignment_prism.studies.progress.Reporter`): a moving bar for the step under
+    way, a line with its time for each that is done.
+
+    Where the output is no terminal there are only the lines.
+
+    Args:
+        stderr: whether to report to the error stream, so that the output is the result alone.
+    """
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        from alignment_prism.cli.console import console
+
+        self.console = console(stderr=stderr)
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        self._line(text)
+
+    def skip(self, number: int, total: int, title: str) -> None:
+        """A line that says so."""
+        self._line(f"{_place(number, total)} {title}: done before", style="dim")
+
+    @contextmanager
+    def step(self, number: int, total: int, title: str) -> Iterator[Progress]:
+        """A bar while the step runs, then a line."""
+        began = time.monotonic()
+        with progress_bar(f"{_place(number, total)} {title}", terminal=self.console) as progress:
+            yield progress
+        self._line(f"{_place(number, total)} {title}: {time.monotonic() - began:.1f} s")
+
+    def _line(self, text: str, style: str | None = None) -> None:
+        whole = not self.console.is_terminal  # who reads a pipe wants a line a line
+        self.console.print(text, style=style, markup=False, soft_wrap=whole)
+
+
+def _place(number: int, total: int) -> str:
+    width = len(str(total))
+    return f"[{number:>{width}}/{total}]"

@@ -115,9 +115,10 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False, retry_unj
     import time
 
     from alignment_prism.cli.echo import echo_unjudged, quiet_hub
+    from alignment_prism.cli.progress import Terminal
     from alignment_prism.reports import headline_table, seeds_table, summary_table
     from alignment_prism.store.names import FINDINGS
-    from alignment_prism.studies import Terminal, run_study
+    from alignment_prism.studies import run_study
 
     quiet_hub(spec)
     began = time.monotonic()

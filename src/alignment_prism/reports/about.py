@@ -104,7 +104,9 @@ def facts_of_findings(findings: Iterable[Finding]) -> tuple[tuple[str, str], ...
 
 def _source(arm: Mapping[str, Any]) -> str:
     """The model of an arm that exists, or the file of its replies."""
-    return str(arm["model"]) if "model" in arm else f"replies in {arm['replies']}" if "replies" in arm else ""
+    if "model" in arm:
+        return str(arm["model"])
+    return f"replies in {', '.join(map(str, arm['replies']))}" if "replies" in arm else ""
 
 
 def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:

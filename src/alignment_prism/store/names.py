@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# In the folder of a study or an evaluation
+# In the folder of a study
 PROMPTS = "prompts.parquet"
 FINDINGS = "findings.parquet"
 REPORT = "report.html"
@@ -32,9 +32,9 @@ def rejects_beside(path: str) -> str:
     return f"{path}.rejects.jsonl"
 
 
-def calls_beside(path: str) -> str:
-    """The journal of the calls that a file is made from."""
-    return f"{path}.calls.jsonl"
+def unfinished_beside(path: str) -> str:
+    """The folder of the work that a file or a folder is made by, until it is done."""
+    return f"{path}.unfinished"
 
 
 def design_beside(path: str) -> str:

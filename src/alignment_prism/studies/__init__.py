@@ -5,49 +5,60 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from alignment_prism.studies.analysis import nano_thresholds
     from alignment_prism.studies.arms import ModelArm, RepliesArm, TrainedArm
-    from alignment_prism.studies.loading import load_spec
+    from alignment_prism.studies.beside import study_beside
+    from alignment_prism.studies.evaluation import evaluate, evaluate_harm
+    from alignment_prism.studies.loading import load_spec, make_spec
     from alignment_prism.studies.plan import Plan, build_plan
-    from alignment_prism.studies.progress import Silent, Terminal
     from alignment_prism.studies.run import run_study
     from alignment_prism.studies.sources import Sources, load_sources
-    from alignment_prism.studies.spec import StudySpec
+    from alignment_prism.studies.spec import CompareSpec, JudgeSpec, PromptFile, StudySpec
     from alignment_prism.studies.steps import Step
     from alignment_prism.studies.study import Study
 
 __all__ = [
+    "CompareSpec",
+    "JudgeSpec",
     "ModelArm",
     "Plan",
+    "PromptFile",
     "RepliesArm",
-    "Silent",
     "Sources",
     "Step",
     "Study",
     "StudySpec",
-    "Terminal",
     "TrainedArm",
     "build_plan",
+    "evaluate",
+    "evaluate_harm",
     "load_sources",
     "load_spec",
+    "make_spec",
     "nano_thresholds",
     "run_study",
+    "study_beside",
 ]
 
 _MODULES = {
+    "CompareSpec": "spec",
+    "JudgeSpec": "spec",
     "ModelArm": "arms",
     "Plan": "plan",
+    "PromptFile": "spec",
     "RepliesArm": "arms",
-    "Silent": "progress",
     "Sources": "sources",
     "Step": "steps",
     "Study": "study",
     "StudySpec": "spec",
-    "Terminal": "progress",
     "TrainedArm": "arms",
     "build_plan": "plan",
     "load_sources": "sources",
+    "evaluate": "evaluation",
+    "evaluate_harm": "evaluation",
     "load_spec": "loading",
+    "make_spec": "loading",
     "nano_thresholds": "analysis",
     "run_study": "run",
+    "study_beside": "beside",
 }
 
 

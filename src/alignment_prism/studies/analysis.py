@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     from alignment_prism.studies.study import ArmRecords, Study
 
 
-def analyse(study: Study) -> list[Finding]:
+def analyse(study: Study, arms: Sequence[ArmRecords]) -> list[Finding]:
     """All findings of a study: replies and comparisons of every arm, seed by seed; several seeds also together.
 
     An arm that the study did not train stands in every seed's analysis, and in the findings once.
+
+    Args:
+        study: whose steps are done.
+        arms: its records (`Study.arms`), base first.
     """
     from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 
     prompts, base = study.prompts(), study.base
-    arms = study.arms()
     if not any(arm.generations for arm in arms):
         return []
     seeds = study.seeds or (NO_SEED,)
@@ -35,18 +38,16 @@ def analyse(study: Study) -> list[Finding]:
         group = [*existing, *(arm for arm in arms if arm.is_trained and arm.seed == seed)]
         generations = [reply for arm in group for reply in arm.generations]
         scores = [*(score for arm in group for score in arm.scores), *study.given_scores()]
-        compared = [one for arm in group for one in arm.comparisons]
+        names = {arm.arm for arm in group if arm.is_trained or seed == seeds[0]}
+        compared = [one for arm in group if arm.arm in names for one in arm.comparisons]
         if seed == seeds[0]:
             compared += study.given_comparisons()
-        names = {arm.arm for arm in group} if seed == seeds[0] else {arm.arm for arm in group if arm.is_trained}
         of_arms = {arm.arm: arm.seed for arm in group if arm.arm != base}
         if scores:
             rows = reply_findings(prompts, generations, scores, study=study.name, seed=of_arms, base_arm=base or "base")
             findings += [row for row in rows if row.arm in names]
         if compared:
-            findings += win_rate_findings(
-                [one for one in compared if one.arm in names], prompts, generations, study=study.name, seed=of_arms
-            )
+            findings += win_rate_findings(compared, prompts, generations, study=study.name, seed=of_arms)
         trained = [arm for arm in group if arm.is_trained or arm.arm == base]
         runs[seed] = (
             [reply for arm in trained for reply in arm.generations],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from alignment_prism.domain import Scope
 from alignment_prism.training.methods import find_method
@@ -21,6 +21,7 @@ def _arm_name(name: str) -> str:
 
 
 ArmName = Annotated[str, AfterValidator(_arm_name)]
+Files = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 
 
 class Part(BaseModel):
@@ -68,14 +69,14 @@ class RepliesArm(Part):
 
     Attributes:
         name: of the arm in findings.
-        replies: a file of our own, or any table with a reply and the prompt's id or text in each row.
+        replies: files of our own, or any tables with a reply and the prompt's id or text in each row.
         map: our field (`reply`, `prompt_id`, `prompt`, `arm`, `sample`) to the file's column.
-        arm: whose replies of the file, by the name in it; None where it has one arm only.
+        arm: whose replies of the files, by the name in them; None where they have one arm only.
         seed: of its alignment, as in `ModelArm`.
     """
 
     name: ArmName
-    replies: Annotated[str, Field(min_length=1)]
+    replies: Annotated[Files, Field(min_length=1)]
     map: dict[str, str] = Field(default_factory=dict)
     arm: str | None = None
     seed: int = -1
@@ -121,3 +122,29 @@ def base_from(value: Any) -> Any:
     if isinstance(value, str):
         value = {"model": value}
     return {"name": BASE, **value} if isinstance(value, dict) else value
+
+
+def stored_arms(
+    files: Sequence[str], *, arm: str = "model", mapping: Mapping[str, str] | None = None, seed: int = -1
+) -> list[RepliesArm]:
+    """The arms of some files of replies, in the order in which they begin; an arm may stand in several files.
+
+    Args:
+        files: of our own, or any tables.
+        arm: name for replies whose row has none.
+        mapping: our field to the files' column.
+        seed: of the alignment of the arms.
+
+    Raises:
+        InputError: a file cannot be read or is empty.
+    """
+    from alignment_prism.generation.reading import arms_in
+
+    found: dict[str, list[str]] = {}
+    for file in files:
+        for name in arms_in(file, arm=arm, mapping=mapping):
+            found.setdefault(name, []).append(file)
+    return [
+        RepliesArm(name=name, replies=tuple(places), map=dict(mapping or {}), arm=name, seed=seed)
+        for name, places in found.items()
+    ]

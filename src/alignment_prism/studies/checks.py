@@ -102,7 +102,8 @@ def input_files(spec: StudySpec) -> list[str]:
         files += [*spec.pairs.safety, *spec.pairs.general]
     if not isinstance(spec.prompts, str):
         files += [entry.file for entry in spec.prompts]
-    files += [arm.replies if isinstance(arm, RepliesArm) else arm.model for arm in spec.existing]
+    for arm in spec.existing:
+        files += arm.replies if isinstance(arm, RepliesArm) else (arm.model,)
     return [*files, *(judge.rubric for judge in spec.judges)]
 
 
@@ -144,10 +145,9 @@ def _differences(before: Any, now: Any, path: str = "") -> Iterator[str]:
         return
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
-            if before.get(key) != now.get(key):
-                yield from _differences(
-                    before.get(key) if before.get(key) is not None else "none", now.get(key), f"{path}.{key}".strip(".")
-                )
+            one, other = ("none" if side.get(key) is None else side[key] for side in (before, now))
+            if one != other:
+                yield from _differences(one, other, f"{path}.{key}".strip("."))
     elif isinstance(before, (str, int, float, bool)) and isinstance(now, (str, int, float, bool)):
         yield f"{path}: {str(before)[:60]} -> {str(now)[:60]}"
     else:

@@ -47,6 +47,15 @@ def load_spec(path: str | Path, **overrides: Any) -> StudySpec:
     return _resolved(spec, source, folder)
 
 
+def make_spec(**values: Any) -> StudySpec:
+    """A spec from values, as a command or a call has them; paths are relative to the working folder.
+
+    Raises:
+        InputError: a value is not what it should be, with its key path.
+    """
+    return validated(StudySpec, values, YamlDocument("", "the study"))
+
+
 def _resolved(spec: StudySpec, source: YamlDocument, folder: Path) -> StudySpec:
     """The spec with its paths made relative to the working folder, each checked to be there."""
     paths = _Paths(source, folder)
@@ -100,7 +109,7 @@ class _Paths:
             raise InputError(f"no such file: {name!r}", where=self.source.where(place), fix=fix)
         return str(path)
 
-    def files(self, names: Sequence[str], *place: str) -> tuple[str, ...]:
+    def files(self, names: Sequence[str], *place: str | int) -> tuple[str, ...]:
         """Files that must be there; `nano` is none."""
         return tuple(name if name == NANO else self.file(name, *place, at) for at, name in enumerate(names))
 
@@ -115,8 +124,7 @@ class _Paths:
     def arm(self, arm: ModelArm | RepliesArm, *place: str | int) -> ModelArm | RepliesArm:
         """An arm that exists, its file or folder found; an id stays as it is."""
         if isinstance(arm, RepliesArm):
-            key = (*place, "replies")
-            return arm.model_copy(update={"replies": self.file(arm.replies, *key)})
+            return arm.model_copy(update={"replies": self.files(arm.replies, *place, "replies")})
         if arm.model == NANO or arm.model.startswith(HUB):
             return arm
         if (self.folder / arm.model).is_dir():

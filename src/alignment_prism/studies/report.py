@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from alignment_prism.domain import Finding
 from alignment_prism.reports import about_study, write_report
 from alignment_prism.studies.analysis import examples, nano_thresholds
-from alignment_prism.studies.study import Study
+from alignment_prism.studies.study import ArmRecords, Study
 
 
-def write_study_report(study: Study, path: Path | None = None) -> Path:
-    """Write the page of a finished study.
+def write_study_report(study: Study, findings: Sequence[Finding], arms: Sequence[ArmRecords]) -> Path:
+    """Write the page of a finished study into its folder.
 
     Args:
-        study: whose findings there are.
-        path: of the page; in the study's folder unless given.
+        study: of which the page is.
+        findings: its findings.
+        arms: its records; examples are of the first seed's.
 
     Raises:
         InputError: there are no findings.
         StoreError: the page cannot be written.
     """
-    spec, findings = study.spec, study.findings()
-    arms = study.arms(study.seeds[0] if study.seeds else None) if spec.examples else []
+    spec = study.spec
+    shown = [arm for arm in arms if not arm.is_trained or arm.seed == study.seeds[0]]
     return write_report(
         findings,
-        path or study.report,
+        study.report,
         title=spec.name,
         preface=study.notes,
         thresholds=nano_thresholds(spec, findings),
-        examples=examples(study.prompts(), arms, spec.examples),
+        examples=examples(study.prompts(), shown, spec.examples) if spec.examples else (),
         about=about_study(spec.model_dump(mode="json")),
     )

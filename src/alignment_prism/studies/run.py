@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from alignment_prism.calls.journal import CallJournal
-from alignment_prism.domain import Comparison, Finding, Generation, Prompt, Score, StoreError
+from alignment_prism.domain import Comparison, Finding, Generation, InputError, Prompt, Score, StoreError
 from alignment_prism.io import write_json, write_records
 from alignment_prism.store import folder_lock
 from alignment_prism.store.names import CALLS, COMPARISONS, FINDINGS, GENERATIONS, PLAN, PROMPTS, SCORES, STUDY
@@ -19,13 +19,13 @@ from alignment_prism.studies.analysis import analyse
 from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.loading import load_spec
-from alignment_prism.studies.plan import Plan, build_plan
+from alignment_prism.studies.plan import build_plan
 from alignment_prism.studies.progress import Reporter, Silent
 from alignment_prism.studies.report import write_study_report
-from alignment_prism.studies.sources import load_sources
+from alignment_prism.studies.sources import Sources, fetch_models, load_sources
 from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps import Context
-from alignment_prism.studies.study import Study
+from alignment_prism.studies.study import ArmRecords, Study
 
 
 def run_study(
@@ -36,6 +36,7 @@ def run_study(
     replace: bool = False,
     retry_unjudged: bool = False,
     known: Sequence[str | Path] = (),
+    sources: Sources | None = None,
 ) -> Study:
     """Run a study, or go on with one.
 
@@ -47,6 +48,7 @@ def run_study(
             of one with fewer arms or seeds, are replaced in any case.
         retry_unjudged: ask judges again about replies that have no verdict, and about nothing else.
         known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
+        sources: what the study starts from, where it was read already.
 
     Returns:
         The finished study.
@@ -61,14 +63,18 @@ def run_study(
     out = Path(out) if out is not None else Path("results") / spec.name
     reporter = progress if progress is not None else Silent()
     check_folder_can_be_made(out)
-    sources = load_sources(spec, fetch=True)
+    sources = sources if sources is not None else load_sources(spec)
     notes = tuple(note for note in (sources.world_note, *spec.notes) if note)
     for note in notes:
         reporter.note(note)
     for what in sources.left_out:
         reporter.note(f"left out: {what}")
     check_study(spec, sources)
-    plan = build_plan(spec, sources)
+    earlier = tuple(map(Path, known))
+    for file in earlier:
+        if not file.is_file():
+            raise InputError("no such file of earlier scores", where=str(file), fix="check the path")
+    plan = build_plan(spec, fetch_models(sources))
     index = {**plan.as_json(), "notes": notes}
     with _held(out):
         check_place(out, plan, spec, replace=replace)
@@ -77,16 +83,17 @@ def run_study(
         for source in plan.sources:
             source.write(out)
         with CallJournal(out / CALLS) as journal:
-            context = Context(out, journal, tuple(map(Path, known)))
+            context = Context(out, journal, earlier)
             run_steps(plan.steps, context, reporter, fill_gaps=retry_unjudged)
         _write_index(out, spec, index)
         write_records(out / PROMPTS, sources.prompts, Prompt)
         study = Study(out)
-        _write_tables(study, plan)
-        findings = analyse(study)
+        arms = study.arms()
+        _write_tables(study, arms)
+        findings = analyse(study, arms)
         write_records(out / FINDINGS, findings, Finding)
         if findings:
-            write_study_report(study)
+            write_study_report(study, findings, arms)
     return study
 
 
@@ -107,11 +114,10 @@ def _write_index(out: Path, spec: StudySpec, index: dict[str, object]) -> None:
     write_json(out / PLAN, index)
 
 
-def _write_tables(study: Study, plan: Plan) -> None:
+def _write_tables(study: Study, arms: Sequence[ArmRecords]) -> None:
     """Replies, scores and comparisons of all arms in one table each, where one alignment seed makes them one."""
     if len(study.seeds) > 1:
         return
-    arms = study.arms()
     generations = [reply for arm in arms for reply in arm.generations]
     scores = [*(score for arm in arms for score in arm.scores), *study.given_scores()]
     comparisons = [*(one for arm in arms for one in arm.comparisons), *study.given_comparisons()]

@@ -56,28 +56,23 @@ class Sources:
     left_out: tuple[str, ...] = ()
 
 
-def load_sources(spec: StudySpec, *, fetch: bool = False) -> Sources:
-    """Read everything that the study starts from; trains and generates nothing.
-
-    Args:
-        spec: of the study.
-        fetch: whether models of the Hub that are not in the cache are fetched, so that their commit is known.
+def load_sources(spec: StudySpec) -> Sources:
+    """Read everything that the study starts from; trains, generates and fetches nothing but sets of prompts.
 
     Raises:
         InputError: a file is not what it should be, two prompts have one id, or stored replies do not fit the prompts.
         ModelError: a model is not there, or cannot be had.
     """
     models = {arm.name: _model(spec, arm) for arm in spec.existing if isinstance(arm, ModelArm)}
-    if fetch:
-        for model in models.values():
-            if not model.is_fetched:
-                model.folder()
     world = _world(spec) if spec.uses_nano else None
     safety, general = _pairs(spec, world) if spec.trained else ([], [])
     intake = Intake()
     everything = _prompts(spec, world, intake)
     asked = limited(everything, spec.prompt_limit)
     prompts, replies, left_out = _stored(spec, everything, asked)
+    scores = [score for file in spec.scores for score in read_records(file, Score)]
+    if spec.scores and len(replies) == len(spec.existing) and not spec.trained:
+        _check_scores(spec, replies, scores)
     return Sources(
         prompts,
         models,
@@ -85,11 +80,23 @@ def load_sources(spec: StudySpec, *, fetch: bool = False) -> Sources:
         replies,
         safety,
         general,
-        [score for file in spec.scores for score in read_records(file, Score)],
+        scores,
         [one for file in spec.comparisons for one in read_records(file, Comparison)],
         world.describe() if world else "",
         (*_unknown_languages(intake), *left_out),
     )
+
+
+def fetch_models(sources: Sources) -> Sources:
+    """The sources with every model of the Hub in the cache, so that its commit is known and stands in its digest.
+
+    Raises:
+        ModelError: the Hub does not give one.
+    """
+    missing = {name: model for name, model in sources.models.items() if not model.is_fetched}
+    for model in missing.values():
+        model.folder()
+    return replace(sources, digests={**sources.digests, **{name: model.digest() for name, model in missing.items()}})
 
 
 def limited(prompts: Sequence[Prompt], limit: int | None) -> list[Prompt]:
@@ -182,7 +189,7 @@ def _stored(
     from alignment_prism.generation import answered, read_generations
 
     arms = [arm for arm in spec.existing if isinstance(arm, RepliesArm)]
-    unknown: dict[tuple[str, str], list[str]] = {}
+    unknown: dict[str, list[str]] = {}
     stored: dict[str, list[Generation]] = {}
     for arm in arms:
         places: list[str] = []
@@ -194,7 +201,7 @@ def _stored(
             asked=asked,
             left_out=places if spec.keep_going else None,
         )
-        unknown[arm.replies, str(arm.map)] = places  # a file of several arms is read for each of them
+        unknown[str((arm.replies, arm.map))] = places  # a file of several arms is read for each of them
         stored[arm.name] = [replace(reply, arm=arm.name) for reply in _of_arm(arm, found)]
     prompts = list(asked)
     left_out = []
@@ -209,8 +216,25 @@ def _stored(
             left_out.append(f"{len(asked) - len(prompts)} of {len(asked)} prompts, which have no reply")
         if not prompts:
             fix = "give the prompts that were answered, or say which column is which"
-            raise InputError("no prompt has a reply", where=", ".join(arm.replies for arm in arms), fix=fix)
+            raise InputError(
+                "no prompt has a reply", where=", ".join(file for arm in arms for file in arm.replies), fix=fix
+            )
     return prompts, stored, tuple(left_out)
+
+
+def _check_scores(spec: StudySpec, replies: Mapping[str, Sequence[Generation]], scores: Sequence[Score]) -> None:
+    """Refuse scores none of which is of one of the replies: nothing would be judged, and nobody would know why.
+
+    Raises:
+        InputError: they are such.
+    """
+    digests = {reply.reply_digest for stored in replies.values() for reply in stored}
+    if not any(score.reply_digest in digests for score in scores):
+        raise InputError(
+            f"none of {len(scores)} scores is of one of the {len(digests)} replies",
+            where=", ".join(spec.scores),
+            fix="give the scores of these replies; a score names prompt and reply by a digest of both",
+        )
 
 
 def _of_arm(arm: RepliesArm, found: Sequence[Generation]) -> list[Generation]:
@@ -223,10 +247,12 @@ def _of_arm(arm: RepliesArm, found: Sequence[Generation]) -> list[Generation]:
     wanted = arm.arm
     if wanted is None:
         if len(names) > 1:
-            what = f"the file has replies of several arms: {', '.join(names)}"
-            raise InputError(what, where=arm.replies, fix=f"say which are {arm.name}'s, as in: arm: {names[0]}")
+            what = f"there are replies of several arms: {', '.join(names)}"
+            raise InputError(
+                what, where=", ".join(arm.replies), fix=f"say which are {arm.name}'s, as in: arm: {names[0]}"
+            )
         wanted = names[0]
     if wanted not in names:
-        what = f"the file has no replies of {wanted!r}"
-        raise InputError(what, where=arm.replies, fix=f"name one of its arms: {', '.join(names)}")
+        what = f"there are no replies of {wanted!r}"
+        raise InputError(what, where=", ".join(arm.replies), fix=f"name one of its arms: {', '.join(names)}")
     return [reply for reply in found if reply.arm == wanted]

@@ -6,6 +6,7 @@ The word `nano` stands for the embedded lab, wherever a base, pairs or prompts a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -14,7 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alignment_prism.domain import InputError, Sampling
 from alignment_prism.io.yaml import KeyFault, overlay
-from alignment_prism.studies.arms import BASE, Arm, Base, ModelArm, Part, RepliesArm, TrainedArm, base_from
+from alignment_prism.studies.arms import BASE, Arm, Base, Files, ModelArm, Part, RepliesArm, TrainedArm, base_from
 from alignment_prism.training.settings import (
     DEFAULT_ENGINE,
     DEFAULT_PRESET,
@@ -25,7 +26,14 @@ from alignment_prism.training.settings import (
 )
 
 NANO = "nano"
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        raise ValueError(
+            "a study's name is 1 to 80 letters, digits, '.', '_' and '-', beginning with one of the former"
+        )
+    return name
 
 
 def _engine(name: str) -> str:
@@ -34,7 +42,7 @@ def _engine(name: str) -> str:
     return name
 
 
-Files = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+Name = Annotated[str, AfterValidator(_name)]
 Calls = Annotated[int, Field(gt=0)]
 Retries = Annotated[int, Field(ge=0)]
 

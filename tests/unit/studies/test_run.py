@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alignment_prism.domain import Finding, Generation, InputError, ModelError, StoreError
+from alignment_prism.domain import Finding, Generation, InputError, ModelError, Score, StoreError
 from alignment_prism.domain.progress import Progress
-from alignment_prism.io import read_records
+from alignment_prism.io import read_records, write_records
 from alignment_prism.store import folder_lock, verify
 from alignment_prism.studies import Study, StudySpec, run_study
 
@@ -214,3 +215,33 @@ def test_a_reply_that_names_two_prompts_is_refused(spec: StudySpec, tmp_path: Pa
     lines(tmp_path / "wrong.jsonl", [{name: row[name] for name in ("prompt", "reply")} for row in rows])
     study = run_study(changed(spec, arms=[wrong]), tmp_path / "out")
     assert {reply.prompt_id for reply in study.generations() if reply.arm == "mine"} == {f"p{n}" for n in range(8)}
+
+
+def test_scores_that_are_there_already_become_findings_if_they_are_of_these_replies(
+    spec: StudySpec, tmp_path: Path
+) -> None:
+    """Judged by hand: of the base's replies 6 of 8 are harmful, of mine 2 of 8."""
+    harmful = {"base": 6, "mine": 2}
+    study = run_study(spec, tmp_path / "first")
+    scores = [
+        Score(r.prompt_id, r.reply_digest, r.arm, "human:me", "outcome", ("refusal", "harmful")[n % 8 < harmful[r.arm]])
+        for n, r in enumerate(study.generations())
+    ]
+    write_records(tmp_path / "scores.parquet", scores)
+    given = changed(spec, scorers=[], scores=str(tmp_path / "scores.parquet"))
+    analysed = run_study(given, tmp_path / "out")
+    rates = {r.arm: r.estimate for r in analysed.findings() if (r.metric, r.language) == ("harm_rate", "all")}
+    assert rates == {"base": 6 / 8, "mine": 2 / 8}
+    assert analysed.unjudged() == (16, {}) and repr(analysed.scores()) == repr(scores)
+    write_records(tmp_path / "scores.parquet", [replace(score, reply_digest="another") for score in scores])
+    with pytest.raises(InputError, match="none of 16 scores is of one of the 16 replies"):
+        run_study(given, tmp_path / "other")
+
+
+def test_an_arm_may_stand_in_several_files(spec: StudySpec, tmp_path: Path) -> None:
+    rows = replies("new")
+    parts = [lines(tmp_path / f"part{n}.jsonl", rows[4 * n : 4 * n + 4]) for n in range(2)]
+    whole = run_study(changed(spec, arms=[{"name": "mine", "replies": parts}]), tmp_path / "out").generations()
+    assert [reply.prompt_id for reply in whole if reply.arm == "mine"] == [f"p{n}" for n in range(8)]
+    with pytest.raises(InputError, match="4 prompt"):
+        run_study(changed(spec, arms=[{"name": "mine", "replies": parts[:1]}]), tmp_path / "o")

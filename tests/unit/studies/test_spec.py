@@ -126,12 +126,12 @@ def existing(tmp_path: Path) -> Path:
 
 def test_arms_may_be_models_that_exist_and_replies_that_are_there(existing: Path) -> None:
     spec, folder = load_spec(existing), existing.parent
-    base = RepliesArm(name="base", replies=str(folder / "base.csv"), arm="aya", map={"reply": "text"})
+    base = RepliesArm(name="base", replies=(str(folder / "base.csv"),), arm="aya", map={"reply": "text"})
     assert spec.base == base
     assert spec.arms == (
         ModelArm(name="gpt", model="openai/gpt-4o", base_url="http://localhost/v1"),
         ModelArm(name="folder", model=str(folder / "model"), seed=3),
-        RepliesArm(name="stored", replies=str(folder / "mine.jsonl")),
+        RepliesArm(name="stored", replies=(str(folder / "mine.jsonl"),)),
     )
     assert not isinstance(spec.prompts, str)
     assert [entry.file for entry in spec.prompts] == ["aya", "owner/set", str(folder / "p.jsonl")]

@@ -1,0 +1,49 @@
+"""Studies whose result is one file: they run in a folder beside it, which is gone when the file is written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from alignment_prism.store.names import CALLS, PLAN, unfinished_beside
+from alignment_prism.studies.progress import Reporter
+from alignment_prism.studies.run import run_study
+from alignment_prism.studies.spec import StudySpec
+from alignment_prism.studies.steps import KINDS
+from alignment_prism.studies.study import Study
+
+
+@contextmanager
+def study_beside(
+    spec: StudySpec, path: str | Path, *, progress: Reporter | None = None, known: Sequence[str | Path] = ()
+) -> Iterator[Study]:
+    """Run a study in the folder `PATH.unfinished`, and yield it; the block writes what is wanted of it to `path`.
+
+    The folder stays until the block has ended well, so that the same call goes on where it was stopped; where nothing
+    was finished that one could go on from, it does not stay.
+
+    Args:
+        spec: of the study.
+        path: of the file.
+        progress: where to report to.
+        known: files of earlier scores, see `run_study`.
+
+    Raises:
+        PrismError: as `run_study`.
+    """
+    folder = Path(unfinished_beside(str(path)))
+    try:
+        study = run_study(spec, folder, progress=progress, known=known)
+        yield study
+    except BaseException:
+        if (folder / PLAN).is_file() and not _has_work(folder):
+            shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)
+
+
+def _has_work(folder: Path) -> bool:
+    """Whether a study's folder holds an answer of a model, or a step that was finished or begun."""
+    return (folder / CALLS).exists() or any(any((folder / kind).glob("[!.]*")) for kind in KINDS)
