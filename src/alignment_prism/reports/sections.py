@@ -166,7 +166,7 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def _of_metric(index: FindingIndex, notes: Notes, metric: Metric) -> Section:
-    """One metric by language, and pooled against base: an arm and a prompt set a row."""
+    """One metric by language, and pooled against base: a row for an arm and a kind of prompts."""
     languages = [ALL, *index.languages(metric=metric.name)]
     change = next((m for m in all_metrics().values() if m.estimator == Difference(metric.name)), None)
     columns = [(metric.name, code) for code in languages]
@@ -176,6 +176,8 @@ def _of_metric(index: FindingIndex, notes: Notes, metric: Metric) -> Section:
         heads.append(Head("vs base", change.words))
     rows = []
     for prompts in index.values("prompts", metric=metric.name):
+        if "/" in prompts:  # a part of a kind; the whole of it has its row
+            continue
         for arm in index.arms:
             found = [index.get(arm, prompts, name, language=code) for name, code in columns]
             if any(found):

@@ -118,8 +118,8 @@ def test_the_summary_takes_unseen_prompts_and_leaves_out_what_nobody_measured() 
     assert [(c.title, c.prompts, c.scope) for c in columns] == [
         ("harm global unseen", "harmful/unseen", "global"),
         ("harm local unseen", "harmful/unseen", "local"),
-        ("relative change of harm global unseen", "harmful/unseen", "global"),
-        ("relative change of harm local unseen", "harmful/unseen", "local"),
+        ("relative change global unseen", "harmful/unseen", "global"),
+        ("relative change local unseen", "harmful/unseen", "local"),
         ("refused benign", "benign_mention", "all"),
         ("right answers general", "general", "all"),
     ]
