@@ -64,7 +64,7 @@ def console(*, stderr: bool = False) -> Console:
             for text, style, control in super().render(renderable, options):
                 yield Segment(text if control else printable(text), style, control)
 
-    found = PlainConsole(highlight=False, stderr=stderr)
+    found = PlainConsole(highlight=False, markup=False, emoji=False, stderr=stderr)
     if found.is_terminal or "COLUMNS" in os.environ:
         return found
-    return PlainConsole(highlight=False, stderr=stderr, width=PIPE_WIDTH)
+    return PlainConsole(highlight=False, markup=False, emoji=False, stderr=stderr, width=PIPE_WIDTH)
