@@ -62,14 +62,14 @@ def _show_methods(context: click.Context, _: click.Parameter, value: bool) -> No
     from alignment_prism.training.recipe import Recipe
 
     for method in METHODS.values():
-        click.echo(f"{method.name}: {method.title}, {method.summary}")
+        echo(f"{method.name}: {method.title}, {method.summary}")
         for stage in method.stages:
             values = ", ".join(f"{name}={getattr(stage.recipe, name)}" for name in Recipe.model_fields)
-            click.echo(f"  {stage.section}: {values}")
+            echo(f"  {stage.section}: {values}")
             for name, field in type(stage.recipe).model_fields.items():
                 if name not in Recipe.model_fields:
                     words = " ".join((field.description or "").split())
-                    click.echo(f"    {stage.section}.{name}={getattr(stage.recipe, name)}: {words}")
+                    echo(f"    {stage.section}.{name}={getattr(stage.recipe, name)}: {words}")
     context.exit()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.console import echo
 from alignment_prism.cli.options import REPLIES_HELP, PromptOptions, ReplyOptions, group
 from alignment_prism.cli.outputs import check_outputs, replace_option
 
@@ -66,4 +67,4 @@ def command(
         write_records(out, findings, Finding)
         echo_outcomes(findings)
         echo_unjudged(analysed)
-    click.echo(f"wrote {out}")
+    echo(f"wrote {out}")

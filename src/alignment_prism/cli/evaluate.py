@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from alignment_prism.cli.console import echo
 from alignment_prism.cli.options import (
     REPLIES_HELP,
     CallOptions,
@@ -99,7 +100,7 @@ def harm(
     done = evaluate_harm(spec, out, progress=Terminal(stderr=True), replace=replace, retry_unjudged=retry_unjudged)
     echo_outcomes(done.findings())
     echo_unjudged(done)
-    click.echo(f"wrote {out}")
+    echo(f"wrote {out}")
 
 
 def _arms(

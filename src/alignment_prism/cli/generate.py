@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.console import echo
 from alignment_prism.cli.options import (
     CallOptions,
     ModelOptions,
@@ -64,4 +65,4 @@ def command(
         generations = study.generations()
         write_records(out, generations, Generation)
     echo_generations(generations)
-    click.echo(f"wrote {out}")
+    echo(f"wrote {out}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from alignment_prism.cli.console import echo
 from alignment_prism.cli.options import (
     REPLIES_HELP,
     CallOptions,
@@ -66,4 +67,4 @@ def command(
     with study_beside(spec, out, progress=Terminal(stderr=True), known=(out,) if retry_unjudged else ()) as study:
         write_records(out, study.scores(), Score)
         echo_unjudged(study)
-    click.echo(f"wrote {out}")
+    echo(f"wrote {out}")

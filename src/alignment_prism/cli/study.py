@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from alignment_prism.cli.console import echo
+
 if TYPE_CHECKING:
     from alignment_prism.studies import Sources, StudySpec
 
@@ -42,7 +44,7 @@ def show(preset: str) -> None:
     from importlib import resources
 
     text = resources.files("alignment_prism.studies").joinpath(f"presets/{preset}.yaml").read_text(encoding="utf-8")
-    click.echo(text, nl=False)
+    echo(text, nl=False)
 
 
 @command.command("plan")
@@ -56,6 +58,7 @@ def plan(spec: str, out: Path | None) -> None:
       prism study plan mine.yaml
       prism study plan micro --out results/micro
     """
+    from alignment_prism.cli.remedies import advice
     from alignment_prism.domain import StoreError
     from alignment_prism.studies import build_plan, load_sources, load_spec
     from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
@@ -66,20 +69,21 @@ def plan(spec: str, out: Path | None) -> None:
     sources = load_sources(study)
     check_study(study, sources)
     whole = build_plan(study, sources)
-    click.echo(f"{study.name}: {_counts(study, sources)}")
+    echo(f"{study.name}: {_counts(study, sources)}")
     for what in sources.left_out:
-        click.echo(f"left out: {what}", err=True)
+        echo(f"left out: {what}", err=True)
     done = 0
     width = len(str(len(whole.steps)))
     for number, step in enumerate(whole.steps, start=1):
         is_done = step.is_done(folder)
         done += is_done
-        click.echo(f"[{number:>{width}}/{len(whole.steps)}] {step.title}{': done' if is_done else ''}")
-    click.echo(f"{len(whole.steps) - done} of {len(whole.steps)} steps to do, into {folder}")
+        echo(f"[{number:>{width}}/{len(whole.steps)}] {step.title}{': done' if is_done else ''}")
+    echo(f"{len(whole.steps) - done} of {len(whole.steps)} steps to do, into {folder}")
     try:
         check_place(folder, whole, study, replace=False)
     except StoreError as error:  # the plan stands; running it needs another folder, or --replace
-        click.echo(f"note: {error.what}: {error.fix}", err=True)
+        fix = advice(error.fix or "", error.settings, run)
+        echo(f"note: {error.what}: {fix}", err=True)
 
 
 def _counts(spec: StudySpec, sources: Sources) -> str:

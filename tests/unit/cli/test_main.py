@@ -216,6 +216,27 @@ def test_the_library_names_parameters_and_no_options() -> None:
     assert not found, "\n".join(found)
 
 
+def functions_of_commands() -> Iterator[tuple[str, ast.FunctionDef]]:
+    for path in sorted((SOURCE / "cli").glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                yield path.stem, node
+
+
+def test_commands_are_options_and_echo() -> None:
+    """No body of a command is longer than forty lines, and all of them print by the one function that is safe to."""
+    long, printing = [], []
+    for module, function in functions_of_commands():
+        body = function.body[1:] if ast.get_docstring(function) else function.body
+        if body and (lines := (body[-1].end_lineno or 0) - body[0].lineno + 1) > 40:
+            long.append(f"{module}.{function.name}: {lines} lines")
+        for node in ast.walk(function):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("click.echo", "click.secho", "rich.print"):
+                printing.append(f"{module}.{function.name}")
+    assert not long, long
+    assert set(printing) == {"console.echo", "main._report_usage"}, printing
+
+
 def test_a_defect_says_that_it_is_one_and_debug_shows_where(monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
     code, text = outcome(monkeypatch, capsys, ZeroDivisionError("oh"))
     assert code == 1
