@@ -195,7 +195,7 @@ def test_an_objective_with_a_state_resumes_to_the_same_weights(
 ) -> None:
     settings = {
         "training.micro_batch_size": 4, "training.log_every": 1, "group_dro.learning_rate": 1e-3,
-        "group_dro.beta": 0.5, "group_dro.step_size": 2.0,
+        "group_dro.epochs": 2, "group_dro.beta": 0.5, "group_dro.step_size": 2.0,
     }  # fmt: skip
     whole = _train("group_dro", tiny_model, pairs[:32], tmp_path / "whole", settings)
     for step in (3, 6):  # twice, the second time in the second epoch
@@ -214,7 +214,7 @@ def test_micro_batches_do_not_change_what_group_dro_learns(tiny_model: Path, pai
     for micro in (8, 2):
         settings = {
             "training.precision": "fp64", "training.micro_batch_size": micro, "training.length_horizon": 1,
-            "group_dro.learning_rate": 1e-3, "group_dro.step_size": 2.0,
+            "group_dro.learning_rate": 1e-3, "group_dro.epochs": 2, "group_dro.step_size": 2.0,
         }  # fmt: skip
         # 21 pairs: the last batch has 5 of 8, spread over micro-batches of 2, 2 and 1.
         result = _train("group_dro", tiny_model, pairs[:21], tmp_path / f"micro-{micro}", settings)
