@@ -122,7 +122,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.progress is not None and self.accelerator.is_main_process:
             self.progress(state.global_step, state.max_steps, f"{self.title}{self._left(state)}")
-        if self._all_agree_to_stop() and state.global_step < state.max_steps:
+        if self.all_agree_to_stop() and state.global_step < state.max_steps:
             self.stopped = True
             control.should_save = True
             control.should_training_stop = True
@@ -137,7 +137,8 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
         left = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
         return f"{self.last}, {left} left"
 
-    def _all_agree_to_stop(self) -> bool:
+    def all_agree_to_stop(self) -> bool:
+        """Whether the user has asked any process to stop; to be called by all of them at once."""
         if self.accelerator.num_processes == 1:
             return self.stop.asked
         import torch

@@ -24,6 +24,10 @@ FIRST_LOSS_TOLERANCE = 1e-4
 """How far the loss may lie from `Objective.first_loss`, relative to 1 + its size: rounding of float32."""
 
 
+ROUNDS_KEPT_TOGETHER = 16
+"""Batches of every process after which references are gathered and written down: what a killed pass has to do again."""
+
+
 @dataclass(slots=True)
 class References:
     """Log-probability of each example's completions under the model before training, in nats.
@@ -82,8 +86,9 @@ def compute_references(
     micro_batch: int,
     accelerator: Any,
     progress: Callable[[int, int], None],
-) -> None:
-    """Fill in what is missing, all processes together.
+    stop: Callable[[], bool],
+) -> bool:
+    """Fill in what is missing, all processes together, and write it down as it comes.
 
     Args:
         references: some values may be known already.
@@ -94,6 +99,10 @@ def compute_references(
         micro_batch: examples of one batch.
         accelerator: knows rank, processes and device.
         progress: told batches done and in all.
+        stop: asked after each round of batches; what is known by then is kept.
+
+    Returns:
+        Whether everything is known.
     """
     from accelerate.utils import gather_object, send_to_device
 
@@ -105,6 +114,18 @@ def compute_references(
     rounds = [one for one in rounds if any(index in unknown for batch in one for index in batch)]
     width = len(examples[0].completions)
     found: dict[int, list[float]] = {}
+
+    def keep() -> None:
+        if processes > 1:
+            for index, value in gather_object(list(found.items())):
+                found[index] = value
+        fresh = sorted(index for index in found if index in unknown)
+        for index in fresh:
+            references.values[index] = found[index]
+        if accelerator.is_main_process:
+            references.keep(examples, fresh)
+        found.clear()
+
     for number, one in enumerate(rounds, start=1):
         batch = send_to_device(collate(one[accelerator.process_index]), accelerator.device)
         with torch.no_grad():
@@ -113,14 +134,12 @@ def compute_references(
         sums = sums_per_example(tokens.double(), batch["owners"], members * width).view(width, members).T.tolist()
         found.update(zip(one[accelerator.process_index], sums, strict=True))
         progress(number, len(rounds))
-    if accelerator.num_processes > 1:
-        for index, value in gather_object(list(found.items())):
-            found[index] = value
-    fresh = sorted(index for index in found if index in unknown)
-    for index in fresh:
-        references.values[index] = found[index]
-    if accelerator.is_main_process:
-        references.keep(examples, fresh)
+        stopped = stop() and number < len(rounds)
+        if stopped or number == len(rounds) or number % ROUNDS_KEPT_TOGETHER == 0:
+            keep()
+        if stopped:
+            return False
+    return True
 
 
 def check_first_batch(

@@ -184,7 +184,7 @@ class _ReferencePass(TrainerCallback):  # type: ignore[misc]
                 settings={"resume": "False"},
             )
         if unknown:
-            compute_references(
+            complete = compute_references(
                 references,
                 context.examples,
                 forward=lambda batch: trainer.token_logps(trainer.model_wrapped, batch),
@@ -196,6 +196,8 @@ class _ReferencePass(TrainerCallback):  # type: ignore[misc]
             )
         self.collator.references = references.values
         context.since = time.monotonic()
+            if not complete:
+                raise TrainingInterrupted(self.job.folder.parent, 0, state.max_steps)
 
     def _space(self) -> ReferenceSpace:
         base, model = self.job.base, self.trainer.model

@@ -22,6 +22,17 @@ def _train(method: str, base: Path, pairs: list[Pair], out: Path, settings: dict
     return train_method(method, **options, base=base, pairs=pairs, out=out, config=config)
 
 
+def _make_pairs() -> Any:
+    """The maker of pairs of conftest.py, which cannot be imported by name."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("tiny_models", Path(__file__).with_name("conftest.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.make_pairs
+
+
 def _weights(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 
@@ -153,6 +164,75 @@ def test_a_resumed_dpo_without_its_references_is_refused(tiny_model: Path, pairs
     shutil.rmtree(store)
     with pytest.raises(InputError, match="references of 24 pairs are gone"):
         _train("dpo_ift", tiny_model, pairs[:24], tmp_path / "run", {}, references=store)
+
+
+def _reference_batches(
+    told: list[tuple[int, int]], at: int | None = None, fault: type[BaseException] | None = None
+) -> Any:
+    """Notes batches of the reference pass, and at one of them asks to stop, or dies."""
+    import signal
+
+    def watch(now: int, total: int, message: str) -> None:
+        if "reference" in message:
+            told.append((now, total))
+            if now == at and fault is None:
+                signal.raise_signal(signal.SIGINT)
+            elif now == at:
+                raise fault
+
+    return watch
+
+
+def test_ctrl_c_in_the_reference_pass_stops_there_and_loses_nothing(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    settings = {"training.micro_batch_size": 2, "training.precision": "bf16"}  # which company matters for
+    whole = _train("dpo_ift", tiny_model, pairs[:48], tmp_path / "whole", settings)
+    told: list[tuple[int, int]] = []
+    with pytest.raises(TrainingInterrupted, match="stopped after step 0 of 6") as stopped:
+        progress = _reference_batches(told, at=3)
+        _train("dpo_ift", tiny_model, pairs[:48], tmp_path / "parts", settings, progress=progress)
+    assert told == [(1, 24), (2, 24), (3, 24)]
+    assert stopped.value.folder == tmp_path / "parts.unfinished"
+    with pytest.raises(SystemError):  # killed in the 18th of the 21 that are left: 16 of them are written down
+        progress = _reference_batches(told, at=18, fault=SystemError)
+        _train("dpo_ift", tiny_model, pairs[:48], tmp_path / "parts", settings, progress=progress)
+    told.clear()
+    parts = _train("dpo_ift", tiny_model, pairs[:48], tmp_path / "parts", settings, progress=_reference_batches(told))
+    assert told == [(n, 5) for n in range(1, 6)]
+    assert _same(whole.model, parts.model)
+
+
+def test_seeds_share_references_in_bfloat16(tiny_model: Path, tmp_path: Path) -> None:
+    """Packed with others, a reply's log-probability differs by what bfloat16 rounds, and that is no fault."""
+    long = _make_pairs()(16, seed=3, words=60)
+    settings = {
+        "training.precision": "bf16", "training.attention": "sdpa", "training.micro_batch_size": 2,
+        "training.row_tokens": 1024, "training.max_length": 500, "training.length_horizon": 0, "dpo_ift.beta": 1.0,
+    }  # fmt: skip
+    off = {}
+    for seed in (0, 2):
+        told: list[tuple[int, int]] = []
+        _train(
+            "dpo_ift", tiny_model, long, tmp_path / f"seed-{seed}", settings, seed=seed,
+            references=tmp_path / "references", progress=_reference_batches(told),
+        )  # fmt: skip
+        assert bool(told) == (seed == 0)
+        first = _log(tmp_path / f"seed-{seed}", "step")[0]["groups"]
+        off[seed] = sum(abs(row["metrics"]["margin"][0]) for row in first)
+    assert off[2] > 0  # policy and references did not meet in the same company
+
+
+@pytest.mark.parametrize(("launched", "precision"), [("bf16", "fp32"), ("fp16", "bf16"), ("bf16", "fp64")])
+def test_a_launcher_that_computes_in_another_precision_is_refused_before_anything_is_done(
+    launched: str, precision: str, tiny_model: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", launched)
+    with pytest.raises(InputError, match=f"the launcher computes in {launched}, and the settings say {precision}"):
+        _train("sft", tiny_model, pairs[:8], tmp_path / "run", {"training.precision": precision})
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    _train("sft", tiny_model, pairs[:8], tmp_path / "run", {"training.precision": "bf16"})
 
 
 LAYOUTS: list[dict[str, Any]] = [
