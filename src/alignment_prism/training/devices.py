@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from alignment_prism.domain import TrainingError
+from alignment_prism.domain import InputError, TrainingError
 
 Answer = TypeVar("Answer")
 
@@ -21,6 +21,49 @@ def processes() -> Any:
     from accelerate import PartialState
 
     return PartialState(cpu=not torch.cuda.is_available())
+
+
+def is_sharded() -> bool:
+    """Whether the launcher spreads a model over its processes, each of which then holds a part of it."""
+    from accelerate.utils import parse_flag_from_env
+
+    return any(map(parse_flag_from_env, ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")))
+
+
+def check_launcher(precision: str) -> None:
+    """Refuse a launcher that computes in another precision than the settings say.
+
+    transformers lets `ACCELERATE_MIXED_PRECISION` win, which `accelerate launch` sets: log, card and the key of the
+    stored references would name a precision that nothing was computed in.
+
+    Raises:
+        InputError: they differ.
+    """
+    launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
+    if launched in ("no", precision):
+        return
+    raise InputError(
+        f"the launcher computes in {launched}, and the settings say {precision}",
+        where="key training.precision, and ACCELERATE_MIXED_PRECISION",
+        fix=f"start with `accelerate launch --mixed_precision {'bf16' if precision == 'bf16' else 'no'} ...`"
+        + (", or set training.precision to bf16" if launched == "bf16" else ""),
+    )
+
+
+def reduce_in_float32(accelerator: Any) -> None:
+    """Have FSDP2 compute in bfloat16 where that is the training's precision, and do everything else in float32.
+
+    accelerate's own policy for `mixed_precision: bf16` also sums gradients over processes in bfloat16 and casts what
+    the model returns: a log-probability of -100 would be one of the steps of 0.5 that bfloat16 has there.
+    """
+    import torch
+
+    if not accelerator.is_fsdp2 or accelerator.mixed_precision != "bf16":
+        return
+    from torch.distributed.fsdp import MixedPrecisionPolicy
+
+    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    accelerator.state.fsdp_plugin.mixed_precision_policy = policy
 
 
 def is_fatal(error: Exception) -> bool:

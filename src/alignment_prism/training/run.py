@@ -22,10 +22,10 @@ from alignment_prism.io import write_text
 from alignment_prism.models.chat_templates import template_date
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.store.artifacts import artifact_key, is_complete, read_manifest, write_artifact
-from alignment_prism.training.base_model import Base, find_base
+from alignment_prism.training.base_model import Base, find_base, resolve_precision
 from alignment_prism.training.callbacks import Log, StopRequest
 from alignment_prism.training.card import model_card
-from alignment_prism.training.devices import processes
+from alignment_prism.training.devices import check_launcher, processes
 from alignment_prism.training.examples import pairs_digest
 from alignment_prism.training.methods import Method, Stage
 from alignment_prism.training.results import StageResult, TrainingResult
@@ -91,6 +91,7 @@ def run_training(
 ) -> TrainingResult:
     """Train all stages, or go on with them; see `alignment_prism.training.train.train_method`."""
     _check_devices()
+    check_launcher(resolve_precision(training.config.training))
     inputs = training.inputs()
     key = artifact_key(KIND, training.spec, inputs, training.seed)  # a base that has moved is still the same base
     if is_complete(training.out):

@@ -17,7 +17,7 @@ from alignment_prism.domain.progress import Progress
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.training.base_model import Base, quiet_transformers, resolve_precision, save_model
 from alignment_prism.training.callbacks import Log, StopRequest, Watcher, last_checkpoint
-from alignment_prism.training.devices import processes
+from alignment_prism.training.devices import is_sharded, processes, reduce_in_float32
 from alignment_prism.training.dropout import disable_dropout
 from alignment_prism.training.examples import ExampleSet, make_examples
 from alignment_prism.training.groups import GroupSums, sums_from_rows
@@ -108,6 +108,7 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     collator = prepared.collator
     with quiet_transformers():
         trainer = engine.trainer(job, prepared.model, examples, collator, batching, precision)
+    reduce_in_float32(trainer.accelerator)
     if objective.uses_reference:
         disable_dropout(trainer.model)  # that of adapters, which the trainer has put in
     sampler = OrderSampler(
@@ -193,11 +194,12 @@ class _ReferencePass(TrainerCallback):  # type: ignore[misc]
                 micro_batch=args.per_device_train_batch_size,
                 accelerator=trainer.accelerator,
                 progress=self._tell,
+                stop=context.watcher.all_agree_to_stop,
             )
-        self.collator.references = references.values
-        context.since = time.monotonic()
             if not complete:
                 raise TrainingInterrupted(self.job.folder.parent, 0, state.max_steps)
+        self.collator.references = references.values
+        context.since = time.monotonic()
 
     def _space(self) -> ReferenceSpace:
         base, model = self.job.base, self.trainer.model
@@ -270,17 +272,18 @@ def _save(job: StageJob, trainer: Any) -> None:
     settings = job.config.training
     accelerator = trainer.accelerator
     dtype = {"base": job.base.dtype, "fp32": "float32", "bf16": "bfloat16"}[settings.save_precision]
-    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-    state = accelerator.get_state_dict(trainer.model_wrapped) if sharded else None
+    state = accelerator.get_state_dict(trainer.model_wrapped) if is_sharded() else None
     model = accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
-    if settings.adapter is not None and settings.adapter.merge:
-        if sharded:
-            raise InputError(
-                "an adapter cannot be merged while the model is spread over processes",
-                fix="set training.adapter.merge to false, and merge the adapter on one process afterwards",
-            )
+    merge = settings.adapter is not None and settings.adapter.merge
+    if merge and not is_sharded():
         model = model.merge_and_unload()
     if accelerator.is_main_process:
+        if merge and is_sharded():  # shards cannot be merged: the gathered adapter is, with the whole base
+            from alignment_prism.training.backends.merging import merged_model
+
+            save_model(model, job.base.tokenizer, job.folder / "adapter", "float32", state=state)
+            model = merged_model(job.base.folder, job.folder / "adapter", trainer.context.precision)
+            state = None
         save_model(model, job.base.tokenizer, job.folder / "model", dtype, state=state)
     accelerator.wait_for_everyone()
 

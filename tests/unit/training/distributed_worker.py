@@ -1,0 +1,123 @@
+"""One of several processes that train: run by `test_distributed.py` under the variables that a launcher sets.
+
+    python distributed_worker.py JOBS
+
+JOBS is a JSON file: `conftest` and `base` are paths, `jobs` the trainings to run one after the other in this process,
+each with `name`, `method`, `base`, `config` and `environment`. The first process writes `NAME.json` for each, with the
+error that it ended with, if any.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def open_the_door_to_fsdp_on_cpus() -> None:
+    """FSDP2 on CPUs as on GPUs.
+
+    accelerate 1.15 takes its plugin for accelerators only (`AcceleratorState.__init__` asks for MULTI_GPU and the like,
+    not for MULTI_CPU). What it does there is done here: `set_mixed_precision` too, which replaces the policy.
+    """
+    from accelerate.state import AcceleratorState, DistributedType
+
+    inherited = AcceleratorState.__init__
+
+    def with_fsdp(self: Any, *args: Any, fsdp_plugin: Any = None, **kwargs: Any) -> None:
+        inherited(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
+        plugin = fsdp_plugin or vars(self).get("fsdp_plugin")
+        if plugin is None:
+            return
+        if vars(self).get("fsdp_plugin") is not plugin and self._mixed_precision != "no":
+            plugin.set_mixed_precision(self._mixed_precision)
+        self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, plugin
+
+    AcceleratorState.__init__ = with_fsdp
+
+
+def check_shards_in_every_step() -> None:
+    """Every step of a training under FSDP sees shards of layers and not the whole."""
+    from torch.distributed.tensor import DTensor
+
+    from alignment_prism.training.backends.transformers import LossTrainer
+
+    step = LossTrainer.training_step
+
+    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        parameters = [one for name, one in self.model.named_parameters() if ".layers." in name]
+        assert parameters
+        assert all(isinstance(one, DTensor) and one.to_local().numel() < one.numel() for one in parameters)
+        return step(self, *args, **kwargs)
+
+    LossTrainer.training_step = checked
+
+
+def check_that_only_the_first_process_tries_models() -> None:
+    from alignment_prism.training import heads
+    from alignment_prism.training.layouts import prepare
+
+    def refuse(*_: Any) -> Any:
+        raise AssertionError("this process was not to try the model")
+
+    if os.environ["RANK"] != "0":
+        heads._agrees = refuse
+        prepare.why_not_packed = refuse
+
+
+def check_that_the_others_learn_of_a_fault() -> None:
+    import torch
+
+    from alignment_prism.domain import TrainingError
+    from alignment_prism.training.devices import ask_first
+
+    def fail() -> None:
+        assert torch.get_num_threads() == len(os.sched_getaffinity(0))
+        raise ValueError("no")
+
+    threads = torch.get_num_threads()
+    try:
+        ask_first(torch.nn.Linear(1, 1), fail)
+    except (ValueError, TrainingError) as error:
+        expected = "no" if os.environ["RANK"] == "0" else "the first process could not try the model: ValueError: no"
+        assert str(error) == expected, error
+    assert torch.get_num_threads() == threads
+
+
+def main() -> None:
+    """Trains all jobs."""
+    faulthandler.dump_traceback_later(400, exit=True)  # says where processes wait for one another for ever
+    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    spec = importlib.util.spec_from_file_location("tiny_models", plan["conftest"])
+    tiny: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tiny)
+    if os.environ.get("ACCELERATE_USE_FSDP"):
+        open_the_door_to_fsdp_on_cpus()
+        check_shards_in_every_step()
+    from alignment_prism.domain import PrismError
+    from alignment_prism.training import load_config, train_method
+
+    check_that_only_the_first_process_tries_models()
+    for job in plan["jobs"]:
+        os.environ.update(job["environment"])
+        out = Path(job["out"])
+        error = ""
+        try:
+            train_method(
+                job["method"], base=job["base"], pairs=tiny.make_pairs(21), out=out, config=load_config(job["config"])
+            )
+        except PrismError as refusal:
+            error = f"{type(refusal).__name__}: {refusal}"
+        finally:
+            for name in job["environment"]:
+                del os.environ[name]
+        if os.environ["RANK"] == "0":
+            out.with_suffix(".json").write_text(json.dumps({"error": error}), encoding="utf-8")
+    check_that_the_others_learn_of_a_fault()
+
+
+main()
