@@ -76,7 +76,11 @@ class CellSums:
 
     def q_values(self, family: Sequence[Estimates]) -> list[list[float]]:
         """False discovery rates, for each of a family one a cell."""
-        found = [[*one.p_values, *map(p_value, self.intervals(one)[len(one.intervals) :])] for one in family]
+        means = [self.intervals(one)[len(one.intervals) :] for one in family]
+        found = [
+            [*one.p_values.tolist(), *(p_value(interval, one.null) for interval in intervals)]
+            for one, intervals in zip(family, means, strict=True)
+        ]
         adjusted = iter(benjamini_yekutieli([p for one in found for p in one]).tolist())
         return [[next(adjusted) for _ in one] for one in found]
 

@@ -109,6 +109,7 @@ class Estimates:
         groups: the grouping.
         scale: of each cell, what a deviation of one is in the estimate's unit.
         p_values: of each cell, two-sided, of no change; NaN for estimates that are no changes.
+        null: the estimate that stands for no change.
     """
 
     intervals: list[Interval]
@@ -117,6 +118,7 @@ class Estimates:
     groups: Grouping
     scale: Floats
     p_values: Floats
+    null: float = 0.0
 
     def errors(self, means: Sequence[Sequence[int]]) -> Floats:
         """What each cluster adds to the error of each cell, and after the cells of the means of some of them.
@@ -147,7 +149,7 @@ class Estimates:
     def scaled(self, factor: float, offset: float) -> Estimates:
         """Estimates of `offset + factor * x`."""
         intervals = [interval.scaled(factor, offset) for interval in self.intervals]
-        return replace(self, intervals=intervals, scale=factor * self.scale)
+        return replace(self, intervals=intervals, scale=factor * self.scale, null=offset + factor * self.null)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,8 +319,8 @@ class GroupedChanges:
 
         alone = (self.n == self._plan.clusters) & self._single
         p = np.where(alone, 2.0 * ndtr(-score), 2.0 * stdtr(np.maximum(self._plan.df, 1), -score))
-        told = (self.n > 0) & (alone | (self._plan.clusters > 1))
-        return np.asarray(np.where(told, p, np.where(self.n > 0, 1.0, np.nan)), np.float64)
+        testable = (self.n > 0) & (alone | (self._plan.clusters > 1))
+        return np.asarray(np.where(testable, p, np.where(self.n > 0, 1.0, np.nan)), np.float64)
 
     def _intervals(
         self,

@@ -70,6 +70,6 @@ def _p_values(mean: Floats, variance: Floats, plan: Design) -> Floats:
     """Of the t-test that the mean is 0; NaN where there are not two clusters, or nothing varies."""
     from scipy.special import stdtr
 
-    told = (plan.clusters > 1) & (variance > 0)
-    t = np.abs(mean) / np.sqrt(np.where(told, variance, 1.0))
-    return np.asarray(np.where(told, 2.0 * stdtr(np.maximum(plan.df, 1), -t), np.nan), np.float64)
+    testable = (plan.clusters > 1) & (variance > 0)
+    t = np.abs(mean) / np.sqrt(np.where(testable, variance, 1.0))
+    return np.asarray(np.where(testable, 2.0 * stdtr(np.maximum(plan.df, 1), -t), np.nan), np.float64)

@@ -126,6 +126,9 @@ def test_win_rates_of_all_arms_are_a_family() -> None:
     both = [row for row in of(findings, "win_rate") if row.arm == "a"]
     assert [(r.lower, r.upper) for r in alone] == [(r.lower, r.upper) for r in both]
     assert all(two.joint_upper > one.joint_upper for one, two in zip(alone, both, strict=True))
+    # No change of a win-rate is one half, of means over languages too.
+    even = [Comparison(c.prompt_id, "e", "base", c.candidate_first, "j", "r@1", Winner.TIE) for c in comparisons[:160]]
+    assert {row.q_value for row in of(win_rate_findings(even, asked, study="s"), "win_rate")} == {1.0}
 
 
 def test_a_longer_reply_that_wins_for_its_length_only_wins_half() -> None:

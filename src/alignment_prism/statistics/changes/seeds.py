@@ -123,7 +123,7 @@ class Rank:
 
 
 def rank_arms(verdicts: Mapping[str, object], clusters: GroupNames | None = None, alpha: float = 0.05) -> list[Rank]:
-    """Ranks of methods by their rate, each a range: arms that cannot be told apart share ranks.
+    """Ranks of methods by their rate, each a range: arms that cannot be distinguished share ranks.
 
     One analysis of variance of all arms: seeds nested in arms, both crossed with prompts. The variance from seed to
     seed, and of seeds on prompts, is pooled over the arms, because that of two or three seeds of one arm is hardly
