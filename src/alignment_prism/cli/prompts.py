@@ -10,13 +10,8 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from alignment_prism.cli.console import echo, echo_problem, echo_rejects
-from alignment_prism.cli.prompt_options import (
-    SET,
-    check_prompt_outputs,
-    keeping_options,
-    reading_options,
-    source_options,
-)
+from alignment_prism.cli.options import group
+from alignment_prism.cli.prompt_options import SET, ReadingOptions, RowOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,17 +36,14 @@ def command() -> None:
 
 @command.command("validate", short_help="Say what is wrong: file, row, field, value, fix.")
 @SETS
-@reading_options
-@keeping_options
+@group("reading", ReadingOptions)
+@group("rows", RowOptions)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def validate(
     sets: tuple[str, ...],
-    rejects: str | None,
-    max_errors: int,
-    replace: bool,
-    keep_going: bool,
+    reading: ReadingOptions,
+    rows: RowOptions,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Read every row and say what is wrong: file, row, field, value, fix. Ends with exit code 2 if anything is.
 
@@ -61,14 +53,13 @@ def validate(
       prism prompts validate mine.csv --map prompt=text,language=lang
       prism prompts validate big.jsonl.gz --keep-going --rejects bad.jsonl --max-errors 50
     """
-    from alignment_prism.io.rejects import open_rejects
     from alignment_prism.prompts.validation import fault_of, validate_sets
 
-    check_prompt_outputs(sets, options, rejects, replace)
+    rows.check_outputs(sets, reading)
     reports: list[SetReport] = []
     show = None if as_json else (lambda problem: echo_problem(problem, err=False))
-    with open_rejects(rejects or "", keep_going, max_errors, show) as accounts:
-        for report in validate_sets(sets, accounts, **source_options(options)):
+    with rows.accounts(show=show) as accounts:
+        for report in validate_sets(sets, accounts, **reading.source()):
             reports.append(report)
             if not as_json:
                 _echo_report(report)
@@ -102,21 +93,18 @@ def _echo_report(report: SetReport) -> None:
 
 @command.command("stats", short_help="Count prompts by language, scope and category.")
 @SETS
-@reading_options
-@keeping_options
+@group("reading", ReadingOptions)
+@group("rows", RowOptions)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 @click.option("--markdown", is_flag=True, help="Print Markdown tables.")
 @click.option("--out", type=click.Path(), help="Write the table as .parquet or .md as well.")
 def stats(
     sets: tuple[str, ...],
-    rejects: str | None,
-    max_errors: int,
-    replace: bool,
-    keep_going: bool,
+    reading: ReadingOptions,
+    rows: RowOptions,
     as_json: bool,
     markdown: bool,
     out: str | None,
-    **options: Any,
 ) -> None:
     """Count prompts by language, scope and category, as tables 1 and 5 of the paper do.
 
@@ -127,15 +115,14 @@ def stats(
       prism prompts stats mine.csv --map prompt=text --language fr --json
     """
     from alignment_prism.domain.text import markdown_table
-    from alignment_prism.io.rejects import open_rejects
     from alignment_prism.prompts.sources import iter_sets
     from alignment_prism.prompts.stats import Census, census_tables, write_census
 
-    check_prompt_outputs(sets, options, rejects, replace, out)
-    source = source_options(options)
+    rows.check_outputs(sets, reading, out)
+    source = reading.source()
     languages = source["languages"]
     census = Census()
-    with open_rejects(rejects or "", keep_going, max_errors, echo_problem) as accounts:
+    with rows.accounts() as accounts:
         for prompt in iter_sets(sets, accounts, **source):
             census.add(prompt)
     accounts.require_none()
@@ -144,8 +131,8 @@ def stats(
     if as_json:
         echo(json.dumps({**census.as_dict(languages), "rows": accounts.counts()}, ensure_ascii=False))
         return
-    for title, columns, rows in census_tables(census, languages):
-        echo(f"**{title}**\n\n{markdown_table(columns, rows)}\n" if markdown else _table(title, columns, rows))
+    for title, columns, body in census_tables(census, languages):
+        echo(f"**{title}**\n\n{markdown_table(columns, body)}\n" if markdown else _table(title, columns, body))
     echo_rejects(accounts)
 
 
@@ -167,18 +154,15 @@ class _NothingGood(Exception):
 @command.command("convert", short_help="Write sets of any kind as prompts of this package.")
 @SETS
 @click.option("--out", type=click.Path(), required=True, help="The prompts, .jsonl, .jsonl.gz or .parquet.")
-@reading_options
-@keeping_options
+@group("reading", ReadingOptions)
+@group("rows", RowOptions)
 @click.option("--json", "as_json", is_flag=True, help="Print the counts as JSON.")
 def convert(
     sets: tuple[str, ...],
     out: str,
-    rejects: str | None,
-    max_errors: int,
-    replace: bool,
-    keep_going: bool,
+    reading: ReadingOptions,
+    rows: RowOptions,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Write sets of any kind as prompts of this package: one record a prompt, checked, with ids.
 
@@ -192,13 +176,11 @@ def convert(
     """
     from alignment_prism.domain import InputError, Prompt
     from alignment_prism.io import write_records
-    from alignment_prism.io.rejects import open_rejects
     from alignment_prism.prompts.sources import iter_sets
-    from alignment_prism.store.names import rejects_beside
 
-    check_prompt_outputs(sets, options, rejects, replace, records=out)
-    source, written = source_options(options), 0
-    with open_rejects(rejects or rejects_beside(out), keep_going, max_errors, echo_problem) as accounts:
+    rows.check_outputs(sets, reading, records=out)
+    source, written = reading.source(), 0
+    with rows.accounts(out) as accounts:
         prompts = _usable(iter_sets(sets, accounts, **source), accounts)
         with contextlib.suppress(_NothingGood):
             written = write_records(out, prompts, Prompt)
@@ -232,8 +214,8 @@ def _usable(prompts: Iterator[Prompt], accounts: Rejects) -> Iterator[Prompt]:
 @click.option("--n", type=int, default=5, show_default=True, help="Characters of an n-gram.")
 @click.option("--out", type=click.Path(), help="Write every match, by ids, as .jsonl.")
 @click.option("--fail", is_flag=True, help="End with exit code 2 if anything matches.")
-@reading_options
-@keeping_options
+@group("reading", ReadingOptions)
+@group("rows", RowOptions)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def overlap(
     one: str,
@@ -242,12 +224,9 @@ def overlap(
     n: int,
     out: str | None,
     fail: bool,
-    rejects: str | None,
-    max_errors: int,
-    replace: bool,
-    keep_going: bool,
+    reading: ReadingOptions,
+    rows: RowOptions,
     as_json: bool,
-    **options: Any,
 ) -> None:
     """Find prompts of A that B has too, word for word or nearly, in any script, or through English translations.
 
@@ -261,13 +240,12 @@ def overlap(
     """
     from alignment_prism.domain import InputError
     from alignment_prism.io import text_writer
-    from alignment_prism.io.rejects import open_rejects
     from alignment_prism.prompts.overlap import find_overlap
     from alignment_prism.prompts.sources import iter_sets
 
-    check_prompt_outputs((one, other), options, rejects, replace, out)
-    source = source_options(options)
-    with open_rejects(rejects or "", keep_going, max_errors, echo_problem) as accounts:
+    rows.check_outputs((one, other), reading, out)
+    source = reading.source()
+    with rows.accounts() as accounts:
         first = iter_sets((one,), accounts, **source)
         second = iter_sets((other,), accounts, **source) if other != one else None
         with text_writer(out) if out else contextlib.nullcontext() as stream:
@@ -320,8 +298,8 @@ def _echo_overlap(found: Overlap, out: str | None) -> None:
 @click.option("--n", type=int, default=5, show_default=True, help="Characters of an n-gram.")
 @click.option("--check", is_flag=True, help="Only make sure that the parts that rows name share nothing.")
 @click.option("--out", type=click.Path(), help="All prompts with their part, .jsonl or .parquet.")
-@reading_options
-@keeping_options
+@group("reading", ReadingOptions)
+@group("rows", RowOptions)
 def split(
     sets: tuple[str, ...],
     parts: tuple[str, ...],
@@ -330,11 +308,8 @@ def split(
     n: int,
     check: bool,
     out: str | None,
-    rejects: str | None,
-    max_errors: int,
-    replace: bool,
-    keep_going: bool,
-    **options: Any,
+    reading: ReadingOptions,
+    rows: RowOptions,
 ) -> None:
     """Divide prompts into parts that share nothing: groups, translations and near-duplicates stay together.
 
@@ -346,18 +321,16 @@ def split(
       prism prompts split aya_split.parquet --check
     """
     from alignment_prism.domain import InputError
-    from alignment_prism.io.rejects import open_rejects
     from alignment_prism.prompts.sources import iter_sets
     from alignment_prism.prompts.splits import check_parts, split_prompts, write_split
-    from alignment_prism.store.names import manifest_beside, rejects_beside
+    from alignment_prism.store.names import manifest_beside
 
     if not (check or out):
         raise InputError("no file to write to", fix="name it with --out, or only check with --check")
     sizes = _sizes(parts)
-    beside = (manifest_beside(out), rejects_beside(out)) if out else (None, "")
-    check_prompt_outputs(sets, options, rejects, replace, beside[0], records=out or "")
-    source = source_options(options)
-    with open_rejects(rejects or beside[1], keep_going, max_errors, echo_problem) as accounts:
+    rows.check_outputs(sets, reading, manifest_beside(out) if out else None, records=out or "")
+    source = reading.source()
+    with rows.accounts(out) as accounts:
         prompts = list(iter_sets(sets, accounts, **source))
     accounts.require_none()
     echo_rejects(accounts)
