@@ -220,12 +220,6 @@ def layer_activations(shape: ModelShape, compute: int) -> float:
     return compute * (width + attention + 4 * shape.intermediate)
 
 
-def generation_need(shape: ModelShape, tokens: int, bytes_per_weight: int = 2) -> float:
-    """Bytes to generate with a model: weights and the keys and values of `tokens` tokens in flight."""
-    cache = 2 * shape.layers * shape.kv_heads * shape.head_size * bytes_per_weight
-    return bytes_per_weight * shape.count + cache * tokens + OVERHEAD
-
-
 def remedies(shape: ModelShape, plan: Plan, available: float) -> list[tuple[str, Plan, MemoryNeed]]:
     """Changes of a plan that make it fit into the bytes there are, cheapest first; each alone, then all together."""
     changes: list[tuple[str, Plan]] = []

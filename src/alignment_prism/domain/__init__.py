@@ -23,7 +23,7 @@ from alignment_prism.domain.records import (
     Winner,
     content_digest,
 )
-from alignment_prism.domain.taxonomy import AYA_CATEGORIES, AYA_TAXONOMY, Scope, Taxonomy, find_scope
+from alignment_prism.domain.taxonomy import AYA_CATEGORIES, AYA_TAXONOMY, Scope, Taxonomy
 
 __all__ = [
     "ALL",
@@ -64,7 +64,6 @@ __all__ = [
     "TrainingError",
     "Winner",
     "content_digest",
-    "find_scope",
     "messages_from",
     "user",
 ]

@@ -58,15 +58,3 @@ class Taxonomy:
 
 AYA_TAXONOMY = Taxonomy("aya", AYA_CATEGORIES)
 """The taxonomy that ships."""
-
-
-def find_scope(spelling: str) -> Scope:
-    """The scope written as `spelling`, in any case.
-
-    Raises:
-        InputError: it is neither `global` nor `local`.
-    """
-    try:
-        return Scope(spelling.strip().casefold())
-    except ValueError:
-        raise InputError(f"unknown scope {spelling!r}", fix="use 'global' or 'local'") from None

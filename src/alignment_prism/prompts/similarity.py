@@ -235,12 +235,4 @@ def jaccard(one: str, other: str, n: int = 5) -> float:
     return len(sets[0] & sets[1]) / union if union else 0.0
 
 
-def pairs_within(texts: Sequence[str], *, threshold: float = 0.7, n: int = 5) -> Iterator[tuple[int, int, float]]:
-    """Every pair of different texts of one set at or above the threshold, the smaller number first."""
-    index = SimilarityIndex(texts, threshold=threshold, n=n)
-    for one, other, similarity in index.search(texts):
-        if one < other:
-            yield one, other, similarity
-
-
 assert 1 << (64 - int(_HASH_BITS)) >= ROWS, "rows must fit beside the hash"

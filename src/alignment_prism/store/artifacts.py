@@ -75,13 +75,6 @@ def file_digest(path: str | Path) -> str:
         raise StoreError(f"cannot read the file: {error.strerror}", where=str(path)) from error
 
 
-def folder_digest(folder: str | Path) -> str:
-    """SHA-256 over the names and bytes of all files below `folder`, except hidden ones and `manifest.json`."""
-    folder = Path(folder)
-    entries = {name: file_digest(folder / name) for name in _files(folder) if not name.startswith(".")}
-    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
-
-
 @contextmanager
 def write_artifact(
     folder: str | Path,

@@ -18,7 +18,7 @@ LOCK = ".prism.lock"
 
 
 @contextmanager
-def folder_lock(folder: str | Path, *, shown_as: str = "") -> Iterator[None]:
+def folder_lock(folder: str | Path) -> Iterator[None]:
     """Hold a folder for this process while the block runs; the folder must be there.
 
     The system lets go of the lock when its process ends, however it ends, so a stale one is in nobody's way. Where the
@@ -26,13 +26,12 @@ def folder_lock(folder: str | Path, *, shown_as: str = "") -> Iterator[None]:
 
     Args:
         folder: to hold.
-        shown_as: the name in errors, where the folder is not the user's own; the folder itself unless given.
 
     Raises:
         StoreError: another process holds it, or the lock cannot be written.
     """
     path = Path(folder) / LOCK
-    file = _take(path, shown_as or str(folder))
+    file = _take(path, str(folder))
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignment_prism.prompts import similarity
-from alignment_prism.prompts.similarity import SimilarityIndex, jaccard, pairs_within, shingle
+from alignment_prism.prompts.similarity import SimilarityIndex, jaccard, shingle
 
 
 @cache
@@ -89,11 +89,6 @@ def test_shingles_are_sets_of_what_a_text_has():
 def test_empty_texts_match_nothing():
     assert joined(["", "a"], ["", "b"], 0.1, 5) == {}
     assert joined([], [], 0.5, 5) == {} == joined(["a"], [], 0.5, 5)
-
-
-def test_pairs_within_come_once():
-    texts = ["the same words here", "something else", "the same words here", "the same words her"]
-    assert {(one, other) for one, other, _ in pairs_within(texts, threshold=0.6)} == {(0, 2), (0, 3), (2, 3)}
 
 
 @pytest.mark.parametrize("options", [{"threshold": 0}, {"threshold": 1.1}, {"threshold": 0.5, "n": 0}])

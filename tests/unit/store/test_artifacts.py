@@ -18,7 +18,6 @@ from alignment_prism.domain import StoreError
 from alignment_prism.store import (
     artifact_key,
     file_digest,
-    folder_digest,
     is_complete,
     read_manifest,
     storage_fault,
@@ -148,14 +147,9 @@ def test_same_work_gives_the_same_bytes(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "one" / "manifest.json").read_text())["format"] == 1
 
 
-def test_digests_of_files_and_folders(tmp_path: Path) -> None:
+def test_digests_of_files(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert file_digest(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    before = folder_digest(tmp_path)
-    (tmp_path / "manifest.json").write_text("{}")
-    assert folder_digest(tmp_path) == before
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert folder_digest(tmp_path) != before
     with pytest.raises(StoreError):
         file_digest(tmp_path / "absent")
 
