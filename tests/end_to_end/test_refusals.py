@@ -106,6 +106,19 @@ def test_work_that_is_not_ours_beside_an_output_is_left_alone(
     assert (tmp_path / "v.jsonl.unfinished" / "mine.txt").read_text() == "kept"
 
 
+def test_a_second_judge_of_one_output_at_the_same_time_is_told_so(
+    given: tuple[object, ...], tmp_path: Path, prism: Any, server: Any
+) -> None:
+    from alignment_prism.store import folder_lock
+
+    work = tmp_path / "v.jsonl.unfinished"
+    work.mkdir()
+    with folder_lock(work):
+        code, said = prism("judge", *given, "--out", tmp_path / "v.jsonl")
+    assert code == 5 and "another prism is at work here" in said and not server.requests
+    assert prism("judge", *given, "--out", tmp_path / "v.jsonl")[0] == 0 and not work.exists()
+
+
 def test_outputs_are_refused_before_any_work(
     given: tuple[object, ...], prompts: Path, replies: Path, tiny_model: Path, tmp_path: Path, prism: Any, server: Any,
     monkeypatch: pytest.MonkeyPatch,

@@ -41,7 +41,7 @@ def progress_bar(title: str, *, terminal: Console | None = None) -> Iterator[Pro
         yield lambda done, total, words="", /: None
         return
     columns: tuple[ProgressColumn, ...] = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -49,7 +49,7 @@ def progress_bar(title: str, *, terminal: Console | None = None) -> Iterator[Pro
         TimeRemainingColumn(),
     )
     if terminal.width >= WIDE:
-        columns = (*columns, TextColumn("{task.fields[words]}", style="dim"))
+        columns = (*columns, TextColumn("{task.fields[words]}", style="dim", markup=False))
     with Bars(*columns, console=terminal, transient=True) as bars:
         task = bars.add_task(title, total=None, words="")
 

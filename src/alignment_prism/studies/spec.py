@@ -43,6 +43,7 @@ def _engine(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Calls = Annotated[int, Field(gt=0)]
 Retries = Annotated[int, Field(ge=0)]
 
@@ -175,7 +176,7 @@ class StudySpec(Part):
     training: str | dict[str, Any] = DEFAULT_PRESET
     engine: Annotated[str, AfterValidator(_engine)] = DEFAULT_ENGINE
     arms: tuple[Arm, ...] = ()
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     prompts: Literal["nano"] | tuple[PromptFile, ...] = "nano"
     prompt_limit: Annotated[int, Field(gt=0)] | None = None
     languages: str | None = None
