@@ -165,8 +165,14 @@ def test_a_damaged_artifact_is_made_again(finished: tuple[Path, subprocess.Compl
     before = load_findings(out / "findings.parquet")
     (broken,) = (out / "reply").glob("base-*")
     (broken / "generations.parquet").unlink()
+    (trained,) = (out / "train").glob("sft-share0.15-*/model/model.safetensors")
+    weights = trained.read_bytes()
+    trained.unlink()  # a hard link may lead to it
+    trained.write_bytes(weights[:-9] + bytes([weights[-9] ^ 64]) + weights[-8:])
     again = run(quickstart(out))
     assert again.returncode == 0, again.stderr
+    assert "train SFT-Preferred on 15 % safety pairs, seed 0: its files were altered" in again.stdout
+    assert trained.read_bytes() == weights
     assert re.search(r"replies of base: \d", again.stdout)
     assert list(map(repr, load_findings(out / "findings.parquet"))) == list(map(repr, before))
     assert isinstance(before[0], Finding)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import Comparison, Finding, Generation, InputError, Prompt, Score, StoreError
@@ -116,13 +117,13 @@ def _write_index(out: Path, spec: StudySpec, index: dict[str, object]) -> None:
 
 def _write_tables(study: Study, arms: Sequence[ArmRecords]) -> None:
     """Replies, scores and comparisons of all arms in one table each, where one alignment seed makes them one."""
-    if len(study.seeds) > 1:
-        return
-    generations = [reply for arm in arms for reply in arm.generations]
-    scores = [*(score for arm in arms for score in arm.scores), *study.given_scores()]
-    comparisons = [*(one for arm in arms for one in arm.comparisons), *study.given_comparisons()]
-    write_records(study.out / GENERATIONS, generations, Generation)
-    if scores:
-        write_records(study.out / SCORES, scores, Score)
-    if comparisons:
-        write_records(study.out / COMPARISONS, comparisons, Comparison)
+    tables: tuple[tuple[str, type, list[Any]], ...] = (
+        (GENERATIONS, Generation, [reply for arm in arms for reply in arm.generations]),
+        (SCORES, Score, [*(score for arm in arms for score in arm.scores), *study.given_scores()]),
+        (COMPARISONS, Comparison, [*(one for arm in arms for one in arm.comparisons), *study.given_comparisons()]),
+    )
+    for name, kind, records in tables:
+        if records and len(study.seeds) <= 1:
+            write_records(study.out / name, records, kind)
+        else:  # one that an earlier run left would not be of these findings
+            (study.out / name).unlink(missing_ok=True)

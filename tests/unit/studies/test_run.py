@@ -110,13 +110,16 @@ def test_a_step_whose_manifest_is_lost_is_moved_away_and_done_again(spec: StudyS
     out = tmp_path / "out"
     before = list(map(repr, run_study(spec, out).findings()))
     (folder,) = (out / "score").glob("rules-mine-*")
-    (folder / "manifest.json").write_text("{")
-    (folder / "notes.txt").write_text("mine")
+    (given,) = (out / "source").glob("prompts-*")
+    for damaged in (folder, given):
+        (damaged / "manifest.json").write_text("{")
+        (damaged / "notes.txt").write_text("mine")
     told = Told()
     assert list(map(repr, run_study(spec, out, progress=told).findings())) == before
     assert told.done == ["score mine by rules"] and "damaged-1" in told.notes[0]
     verify(folder)
-    assert (folder.with_name(f"{folder.name}.damaged-1") / "notes.txt").read_text() == "mine"
+    for damaged in (folder, given):
+        assert (damaged.with_name(f"{damaged.name}.damaged-1") / "notes.txt").read_text() == "mine"
 
 
 def test_a_step_that_fails_leaves_what_was_done_before_it(spec: StudySpec, tmp_path: Path) -> None:
@@ -183,10 +186,13 @@ def test_findings_of_another_study_stay_until_they_are_to_be_replaced(spec: Stud
         run_study(other, out)
     assert repr(Study.open(out).findings()) == repr(before) and Study.open(out).spec == spec
     told = Told()
+    assert (out / "scores.parquet").exists()
     run_study(other, out, replace=True, progress=told)
     assert (told.skipped, told.done) == (["score base by rules"], ["score mine by rules"])
     assert Study.open(out).spec == other
     assert {reply.reply for reply in Study.open(out).generations() if reply.arm == "mine"} == {"other words"}
+    run_study(changed(other, scorers=[]), out, replace=True)
+    assert not (out / "scores.parquet").exists()  # those of the study before are not of these findings
 
 
 def test_two_at_once_and_folders_that_hold_something_else_are_refused(

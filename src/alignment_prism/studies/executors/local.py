@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from alignment_prism.domain import StoreError
 from alignment_prism.domain.progress import Progress
-from alignment_prism.store import check_folder, write_artifact
+from alignment_prism.store import write_artifact
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import KINDS, Context, Step
 from alignment_prism.studies.steps.kind import EARLIER
@@ -40,8 +37,8 @@ def run_steps(steps: Sequence[Step], context: Context, reporter: Reporter, *, fi
         if step.key not in waiting | gaps:
             reporter.skip(number, len(steps), step.title)
             continue
-        if step.key in waiting:
-            _clear(step, context.out, reporter)
+        if step.key in waiting and (note := step.clear(context.out)):
+            reporter.note(note)
         with reporter.step(number, len(steps), step.title) as progress:
             _do(step, context, progress, earlier=step.key in gaps)
 
@@ -60,28 +57,6 @@ def _do(step: Step, context: Context, progress: Progress, *, earlier: bool) -> N
         folder, kind=step.kind, spec=step.settings, inputs=step.all_inputs, seed=step.seed, replace=True
     ) as temporary:
         kind.do(step, inputs, temporary, context, progress)
-
-
-def _clear(step: Step, out: Path, reporter: Reporter) -> None:
-    """Make room for a step whose artifact is there but not as it was written.
-
-    What the step wrote is removed; a folder that holds anything else, or no manifest that says what it holds, is moved
-    away, so that no file is lost and nobody has to remove it by hand.
-    """
-    folder = step.folder(out)
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return
-    try:
-        check_folder(folder, kind="training" if step.kind == "train" else step.kind, replace=True)
-    except StoreError:
-        number = 1
-        while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
-            number += 1
-        folder.rename(aside)
-        reporter.note(f"{step.title}: its files were altered; they are in {aside}, and the step is done again")
-    else:
-        shutil.rmtree(folder)
-        reporter.note(f"{step.title}: its files were altered, so it is done again")
 
 
 def _open_endpoints(steps: Iterable[Step]) -> None:

@@ -36,13 +36,9 @@ class Source:
         """Write the artifact into a study's folder, unless it is there and whole."""
         if self.step.is_done(out):
             return
-        with write_artifact(
-            self.step.folder(out),
-            kind=SOURCE,
-            spec=self.step.settings,
-            inputs=self.step.all_inputs,
-            replace=True,
-        ) as folder:
+        self.step.clear(out)
+        settings, inputs = self.step.settings, self.step.all_inputs
+        with write_artifact(self.step.folder(out), kind=SOURCE, spec=settings, inputs=inputs) as folder:
             for name, (kind, records) in self.tables.items():
                 write_records(folder / name, records, kind)
 

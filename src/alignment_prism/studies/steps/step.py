@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.store import artifact_key, is_intact
+from alignment_prism.domain import StoreError
+from alignment_prism.store import artifact_key, check_folder, is_intact
+
+TRAINING = "training"
+"""Kind that a training writes into its manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,26 @@ class Step:
         A training writes its manifest itself, with a key of its own; ours is in the folder's name.
         """
         return is_intact(self.folder(out), None if self.kind == "train" else self.key)
+
+    def clear(self, out: Path) -> str:
+        """Make room for the artifact where one is there, but not as it was written; says what became of it.
+
+        What the step wrote is removed; a folder that holds anything else, or no manifest that says what it holds, is
+        moved away, so that no file is lost and nobody has to remove it by hand.
+        """
+        folder = self.folder(out)
+        if not folder.is_dir() or not any(folder.iterdir()):
+            return ""
+        try:
+            check_folder(folder, kind=TRAINING if self.kind == "train" else self.kind, replace=True)
+        except StoreError:
+            number = 1
+            while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
+                number += 1
+            folder.rename(aside)
+            return f"{self.title}: its files were altered; they are in {aside}, and the step is done again"
+        shutil.rmtree(folder)
+        return f"{self.title}: its files were altered, so it is done again"
 
 
 def folder_name(text: str) -> str:
