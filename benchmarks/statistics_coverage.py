@@ -86,14 +86,14 @@ def rates(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
         lower, upper = wilson_bounds(x, n)
         p_hat = x / n
         half = Z * np.sqrt(p_hat * (1 - p_hat) / n)
-        for p in RATES:
+        for p in (0.176 / n, *RATES):
             weight = binom.pmf(x, n, p)
             for name, low, high, ours in (
                 ("Wilson", lower, upper, True),
                 ("naive normal", p_hat - half, p_hat + half, False),
             ):
                 coverage = float(weight[(low <= p) & (p <= high)].sum())
-                yield Cell("rates", name, f"n {n}, rate {p}", coverage, 0.0, float(weight @ (high - low)), ours, 0)
+                yield Cell("rates", name, f"n {n}, rate {p:.3g}", coverage, 0.0, float(weight @ (high - low)), ours, 0)
 
 
 def findings(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
