@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alignment_prism.domain import InputError
 from alignment_prism.io.files import MAX_LINE_BYTES, read_lines
 from alignment_prism.io.problems import FieldError, Intake, Row
 from alignment_prism.io.writers import text_writer
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MERGED = "lines that each have all fields, and one quoted text over them; kept as one record"
+"""Note on a record that a stray quote may have made of several."""
 QUOTE_FIX = 'close every quote and double those inside a text (""); or take quotes for characters'
 
 
@@ -37,6 +44,8 @@ class _Feed:
         self._lines = read_lines(path, keep_ends=True)
         self.line = 0
         self.bad: FieldError | None = None
+        self.taken: list[str] = []
+        """Lines of the record that is being read."""
 
     def __iter__(self) -> _Feed:
         return self
@@ -46,6 +55,7 @@ class _Feed:
         if isinstance(text, FieldError):
             self.bad = text
             return text.value if isinstance(text.value, str) else "\n"
+        self.taken.append(text)
         return text
 
 
@@ -70,6 +80,7 @@ def table_rows(path: str | Path, intake: Intake, options: TableOptions, default_
     number = 0
     while True:
         feed.bad = None
+        feed.taken.clear()
         line = feed.line + 1
         fields: list[str] = []
         error: FieldError | None = None
@@ -104,12 +115,15 @@ def table_rows(path: str | Path, intake: Intake, options: TableOptions, default_
             raw = {"raw": delimiter.join(fields)} if fields else {"raw": error.value}
             intake.reject(Row(name, number, raw, line), error)
             continue
-        yield Row(name, number, dict(zip(columns, fields, strict=True)), line)
+        row = Row(name, number, dict(zip(columns, fields, strict=True)), line)
+        if len(feed.taken) > 1 and all(each.count(delimiter) == len(columns) - 1 for each in feed.taken):
+            intake.note(row, FieldError("", None, MERGED, QUOTE_FIX, {"quoting": "none"}))
+        yield row
 
 
 def _header(fields: list[str], name: str, delimiter: str) -> list[str]:
     columns = [field.strip() or f"column {position}" for position, field in enumerate(fields, start=1)]
-    twice = next((column for column in columns if columns.count(column) > 1), None)
+    twice = _repeated(columns)
     if twice is not None:
         raise InputError(
             f"the header names the column {twice[:40]!r} twice",
@@ -151,6 +165,29 @@ def write_table(path: str | Path, rows: Sequence[Mapping[str, str]]) -> None:
             writer.writerow({name: f"'{text}" if text.startswith(FORMULA) else text for name, text in row.items()})
 
 
+def _repeated(names: Sequence[str]) -> str | None:
+    """The first name that occurs more than once."""
+    counts = Counter(names)
+    return next((name for name in names if counts[name] > 1), None)
+
+
+def _large_values(batch: pa.RecordBatch) -> dict[int, FieldError]:
+    """Rows with a text longer than a line of a text file may be, and the fault that it is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found: dict[int, FieldError] = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_binary(column.type):
+            sizes = pc.binary_length(column)
+            if (pc.max(sizes).as_py() or 0) > MAX_LINE_BYTES:
+                for place, size in enumerate(sizes.to_pylist()):
+                    if (size or 0) > MAX_LINE_BYTES:
+                        what = f"a value longer than {MAX_LINE_BYTES >> 20} MiB"
+                        found[place] = FieldError(name, f"{size} bytes", what, "take the row out")
+    return found
+
+
 def line_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
     """Rows of a plain text file: each line a row with the one column `text`, blank ones too."""
     for number, text in read_lines(path):
@@ -176,14 +213,23 @@ def parquet_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
         raise InputError("no such file", where=name, fix="check the path")
     try:
         with pq.ParquetFile(name) as file:
-            twice = [column for column in file.schema_arrow.names if file.schema_arrow.names.count(column) > 1]
-            if twice:
-                raise InputError(f"the column {twice[0]!r} occurs twice", where=name, fix="rename one")
+            twice = _repeated(file.schema_arrow.names)
+            if twice is not None:
+                raise InputError(f"the column {twice[:40]!r} occurs twice", where=name, fix="rename one")
             for batch in file.iter_batches(batch_size=1024):
-                for values in batch.to_pylist():
+                large = _large_values(batch)
+                if large:
+                    kept = pa.array([place not in large for place in range(batch.num_rows)])
+                    rows = iter(batch.filter(kept).to_pylist())
+                else:
+                    rows = iter(batch.to_pylist())
+                for place in range(batch.num_rows):
                     number += 1
                     intake.read()
-                    yield Row(name, number, values)
+                    if place in large:
+                        intake.reject(Row(name, number, {}), large[place])
+                    else:
+                        yield Row(name, number, next(rows))
     except (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError) as error:
         raise InputError(
             f"cannot be read as Parquet: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}",

@@ -140,6 +140,7 @@ def _wide_lines(
     """Lines of UTF-16 or UTF-32, decoded as a stream because LF is several bytes there."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     pending, number, data = "", 0, head
+    skipped = 0  # characters of a line that is too long to be kept
     while True:
         more: bytes = b""
         broken: FieldError | None = None
@@ -151,10 +152,16 @@ def _wide_lines(
         if not more:
             pending += decoder.decode(b"", final=True)
         *lines, pending = pending.split("\n")
-        if not more and pending:
+        if not more and (pending or skipped):
             lines.append(pending)
+        elif len(pending) > MAX_LINE_BYTES:
+            skipped, pending = skipped + len(pending), ""
         for line in lines:
             number += 1
+            if skipped:
+                size, skipped = skipped + len(line), 0
+                yield number, FieldError("", f"{size} characters", "a line too long", "put one record on a line")
+                continue
             text = line + "\n" if keep_ends else line.rstrip("\r")
             if "\ufffd" in text:
                 yield number, FieldError("raw", text, f"not valid {encoding.upper()}", ENCODING_FIX)

@@ -147,11 +147,17 @@ def _document_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
     """Rows of one JSON document: the list of objects it holds, or the document itself as one row."""
     name = str(path)
     pieces: list[str] = []
+    size = 0
     for chunk in read_chunks(path):
         if isinstance(chunk, FieldError):
             yield from _row(name, 1, None, chunk, intake)
             return
         pieces.append(chunk)
+        size += len(chunk)
+        if size > MAX_DOCUMENT_BYTES:  # a compressed file says little about its size
+            pieces.clear()
+            yield from jsonl_rows(path, intake)
+            return
     text = "".join(pieces)
     try:
         document = parse_json(text)

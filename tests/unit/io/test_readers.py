@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from alignment_prism.domain import InputError
-from alignment_prism.io import Intake, TableOptions, files, jsonrows, read_rows
+from alignment_prism.io import Intake, TableOptions, delimited, files, jsonrows, read_rows
+from alignment_prism.io.delimited import MERGED
 
 ROWS = [{"prompt": "один, два", "n": 1}, {"prompt": 'say "hi"\nnow', "n": 2}, {"prompt": "\u2028x\u0085y", "n": 3}]
 
@@ -229,3 +230,44 @@ def test_lost_rows_are_a_defect_that_is_noticed():
     intake.accept()
     with pytest.raises(RuntimeError, match="2 rows read, 1 accepted"):
         intake.check()
+
+
+def test_a_quote_that_opens_in_one_record_and_closes_in_another_is_noted(tmp_path):
+    """Ten records, of which a stray quote makes nine; a text of several lines with its own fields is no such thing."""
+    path = tmp_path / "p.csv"
+    lines = [f"{number},text {number},en" for number in range(10)]
+    lines[3], lines[4] = '3,"text 3,en', '4,text 4",en'
+    path.write_text("id,prompt,language\n" + "\n".join(lines) + "\n")
+    rows, intake = take(path)
+    assert len(rows) == 9 and intake.notes[MERGED] == 1
+    assert len(take(path, table=TableOptions(quoting=False))[0]) == 10
+    path.write_text('id,prompt,language\n1,"first line\nsecond line",en\n')
+    assert take(path)[1].notes[MERGED] == 0
+
+
+def test_what_unpacks_to_more_than_a_line_or_a_document_may_hold_is_refused_as_it_is_read(tmp_path, monkeypatch):
+    for module in (delimited, files, jsonrows):
+        monkeypatch.setattr(module, "MAX_LINE_BYTES", 5_000)
+    monkeypatch.setattr(jsonrows, "MAX_DOCUMENT_BYTES", 2**21)
+    wide = tmp_path / "wide.jsonl.gz"
+    good = json.dumps({"prompt": "ok"})
+    with gzip.open(wide, "wb") as stream:
+        stream.write("\n".join([good, "x" * 3 * 2**20, good, good]).encode("utf-16"))
+    rows, intake = take(wide)
+    assert len(rows) == 3 and reasons(intake) == ["a line too long"]
+    document = tmp_path / "document.json.gz"
+    with gzip.open(document, "wb") as stream:
+        stream.write(b'{"prompt": "' + b"x" * 3 * 2**20 + b'"}')
+    rows, intake = take(document)
+    assert rows == [] and intake.rejected == 1
+    table = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"prompt": ["a", "x" * 6_000, "b"], "n": [1, 2, 3]}), table)
+    rows, intake = take(table)
+    assert values(rows) == [{"prompt": "a", "n": 1}, {"prompt": "b", "n": 3}] and intake.rejected == 1
+
+
+def test_a_table_of_very_many_columns_is_read_at_once(tmp_path):
+    names = [f"c{number}" for number in range(20_000)]
+    (tmp_path / "t.csv").write_text(",".join(names) + "\n" + ",".join("v" for _ in names) + "\n")
+    ((row,), _) = take(tmp_path / "t.csv")
+    assert len(row.values) == 20_000

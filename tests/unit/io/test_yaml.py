@@ -89,7 +89,7 @@ def test_settings_over_settings() -> None:
         ("name: mine", "name: mine\nprompts: []", "there are no prompts", "line 2, prompts"),
         ("name: mine", "name: mine\nname: yours", "the key 'name' is there twice", "line 2"),
         ("name: mine", "name: [mine", "not valid YAML", "line 2"),
-        ("name: mine", "name: a/b", "name: String should match pattern", "line 1, name"),
+        ("name: mine", "name: a/b", "a study's name is 1 to 80 letters", "line 1, name"),
         ("name: mine", "name: mine\nprompts: [{file: p, formt: csv}]", "unknown key 'prompts[0].formt'", "line 2"),
         ("name: mine", "name: no\nprompt_limit: many", "prompt_limit: Input should be a valid integer", "line 2"),
     ],
