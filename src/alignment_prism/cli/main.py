@@ -65,6 +65,8 @@ Exit codes:
   130  stopped with Ctrl-C; finished work is kept
 """
 INTERRUPTED = 130
+LONGEST = 1000
+"""Characters of a line of a message; some of ours have a few hundred."""
 
 
 class LazyGroup(click.Group):
@@ -191,7 +193,12 @@ def _print_error(what: str, *, where: str | None = None, fix: str | None = None)
         lines.append(f"where: {where}")
     if fix:
         lines.append(f"fix:   {fix}")
-    echo("\n".join(lines), err=True)
+    echo("\n".join(_clipped(line) for line in "\n".join(lines).split("\n")), err=True)
+
+
+def _clipped(line: str) -> str:
+    """A line of a message; ids and keys in it may be of any length."""
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}... ({len(line):,} characters)"
 
 
 if __name__ == "__main__":

@@ -121,7 +121,7 @@ def _row(name: str, number: int, line: int | None, text: str | FieldError, intak
         if not isinstance(value, dict):
             raise FieldError("raw", value, "not an object", OBJECT_FIX)
         if _HALF.search(text):
-            _demand_whole_characters(value)
+            _require_whole_characters(value)
     except FieldError as error:
         raw = raw.encode("utf-8", "backslashreplace").decode() if isinstance(raw, str) else raw
         intake.reject(Row(name, number, {"raw": raw}, line), error)
@@ -132,7 +132,7 @@ def _row(name: str, number: int, line: int | None, text: str | FieldError, intak
     yield row
 
 
-def _demand_whole_characters(row: Mapping[str, Any]) -> None:
+def _require_whole_characters(row: Mapping[str, Any]) -> None:
     """Refuses a row with half of a surrogate pair anywhere: what is made of it could not be written again."""
     for name, value in row.items():
         try:
@@ -175,7 +175,7 @@ def _document_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
         row = Row(name, number, entry)
         if halves:
             try:
-                _demand_whole_characters(entry)
+                _require_whole_characters(entry)
             except FieldError as error:
                 intake.reject(row, error)
                 continue

@@ -202,6 +202,11 @@ def test_no_text_of_unknown_origin_steers_the_terminal(monkeypatch, capsys) -> N
     assert not set(capsys.readouterr().out) & set("\x1b\x07\x9b\r")
 
 
+def test_a_message_is_no_longer_than_people_read(monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
+    _, text = outcome(monkeypatch, capsys, InputError("x" * 200_000 + "\nand more", fix="y"))
+    assert len(text) < 1_100 and "(200,007 characters)\nand more\nfix:   y\n" in text
+
+
 def test_the_library_names_parameters_and_no_options() -> None:
     """Errors are raised for Python users too; which option stands for a parameter is known in cli/ alone."""
     option = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
