@@ -28,7 +28,7 @@ def check_generations(
 
     Raises:
         InputError: prompts share an id; a reply belongs to no prompt; a prompt has no reply, or not as many as the
-            others; two replies claim the same prompt, arm and sample.
+            others; two replies are of the same prompt, arm and sample.
     """
     known = Counter(prompt.id for prompt in prompts)
     _refuse(
@@ -37,9 +37,9 @@ def check_generations(
         where,
         "give every prompt its own id",
     )
-    strangers = {generation.prompt_id for generation in generations} - known.keys()
+    unknown_ids = {generation.prompt_id for generation in generations} - known.keys()
     _refuse(
-        sorted(strangers),
+        sorted(unknown_ids),
         "prompt id(s) of replies are not among the prompts",
         where,
         "give the prompts file that the replies were generated from",

@@ -26,7 +26,7 @@ from alignment_prism.cli.remedies import advice, command_of
 from alignment_prism.domain import InputError, ModelError, PrismError, StoreError, TrainingError
 
 SOURCE = Path(__file__).parents[3] / "src" / "alignment_prism"
-ALLOWED = ("--query-gpu", "--format=csv", "--config_file")
+ALLOWED = ("--query-gpu", "--format=csv", "accelerate launch")
 """Options of other programs."""
 
 HEAVY = (
