@@ -218,7 +218,7 @@ def test_arms_that_exist_are_said_by_model_or_file(tmp_path: Path) -> None:
     sampling = {"temperature": 0.7, "top_p": 0.95, "max_tokens": 512, "samples": 4, "seed": 0}
     spec = {
         "base": {"name": "base", "model": "a/c"},
-        "arms": [{"name": "model", "model": "a/b"}, {"name": "mine", "replies": "r.csv"}],
+        "arms": [{"name": "model", "model": "a/b"}, {"name": "mine", "replies": ["r.csv"]}],
         "seeds": [0],
         "generation": sampling,
         "judge": {"model": "j", "rubric": "r@1"},
