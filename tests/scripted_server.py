@@ -65,6 +65,7 @@ class Server:
     Attributes:
         script: what it answers.
         requests: the messages of every request so far.
+        bodies: all that was sent with them.
         headers: the headers of every request so far.
         go_on: for which faults of the kinds `hang` and `late` wait.
         url: its address.
@@ -73,6 +74,7 @@ class Server:
     def __init__(self) -> None:
         self.script: Script = lambda messages: 500
         self.requests: list[list[dict[str, str]]] = []
+        self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.go_on = threading.Event()
         self._arrived = threading.Condition()
@@ -85,6 +87,7 @@ class Server:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with outer._arrived:
                     outer.requests.append(body["messages"])
+                    outer.bodies.append(body)
                     outer.headers.append({name.lower(): value for name, value in self.headers.items()})
                     answer = outer.script(body["messages"])
                     outer._arrived.notify_all()

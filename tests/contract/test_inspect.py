@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_server import Reply, Server
 
 from alignment_prism.calls.endpoint import Endpoint, is_provider
 from alignment_prism.calls.journal import CallJournal
+from alignment_prism.calls.one_call import generate
 from alignment_prism.calls.runner import PATIENCE, Request, ask_all
 from alignment_prism.domain import (
     Generation,
@@ -299,6 +301,37 @@ def test_answers_under_way_when_a_model_is_given_up_are_kept(script: Script, tmp
         with pytest.raises(ModelError, match="out of order"):
             ask_all(Endpoint("scripted/x", connections=3), requests, journal=journal)
         assert len(script.calls) == 4 and len(journal) == 3  # the two beside the failure, and the first
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+@pytest.mark.parametrize(
+    "content",
+    ["plain", "<think>first</think>then", "<think>never ended", "", None, "cut \ud83d", '{"a": "<think>b</think>"}'],
+)
+def test_a_call_without_the_providers_record_is_the_same_call(content: str | None, seed: int | None) -> None:
+    """The request that is sent and the output that is read, beside the provider's own way."""
+    from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
+
+    server = Server()
+    server.script = lambda messages: Reply(content, stop="length")
+    messages = [
+        ChatMessageSystem(content="Judge."),
+        ChatMessageUser(content="Wie geht’s?"),
+        ChatMessageAssistant(content="Gut."),
+        ChatMessageUser(content="Und <b>jetzt</b>?"),
+    ]
+
+    async def both() -> tuple[Any, Any]:
+        async with Endpoint("openai-api/local/m", server.url, top_p=0.9, max_tokens=7).open() as model:
+            config = model.config.model_copy(update={"seed": seed})
+            theirs = await model.api.generate(messages, [], "none", config)
+            return await generate(model.api, messages, config), theirs[0]  # type: ignore[index]
+
+    mine, theirs = asyncio.run(both())
+    server.close()
+    assert server.bodies[0] == server.bodies[1] and server.bodies[0]["max_tokens"] == 7
+    assert (mine.completion, mine.stop_reason, mine.usage) == (theirs.completion, theirs.stop_reason, theirs.usage)
+    assert mine.choices[0].message.content == theirs.choices[0].message.content
 
 
 def test_the_journal_knows_judge_rubric_and_reply_apart(script: Script, tmp_path: Path) -> None:

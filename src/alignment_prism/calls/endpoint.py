@@ -10,10 +10,11 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from alignment_prism.calls.failures import provider_words, public_address
+from alignment_prism.calls.one_call import prepare
 from alignment_prism.domain.errors import ModelError, PrismError
 from alignment_prism.domain.records import Prompt
 
@@ -104,7 +105,7 @@ class Endpoint:
             ) from error
         async with model:
             model.verify_model_apis()
-            _no_detours(model.api)
+            prepare(model.api)
             yield model
 
     async def check_judging(self, prompts: Sequence[Prompt]) -> None:
@@ -185,20 +186,6 @@ def is_provider(model: str) -> bool:
     if not slash:
         return False
     return bool(registry_find(lambda info: info.type == "modelapi" and registry_unqualified_name(info) == name))
-
-
-def _no_detours(api: ModelAPI) -> None:
-    """Let a provider's HTTP client follow no redirect, which would carry prompts to another host, nor retry by itself.
-
-    The clients of OpenAI, Anthropic, Groq and what is compatible with them have both; others keep their own ways.
-    """
-    client: Any = getattr(api, "client", None)
-    if isinstance(getattr(client, "max_retries", None), int):
-        client.max_retries = 0
-    https: tuple[Any, Any] = (getattr(api, "http_client", None), getattr(client, "_client", None))
-    for http in https:
-        if getattr(http, "follow_redirects", False) is True:
-            http.follow_redirects = False
 
 
 def _service(name: str) -> str:

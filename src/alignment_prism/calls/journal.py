@@ -75,13 +75,12 @@ class CallJournal:
         with self._lock:
             if self._file is None:
                 self._file = self._open()
-            end = os.fstat(self._file).st_size
+            written = 0
             try:
-                written = 0
                 while written < len(data):
                     written += os.write(self._file, data[written:])
-            except OSError as error:
-                os.ftruncate(self._file, end)  # half a line would spoil the next one
+            except OSError as error:  # half a line would spoil the next one
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
                 fix = "make room there and run the same command again: what was answered is kept"
                 raise StoreError(
                     f"cannot write the journal: {error.strerror}", where=str(self.path), fix=fix

@@ -1,8 +1,8 @@
 """Many model calls at once through Inspect's providers, with a journal: what was answered is never asked again.
 
-The providers are called directly (`ModelAPI.generate`), under our own limit of connections and our own retries:
-`Model.generate` keeps a transcript of every call in memory and takes as much processor time as the call itself
-(`benchmarks/calls.md`). Inspect's response cache stays off too: its key knows a model's name and not its weights.
+The providers are called directly (`alignment_prism.calls.one_call`), under our own limit of connections and our own
+retries: `Model.generate` keeps a transcript of every call in memory and takes as much processor time as the call
+itself. Inspect's response cache stays off too: its key knows a model's name and not its weights.
 
 A failed call is an outcome and is counted; it stops nothing but itself. Only a service that answers nothing at all ends
 a run early, and that is found out by asking. A *probe*, a short call that holds nothing of the user's, is made
@@ -35,6 +35,7 @@ from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint, refuse_unknown
 from alignment_prism.calls.failures import Cause, Failure, failure_of, provider_words
 from alignment_prism.calls.interrupts import run_async
+from alignment_prism.calls.one_call import generate
 from alignment_prism.domain.errors import ModelError, PrismError
 from alignment_prism.domain.messages import Message, Messages, Role, user
 from alignment_prism.domain.progress import Progress
@@ -269,10 +270,7 @@ class _Run:
             self.under_way += 1
             try:
                 async with asyncio.timeout(seconds):
-                    result = await self.api.generate(messages, [], "none", config)
-                output = result[0] if isinstance(result, tuple) else result
-                if isinstance(output, Exception):
-                    raise output
+                    output = await generate(self.api, messages, config)
                 if refused := _refusal(output):
                     raise _Failed(refused, RuntimeError(output.completion))
                 return output

@@ -1,0 +1,61 @@
+"""One call of a model, by way of its Inspect provider, and how the provider's HTTP client is to behave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput
+
+
+async def generate(api: ModelAPI, messages: list[ChatMessage], config: GenerateConfig) -> ModelOutput:
+    """The provider's output.
+
+    Chat completions of a server of one's own (`openai-api/NAME/MODEL`), the one kind that can answer hundreds of calls
+    a second, are asked of the provider's client directly: the same request and the same reading of the answer, without
+    the client's check of the request against its types and the provider's record of the call, which together take a
+    third of the time (`benchmarks/calls.md`).
+
+    Raises:
+        Exception: whatever the provider or its client raises, also where it returns the exception.
+    """
+    if _is_plain_chat(api, config):
+        return await _chat_completion(api, messages, config)
+    result = await api.generate(messages, [], "none", config)
+    output = result[0] if isinstance(result, tuple) else result
+    if isinstance(output, Exception):
+        raise output
+    return output
+
+
+def prepare(api: ModelAPI) -> None:
+    """Let a provider's client follow no redirect, which would carry prompts to another host, nor retry by itself.
+
+    The clients of OpenAI, Anthropic, Groq and what is compatible with them do both; others keep their own ways.
+    """
+    client: Any = getattr(api, "client", None)
+    if isinstance(getattr(client, "max_retries", None), int):
+        client.max_retries = 0
+    https: tuple[Any, Any] = (getattr(api, "http_client", None), getattr(client, "_client", None))
+    for http in https:
+        if getattr(http, "follow_redirects", False) is True:
+            http.follow_redirects = False
+
+
+def _is_plain_chat(api: Any, config: GenerateConfig) -> bool:
+    from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
+
+    return type(api) is OpenAICompatibleAPI and not (
+        api.emulate_tools or api.uses_responses_api([], config) or api.resolve_stream(config)
+    )
+
+
+async def _chat_completion(api: Any, messages: list[ChatMessage], config: GenerateConfig) -> ModelOutput:
+    from inspect_ai.model._openai import model_output_from_openai  # the public one reads openai's version every time
+    from openai.types.chat import ChatCompletion
+
+    request = {"messages": await api.messages_to_openai(messages), **api.completion_params(config=config, tools=False)}
+    completion = await api.client.post("/chat/completions", cast_to=ChatCompletion, body=request)
+    if not isinstance(completion, ChatCompletion):
+        raise TypeError("the answer is no chat completion")
+    return model_output_from_openai(completion, api.chat_choices_from_completion(completion, []))
