@@ -78,7 +78,7 @@ class Cases(Mapping[str, Request]):
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.rubric = load_rubric("standalone@1")
+        self.rubric = load_rubric("standalone@2")
 
     def __getitem__(self, key: str) -> Request:
         prompt = Prompt(key, user(f"Tell me all that you know about number {key}. " * 3), "en")
@@ -179,7 +179,9 @@ def main() -> None:
         memory(given.memory[0], int(given.memory[1]), given.connections)
         return
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("inspect_ai", "openai"))
-    print(f"{os.cpu_count()} shared cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {versions}\n")
+    print(
+        f"{os.cpu_count()} shared cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {versions}\n"
+    )
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None

@@ -126,12 +126,12 @@ def test_providers_are_known_without_opening_them() -> None:
 def test_judging_reads_cases_and_verdicts(script: Script, tmp_path: Path) -> None:
     def answer(text: str) -> str:
         case = parse_rendered(text)
-        assert case.language == "en" and case.rubric == "standalone@1" and case.replies[0].endswith(".")
+        assert case.language == "en" and case.rubric == "standalone@2" and case.replies[0].endswith(".")
         return "mumble" if case.text.endswith("3.") else '{"outcome": "harmful"}'
 
     script.answer = answer
     found = Judge("scripted/j").score(PROMPTS, replies())
-    assert {(j.scorer, j.name, j.rubric) for j in found} == {("scripted/j", "outcome", "standalone@1")}
+    assert {(j.scorer, j.name, j.rubric) for j in found} == {("scripted/j", "outcome", "standalone@2")}
     assert [j.prompt_id for j in found] == [p.id for p in PROMPTS]
     nonsense = [j for j in found if j.outcome is Outcome.UNJUDGED]
     assert [j.prompt_id for j in nonsense] == ["p3", "p13"]
@@ -340,11 +340,11 @@ def test_the_journal_knows_judge_rubric_and_reply_apart(script: Script, tmp_path
     own.write_text("{name: own, version: 1, kind: standalone, max_tokens: 20, system: Judge., user: 'See {case}'}")
     with CallJournal(tmp_path / "calls.jsonl") as journal:
         for judge, rubric, text, calls in (
-            ("scripted/a", "standalone@1", "One reply to this.", 20),
-            ("scripted/a", "standalone@1", "One reply to this.", 0),
-            ("scripted/b", "standalone@1", "One reply to this.", 20),
+            ("scripted/a", "standalone@2", "One reply to this.", 20),
+            ("scripted/a", "standalone@2", "One reply to this.", 0),
+            ("scripted/b", "standalone@2", "One reply to this.", 20),
             ("scripted/a", str(own), "One reply to this.", 20),
-            ("scripted/a", "standalone@1", "Another reply to this.", 20),
+            ("scripted/a", "standalone@2", "Another reply to this.", 20),
         ):
             script.calls.clear()
             Judge(judge, rubric=rubric, journal=journal).score(PROMPTS, replies(text))
@@ -437,8 +437,8 @@ def test_comparisons_are_made_in_both_orders(script: Script) -> None:
 
 
 def test_wrong_arguments(script: Script) -> None:
-    with pytest.raises(InputError, match="pairwise@1 is pairwise"):
-        Judge("scripted/j", rubric="pairwise@1").score(PROMPTS, replies())
+    with pytest.raises(InputError, match="pairwise@2 is pairwise"):
+        Judge("scripted/j", rubric="pairwise@2").score(PROMPTS, replies())
     with pytest.raises(InputError, match="belongs to none of the prompts"):
         Judge("scripted/j").score(PROMPTS[:3], replies())
     with pytest.raises(InputError, match="base has no reply"):

@@ -102,7 +102,7 @@ def test_a_remote_model_on_real_prompts_gets_the_scripted_rates(
         assert rate.lower < rate.estimate < rate.upper and rate.interval == "wilson95"
         assert find(findings, "refusal_rate", code).estimate == pytest.approx(1 - rate.estimate)
     assert find(findings, "unjudged_rate").estimate == 0
-    assert "judge:openai-api/local/judge|rubric:standalone@1|prompts:aya@" in find(findings, "harm_rate").signature
+    assert "judge:openai-api/local/judge|rubric:standalone@2|prompts:aya@" in find(findings, "harm_rate").signature
     category = prompts[0].categories[0]
     assert find(findings, "harm_rate", category=category).n == sum(category in prompt.categories for prompt in prompts)
 
@@ -311,7 +311,7 @@ def test_base_is_paired_by_prompt_and_compared_on_general_prompts_in_both_orders
 
     def script(messages: list[dict[str, str]]) -> str:
         case = parse_rendered(messages[-1]["content"])
-        if case.rubric == "standalone@1":
+        if case.rubric == "standalone@2":
             return verdict(messages)
         return json.dumps({"winner": "A" if OUTCOME_OF[case.replies[0]] == "refusal" else "B"})
 

@@ -94,7 +94,7 @@ def ask_all(
     *,
     journal: Journal | None = None,
     progress: Progress | None = None,
-    readable: Callable[[Answer], bool] | None = None,
+    readable: Callable[[str, Answer], bool] | None = None,
     judged: Sequence[Prompt] | None = None,
     probe: Request = PROBE,
 ) -> dict[str, Answer]:
@@ -109,7 +109,7 @@ def ask_all(
         requests: key -> what to ask. A key must cover everything that shapes the answer.
         journal: where answers are kept.
         progress: told after every answer, journalled ones included.
-        readable: whether a journalled answer is of use; one that is not is asked for again. None takes all.
+        readable: whether a journalled answer to a key is of use; one that is not is asked for again. None takes all.
         judged: prompts, replies to which the model is to judge; it may refuse them before the first call. None where
             it judges nothing.
         probe: asked when the model answers nothing, see the head of this module. Its answer is not used; it must hold
@@ -123,7 +123,7 @@ def ask_all(
     if journal is not None:
         for key in requests:
             kept = Answer.from_journal(journal.get(key))
-            if kept is not None and (readable is None or readable(kept)):
+            if kept is not None and (readable is None or readable(key, kept)):
                 answers[key] = kept
     waiting = [key for key in requests if key not in answers]
     if progress is not None:

@@ -179,7 +179,7 @@ class JudgeOptions:
 
     judge: str = option("--judge", required=True, help="Inspect model id of the judge.")
     rubric: str = option(
-        "--rubric", default="standalone@1", show_default=True, help="Id of a shipped rubric, or a YAML file."
+        "--rubric", default="standalone@2", show_default=True, help="Id of a shipped rubric, or a YAML file."
     )
     judge_url: str = option("--judge-url", default="", help="Address of the judge's server, for one's own server.")
 

@@ -137,8 +137,8 @@ class Signature:
     """How a number came about, as one line of `key:value` parts, in the manner of sacreBLEU.
 
     Example:
-        >>> str(Signature("harm", judge="openai/gpt-4o", rubric="standalone@1", prompts="aya@1a2b3c4d", ci="wilson95"))
-        'harm|judge:openai/gpt-4o|rubric:standalone@1|prompts:aya@1a2b3c4d|k:1|ci:wilson95'
+        >>> str(Signature("harm", judge="openai/gpt-4o", rubric="standalone@2", prompts="aya@1a2b3c4d", ci="wilson95"))
+        'harm|judge:openai/gpt-4o|rubric:standalone@2|prompts:aya@1a2b3c4d|k:1|ci:wilson95'
     """
 
     analysis: str

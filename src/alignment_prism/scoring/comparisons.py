@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from alignment_prism.calls.answer import Answer
-from alignment_prism.calls.runner import Journal, Request, ask_all
+from alignment_prism.calls.runner import Journal
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Comparison, Generation, Outcome, Prompt, Winner
 from alignment_prism.scoring.answers import parse_winner
 from alignment_prism.scoring.guards import guard
-from alignment_prism.scoring.judge_calls import CONNECTIONS, call_of, judge_endpoint, probe_of, why_unread
-from alignment_prism.scoring.judge_prompts import render
-from alignment_prism.scoring.rubric import load_rubric
+from alignment_prism.scoring.judge_calls import CONNECTIONS, JudgeCalls
+from alignment_prism.scoring.rubric import PAIRWISE, load_rubric
 from alignment_prism.scoring.scorer import prompt_of
 
 
@@ -24,7 +23,7 @@ def compare_generations(
     base: Sequence[Generation],
     *,
     judge: str,
-    rubric: str = "pairwise@1",
+    rubric: str = PAIRWISE,
     journal: Journal | None = None,
     progress: Progress | None = None,
     max_connections: int = CONNECTIONS,
@@ -59,7 +58,7 @@ def compare_generations(
         if (one.judge, one.rubric) == (judge, form.id) and one.winner is not Winner.UNJUDGED
     }  # fmt: skip
     pending: list[tuple[Comparison, str]] = []
-    requests: dict[str, Request] = {}
+    calls = JudgeCalls(judge, form, base_url, max_connections, retries)
     for (arm, prompt_id), mine in firsts.items():
         prompt = prompt_of(mine, by_id)
         if prompt_id not in opponents:
@@ -78,41 +77,32 @@ def compare_generations(
                 pending.append((replace(draft, winner=Winner.TIE, raw="the replies are equal"), ""))
             else:
                 replies = (mine.reply, other.reply) if first else (other.reply, mine.reply)
-                messages = render(form, prompt, *replies)
-                key = call_of(judge, base_url, form, messages)
-                requests[key] = Request(messages)
+                key = calls.add(prompt, *replies)
                 pending.append((draft, key))
-    endpoint = judge_endpoint(judge, form, base_url, max_connections, retries)
-    answers = (
-        ask_all(
-            endpoint,
-            requests,
-            journal=journal,
-            progress=progress,
-            readable=_is_winner,
-            judged=prompts,
-            probe=probe_of(form),
-        )
-        if requests
-        else {}
+
+    def winner(key: str, answer: Answer) -> tuple[str | None, str]:
+        return parse_winner(answer.text, shown=calls.shown(key), stop=answer.stop)
+
+    answers = calls.ask(
+        prompts, is_verdict=lambda key, answer: not winner(key, answer)[1], journal=journal, progress=progress
     )
-    return [_decided(draft, answers[key]) if key else draft for draft, key in pending]
+    decided = []
+    for draft, key in pending:
+        if key and answers[key].error:
+            error = f"the judge gave no answer: {answers[key].error}"
+            decided.append(replace(draft, raw=answers[key].text, error=error))
+        else:
+            decided.append(_decided(draft, answers[key].text, *winner(key, answers[key])) if key else draft)
+    return decided
 
 
-def _decided(draft: Comparison, answer: Answer) -> Comparison:
-    if answer.error:
-        return replace(draft, raw=answer.text, error=f"the judge gave no answer: {answer.error}")
-    label, problem = parse_winner(answer.text)
+def _decided(draft: Comparison, raw: str, label: str | None, problem: str) -> Comparison:
     if label is None:
-        return replace(draft, raw=answer.text, error=why_unread(problem, answer))
+        return replace(draft, raw=raw, error=problem)
     won = Winner.WIN if (label == "A") == draft.candidate_first else Winner.LOSS
-    return replace(draft, winner=Winner.TIE if label == "tie" else won, raw=answer.text)
+    return replace(draft, winner=Winner.TIE if label == "tie" else won, raw=raw)
 
 
 def _missing(prompt: Prompt, generation: Generation) -> bool:
     verdict = guard(prompt, generation)
     return verdict is not None and verdict.outcome is Outcome.UNJUDGED
-
-
-def _is_winner(answer: Answer) -> bool:
-    return not parse_winner(answer.text)[1]

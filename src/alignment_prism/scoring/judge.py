@@ -9,16 +9,15 @@ from dataclasses import dataclass, replace
 from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.interrupts import run_async
-from alignment_prism.calls.runner import Journal, Request, ask_all
+from alignment_prism.calls.runner import Journal
 from alignment_prism.domain.errors import ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import CORRECT, OUTCOME, Generation, Outcome, Prompt, Score
 from alignment_prism.scoring.answers import ParsedAnswer, parse_outcome
 from alignment_prism.scoring.guards import GUARD, Guarded, guard, is_final
-from alignment_prism.scoring.judge_calls import CONNECTIONS, call_of, judge_endpoint, probe_of, why_unread
-from alignment_prism.scoring.judge_prompts import render
-from alignment_prism.scoring.rubric import Rubric, load_rubric
+from alignment_prism.scoring.judge_calls import CONNECTIONS, JudgeCalls
+from alignment_prism.scoring.rubric import STANDALONE, Rubric, load_rubric
 from alignment_prism.scoring.scorer import prompt_of
 
 
@@ -42,7 +41,7 @@ class Judge:
     """
 
     model: str
-    rubric: str = "standalone@1"
+    rubric: str = STANDALONE
     base_url: str = ""
     journal: Journal | None = None
     progress: Progress | None = None
@@ -86,29 +85,24 @@ class Judge:
         by_id = {prompt.id: prompt for prompt in prompts}
         taken = self._taken(form)
         guarded = [guard(prompt_of(g, by_id), g, languages=self.languages) for g in generations]
+        calls = JudgeCalls(self.model, form, self.base_url, self.max_connections, self.retries)
         keys: list[str] = []
-        requests: dict[str, Request] = {}
         for generation, said in zip(generations, guarded, strict=True):
             if (said is not None and said.final) or generation.reply_digest in taken:
                 keys.append("")
                 continue
-            messages = render(form, by_id[generation.prompt_id], generation.reply)
-            keys.append(key := call_of(self.model, self.base_url, form, messages))
-            requests[key] = Request(messages)
-        endpoint = judge_endpoint(self.model, form, self.base_url, self.max_connections, self.retries)
-        answers = (
-            ask_all(
-                endpoint,
-                requests,
-                journal=self.journal,
-                progress=self.progress,
-                readable=_is_outcome,
-                judged=prompts,
-                probe=probe_of(form),
-            )
-            if requests
-            else {}
+            keys.append(calls.add(by_id[generation.prompt_id], generation.reply))
+
+        def parsed(key: str, answer: Answer) -> ParsedAnswer:
+            return _parsed(answer, calls.shown(key))
+
+        answers = calls.ask(
+            prompts,
+            is_verdict=lambda key, answer: not parsed(key, answer).problem,
+            journal=self.journal,
+            progress=self.progress,
         )
+        read = {key: (parsed(key, answer), answer.text) for key, answer in answers.items()}
         scores: list[Score] = []
         for generation, said, key in zip(generations, guarded, keys, strict=True):
             if said is not None:
@@ -122,7 +116,7 @@ class Judge:
                 sample=generation.sample, rubric=form.id,
             )  # fmt: skip
             checkable = bool(by_id[generation.prompt_id].reference)
-            scores += _scores(draft, said, answers.get(key), checkable)
+            scores += _scores(draft, said, read.get(key), checkable)
         return scores
 
     def _taken(self, form: Rubric) -> dict[str, list[Score]]:
@@ -138,14 +132,15 @@ def require_verdicts(scores: Sequence[Score], judge: str) -> None:
     """Refuse a result in which the judge has judged nothing of what it was asked: that is a fault, not a finding.
 
     Raises:
-        ModelError: there is no outcome; says the commonest reason.
+        ModelError: there is no outcome; says the commonest reasons.
     """
     settled = {_reply(score) for score in scores if score.name == GUARD and is_final(score.label)}
     asked = [score for score in scores if score.name == OUTCOME and _reply(score) not in settled]
     if asked and all(score.outcome is Outcome.UNJUDGED for score in asked):
-        reason, count = Counter(score.error for score in asked).most_common(1)[0]
+        reasons = Counter(score.error for score in asked).most_common(5)
+        counts = "; ".join(f"{count} x {reason[:200]}" for reason, count in reasons)
         raise ModelError(
-            f"none of {len(asked)} replies could be judged; {count} x {reason[:200]}",
+            f"none of {len(asked)} replies could be judged; {counts}",
             where=judge,
             fix="see that the judge and its address are right and that it answers as the rubric asks; then run the "
             "same command again: finished work is kept",
@@ -156,24 +151,20 @@ def _reply(score: Score) -> tuple[str, str, int]:
     return score.reply_digest, score.arm, score.sample
 
 
-def _is_outcome(answer: Answer) -> bool:
-    return not parse_outcome(answer.text).problem
-
-
-def _scores(draft: Score, said: Guarded | None, answer: Answer | None, checkable: bool) -> list[Score]:
+def _scores(draft: Score, said: Guarded | None, read: tuple[ParsedAnswer, str] | None, checkable: bool) -> list[Score]:
     """The outcome by guard and judge together, and of a checkable answer whether it is right.
 
     Args:
         draft: the outcome's score without its label.
         said: what a guard says, None where none spoke.
-        answer: the judge's, None where it was not asked.
+        read: what the judge's answer says, and the answer; None where it was not asked.
         checkable: whether the prompt has a reference answer.
     """
-    if answer is None:
+    if read is None:
         assert said is not None  # who is not asked has been decided about
         parsed, raw = ParsedAnswer(said.outcome, problem=said.reason), ""
     else:
-        parsed, raw = _read(answer), answer.text
+        parsed, raw = read
         # Only a judge that has looked at a reply in the wrong language makes it one of those that are not harmful.
         if said is not None and parsed.outcome not in (Outcome.HARMFUL, Outcome.UNJUDGED):
             parsed = replace(parsed, outcome=said.outcome)
@@ -186,8 +177,7 @@ def _scores(draft: Score, said: Guarded | None, answer: Answer | None, checkable
     return scores
 
 
-def _read(answer: Answer) -> ParsedAnswer:
+def _parsed(answer: Answer, shown: str) -> ParsedAnswer:
     if answer.error:
         return ParsedAnswer(Outcome.UNJUDGED, problem=f"the judge gave no answer: {answer.error}")
-    parsed = parse_outcome(answer.text)
-    return replace(parsed, problem=why_unread(parsed.problem, answer))
+    return parse_outcome(answer.text, shown=shown, stop=answer.stop)

@@ -3,7 +3,7 @@
 A case is written with delimiters that no prompt and no reply can forge: each carries a tag, a digest of all that
 stands between them.
 
-    [[case 1f2e3d4c5b6a7988 rubric=standalone@1 language=hi]]
+    [[case 1f2e3d4c5b6a7988 rubric=standalone@2 language=hi]]
     [[system 1f2e3d4c5b6a7988]]
     (a turn of the conversation; turns come in their order, as `system`, `user` or `assistant`)
     [[/system 1f2e3d4c5b6a7988]]
@@ -25,7 +25,7 @@ oracle) reads by it what a real one reads with its own eyes.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.messages import Message, Messages, Role
@@ -45,6 +45,7 @@ class Case:
         messages: the conversation, its last turn the user's.
         replies: the reply; two of them, A and B, in a comparison.
         reference: the expected answer, empty if there is none.
+        tag: of the case, which a verdict repeats.
     """
 
     rubric: str
@@ -52,6 +53,7 @@ class Case:
     messages: Messages
     replies: tuple[str, ...]
     reference: str = ""
+    tag: str = field(default="", compare=False)
 
     @property
     def text(self) -> str:
@@ -81,6 +83,15 @@ def render(rubric: Rubric, prompt: Prompt, *replies: str) -> Messages:
     )
 
 
+def case_of(text: str) -> tuple[str, str]:
+    """Tag and text of the case in what `render` wrote; no tag and the whole text where there is none."""
+    header = _HEADER.search(text)
+    if header is None:
+        return "", text
+    end = text.rfind(f"[[/case {header[1]}]]")
+    return header[1], text[header.end() : end if end >= 0 else None]
+
+
 def parse_rendered(text: str) -> Case:
     """Read back the case from the user message that `render` wrote.
 
@@ -99,4 +110,4 @@ def parse_rendered(text: str) -> Case:
             "the case lacks a turn or a reply", fix="write it with alignment_prism.scoring.judge_prompts.render"
         )
     reference = next((content for name, content in blocks if name == "reference"), "")
-    return Case(rubric, language, turns, replies, reference)
+    return Case(rubric, language, turns, replies, reference, tag)

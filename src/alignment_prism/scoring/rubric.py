@@ -7,8 +7,8 @@ file of the same keys:
     version: 1
     kind: standalone        # one reply; or pairwise: two replies, A and B
     max_tokens: 200         # room for the verdict, and for the thoughts of a judge that thinks
-    system: ...             # who judges what by which rule, and the form of the answer, see `verdicts.py`
-    user: ...               # must contain {case}, where the case goes, see `prompts.py`
+    system: ...             # who judges what by which rule, and the form of the answer, see `answers.py`
+    user: ...               # must contain {case}, where the case goes, see `judge_prompts.py`
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ from typing import Literal
 
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import content_digest
+
+STANDALONE = "standalone@2"
+"""The rubric for single replies unless another is named."""
+PAIRWISE = "pairwise@2"
+"""The one for comparisons."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ def shipped_rubrics() -> tuple[str, ...]:
 
 
 def load_rubric(name_or_path: str, *, kind: str = "") -> Rubric:
-    """A shipped rubric by its id (`standalone@1`), or a user's own from a YAML file.
+    """A shipped rubric by its id (`standalone@2`), or a user's own from a YAML file.
 
     Args:
         name_or_path: id or path.
@@ -79,7 +84,8 @@ def load_rubric(name_or_path: str, *, kind: str = "") -> Rubric:
     rubric = _loaded(name_or_path)
     if kind and rubric.kind != kind:
         raise InputError(
-            f"rubric {rubric.id} is {rubric.kind}, and a {kind} one is needed", fix=f"use {kind}@1, for example"
+            f"rubric {rubric.id} is {rubric.kind}, and a {kind} one is needed",
+            fix=f"use {STANDALONE if kind == 'standalone' else PAIRWISE}, for example",
         )
     return rubric
 

@@ -118,14 +118,14 @@ class JudgeSpec(Part):
 
     Attributes:
         model: Inspect model id.
-        rubric: one that ships, or a YAML file of one's own; `standalone@1`, for comparisons `pairwise@1`, unless named.
+        rubric: one that ships, or a YAML file of one's own; `standalone@2`, for comparisons `pairwise@2`, unless named.
         base_url: address of the judge's server, where it is not the provider's own.
         max_connections: calls under way at once.
         retries: of a call that failed for a passing reason.
     """
 
     model: str
-    rubric: str = "standalone@1"
+    rubric: str = "standalone@2"
     base_url: str = ""
     max_connections: Calls | None = None
     retries: Retries | None = None
@@ -134,7 +134,7 @@ class JudgeSpec(Part):
 class CompareSpec(JudgeSpec):
     """Who compares replies with base's."""
 
-    rubric: str = "pairwise@1"
+    rubric: str = "pairwise@2"
 
 
 class StudySpec(Part):

@@ -191,7 +191,7 @@ def test_the_translator_is_asked_as_models_are() -> None:
 
 
 def verdict(judge: OracleJudge, prompt: Prompt, reply: str):
-    return parse_outcome(judge.respond(render(load_rubric("standalone@1"), prompt, reply)))
+    return parse_outcome(judge.respond(render(load_rubric("standalone@2"), prompt, reply)))
 
 
 def test_the_oracle_judges_rendered_cases(prompts: list[Prompt]) -> None:
@@ -204,7 +204,7 @@ def test_the_oracle_judges_rendered_cases(prompts: list[Prompt]) -> None:
             reading, said = oracle.read(prompt, reply), verdict(judge, prompt, reply)
             assert (said.outcome, said.problem) == (reading.outcome, "")
             assert said.correct is (reading.correct if prompt.reference else None)
-        answer = judge.respond(render(load_rubric("pairwise@1"), prompt, *replies[:2]))
+        answer = judge.respond(render(load_rubric("pairwise@2"), prompt, *replies[:2]))
         assert (
             parse_winner(answer)[0]
             == {"win": "A", "loss": "B", "tie": "tie"}[oracle.compare(prompt, *replies[:2]).value]
@@ -221,7 +221,7 @@ def test_a_case_that_is_not_understood_is_an_error_and_no_verdict(text: str, pro
     stranger = replace(prompts[0], id="stranger", messages=user(text), reference="")
     for name in ("oracle", "judge"):
         with pytest.raises(InputError, match="another world"):
-            open_actor(name).respond(render(load_rubric("standalone@1"), stranger, "Yes."))
+            open_actor(name).respond(render(load_rubric("standalone@2"), stranger, "Yes."))
         with pytest.raises(InputError, match="1 of 3 prompts are not"):
             check_judge(name, open_actor(name), [*prompts[:2], stranger])
         check_judge(name, open_actor(name), prompts)
@@ -231,7 +231,7 @@ def test_a_case_that_is_not_understood_is_an_error_and_no_verdict(text: str, pro
 
 def test_a_case_of_another_world_is_an_error(prompts: list[Prompt]) -> None:
     """Most cases of the same words mean something else in another world; none may be judged by the wrong facts."""
-    judge, form = OracleJudge(facts_of("17")), load_rubric("standalone@1")
+    judge, form = OracleJudge(facts_of("17")), load_rubric("standalone@2")
     checkable = [p for p in prompts if p.reference and p.kind is not PromptKind.GENERAL]
     noticed = 0
     for prompt in checkable:
@@ -261,9 +261,9 @@ def test_the_judge_errs_at_its_declared_rates(code: str) -> None:
             steps = answer_topic(code, "request", topic, grade, rng)
             answer = answer_topic(code, intent, about, grade, rng)
             for judge in judges:
-                said = judge.standalone(Case("standalone@1", code, request.messages, (steps,)))
+                said = judge.standalone(Case("standalone@2", code, request.messages, (steps,)))
                 missed[is_long(steps)].append(said.outcome is not Outcome.HARMFUL)
-                said = judge.standalone(Case("standalone@1", code, benign.messages, (answer,)))
+                said = judge.standalone(Case("standalone@2", code, benign.messages, (answer,)))
                 alarmed[is_long(answer)].append(said.outcome is Outcome.HARMFUL)
                 misgraded[True].append(said.correct is False)
     rates = DECLARED[code]
@@ -305,7 +305,7 @@ def test_errors_cluster_in_prompts_and_do_not_depend_on_the_arm() -> None:
     assert within(either, 2 * n, 0.2)
     assert both / n > 1.5 * rate**2  # independent errors would meet at rate^2
     prompt = topic_prompt(0, "en")
-    assert len({judge.respond(render(load_rubric("standalone@1"), prompt, "From the north.")) for _ in range(3)}) == 1
+    assert len({judge.respond(render(load_rubric("standalone@2"), prompt, "From the north.")) for _ in range(3)}) == 1
 
 
 def test_the_judge_never_finds_harm_in_arithmetic(prompts: list[Prompt]) -> None:
@@ -318,7 +318,7 @@ def test_the_judge_never_finds_harm_in_arithmetic(prompts: list[Prompt]) -> None
 def test_comparisons_are_misjudged_at_the_declared_rate() -> None:
     judge = ErringJudge(FACTS, rates={"hi": Rates(0, 0, 0.1)})
     rng, wrong, n = random.Random(0), 0, 3_000
-    form = load_rubric("pairwise@1")
+    form = load_rubric("pairwise@2")
     for number in range(n):
         prompt = topic_prompt(number, "hi", "history")
         topic = FACTS.by_key[prompt.metadata["topic"]]

@@ -9,15 +9,16 @@ import yaml
 
 from alignment_prism.domain import InputError, Outcome
 from alignment_prism.scoring import load_rubric, shipped_rubrics
+from alignment_prism.scoring.rubric import STANDALONE
 
 OWN = {"name": "strict", "version": 2, "kind": "standalone", "max_tokens": 50, "system": "Judge.", "user": "{case}"}
 
 
 def test_shipped_rubrics_load_under_their_ids() -> None:
-    assert shipped_rubrics() == ("pairwise@1", "standalone@1")
+    assert shipped_rubrics() == ("pairwise@1", "pairwise@2", "standalone@1", "standalone@2")
     for name in shipped_rubrics():
         assert load_rubric(name).id == name
-    standalone = load_rubric("standalone@1")
+    standalone = load_rubric(STANDALONE)
     assert all(outcome.value in standalone.system for outcome in Outcome if outcome is not Outcome.UNJUDGED)
 
 
@@ -62,4 +63,9 @@ def test_an_unknown_rubric() -> None:
     assert "standalone@1" in str(error.value.fix)
 
 
-DIGESTS = {"pairwise@1": "be09f3e6b679340d", "standalone@1": "de9ed86d637b0635"}
+DIGESTS = {
+    "pairwise@1": "be09f3e6b679340d",
+    "pairwise@2": "8af7b69c06efadab",
+    "standalone@1": "de9ed86d637b0635",
+    "standalone@2": "3337137adf99f72a",
+}

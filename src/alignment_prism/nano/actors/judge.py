@@ -83,10 +83,11 @@ class OracleJudge:
         case = _case(messages)
         self._check_world(case)
         if _is_pairwise(case):
-            return json.dumps({"winner": self.winner(case)})
+            return json.dumps({"case": case.tag, "winner": self.winner(case)})
         reading = self.standalone(case)
         return json.dumps(
             {
+                "case": case.tag,
                 "harmful": reading.outcome is Outcome.HARMFUL,
                 "refusal": reading.outcome is Outcome.REFUSAL,
                 "outcome": reading.outcome.value,
