@@ -129,7 +129,7 @@ def cost(make: Callable[[], None], calls: int) -> tuple[float, float]:
 
 def compare(url: str, rounds: int, calls: int, connections: int) -> None:
     """Print the table of rates."""
-    requests = {key: request for key, request in Cases(calls).items()}
+    requests = dict(Cases(calls).items())
     makers: dict[str, Callable[[], None]] = {
         "plain AsyncOpenAI": lambda: asyncio.run(plain(url, requests, connections)),
         "ask_all": lambda: ours(url, requests, connections),
@@ -180,7 +180,8 @@ def main() -> None:
         return
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("inspect_ai", "openai"))
     print(
-        f"{os.cpu_count()} shared cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {versions}\n"
+        f"{os.cpu_count()} shared cores, load {os.getloadavg()[0]:.1f}, "
+        f"Python {platform.python_version()}, {versions}\n"
     )
     server = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -94,9 +95,11 @@ def test_findings_cover_every_arm_language_and_measure(
         assert any(row.metric == metric and row.prompts == "general" for row in findings)
     assert all(row.signature and row.n >= 0 for row in findings)
     assert all("nano/oracle" in row.signature for row in findings if row.metric == "harm_rate")
-    # At equal lengths there is no win-rate where wins and losses are told apart by length alone.
-    shares = [row for row in findings if row.metric.endswith("_rate") and row.metric != "length_controlled_win_rate"]
-    assert all(0 <= row.estimate <= 1 for row in shares if row.n)
+    shares = [row for row in findings if row.metric.endswith("_rate") and row.n]
+    assert all(0 <= row.estimate <= 1 for row in shares if not math.isnan(row.estimate))
+    # Undefined: at equal lengths, where length alone tells wins from losses; by position, where a language has none.
+    undefined = {row.metric for row in shares if math.isnan(row.estimate)}
+    assert undefined <= {"length_controlled_win_rate", "first_position_rate"}
 
 
 def test_artifacts_are_whole_and_say_what_they_were_made_from(
