@@ -232,6 +232,8 @@ ASK = """
     from alignment_prism.calls.runner import Request, ask_all
     from alignment_prism.domain import user
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
+
     def ask():
         with CallJournal(sys.argv[2]) as journal:
             endpoint = Endpoint("openai-api/local/m", sys.argv[1], connections=8)
@@ -250,7 +252,6 @@ NOTEBOOK = f"""{ASK}
     async def cell():
         ask()
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     asyncio.new_event_loop().run_until_complete(cell())
 """
 
