@@ -123,7 +123,7 @@ def test_a_judge_has_a_rubric_unless_one_is_named(tmp_path: Path) -> None:
     judges = "judge: {model: openai-api/mine/j, base_url: http://localhost:1/v1}\ncompare: {model: nano/oracle}\n"
     path.write_text(GOOD[: GOOD.index("judge:")] + judges, encoding="utf-8")
     spec = load_spec(path)
-    assert spec.judge.rubric == "standalone@1" and spec.compare is not None and spec.compare.rubric == "pairwise@1"
+    assert spec.judge.rubric == "standalone@2" and spec.compare is not None and spec.compare.rubric == "pairwise@2"
 
 
 READERS: dict[str, Callable[[Path], Any]] = {
