@@ -23,6 +23,7 @@ from alignment_prism.domain.records import (
     Winner,
     content_digest,
 )
+from alignment_prism.domain.runs import Run
 from alignment_prism.domain.taxonomy import AYA_CATEGORIES, AYA_TAXONOMY, Scope, Taxonomy
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "Prompt",
     "PromptKind",
     "Role",
+    "Run",
     "Sampling",
     "Scope",
     "Score",
