@@ -107,7 +107,9 @@ def load_hub_rows(
     try:
         with_progress = datasets.is_progress_bar_enabled()
         datasets.disable_progress_bars()
-        data = datasets.load_dataset(repo, config, split=split, revision=None if local else sha)
+        data = datasets.load_dataset(
+            repo, config, split=split, revision=None if local else sha, trust_remote_code=False
+        )
     except ValueError as error:
         first = str(error).splitlines()[0][:200]
         raise InputError(f"cannot load the split: {first}", where=where, fix="check split and configuration") from error

@@ -85,7 +85,11 @@ def _adapter_base(folder: Path) -> str | None:
         name = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path.name} names no base", where=str(path), fix="save the adapter anew") from error
-    return resolve(name, local=True).digest()
+    base = resolve(str(name), local=True)
+    if not base.is_fetched:  # the user named the adapter, and no machine that its folder may name
+        fix = f"fetch it first: hf download {base.id}"
+        raise ModelError(f"the adapter's base {base.id} is not on this machine", where=str(path), fix=fix)
+    return base.digest()
 
 
 def _stable_config(path: Path) -> str:

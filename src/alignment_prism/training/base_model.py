@@ -87,7 +87,12 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
     try:
         with quiet_transformers():
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=dtype, attn_implementation=attention, use_safetensors=True, local_files_only=True
+                folder,
+                dtype=dtype,
+                attn_implementation=attention,
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=False,
             )
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ModelError(
@@ -178,7 +183,8 @@ def _check_attention(folder: Path, attention: str) -> None:
     if attention not in _SUPPORT:
         return
     try:
-        architecture = AutoModelForCausalLM._model_mapping[type(AutoConfig.from_pretrained(folder))]
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        architecture = AutoModelForCausalLM._model_mapping[type(config)]
     except (OSError, ValueError, KeyError):
         return  # loading will say what is wrong
     if not getattr(architecture, _SUPPORT[attention], True):
@@ -224,7 +230,7 @@ def _load_tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"the model has no tokenizer that loads: {error}", where=str(folder)) from error
     if not tokenizer.chat_template:

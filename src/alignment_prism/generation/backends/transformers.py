@@ -63,7 +63,7 @@ def load_local(model: str | Path, *, device: str = "auto", dtype: str = "auto") 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         require_chat_template(tokenizer, name)
         chosen: Any = (torch.float32 if device == "cpu" else "auto") if dtype == "auto" else getattr(torch, dtype)
         with _quiet():
@@ -180,8 +180,12 @@ def _load_weights(folder: Path, dtype: Any) -> Any:
     if (folder / "adapter_config.json").exists():
         from peft import AutoPeftModelForCausalLM
 
-        return AutoPeftModelForCausalLM.from_pretrained(folder, dtype=dtype).merge_and_unload()
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True)
+        # All of it goes on to the loading of the base. The path is absolute, for PEFT asks the Hub about `a/b`.
+        adapted = AutoPeftModelForCausalLM.from_pretrained(
+            folder.resolve(), dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
+        return adapted.merge_and_unload()
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, use_safetensors=True, trust_remote_code=False)
 
 
 @contextmanager

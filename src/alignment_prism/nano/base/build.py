@@ -100,7 +100,9 @@ def build_base(
         model.to(torch.bfloat16).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         # The criteria are held against what was written: rounding to bf16 is part of the base.
-        written = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+        written = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, attn_implementation="eager", trust_remote_code=False
+        )
         criteria = measure_criteria(written, tokenizer, facts, folder)
         missed = [criterion for criterion in criteria if not criterion.passed]
         if missed and not force:
@@ -131,8 +133,10 @@ def check_base(folder: Path) -> list[Criterion]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     facts = Facts(read_world(folder))
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-    return measure_criteria(model, AutoTokenizer.from_pretrained(folder), facts, folder)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", trust_remote_code=False
+    )
+    return measure_criteria(model, AutoTokenizer.from_pretrained(folder, trust_remote_code=False), facts, folder)
 
 
 def measure_criteria(model: Any, tokenizer: Any, facts: Facts, folder: Path) -> list[Criterion]:

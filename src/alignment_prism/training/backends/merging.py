@@ -22,4 +22,4 @@ def merged_model(base: Path, adapter: Path, precision: str) -> Any:
     from peft import PeftModel
 
     model = load_model(base, precision, "eager", frozen=True)
-    return PeftModel.from_pretrained(model, adapter).merge_and_unload()
+    return PeftModel.from_pretrained(model, adapter, trust_remote_code=False).merge_and_unload()
