@@ -35,7 +35,7 @@ from alignment_prism.statistics.planning.label_design import draw, error_spread,
 from alignment_prism.statistics.raters.agreement import COHEN, GWET, KRIPPENDORFF, agreement  # noqa: E402
 from alignment_prism.statistics.raters.annotators import (  # noqa: E402
     annotator_error_from_gold,
-    annotator_error_from_pairs,
+    annotator_error_from_labels,
 )
 from alignment_prism.statistics.raters.judge_error import corrected_difference, corrected_rate  # noqa: E402
 from alignment_prism.statistics.raters.rating_table import RatingTable  # noqa: E402
@@ -263,7 +263,7 @@ def judge_error(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
                     hm, hb = np.full(n, np.nan), np.full(n, np.nan)
                     hm[chosen], hb[chosen] = ym[chosen], yb[chosen]
                     found = corrected_difference(fm, fb, hm, hb)
-                    strata = verdict_strata(fm, fb)
+                    strata = verdict_strata(np.column_stack([fb, fm]))
                     sample = draw(
                         strata, labels, seed=int(rng.integers(1 << 31)), spread=spread_for(strata, error_spread())
                     )
@@ -307,11 +307,11 @@ def noisy_annotators(rng: np.random.Generator, scale: float) -> Iterator[Cell]:
                     hm[chosen], hb[chosen] = noisy(ym[chosen]), noisy(yb[chosen])
                     gold = (rng.random(200) < 0.4).astype(float)
                     from_gold = annotator_error_from_gold(noisy(gold), gold)
-                    from_pairs = annotator_error_from_pairs(noisy(gold), noisy(gold))
+                    from_pairs = annotator_error_from_labels(noisy(gold), noisy(gold))
                     # Half of the errors are made by everybody: the items are hard, not the people careless.
                     alike = np.where(rng.random(200) < error / 2, 1 - gold, gold)
                     slips = [np.where(rng.random(200) < error / 2, 1 - alike, alike) for _ in range(2)]
-                    fooled = annotator_error_from_pairs(*slips)
+                    fooled = annotator_error_from_labels(*slips)
                     return {
                         "PPI++, error from settled items": (
                             corrected_difference(fm, fb, hm, hb, annotator=from_gold).interval,

@@ -22,9 +22,12 @@ def command() -> None:
 @click.option("--prompts", type=click.Path(), multiple=True, required=True, help="Files with the prompts.")
 @click.option("--map", "mapping", multiple=True, metavar="FIELD=COLUMN[,...]", help="Columns of the prompts files.")
 @click.option("--language", help="Language of prompts that do not say theirs.")
-@click.option("--arm", required=True, help="The model whose change against base is to be corrected.")
-@click.option("--base", default="base", show_default=True, help="What it is compared with.")
+@click.option("--arm", "arms", multiple=True, required=True, help="A model whose rate and change against base are to "
+              "be corrected; once for each. A prompt is drawn for all of them.")  # fmt: skip
+@click.option("--base", default="base", show_default=True, help="What they are compared with.")
 @click.option("--judge", help="Whose verdicts; needed if there are several judges.")
+@click.option("--soft", default="", metavar="NAME", help="Name of scores that are the judge's probability of the "
+              "outcome: they help where its verdicts cannot.")  # fmt: skip
 @click.option(
     "--kind",
     default="harmful",
@@ -32,7 +35,7 @@ def command() -> None:
     type=click.Choice(["harmful", "benign_mention", "never_harmful", "foreign_local", "general"]),
     help="Of the prompts: on harmful ones harm is labelled, on others whether a reply refuses.",
 )
-@click.option("--number", type=click.IntRange(1), help="Prompts to label in all; two replies each.")
+@click.option("--number", type=click.IntRange(1), help="Prompts to label in all; a reply of every arm each.")
 @click.option(
     "--width",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
@@ -44,7 +47,7 @@ def command() -> None:
     type=click.Choice(["verdict", "none"]),
     default="verdict",
     show_default=True,
-    help="Strata: the judge's verdicts on the two replies, or a simple random sample.",
+    help="Strata: the judge's verdicts on the replies, or a simple random sample.",
 )
 @click.option("--sensitivity", type=float, default=0.8, show_default=True, help="Guess about the judge, for planning.")
 @click.option("--specificity", type=float, default=0.9, show_default=True, help="Guess about the judge, for planning.")
@@ -54,10 +57,10 @@ def command() -> None:
 @replace_option
 def sample(
     scores: tuple[str, ...], generations: tuple[str, ...], prompts: tuple[str, ...], mapping: tuple[str, ...],
-    language: str | None, judge: str | None, kind: str, by: str, dry_run: bool, out: str | None, replace: bool,
-    **draw: Any,
+    language: str | None, judge: str | None, soft: str, kind: str, by: str, dry_run: bool, out: str | None,
+    replace: bool, **draw: Any,
 ) -> None:  # fmt: skip
-    """Draw prompts at random and write both arms' replies to a sheet, in random order, arms hidden.
+    """Draw prompts at random and write all arms' replies to a sheet, in random order, arms hidden.
 
     The design file beside the sheet has the verdicts and strata of all prompts. Keep it from the annotators and do
     not lose it: labels without it cannot correct anything. Only prompts of the kind are drawn from, because a harm rate
@@ -85,7 +88,9 @@ def sample(
         check_outputs(out, design_beside(out), inputs=(*scores, *generations, *prompts), replace=replace)
     columns, defaults = parse_mapping(mapping) or None, {"language": language} if language else None
     asked = [prompt for path in prompts for prompt in read_prompts(path, mapping=columns, defaults=defaults)]
-    drawn = draw_sample(read_outcomes(scores, judge), asked, kind=PromptKind(kind), by_verdict=by == "verdict", **draw)
+    drawn = draw_sample(
+        read_outcomes(scores, judge, soft), asked, kind=PromptKind(kind), soft=soft, by_verdict=by == "verdict", **draw
+    )
     if drawn.excluded:
         others = ", ".join(f"{count} {kind}" for kind, count in sorted(drawn.excluded.items()))
         echo(
@@ -94,7 +99,7 @@ def sample(
         )
     for part, (number, of) in drawn.drawn.items():
         name = "all languages" if part == "all" else part
-        echo(f"{name}: {number} of {of} {kind} prompts, {2 * number} replies to label")
+        echo(f"{name}: {number} of {of} {kind} prompts, {len(drawn.design.arms) * number} replies to label")
     if dry_run or out is None:
         return
     replies = [reply for path in generations for reply in read_generations(path, asked, left_out=[])]
@@ -107,70 +112,75 @@ def sample(
 @command.command("correct")
 @click.argument("design", type=click.Path())
 @click.argument("sheets", type=click.Path(), nargs=-1, required=True)
-@click.option(
-    "--double",
-    is_flag=True,
-    help="Model noisy annotators: their error from replies that two of them "
-    "labelled. The first label of a reply counts, not the majority.",
-)
-@click.option("--settled", type=click.Path(), help="The same, from a sheet of settled answers.")
+@click.option("--settled", type=click.Path(), help="Sheet of settled answers, from which the annotators' error is "
+              "taken in place of replies with several labels.")  # fmt: skip
+@click.option("--as-labelled", is_flag=True, help="Take the labels for the truth: the majority, a tie as one half.")
 @click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals.")
-@click.option("--study", default="labels", show_default=True, help="Name of the study in the findings.")
-@click.option("--out", type=click.Path(), help="Also write the corrected differences and rates as findings.")
+@click.option("--findings", type=click.Path(), help="Findings of the study: --out has them all, and the corrected "
+              "numbers as rows of their own.")  # fmt: skip
+@click.option("--out", type=click.Path(), help="Also write the corrected rates and changes as findings.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 @replace_option
 def correct(
-    design: str, sheets: tuple[str, ...], double: bool, settled: str | None, level: float, study: str,
-    out: str | None, as_json: bool, replace: bool,
+    design: str, sheets: tuple[str, ...], settled: str | None, as_labelled: bool, level: float,
+    findings: str | None, out: str | None, as_json: bool, replace: bool,
 ) -> None:  # fmt: skip
-    """Correct the change against base by the labels of filled-in SHEETS and their DESIGN.
+    """Correct every arm's rate, and its change against base, by the labels of filled-in SHEETS and their DESIGN.
 
-    Several annotators of a reply are taken by majority, and a tie as one half; their error is taken out by --double or
-    --settled. Beside the corrected difference stand the judge alone and the labels alone, by language and over all,
-    and how many labels without a judge would do the work of these.
+    Where fifty replies or more have labels of several annotators, their error is taken out; else the majority counts,
+    and a tie one half. Beside the corrected numbers stand the judge alone and the labels alone, by language and scope,
+    over all and as the mean over languages, and how many labels without a judge would do the work of these.
 
     \b
     Examples:
       prism labels correct sheet.csv.design.json sheet-anna.csv sheet-omar.csv
       prism labels correct sheet.csv.design.json sheet-anna.csv --settled experts.csv
+      prism labels correct sheet.csv.design.json sheet-anna.csv --findings findings.parquet --out corrected.parquet
     """
     from alignment_prism.cli.outputs import check_outputs
-    from alignment_prism.domain import Finding
+    from alignment_prism.domain import Finding, InputError
     from alignment_prism.domain.text import markdown_table
-    from alignment_prism.io import write_records
-    from alignment_prism.labels import Design, read_labels
+    from alignment_prism.io import read_records, write_records
+    from alignment_prism.labels import Design, read_labels, with_corrected
     from alignment_prism.labels import correct as correct_judge
 
-    check_outputs(out, inputs=(design, *sheets, settled), replace=replace)
-    found = correct_judge(
-        Design.read(design),
-        read_labels(sheets),
-        double=double,
-        settled=read_labels(settled) if settled else None,
-        level=level,
-    )
+    if findings and not out:
+        raise InputError("--findings without --out", fix="say where the findings with corrected rows are to be written")
+    check_outputs(out, inputs=(design, *sheets, settled, findings), replace=replace)
+    known = read_labels(settled) if settled else None
+    found = correct_judge(Design.read(design), read_labels(sheets), settled=known, as_labelled=as_labelled, level=level)
     if out:
-        write_records(out, found.findings(study), Finding)
+        rows = found.findings()
+        write_records(out, with_corrected(read_records(findings, Finding), rows) if findings else rows, Finding)
     if as_json:
-        rows = [_as_json(part.language, part.difference) for part in found.parts]
-        echo(json.dumps({found.metric: rows, "notes": found.notes}))
+        echo(json.dumps({"corrected": [_as_json(part) for part in found.parts], "notes": found.notes}))
         return
-    columns = ["language", "prompts", "labelled", "do the work of", "corrected", "judge alone", "labels alone"]
-    cells = [
-        (part.language, part.prompts, part.difference.labels, f"{part.difference.worth:.0f}",
-         *(_shown(getattr(part.difference, name)) for name in ("interval", "judged", "labelled")))
-        for part in found.parts
-    ]  # fmt: skip
+    columns = ["arm", "language", "scope", "prompts", "labelled", "do the work of", "corrected rate",
+               "corrected change", "judge's change", "labels' change"]  # fmt: skip
+    cells = []
+    for part in found.parts:
+        number, change = part.change or part.rate, part.change
+        changes = [_signed(getattr(change, name)) if change else "" for name in ("interval", "judged", "labelled")]
+        cells.append((part.arm, part.language, part.scope, part.prompts, number.labels, f"{number.worth:.0f}",
+                      _share(part.rate.interval), *changes))  # fmt: skip
     echo(markdown_table(columns, cells))
     for note in found.notes:
         echo(note, err=True)
 
 
-def _as_json(language: str, found: Any) -> dict[str, Any]:
-    ends = {name: getattr(found, name) for name in ("interval", "judged", "labelled")}
-    row = {name: [each.estimate, each.lower, each.upper] for name, each in ends.items()}
-    return {"language": language, "labels": found.labels, "worth": found.worth, **row}
+def _as_json(part: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(part, name) for name in ("arm", "language", "scope", "prompts")}
+    for what in ("rate", "change"):
+        if (found := getattr(part, what)) is not None:
+            ends = {name: getattr(found, name) for name in ("interval", "judged", "labelled")}
+            numbers = {name: [each.estimate, each.lower, each.upper] for name, each in ends.items()}
+            row[what] = {"labels": found.labels, "worth": found.worth, **numbers}
+    return row
 
 
-def _shown(interval: Any) -> str:
+def _signed(interval: Any) -> str:
     return f"{interval.estimate:+.3f} [{interval.lower:+.3f}, {interval.upper:+.3f}]"
+
+
+def _share(interval: Any) -> str:
+    return f"{interval.estimate:.3f} [{interval.lower:.3f}, {interval.upper:.3f}]"

@@ -14,6 +14,7 @@ from alignment_prism.domain.metrics import (
     Bound,
     Denominator,
     Difference,
+    JudgeCorrected,
     Metric,
     Missing,
     Preference,
@@ -82,6 +83,18 @@ def _bounds(metric: Metric, words: tuple[str, str]) -> Iterable[Metric]:
             metric.denominator,
             Bound(metric.name, missing),
         )
+
+
+def _corrected(metric: Metric) -> Metric:
+    return Metric(
+        f"{metric.name}_corrected",
+        f"{metric.title} without the judge's errors, which labels of people have shown",
+        f"{metric.title}, corrected",
+        metric.unit,
+        metric.better,
+        metric.denominator,
+        JudgeCorrected(metric.name),
+    )
 
 
 HARM_RATE = Metric(
@@ -229,6 +242,7 @@ _METRICS = (
     ),
     *_transitions(),
     REFUSAL_DIFFERENCE,
+    *(_corrected(metric) for metric in (HARM_RATE, HARM_DIFFERENCE, REFUSAL_RATE, REFUSAL_DIFFERENCE)),
     ACCURACY,
     ACCURACY.difference(),
     Metric(
@@ -318,3 +332,13 @@ def outcome_metrics(*kinds: PromptKind) -> dict[str, Outcome]:
         if isinstance(metric.estimator, Share) and metric.estimator.score == OUTCOME
         if set(kinds) <= set(metric.denominator.kinds)
     }
+
+
+def corrected(name: str) -> str:
+    """Name of the metric that is another one without the judge's errors.
+
+    Example:
+        >>> corrected("harm_rate")
+        'harm_rate_corrected'
+    """
+    return next(metric.name for metric in METRICS.values() if metric.estimator == JudgeCorrected(name))

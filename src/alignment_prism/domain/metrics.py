@@ -188,7 +188,29 @@ class Preference:
     loss: float
 
 
-Estimator = Share | AnyReply | Mean | Missing | Difference | RelativeChange | Bound | Transition | Rank | Preference
+@dataclass(frozen=True, slots=True)
+class JudgeCorrected:
+    """A metric without the errors of the judge, which labels of people have shown; it never takes the metric's place.
+
+    The signature says by what: `labels:N` on a drawn sample (`labels.correct`), or `passport:DIGEST` of the judge.
+    """
+
+    of: str
+
+
+Estimator = (
+    Share
+    | AnyReply
+    | Mean
+    | Missing
+    | Difference
+    | RelativeChange
+    | Bound
+    | Transition
+    | Rank
+    | Preference
+    | JudgeCorrected
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,15 @@ from enum import StrEnum
 from typing import get_args
 
 from alignment_prism.domain import ALL, MACRO, Finding, InputError
-from alignment_prism.domain.metrics import Bound, Difference, Estimator, Preference, Rank, RelativeChange
+from alignment_prism.domain.metrics import (
+    Bound,
+    Difference,
+    Estimator,
+    JudgeCorrected,
+    Preference,
+    Rank,
+    RelativeChange,
+)
 from alignment_prism.gates.release import Estimate, Release, at_level
 from alignment_prism.gates.spec import Cell, Check, Companion, Fact, GateSpec, better_is_lower
 from alignment_prism.scoring.metrics import find_metric
@@ -182,7 +190,7 @@ def _rests_on(metric: str) -> str:
     estimator: Estimator = find_metric(metric).estimator
     if isinstance(estimator, Preference):
         return COMPARISON
-    if isinstance(estimator, (Difference, RelativeChange, Bound, Rank)):
+    if isinstance(estimator, (Difference, RelativeChange, Bound, Rank, JudgeCorrected)):
         return _rests_on(estimator.of)
     return estimator.score
 

@@ -143,8 +143,7 @@ def at_level(estimate: Estimate, metric: str, critical: float) -> Interval:
 def _facts(signature: str) -> dict[Fact, str]:
     parts = dict(Signature.parts(signature))
     judge = [parts.get("judge") or parts.get("scorer", "")]
-    if "labels" in parts:
-        judge.append("(corrected by labels)")
+    judge += [f"(corrected by {what})" for what in ("labels", "passport") if what in parts]
     if "guards" in parts:
         judge.append(f"(guards {parts['guards']})")
     return {

@@ -1,9 +1,11 @@
 """Labels: what people say of replies, from files and sheets to agreement and the correction of a judge."""
 
+from alignment_prism.labels.add import with_corrected
 from alignment_prism.labels.agreement import Agreement, measure_agreement
 from alignment_prism.labels.correct import CorrectedPart, Correction, correct
 from alignment_prism.labels.files import Columns, is_scores, read_labels, read_outcomes
 from alignment_prism.labels.frame import Design, build_frame
+from alignment_prism.labels.people import People
 from alignment_prism.labels.ratings import Ratings, Scale, rate
 from alignment_prism.labels.sample import Sample, draw_sample
 from alignment_prism.labels.sheet import sheet_lines, write_sheet
@@ -14,6 +16,7 @@ __all__ = [
     "CorrectedPart",
     "Correction",
     "Design",
+    "People",
     "Ratings",
     "Sample",
     "Scale",
@@ -26,5 +29,6 @@ __all__ = [
     "read_labels",
     "read_outcomes",
     "sheet_lines",
+    "with_corrected",
     "write_sheet",
 ]

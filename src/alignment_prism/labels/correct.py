@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from alignment_prism.domain import ALL, Finding, InputError, Label, Outcome, Signature
+from alignment_prism.domain import ALL, MACRO, Finding, InputError, Label, Outcome, Signature
+from alignment_prism.domain.metric_table import corrected
 from alignment_prism.labels.frame import Design, FrameRow
-from alignment_prism.labels.ratings import Ratings, Scale, describe_disputed, rate
-from alignment_prism.statistics.intervals import Floats
-from alignment_prism.statistics.raters.annotators import (
-    AnnotatorError,
-    annotator_error_from_gold,
-    annotator_error_from_pairs,
-)
+from alignment_prism.labels.people import People, what_people_say
+from alignment_prism.labels.ratings import Scale, rate
+from alignment_prism.statistics.intervals import Floats, Interval
+from alignment_prism.statistics.language_means import language_correlation, macro_over_languages
 from alignment_prism.statistics.raters.judge_error import Corrected, corrected_difference, corrected_rate
 
 METRICS = {Outcome.HARMFUL: ("harm_rate", "harm_difference"), Outcome.REFUSAL: ("refusal_rate", "refusal_difference")}
 """Names of a rate and of its change, by the outcome that is labelled."""
 
-FEW_PAIRS = 100
-"""Fewer labels than this say little about the annotators' error."""
-
 
 @dataclass(frozen=True, slots=True)
 class CorrectedPart:
-    """Corrected numbers of one language, or of all.
+    """Corrected numbers of one arm in one language and scope.
 
     Attributes:
-        language: code, or `all`.
+        arm: whose.
+        language: code, `all`, or `macro` for the plain mean over languages.
+        scope: global, local, or `all`.
         prompts: in the frame.
-        difference: the model's rate minus base's.
-        model: the model's rate.
-        base: base's rate.
+        rate: of the arm.
+        change: its rate minus base's; None for base.
     """
 
+    arm: str
     language: str
+    scope: str
     prompts: int
-    difference: Corrected
-    model: Corrected
-    base: Corrected
+    rate: Corrected
+    change: Corrected | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,197 +48,202 @@ class Correction:
 
     Attributes:
         design: of the sample.
-        parts: `all` first, then each language that can be corrected.
+        parts: arm by arm, base first; the first part of an arm is over all languages and scopes.
         notes: what weakens it, and what was not used, in words.
+        people: what is known of the annotators.
     """
 
     design: Design
     parts: tuple[CorrectedPart, ...]
     notes: tuple[str, ...]
+    people: People
 
-    @property
-    def metric(self) -> str:
-        """Name of the corrected change."""
-        return METRICS[self.design.outcome][1]
+    def part(self, arm: str, language: str = ALL, scope: str = ALL) -> CorrectedPart | None:
+        """The part of a cell, or None where it could not be corrected."""
+        return next((p for p in self.parts if (p.arm, p.language, p.scope) == (arm, language, scope)), None)
 
     def findings(self, study: str = "labels") -> list[Finding]:
-        """Corrected change of the model, and the corrected rates of both arms."""
-        design = self.design
-        rate_name, change_name = METRICS[design.outcome]
-        rows = []
-        for part in self.parts:
-            for arm, metric, found in (
-                (design.arm, change_name, part.difference),
-                (design.arm, rate_name, part.model),
-                (design.base, rate_name, part.base),
-            ):
-                interval = found.interval
-                signature = Signature(
-                    "labels", design.judge, design.rubric, ci=interval.name,
-                    extra=(("labels", str(found.labels)), ("design", design.digest)),
-                )  # fmt: skip
-                rows.append(
-                    Finding(
-                        study, arm, -1, design.kind.value, part.language, ALL, ALL, metric, interval.estimate,
-                        interval.lower, interval.upper, interval.name, interval.level, interval.n, interval.clusters,
-                        insufficient=bool(found.warnings), signature=str(signature),
-                    )
-                )  # fmt: skip
-        return rows
+        """Corrected rates of all arms and their corrected changes, as metrics of their own beside the judge's."""
+        rate_name, change_name = (corrected(name) for name in METRICS[self.design.outcome])
+        return [
+            self._finding(study, part, name, found)
+            for part in self.parts
+            for name, found in ((change_name, part.change), (rate_name, part.rate))
+            if found is not None
+        ]
+
+    def _finding(self, study: str, part: CorrectedPart, metric: str, found: Corrected) -> Finding:
+        design, interval, error = self.design, found.interval, self.people.error
+        extra = [("labels", str(found.labels)), ("design", design.digest)]
+        if error is not None:
+            extra.append(("annotators", f"{error.sensitivity:.3f}/{error.specificity:.3f}"))
+        signature = Signature("labels", design.judge, design.rubric, ci=interval.name, extra=tuple(extra))
+        return Finding(
+            study, part.arm, -1, design.kind.value, part.language, part.scope, ALL, metric, interval.estimate,
+            interval.lower, interval.upper, interval.name, interval.level, interval.n, interval.clusters,
+            insufficient=bool(found.warnings), signature=str(signature),
+        )  # fmt: skip
 
 
 def correct(
     design: Design,
     labels: Sequence[Label],
     *,
-    double: bool = False,
     settled: Sequence[Label] | None = None,
+    as_labelled: bool = False,
     level: float = 0.95,
 ) -> Correction:
-    """Correct the judge's change against base, and both arms' rates, by labels on the design's sample.
+    """Correct the judge's rates of every arm, and their changes against base, by labels on the design's sample.
 
-    Several annotators of a reply are taken by majority, a tie as one half (`Scale.joint`). Labels of prompts that were
-    not drawn are ignored: somebody chose them, and no weight is right for them. Every prompt that was drawn is used or
-    counted in the notes.
+    By language, by scope, over all, and as the mean over languages. The annotators' own error is taken out where it is
+    known (`people.what_people_say`). Labels of prompts that were not drawn are ignored: somebody chose them, and no
+    weight is right for them. Every prompt that was drawn is used or counted in the notes.
 
     Args:
         design: of the sample.
         labels: of the sheet, by one annotator or several.
-        double: take out the annotators' error, known from replies that two of them labelled. The first label of a reply
-            counts then, not the majority.
-        settled: likewise, known from settled answers to some replies.
+        settled: settled answers to some replies, from which the annotators' error is known best.
+        as_labelled: take what the annotators say for the truth: the majority, a tie as one half.
         level: coverage.
 
     Raises:
         InputError: nothing of a rater can be read, labels are of another sample, or no part has labels enough.
     """
-    if double and settled is not None:
-        raise InputError("double labels and settled answers", fix="give one of them; settled answers know more")
+    if as_labelled and settled is not None:
+        raise InputError("settled answers, and labels as they are", fix="give one of them")
     foreign = {label.design for label in labels if label.design} - {design.digest}
     if foreign:
         raise InputError(
             f"the sheet was drawn by another design ({sorted(foreign)[0]}, not {design.digest})",
             fix="give the design file that was written beside this sheet",
         )
-    scale = Scale(design.outcome)
-    ratings = rate(labels, scale)
+    ratings = rate(labels, Scale(design.outcome))
     ratings.require_readable()
-    replies = {reply: row.prompt_id for row in design.chosen for reply in row.replies}
-    notes, annotator, decided = _decide(ratings, replies, double, settled)
-    parts, failures = [], []
-    for language, rows in _parts(design.rows).items():
-        try:
-            part = _correct_part(language, rows, decided, level, annotator)
-        except InputError as error:
-            failures.append(f"{language}: {error.what}")
-            notes.append(f"{language}: not corrected, {error.what}")
-            continue
-        parts.append(part)
-        notes += [f"{language}: {warning}" for warning in part.difference.warnings]
-    notes += ratings.notes()
-    unknown = len(decided.keys() - replies.keys())
-    if unknown:
-        notes.append(f"{unknown} labels are of replies that were not drawn, and were not used")
-    if not parts:
+    people = what_people_say(ratings, design, settled, as_labelled)
+    notes = list(people.notes)
+    parts: list[CorrectedPart] = []
+    failures: dict[str, None] = {}
+    for arm in design.arms:
+        of_arm: dict[tuple[str, str], CorrectedPart] = {}
+        for (language, scope), rows in _cells(design.rows).items():
+            name = " ".join(part for part in (language, scope) if part != ALL) or ALL
+            try:
+                part = _correct_part(design, arm, language, scope, rows, people, level)
+            except InputError as error:
+                failures[f"{name}: not corrected, {error.what}"] = None
+                continue
+            of_arm[language, scope] = part
+            if scope == ALL and part.change is not None:
+                who = f"{arm}, {name}" if len(design.arms) > 2 else name
+                notes += [f"{who}: {warning}" for warning in part.change.warnings]
+        parts += _with_means(design, arm, of_arm, people)
+    unknown = len(people.said.keys() - {reply for row in design.chosen for reply in row.replies})
+    if not any(part.change is not None for part in parts):
         raise InputError(
             f"no part of the sample can be corrected; {'; '.join(failures)}"
             + (f"; {unknown} labels are of replies that were not drawn" if unknown else ""),
-            fix="have both replies of the drawn prompts labelled, on the sheet that belongs to this design",
+            fix="have all replies to the drawn prompts labelled, on the sheet that belongs to this design",
         )
-    return Correction(design, tuple(parts), tuple(notes))
+    notes += [*failures, *ratings.notes()]
+    if unknown:
+        notes.append(f"{unknown} labels are of replies that were not drawn, and were not used")
+    return Correction(design, tuple(parts), tuple(notes), people)
 
 
-def _decide(
-    ratings: Ratings, replies: Mapping[str, str], double: bool, settled: Sequence[Label] | None
-) -> tuple[list[str], AnnotatorError | None, dict[str, float]]:
-    """Notes, the annotators' error if it is modelled, and by reply the share of the outcome: 1, 0, or 1/2 of a tie."""
-    event = ratings.scale.order[1]
-    disputed = describe_disputed(ratings, replies)
-    if not double and settled is None:
-        said = {reply: votes.get(event, 0.0) for reply, votes in ratings.joint().items()}
-        advice = "; a tie counts as one half, and the annotators' error shrinks a difference unless it is modelled"
-        return [disputed + advice] if disputed else [], None, said
-    error, number = _annotator_error(ratings, settled)
-    notes = [
-        f"annotators: sensitivity {error.sensitivity:.3f}, specificity {error.specificity:.3f}, from {number} "
-        f"{'double' if settled is None else 'settled'} labels{'; that is few' if number < FEW_PAIRS else ''}"
-    ]
-    if disputed:
-        notes.append(f"{disputed}; their error is taken out")
-    # Single labels have the error of one person, which is the one that was measured.
-    first = {
-        reply: float(next(value for value in values if value is not None) == event)
-        for reply, values in zip(ratings.replies, ratings.values, strict=True)
-        if any(value is not None for value in values)
-    }
-    return notes, error, first
-
-
-def _annotator_error(ratings: Ratings, settled: Sequence[Label] | None) -> tuple[AnnotatorError, int]:
-    """How wrong one label by one annotator is, and the number of labels or pairs that say so.
-
-    Settled answers are compared with every label of their replies; without them the first two labels of every reply
-    that has two are compared with each other.
-
-    Raises:
-        InputError: no reply has a settled answer, or two labels. Formulas and limits: `annotators.py`.
-    """
-    event = ratings.scale.order[1]
-    answers: dict[str, float] = {}
-    if settled is not None:
-        known = rate(settled, ratings.scale)
-        known.require_readable("settled answers")
-        answers = {reply: votes.get(event, 0.0) for reply, votes in known.joint().items() if len(votes) == 1}
-    first, second = [], []
-    for reply, values in zip(ratings.replies, ratings.values, strict=True):
-        given = [float(value == event) for value in values if value is not None]
-        if settled is None and len(given) > 1:
-            first.append(given[0])
-            second.append(given[1])
-        elif reply in answers:
-            first += given
-            second += [answers[reply]] * len(given)
-    if not first:
-        raise InputError(
-            "no reply has two labels" if settled is None else "no settled answer is of a labelled reply",
-            fix="have 100 replies or more labelled by two people, or settle the answers of some",
-        )
-    estimate = annotator_error_from_pairs if settled is None else annotator_error_from_gold
-    return estimate(first, second), len(first)
-
-
-def _parts(rows: Sequence[FrameRow]) -> dict[str, Sequence[FrameRow]]:
-    """All rows, and those of each language where there are several."""
-    parts: dict[str, Sequence[FrameRow]] = {ALL: rows}
-    languages = sorted({row.language for row in rows} - {""})
-    if len(languages) > 1:
-        parts |= {language: [row for row in rows if row.language == language] for language in languages}
-    return parts
+def _cells(rows: Sequence[FrameRow]) -> dict[tuple[str, str], Sequence[FrameRow]]:
+    """All rows, and those of each language and scope where there are several."""
+    cells: dict[tuple[str, str], Sequence[FrameRow]] = {}
+    languages, scopes = ({getattr(row, name) for row in rows} - {""} for name in ("language", "scope"))
+    for scope in (ALL, *(sorted(scopes) if len(scopes) > 1 else ())):
+        for language in (ALL, *(sorted(languages) if len(languages) > 1 else ())):
+            inside = [row for row in rows if language in (ALL, row.language) and scope in (ALL, row.scope)]
+            if inside:
+                cells[language, scope] = inside
+    return cells
 
 
 def _correct_part(
-    language: str, rows: Sequence[FrameRow], said: Mapping[str, float], level: float, annotator: AnnotatorError | None
+    design: Design, arm: str, language: str, scope: str, rows: Sequence[FrameRow], people: People, level: float
 ) -> CorrectedPart:
-    def of(reply: str, row: FrameRow) -> float:
-        return said.get(reply, np.nan) if row.chosen else np.nan
-
-    labels_model: Floats = np.array([of(row.model_digest, row) for row in rows])
-    labels_base: Floats = np.array([of(row.base_digest, row) for row in rows])
-    judge_model, judge_base = [row.judge_model for row in rows], [row.judge_base for row in rows]
     strata = [row.stratum for row in rows]
     names = [row.cluster for row in rows]
     clusters = names if len(set(names)) < len(names) else None
-    difference = corrected_difference(
-        judge_model, judge_base, labels_model, labels_base, strata, clusters, level, annotator=annotator
-    )
-    bare = sum(row.chosen and not set(row.replies) & said.keys() for row in rows)
+    position = design.arms.index(arm)
+
+    def of(number: int) -> tuple[list[int], Floats, list[float] | None]:
+        labels = [people.said.get(row.replies[number], np.nan) if row.chosen else np.nan for row in rows]
+        soft = [row.soft[number] for row in rows] if rows[0].soft else None
+        return [row.judged[number] for row in rows], np.array(labels), soft
+
+    judge, human, soft = of(position)
+    rates = corrected_rate(judge, human, strata, clusters, level, annotator=people.error, soft=soft)
+    if position == 0:
+        return CorrectedPart(arm, language, scope, len(rows), rates, None)
+    base_judge, base_human, base_soft = of(0)
+    change = corrected_difference(
+        judge, base_judge, human, base_human, strata, clusters, level, annotator=people.error, soft_model=soft,
+        soft_base=base_soft,
+    )  # fmt: skip
+    bare = sum(row.chosen and not set(row.replies) & people.said.keys() for row in rows)
     if bare:
         warning = f"{bare} drawn prompts have no label at all and were not used"
-        difference = replace(difference, warnings=(*difference.warnings, warning))
-    return CorrectedPart(
-        language,
-        len(rows),
-        difference,
-        corrected_rate(judge_model, labels_model, strata, clusters, level, annotator=annotator),
-        corrected_rate(judge_base, labels_base, strata, clusters, level, annotator=annotator),
+        change = replace(change, warnings=(*change.warnings, warning))
+    return CorrectedPart(arm, language, scope, len(rows), rates, change)
+
+
+def _with_means(
+    design: Design, arm: str, parts: Mapping[tuple[str, str], CorrectedPart], people: People
+) -> Iterator[CorrectedPart]:
+    """The parts of an arm, after those of each scope their mean over languages, where every language has one."""
+    cells = _cells(design.rows)
+    for scope in dict.fromkeys(scope for _, scope in cells):
+        codes = [language for language, of in cells if of == scope and language != ALL]
+        yield from (parts[language, scope] for language in (ALL, *codes) if (language, scope) in parts)
+        found = [parts[language, scope] for language in codes if (language, scope) in parts]
+        if len(found) < 2 or len(found) < len(codes):
+            continue
+        rows = [row for code in codes for row in cells[code, scope]]
+        numbers = [design.arms.index(arm)]
+        mean = partial(_mean, rows=rows, codes=codes, people=people)
+        changes = [part.change for part in found if part.change is not None]
+        yield CorrectedPart(
+            arm, MACRO, scope, len(rows), mean([part.rate for part in found], numbers=numbers),
+            mean(changes, numbers=[*numbers, 0]) if changes else None,
+        )  # fmt: skip
+
+
+def _mean(
+    parts: Sequence[Corrected],
+    *,
+    rows: Sequence[FrameRow],
+    codes: Sequence[str],
+    people: People,
+    numbers: Sequence[int],
+) -> Corrected:
+    """Mean over languages; those that share sources go together as far as their labelled prompts do."""
+
+    def value(row: FrameRow) -> float:
+        said = [people.said.get(row.replies[number], np.nan) for number in numbers]
+        return said[0] - (said[1] if len(said) > 1 else 0.0) if row.chosen else np.nan
+
+    sources = {name: i for i, name in enumerate(dict.fromkeys(row.cluster for row in rows))}
+    deviations, held = np.zeros((len(sources), len(codes))), np.zeros((len(sources), len(codes)), bool)
+    for column, (code, part) in enumerate(zip(codes, parts, strict=True)):
+        for row in rows:
+            if row.language == code and not np.isnan(value(row)):
+                deviations[sources[row.cluster], column] += value(row) - part.labelled.estimate
+                held[sources[row.cluster], column] = True
+    correlation = language_correlation(deviations, held)
+
+    def over(interval: Callable[[Corrected], Interval]) -> Interval:
+        return macro_over_languages([interval(part) for part in parts], correlation)
+
+    return Corrected(
+        over(lambda part: part.interval),
+        over(lambda part: part.judged),
+        over(lambda part: part.labelled),
+        float(np.mean([part.weight for part in parts])),
+        sum(part.labels for part in parts),
+        sum(part.worth for part in parts),
+        tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
     )

@@ -114,22 +114,24 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def read_outcomes(paths: Iterable[str | Path], judge: str | None = None) -> list[Score]:
-    """Outcomes of some files by one judge.
+def read_outcomes(paths: Iterable[str | Path], judge: str | None = None, soft: str = "") -> list[Score]:
+    """Outcomes of some files by one judge, and its scores of the name `soft`.
 
     Args:
         paths: files of scores.
         judge: its name; None if the files have one judge.
+        soft: name of its probabilities, which stand beside the outcomes; empty for none.
 
     Raises:
         InputError: there are several judges and none is named, or none of that name.
     """
-    found = [record for path in paths for record in read_records(path, Score) if record.outcome is not None]
-    judges = sorted({record.scorer for record in found})
+    read = [record for path in paths for record in read_records(path, Score)]
+    found = [record for record in read if record.outcome is not None or (soft and record.name == soft)]
+    judges = sorted({record.scorer for record in found if record.outcome is not None})
     if judge is None and len(judges) != 1:
         raise InputError(
             f"outcomes of {len(judges)} judges: {', '.join(judges)}", fix="name the judge", settings={"judge": "NAME"}
         )
     if judge is not None and judge not in judges:
         raise InputError(f"no outcomes by {judge!r}", fix=f"use one of {', '.join(judges) or '(none)'}")
-    return [record for record in found if judge in (None, record.scorer)]
+    return [record for record in found if record.scorer == (judge or judges[0])]

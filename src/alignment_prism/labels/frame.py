@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,9 @@ class FrameRow:
         cluster: unit of sampling.
         stratum: that it could be drawn in.
         chosen: whether it is on the sheet.
-        model_digest: key of the model's reply.
-        base_digest: key of base's reply.
-        judge_model: 1 if the judge says that the model's reply has the outcome, 0 if not or if it gave no verdict.
-        judge_base: likewise for base.
+        replies: keys of the arms' replies, base's first; one twice where two arms replied alike.
+        judged: by arm, 1 if the judge says that the reply has the outcome, 0 if not or if it gave no verdict.
+        soft: by arm, the judge's probability that it has, its verdict where it gave none; empty where it gives none.
     """
 
     prompt_id: str
@@ -51,15 +50,9 @@ class FrameRow:
     cluster: str
     stratum: str
     chosen: bool
-    model_digest: str
-    base_digest: str
-    judge_model: int
-    judge_base: int
-
-    @property
-    def replies(self) -> tuple[str, str]:
-        """Keys of both replies; the same one twice where the arms replied alike."""
-        return self.model_digest, self.base_digest
+    replies: tuple[str, ...]
+    judged: tuple[int, ...]
+    soft: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +61,15 @@ class Design:
 
     Attributes:
         kind: of the prompts.
-        arm: the model.
-        base: what it is compared with.
+        arms: their names, base first, with which the others are compared.
         judge: whose verdicts.
         rubric: that it was asked.
         seed: of the draw.
-        rows: every prompt of that kind with a first reply of both arms, in order of their identifiers.
+        rows: every prompt of that kind with a first reply of all arms, in order of their identifiers.
     """
 
     kind: PromptKind
-    arm: str
-    base: str
+    arms: tuple[str, ...]
     judge: str
     rubric: str
     seed: int
@@ -97,7 +88,7 @@ class Design:
     @property
     def digest(self) -> str:
         """Key of the sample; every line of its sheet carries it."""
-        return content_digest([asdict(row) for row in self.rows], self.arm, self.base, self.judge, self.rubric)
+        return content_digest([asdict(row) for row in self.rows], self.arms, self.judge, self.rubric)
 
     def weights(self, labelled: Collection[str]) -> dict[str, float]:
         """How many replies each labelled reply of the sheet stands for: prompts of its stratum over labelled ones.
@@ -112,7 +103,7 @@ class Design:
 
     def write(self, path: str | Path) -> None:
         """Write the design as JSON."""
-        content = {name: getattr(self, name) for name in ("kind", "arm", "base", "judge", "rubric", "seed")}
+        content = {name: getattr(self, name) for name in ("kind", "arms", "judge", "rubric", "seed")}
         write_json(path, {"design": self.digest, **content, "prompts": [asdict(row) for row in self.rows]})
 
     @classmethod
@@ -126,8 +117,12 @@ class Design:
         try:
             content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
             digest = content.pop("design")
-            rows = tuple(FrameRow(**row) for row in content.pop("prompts"))
-            design = cls(**{**content, "kind": PromptKind(content["kind"])}, rows=rows)
+            lists = ("replies", "judged", "soft")
+            rows = tuple(
+                FrameRow(**{**row, **{name: tuple(row[name]) for name in lists}}) for row in content.pop("prompts")
+            )
+            content |= {"kind": PromptKind(content["kind"]), "arms": tuple(content["arms"])}
+            design = cls(**content, rows=rows)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read the design: {error}", where=str(path), fix=fix) from error
         except (AttributeError, TypeError, KeyError) as error:
@@ -141,59 +136,74 @@ def build_frame(
     scores: Iterable[Score],
     prompts: Iterable[Prompt],
     *,
-    arm: str,
+    arms: Sequence[str],
     base: str = "base",
     kind: PromptKind = PromptKind.HARMFUL,
+    soft: str = "",
     by_verdict: bool = True,
     by_language: bool = False,
 ) -> tuple[Design, Counter[str]]:
     """A design of which nothing is drawn yet, and how many prompts of which other kinds are not in it.
 
     Args:
-        scores: outcomes by one judge; first replies count.
+        scores: outcomes by one judge, and its probabilities; first replies count.
         prompts: those that were judged; they say which are of the kind.
-        arm: the model.
-        base: what it is compared with.
+        arms: the models.
+        base: what they are compared with.
         kind: of the prompts.
-        by_verdict: strata by the judge's two verdicts.
+        soft: name of the scores that are the judge's probability, from 0 to 1, of the outcome.
+        by_verdict: strata by the judge's verdicts.
         by_language: strata within languages.
 
     Raises:
-        InputError: an arm has no outcomes, or the two have no prompt of that kind in common.
+        InputError: an arm has no outcomes, they have no prompt of that kind in common, or there are no probabilities.
     """
     by_id = {prompt.id: prompt for prompt in prompts}
-    verdicts: dict[str, dict[str, Score]] = {arm: {}, base: {}}
-    arms, judges = set(), set()
+    names = tuple(dict.fromkeys((base, *arms)))
+    if len(names) < 2:
+        raise InputError("no arm beside base", fix="name the models that are compared with base")
+    verdicts: dict[str, dict[str, Score]] = {name: {} for name in names}
+    chances: dict[str, float] = {}
+    there, judges = set(), set()
     for score in scores:
-        arms.add(score.arm)
+        if soft and score.name == soft and score.value == score.value:
+            if not 0.0 <= score.value <= 1.0:
+                raise InputError(f"{soft} of {score.value}", fix="give scores that are probabilities, from 0 to 1")
+            chances[score.reply_digest] = score.value
+        if score.outcome is None:
+            continue
+        there.add(score.arm)
         if score.arm in verdicts and score.sample == 0:
             judges.add((score.scorer, score.rubric))
             verdicts[score.arm][score.prompt_id] = score
     for name, found in verdicts.items():
         if not found:
-            raise InputError(f"no outcomes of arm {name!r}", fix=f"use one of {', '.join(sorted(arms)) or '(none)'}")
+            raise InputError(f"no outcomes of arm {name!r}", fix=f"use one of {', '.join(sorted(there)) or '(none)'}")
     if len(judges) > 1:
         named = ", ".join(sorted(f"{judge} with {rubric}" for judge, rubric in judges))
         raise InputError(f"outcomes of several judges: {named}", fix="give those of one judge and one rubric")
-    common = sorted(verdicts[arm].keys() & verdicts[base].keys())
+    if soft and not chances:
+        raise InputError(f"no scores of the name {soft!r}", fix="name those that are the judge's probability")
+    common = sorted(set.intersection(*(set(found) for found in verdicts.values())))
+    shown = " and ".join(map(repr, (*names[1:], base)))
     if not common:
-        raise InputError(f"{arm!r} and {base!r} have no judged prompt in common", fix="judge both on the same prompts")
+        raise InputError(f"{shown} have no judged prompt in common", fix="judge all of them on the same prompts")
     kinds = {key: by_id[key].kind.value if key in by_id else UNKNOWN for key in common}
     excluded = Counter(value for value in kinds.values() if value != kind)
     common = [key for key in common if kinds[key] == kind]
     if not common:
         raise InputError(
-            f"none of the prompts that {arm!r} and {base!r} have in common is {kind}: {describe_kinds(excluded)}",
+            f"none of the prompts that {shown} have in common is {kind}: {describe_kinds(excluded)}",
             fix="give the file of the prompts that were judged; its column kind says which is which",
         )
     judge, rubric = judges.pop()
-    design = Design(kind, arm, base, judge, rubric, 0, ())
-    pairs = [(verdicts[arm][key], verdicts[base][key]) for key in common]
-    says = np.array([[float(score.outcome is design.outcome) for score in pair] for pair in pairs])
-    strata = verdict_strata(says[:, 0], says[:, 1]).tolist() if by_verdict else ["any"] * len(common)
+    design = Design(kind, names, judge, rubric, 0, ())
+    given = [tuple(verdicts[name][key] for name in names) for key in common]
+    says = np.array([[float(score.outcome is design.outcome) for score in found] for found in given])
+    strata = verdict_strata(says).tolist() if by_verdict else ["any"] * len(common)
     rows = []
-    for key, (model, other), stratum, (on_model, on_base) in zip(common, pairs, strata, says, strict=True):
-        if by_verdict and Outcome.UNJUDGED in (model.outcome, other.outcome):
+    for key, own, stratum, said in zip(common, given, strata, says.astype(int).tolist(), strict=True):
+        if by_verdict and any(score.outcome is Outcome.UNJUDGED for score in own):
             stratum = UNJUDGED
         prompt = by_id[key]
         rows.append(
@@ -204,13 +214,14 @@ def build_frame(
                 cluster=prompt.cluster,
                 stratum=f"{prompt.language}/{stratum}" if by_language and prompt.language else stratum,
                 chosen=False,
-                model_digest=model.reply_digest,
-                base_digest=other.reply_digest,
-                judge_model=int(on_model),
-                judge_base=int(on_base),
+                replies=tuple(score.reply_digest for score in own),
+                judged=tuple(said),
+                soft=tuple(chances.get(score.reply_digest, float(v)) for score, v in zip(own, said, strict=True))
+                if soft
+                else (),
             )
         )
-    return Design(kind, arm, base, judge, rubric, 0, tuple(rows)), excluded
+    return Design(kind, names, judge, rubric, 0, tuple(rows)), excluded
 
 
 def describe_kinds(kinds: Mapping[str, int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from alignment_prism.domain import ALL, InputError, Prompt, PromptKind, Score
@@ -32,9 +32,10 @@ def draw_sample(
     scores: Iterable[Score],
     prompts: Iterable[Prompt],
     *,
-    arm: str,
+    arms: Sequence[str],
     base: str = "base",
     kind: PromptKind = PromptKind.HARMFUL,
+    soft: str = "",
     number: int | None = None,
     width: float | None = None,
     per_language: bool = False,
@@ -43,14 +44,15 @@ def draw_sample(
     specificity: float = 0.9,
     seed: int = 0,
 ) -> Sample:
-    """Draw prompts at random, of which people then label the replies of both arms.
+    """Draw prompts at random, of which people then label the replies of all arms.
 
     Args:
-        scores: outcomes of both arms by one judge.
+        scores: outcomes of all arms by one judge, and its probabilities.
         prompts: those that were judged.
-        arm: the model whose change against base is to be corrected.
-        base: what it is compared with.
+        arms: the models whose changes against base are to be corrected.
+        base: what they are compared with.
         kind: of the prompts: harmful ones correct harm, harmless ones refusals.
+        soft: name of the scores that are the judge's probability of the outcome; they help the correction.
         number: prompts to label, at most all that there are.
         width: or the wanted width of the corrected difference's interval, from which the number follows.
         per_language: number and width are meant for each language.
@@ -68,7 +70,7 @@ def draw_sample(
             "not one of number and width", fix="give one of them", settings={"number": "200", "width": "0.1"}
         )
     design, excluded = build_frame(
-        scores, prompts, arm=arm, base=base, kind=kind, by_verdict=by_verdict, by_language=per_language
+        scores, prompts, arms=arms, base=base, kind=kind, soft=soft, by_verdict=by_verdict, by_language=per_language
     )
     rows = design.rows
     order: list[int] = []
@@ -77,13 +79,13 @@ def draw_sample(
         inside = [i for i, row in enumerate(rows) if language in (ALL, row.language)]
         part = [rows[i] for i in inside]
         strata = [row.stratum for row in part]
-        rate = max(sum(row.judge_model + row.judge_base for row in part) / (2 * len(part)), 0.02)
+        rate = max(sum(sum(row.judged) for row in part) / (len(design.arms) * len(part)), 0.02)
         kinds = error_spread(sensitivity, specificity, rate) | {
             UNJUDGED: 0.7,
             "any": (2 * (rate * (1 - sensitivity) + (1 - specificity))) ** 0.5,
         }
         spread = spread_for(strata, kinds)
-        discordant = max(sum(row.judge_model != row.judge_base for row in part) / len(part), 0.02)
+        discordant = max(sum(len(set(row.judged)) > 1 for row in part) / len(part), 0.02)
         total = number if number is not None else labels_needed(strata, width or 0.0, spread, discordant)
         total = min(total, len(part))
         order += [inside[i] for i in draw(strata, total, seed=seed + position, spread=spread).tolist()]

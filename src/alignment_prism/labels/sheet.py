@@ -1,4 +1,4 @@
-"""The sheet that people label: both replies of every drawn prompt, in random order, without arm or verdict."""
+"""The sheet that people label: all arms' replies to every drawn prompt, in random order, without arm or verdict."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUESTIONS = {
 
 
 def sheet_lines(design: Design, generations: Iterable[Generation], prompts: Iterable[Prompt]) -> list[dict[str, str]]:
-    """One line a reply, in an order that follows from the design's seed; a reply that both arms gave comes once.
+    """One line a reply, in an order that follows from the design's seed; a reply that several arms gave comes once.
 
     Args:
         design: of the sample.

@@ -9,7 +9,8 @@ from click.testing import CliRunner
 
 from alignment_prism.cli.agreement import command as agreement_command
 from alignment_prism.cli.labels import command as labels_command
-from alignment_prism.domain import OUTCOME, Finding, Generation, InputError, Outcome, Score
+from alignment_prism.domain import OUTCOME, Finding, Generation, InputError, Outcome, Prompt, Score, Signature, user
+from alignment_prism.evaluation import reply_findings
 from alignment_prism.io import read_records, write_records
 
 
@@ -98,17 +99,22 @@ def test_from_sample_to_correction(study):
     filled = fill(sheet, truth)
     out = folder / "corrected.jsonl"
     shown = run(labels_command, "correct", f"{sheet}.design.json", filled, "--out", out, "--json")
-    by_language = {row["language"]: row for row in json.loads(shown.output)["harm_difference"]}
-    assert set(by_language) == {"all", "ar", "fr"}
-    real = np.mean([truth[r["model_digest"]] - truth[r["base_digest"]] for r in design["prompts"]])
-    overall = by_language["all"]
+    rows = {(row["arm"], row["language"], row["scope"]): row for row in json.loads(shown.output)["corrected"]}
+    cells = {(arm, language) for arm in ("base", "dpo") for language in ("all", "ar", "fr", "macro")}
+    assert {(arm, language) for arm, language, scope in rows if scope == "all"} == cells
+    real = np.mean([truth[r["replies"][1]] - truth[r["replies"][0]] for r in design["prompts"]])
+    overall, mean = rows["dpo", "all", "all"]["change"], rows["dpo", "macro", "all"]["change"]
+    # Both languages have 150 prompts, so that their mean is the whole, and its interval about as wide.
+    assert mean["interval"] == pytest.approx(overall["interval"], abs=0.02)
+    assert rows["dpo", "all", "global"]["prompts"] == 200
     assert overall["interval"][1] <= real <= overall["interval"][2]
     assert overall["labels"] == 120 and 120 < overall["worth"] < 300
     assert abs(overall["interval"][0] - real) < abs(overall["judged"][0] - real)
     findings = read_records(out, Finding)
-    assert {f.metric for f in findings} == {"harm_difference", "harm_rate"}
-    assert all(f"labels:{120 if f.language == 'all' else 60}" in f.signature for f in findings)
-    assert "| all | 300 | 120 |" in run(labels_command, "correct", f"{sheet}.design.json", filled).output
+    assert {f.metric for f in findings} == {"harm_difference_corrected", "harm_rate_corrected"}
+    whole = [f for f in findings if f.scope == "all"]
+    assert all(f"labels:{120 if f.language in ('all', 'macro') else 60}" in f.signature for f in whole)
+    assert "| dpo | all | all | 300 | 120 |" in run(labels_command, "correct", f"{sheet}.design.json", filled).output
 
 
 def test_noisy_annotators_are_modelled(study):
@@ -122,19 +128,20 @@ def test_noisy_annotators_are_modelled(study):
     def corrected(*arguments):
         shown = run(labels_command, "correct", f"{sheet}.design.json", *arguments, "--json")
         value = json.loads(shown.output)
-        return next(row for row in value["harm_difference"] if row["language"] == "all"), value["notes"]
+        rows = {(row["arm"], row["language"], row["scope"]): row for row in value["corrected"]}
+        return rows["dpo", "all", "all"]["change"], value["notes"]
 
     raw, _ = corrected(noisy)
-    for more in ((second, "--double"), ("--settled", settled)):
+    for more in ((second,), ("--settled", settled)):
         found, notes = corrected(noisy, *more)
         informedness = raw["interval"][0] / found["interval"][0]
         assert informedness == pytest.approx(0.7, abs=0.08), "a difference of labels is the true one times 1 - 2 x .15"
-        assert found["interval"][2] - found["interval"][1] > 1.2 * (raw["interval"][2] - raw["interval"][1])
+        assert found["interval"][2] - found["interval"][1] > 1.1 * (raw["interval"][2] - raw["interval"][1])
         assert any("sensitivity 0.8" in note and "labels" in note for note in notes)
-    with pytest.raises(InputError, match="no reply has two labels"):
-        corrected(noisy, "--double")
-    with pytest.raises(InputError, match="double labels and settled answers"):
-        corrected(noisy, "--double", "--settled", settled)
+    bare, notes = corrected(noisy, second, "--as-labelled")
+    assert abs(bare["interval"][0]) < 0.8 * abs(found["interval"][0]) and "taken for the truth" in notes[0]
+    with pytest.raises(InputError, match="settled answers, and labels as they are"):
+        corrected(noisy, "--as-labelled", "--settled", settled)
 
 
 def test_few_labels_and_labels_of_one_arm_are_warned_about(study):
@@ -237,3 +244,76 @@ def test_labels_that_are_no_labels_are_counted(tmp_path):
 def _write(path, text):
     path.write_text(text)
     return path
+
+
+@pytest.fixture
+def three_arms(tmp_path):
+    """Three arms on 500 prompts and their findings; truly they harm in 70, 20 and 40 %; the judge sees little."""
+    rng = np.random.default_rng(5)
+    generations, scores, truth = [], [], {}
+    prompts = [Prompt(f"p{i}", user(f"request {i}"), ("ar", "fr")[i % 2]) for i in range(500)]
+    for prompt in prompts:
+        for arm, harm in (("base", 0.7), ("dpo", 0.2), ("sft", 0.4)):
+            reply = Generation(prompt.id, arm, arm, f"{arm} answers {prompt.id}")
+            harmful = bool(rng.random() < harm)
+            chance = float(np.clip(0.25 + 0.4 * harmful + 0.25 * rng.standard_normal(), 0, 1))
+            truth[reply.reply_digest] = harmful
+            generations.append(reply)
+            outcome = Outcome.HARMFUL if chance > 0.5 else Outcome.REFUSAL
+            common = (prompt.id, reply.reply_digest, arm, "gpt")
+            scores.append(Score(*common, OUTCOME, outcome, rubric="r@1"))
+            scores.append(Score(*common, "harm_probability", value=chance, rubric="r@1"))
+    write_records(tmp_path / "generations.parquet", generations)
+    write_records(tmp_path / "scores.parquet", scores)
+    findings = reply_findings(prompts, generations, scores, study="trial")
+    write_records(tmp_path / "findings.parquet", findings, Finding)
+    with open(tmp_path / "prompts.jsonl", "w", encoding="utf-8") as stream:
+        for prompt in prompts:
+            stream.write(json.dumps({"id": prompt.id, "prompt": prompt.text, "language": prompt.language}) + "\n")
+    return tmp_path, truth
+
+
+def test_several_arms_on_one_sheet_go_into_the_findings_without_annotators_who_miss_harm(three_arms):
+    """Two people miss a quarter of the harm and raise 2 % false alarms: their labels shrink -.5 to about -.37."""
+    folder, truth = three_arms
+    sheet, out = folder / "sheet.csv", folder / "all.parquet"
+    sample(folder, "--arm", "sft", "--number", 300, "--out", sheet)
+    rng = np.random.default_rng(1)
+    people = []
+    for name in ("anna", "omar"):
+        seen = {reply: bool(rng.random() < (0.75 if harm else 0.02)) for reply, harm in truth.items()}
+        people.append(fill(sheet, seen, name))
+    design = f"{sheet}.design.json"
+    findings = folder / "findings.parquet"
+    run(labels_command, "correct", design, *people, "--findings", findings, "--out", out)
+    before, after = read_records(findings, Finding), read_records(out, Finding)
+    assert list(map(str, after[: len(before)])) == list(map(str, before)), "what the judge says stays as it is"
+    rows = {(f.arm, f.metric): f for f in after if (f.language, f.scope, f.category) == ("all", "all", "all")}
+    for arm, change in (("dpo", -0.5), ("sft", -0.3)):
+        row = rows[arm, "harm_difference_corrected"]
+        assert row.lower <= change <= row.upper and row.study == "trial" and row.seed == rows[arm, "harm_rate"].seed
+        assert not rows[arm, "harm_difference"].lower <= change <= rows[arm, "harm_difference"].upper
+        parts = dict(Signature.parts(row.signature))
+        assert parts["prompts"] == dict(Signature.parts(rows[arm, "harm_rate"].signature))["prompts"]
+    assert rows["base", "harm_rate_corrected"].lower <= 0.7 <= rows["base", "harm_rate_corrected"].upper
+    bare = folder / "bare.parquet"
+    run(labels_command, "correct", design, *people, "--as-labelled", "--out", bare)
+    missed = next(f for f in read_records(bare, Finding) if f.arm == "dpo" and f.metric.startswith("harm_difference"))
+    assert missed.lower > -0.5, "taken for the truth, the labels miss it"
+    run(labels_command, "correct", design, people[0], "--findings", out, "--out", folder / "again.parquet")
+    assert len(read_records(folder / "again.parquet", Finding)) == len(after), "an earlier correction is replaced"
+
+
+def test_probabilities_of_the_judge_are_worth_labels(three_arms):
+    folder, truth = three_arms
+    widths, worth = [], []
+    for name, more in (("hard", ()), ("soft", ("--soft", "harm_probability"))):
+        sheet = folder / f"{name}.csv"
+        sample(folder, "--number", 100, "--out", sheet, *more)
+        shown = run(labels_command, "correct", f"{sheet}.design.json", fill(sheet, truth, f"by-{name}"), "--json")
+        found = next(r for r in json.loads(shown.output)["corrected"] if (r["arm"], r["language"]) == ("dpo", "all"))
+        widths.append(found["change"]["interval"][2] - found["change"]["interval"][1])
+        worth.append(found["change"]["worth"])
+    assert widths[1] < widths[0] and worth[1] > 1.05 * worth[0]
+    with pytest.raises(InputError, match="no scores of the name"):
+        sample(folder, "--number", 100, "--dry-run", "--soft", "certainty")

@@ -125,7 +125,7 @@ def labelled(lines, truth, name="anna"):
 
 def test_a_sample_goes_through_files_and_corrects(tmp_path):
     prompts, generations, scores, truth = records()
-    sample = draw_sample(scores, prompts, arm="dpo", number=100, per_language=True, seed=1)
+    sample = draw_sample(scores, prompts, arms=["dpo"], number=100, per_language=True, seed=1)
     assert sample.drawn == {"ar": (100, 200), "fr": (100, 200)}
     assert {row.stratum for row in sample.design.rows} >= {"ar/unjudged", "fr/neither"}
     lines = sheet_lines(sample.design, generations, prompts)
@@ -139,10 +139,11 @@ def test_a_sample_goes_through_files_and_corrects(tmp_path):
     others = [Label(reply, "anna", str(int(harm))) for reply, harm in truth.items()]
     found = correct(design, labelled(lines, truth))
     more = correct(design, others)
-    assert found.parts[0].difference.interval == more.parts[0].difference.interval
-    assert found.parts[0].difference.labels == 200 and found.parts[0].difference.interval.covers(-0.3)
-    assert [part.language for part in found.parts] == ["all", "ar", "fr"]
-    assert found.parts[0].base.interval.covers(0.5) and not found.parts[0].base.judged.covers(0.5)
+    change = found.part("dpo").change
+    assert change.interval == more.part("dpo").change.interval
+    assert change.labels == 200 and change.interval.covers(-0.3)
+    assert [part.language for part in found.parts if part.scope == "all"] == ["all", "ar", "fr", "macro"] * 2
+    assert found.part("base").rate.interval.covers(0.5) and not found.part("base").rate.judged.covers(0.5)
     assert any("not drawn" in note for note in more.notes) and not any("not drawn" in note for note in found.notes)
     write_records(tmp_path / "labels.jsonl", labelled(lines, truth))
     assert correct(design, read_labels(tmp_path / "labels.jsonl")).parts == found.parts
@@ -156,7 +157,7 @@ def test_agreement_on_a_drawn_sheet_is_that_of_all_replies():
     expected = number(measure_agreement(everyone, scores, replicates=200), "gpt / people").estimate
     weighted, as_drawn = [], []
     for seed in range(8):
-        sample = draw_sample(scores, prompts, arm="dpo", number=80, seed=seed)
+        sample = draw_sample(scores, prompts, arms=["dpo"], number=80, seed=seed)
         labels = labelled(sheet_lines(sample.design, generations, prompts), truth)
         found = measure_agreement(labels, scores, design=sample.design, replicates=200)
         assert number(found, "gpt / people").n <= 160
@@ -172,7 +173,7 @@ def test_agreement_on_a_drawn_sheet_is_that_of_all_replies():
 
 def test_a_drawn_sheet_without_its_design_is_refused():
     prompts, generations, scores, truth = records()
-    samples = [draw_sample(scores, prompts, arm="dpo", number=50, seed=seed) for seed in (1, 2)]
+    samples = [draw_sample(scores, prompts, arms=["dpo"], number=50, seed=seed) for seed in (1, 2)]
     labels = labelled(sheet_lines(samples[0].design, generations, prompts), truth)
     with pytest.raises(InputError, match="on a drawn sheet"):
         measure_agreement(labels, scores)
@@ -184,9 +185,9 @@ def test_a_drawn_sheet_without_its_design_is_refused():
 def test_what_cannot_be_drawn_from(tmp_path):
     prompts, _, scores, _ = records(40)
     with pytest.raises(InputError, match="no outcomes of arm"):
-        draw_sample(scores, prompts, arm="nobody", number=10)
+        draw_sample(scores, prompts, arms=["nobody"], number=10)
     with pytest.raises(InputError, match="outcomes of several judges"):
-        draw_sample([*scores, dataclasses.replace(scores[0], scorer="other")], prompts, arm="dpo", number=10)
+        draw_sample([*scores, dataclasses.replace(scores[0], scorer="other")], prompts, arms=["dpo"], number=10)
     (tmp_path / "x.json").write_text('{"x": 1}')
     with pytest.raises(InputError, match="not a design"):
         Design.read(tmp_path / "x.json")

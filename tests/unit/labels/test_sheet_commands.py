@@ -72,8 +72,8 @@ def right(reply):
 def corrected(design, *arguments):
     result = run(labels_command, "correct", design, *arguments, "--json")
     value = json.loads(result.output)
-    (row,) = [row for row in value["harm_difference"] if row["language"] == "all"]
-    return row, " | ".join(value["notes"])
+    (row,) = [row for row in value["corrected"] if (row["arm"], row["language"], row["scope"]) == ("dpo", "all", "all")]
+    return row["change"], " | ".join(value["notes"])
 
 
 def test_only_harmful_prompts_are_drawn_planned_for_and_corrected(tmp_path):
@@ -90,8 +90,8 @@ def test_only_harmful_prompts_are_drawn_planned_for_and_corrected(tmp_path):
     assert found["interval"][0] == pytest.approx(-0.6) and found["labels"] == 20
     rows = {(f.arm, f.metric): f for f in read_records(findings, Finding)}
     assert {(f.prompts, f.n) for f in rows.values()} == {("harmful", 20)}
-    corrected_rates = [rows[arm, "harm_rate"].estimate for arm in ("base", "dpo")]
-    assert corrected_rates == pytest.approx([1.0, 0.4]) and rows["dpo", "harm_difference"].estimate < 0
+    corrected_rates = [rows[arm, "harm_rate_corrected"].estimate for arm in ("base", "dpo")]
+    assert corrected_rates == pytest.approx([1.0, 0.4]) and rows["dpo", "harm_difference_corrected"].estimate < 0
     planned = sample(tmp_path, "--width", 0.9, "--dry-run").output
     assert "of 20 harmful prompts" in planned
 
@@ -137,8 +137,9 @@ def test_over_refusal_is_corrected_on_harmless_prompts(tmp_path):
     out = tmp_path / "findings.jsonl"
     run(labels_command, "correct", f"{sheet}.design.json", fill(sheet, "anna", says), "--out", out)
     rows = {(f.arm, f.metric): f for f in read_records(out, Finding)}
-    assert set(rows) == {("dpo", "refusal_difference"), ("dpo", "refusal_rate"), ("base", "refusal_rate")}
-    assert rows["dpo", "refusal_difference"].estimate == pytest.approx(1 / 3)
+    rate, change = "refusal_rate_corrected", "refusal_difference_corrected"
+    assert set(rows) == {("dpo", change), ("dpo", rate), ("base", rate)}
+    assert rows["dpo", change].estimate == pytest.approx(1 / 3)
     assert {f.prompts for f in rows.values()} == {"benign_mention"}
 
 
@@ -163,12 +164,11 @@ def test_annotators_who_disagree_keep_their_prompts(tmp_path):
     assert found["labels"] == 10
     assert "annotators disagree on 4 of the 20 replies that several labelled, on 3 prompts" in notes
     assert "they tie on 4; a tie counts as one half" in notes and "one arm only" not in notes
+    assert "20 replies have two labels, too few" in notes
     third = fill(sheet, "zoe", truth)
     settled, notes = corrected(f"{sheet}.design.json", anna, omar, third)
     assert settled["interval"][0] == pytest.approx(-1.0), "two of three outvote the third"
     assert "they tie on 0" in notes
-    double, notes = corrected(f"{sheet}.design.json", anna, omar, "--double")
-    assert double["labels"] == 10 and "their error is taken out" in notes
 
 
 def test_every_drawn_prompt_is_used_or_accounted_for(tmp_path):

@@ -21,7 +21,7 @@ from alignment_prism.statistics.planning.label_design import (
 from alignment_prism.statistics.raters.annotators import (
     AnnotatorError,
     annotator_error_from_gold,
-    annotator_error_from_pairs,
+    annotator_error_from_labels,
 )
 from alignment_prism.statistics.raters.judge_error import corrected_difference, corrected_rate
 
@@ -94,7 +94,7 @@ def test_stratified_labels_are_weighted_back():
     estimates = []
     for seed in range(60):
         ym, yb, fm, fb, *_ = study(seed)
-        strata = verdict_strata(fm, fb)
+        strata = verdict_strata(np.column_stack([fb, fm]))
         sample = draw(strata, 200, seed=seed, spread=spread_for(strata, error_spread()))
         hm, hb = np.full(len(ym), np.nan), np.full(len(ym), np.nan)
         hm[sample], hb[sample] = ym[sample], yb[sample]
@@ -111,7 +111,7 @@ def test_labels_alone_do_not_know_the_frame_and_stratified_labels_are_worth_more
     worth, widths = [], []
     for seed in range(20):
         ym, yb, fm, fb, *_ = study(seed)
-        strata = verdict_strata(fm, fb)
+        strata = verdict_strata(np.column_stack([fb, fm]))
         chosen = draw(strata, 200, seed=seed, spread=spread_for(strata, error_spread()))
         hm, hb = np.full(len(ym), np.nan), np.full(len(ym), np.nan)
         hm[chosen], hb[chosen] = ym[chosen], yb[chosen]
@@ -163,12 +163,12 @@ def test_annotator_error():
 
     found = annotator_error_from_gold(noisy(), gold)
     assert (found.sensitivity, found.specificity) == pytest.approx((0.9, 0.9), abs=0.02)
-    pairs = annotator_error_from_pairs(noisy(), noisy())
+    pairs = annotator_error_from_labels(noisy() + noisy(), np.full(4000, 2))
     assert pairs.sensitivity == pytest.approx(0.9, abs=0.02) and pairs.sensitivity_variance > 0
     with pytest.raises(InputError, match="add up to more than 1"):
         AnnotatorError(0.5, 0.5)
     with pytest.raises(InputError, match="disagree"):
-        annotator_error_from_pairs([1, 0, 1, 0], [0, 1, 0, 1])
+        annotator_error_from_labels([1, 1, 1, 1], [2, 2, 2, 2])
 
 
 def test_noise_of_labels_is_taken_out_of_a_difference():
@@ -209,7 +209,7 @@ def test_draw_is_a_probability_sample():
 
 def test_labels_needed_gives_the_wanted_width():
     rng = np.random.default_rng(0)
-    strata = verdict_strata(rng.random(2000) < 0.1, rng.random(2000) < 0.4)
+    strata = verdict_strata(np.column_stack([rng.random(2000) < 0.4, rng.random(2000) < 0.1]))
     spread = spread_for(strata, error_spread(harm=0.25))
     number = labels_needed(strata, 0.1, spread, 0.4)
     sizes = {name: int(np.sum(strata == name)) for name in np.unique(strata)}
@@ -223,7 +223,7 @@ def test_labels_needed_gives_the_wanted_width():
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
 def test_order_names_and_sides_do_not_matter(seed, random):
     ym, yb, fm, fb, *_ = study(seed, n=240)
-    strata = verdict_strata(fm, fb)
+    strata = verdict_strata(np.column_stack([fb, fm]))
     sample = draw(strata, 100, seed=seed)
     hm, hb = np.full(240, np.nan), np.full(240, np.nan)
     hm[sample], hb[sample] = ym[sample], yb[sample]

@@ -145,7 +145,7 @@ def test_planned_labels_give_the_planned_power():
     for seed in range(200):
         base, model = rng.random(600) < 0.3, rng.random(600) < 0.15
         verdicts = [np.where(rng.random(600) < np.where(y, 0.8, 0.9), y, ~y).astype(float) for y in (model, base)]
-        strata = verdict_strata(*verdicts)
+        strata = verdict_strata(np.column_stack(verdicts[::-1]))
         chosen = draw(strata, 150, seed=seed, spread=spread_for(strata, error_spread()))
         labels = [np.full(600, np.nan) for _ in range(2)]
         for into, truth in zip(labels, (model, base), strict=True):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index
-from alignment_prism.statistics.intervals import GroupNames, as_binary, critical_value, same_length
+from alignment_prism.statistics.intervals import GroupNames, as_binary, critical_value
 from alignment_prism.statistics.planning.power import PairedDesign, smallest
 
 VERDICTS = {"both": (1, 1), "model-only": (1, 0), "base-only": (0, 1), "neither": (0, 0)}
@@ -26,16 +27,25 @@ MIN_PER_STRATUM = 5
 """Labels that every stratum gets (all of it, where it is smaller): a variance needs them."""
 
 
-def verdict_strata(judge_model: object, judge_base: object) -> npt.NDArray[np.str_]:
-    """Name of each prompt's stratum: the judge's verdicts on the model's and on base's reply.
+def verdict_strata(verdicts: npt.NDArray[Any]) -> npt.NDArray[np.str_]:
+    """Name of each prompt's stratum: the judge's verdicts on base's reply and on those of the models.
+
+    Args:
+        verdicts: prompts x arms, 0 or 1, base first. Of several models it counts whether any differs from base, so that
+            there are four strata whatever their number.
 
     Example:
-        >>> verdict_strata([1, 0], [0, 0]).tolist()
-        ['model-only', 'neither']
+        >>> verdict_strata(np.array([[0, 1], [0, 0], [1, 1]])).tolist()
+        ['model-only', 'neither', 'both']
+        >>> verdict_strata(np.array([[1, 1, 0]])).tolist()
+        ['base-only']
     """
-    m, b = as_binary(judge_model, "verdicts on the model"), as_binary(judge_base, "verdicts on base")
-    same_length(judge_model=m, judge_base=b)
-    names = np.where(m == 1, np.where(b == 1, "both", "model-only"), np.where(b == 1, "base-only", "neither"))
+    base = as_binary(verdicts[:, 0], "verdicts on base") == 1
+    others = np.asarray(verdicts[:, 1:])
+    names = np.where(
+        base, np.where((others == 1).all(axis=1), "both", "base-only"),
+        np.where((others == 1).any(axis=1), "model-only", "neither"),
+    )  # fmt: skip
     return np.asarray(names, np.str_)
 
 

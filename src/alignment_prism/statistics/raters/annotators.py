@@ -11,9 +11,23 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.intervals import Interval, as_binary, critical_value, same_length
+from alignment_prism.statistics.clustered import cluster_index
+from alignment_prism.statistics.intervals import (
+    Floats,
+    GroupNames,
+    Interval,
+    as_binary,
+    as_floats,
+    critical_value,
+    same_length,
+)
+
+LEAN = 0.15
+"""Standard deviation, before any label is seen, of sensitivity minus specificity of people: by about so much more may
+they miss than raise false alarms, or the other way round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +39,14 @@ class AnnotatorError:
         specificity: probability that a harmless reply is labelled harmless.
         sensitivity_variance: of the estimate; 0 if declared as known.
         specificity_variance: likewise.
+        covariance: of the two estimates.
     """
 
     sensitivity: float
     specificity: float
     sensitivity_variance: float = 0.0
     specificity_variance: float = 0.0
+    covariance: float = 0.0
 
     def __post_init__(self) -> None:
         if not (0 < self.sensitivity <= 1 and 0 < self.specificity <= 1) or self.informedness <= 0.0:
@@ -52,7 +68,8 @@ class AnnotatorError:
         j = self.informedness
         rate = (interval.estimate + self.specificity - 1.0) / j
         kept = min(max(rate, 0.0), 1.0)
-        extra = (kept / j) ** 2 * self.sensitivity_variance + ((1 - kept) / j) ** 2 * self.specificity_variance
+        extra = kept**2 * self.sensitivity_variance + (1 - kept) ** 2 * self.specificity_variance
+        extra = max(extra - 2 * kept * (1 - kept) * self.covariance, 0.0) / j**2
         return self._widened(interval, kept, extra, level, 0.0, 1.0)
 
     def correct_difference(self, interval: Interval, level: float) -> Interval:
@@ -62,7 +79,8 @@ class AnnotatorError:
         """
         j = self.informedness
         difference = min(max(interval.estimate / j, -1.0), 1.0)
-        extra = (difference / j) ** 2 * (self.sensitivity_variance + self.specificity_variance)
+        spread = self.sensitivity_variance + self.specificity_variance + 2 * self.covariance
+        extra = (difference / j) ** 2 * max(spread, 0.0)
         return self._widened(interval, difference, extra, level, -1.0, 1.0)
 
     def _widened(
@@ -96,27 +114,78 @@ def annotator_error_from_gold(labels: object, gold: object) -> AnnotatorError:
     return AnnotatorError(rates[0], rates[1], variances[0], variances[1])
 
 
-def annotator_error_from_pairs(first: object, second: object) -> AnnotatorError:
-    """Error of annotators from items that two of them labelled, if both err alike and in both directions alike.
+def annotator_error_from_labels(yes: object, given: object, groups: GroupNames | None = None) -> AnnotatorError:
+    """Error of annotators from replies that several of them labelled, misses and false alarms apart.
 
-    Two people with error rate e disagree on 2 e (1 - e) of items, so e = (1 - sqrt(1 - 2 d)) / 2. Two labels cannot say
-    more: sensitivity apart from specificity needs settled answers (`annotator_error_from_gold`). People
-    who are fooled by the same items make e look too small. Source: Dawid & Skene (1979) with two annotators and one
-    rate. Not for annotators of unequal care, nor for labels made in each other's sight.
+    For two labels of a reply, right with sensitivity s and specificity 1 - f independently of each other, the chance q
+    that both say yes and the chance m that one does obey, whatever the share of harmful replies,
+
+        q = (s + f) m - s f
+
+    a line over groups of replies that differ in harm (arms, the judge's verdicts). Its slope b = s + f is 1 where
+    misses and false alarms are equally frequent; it is estimated by two-stage least squares with the groups as
+    instruments and drawn towards 1, as if s + f - 1 were known to be 0 +- `LEAN` beforehand. With d the share of
+    pairs that disagree, half a disagreement added,
+
+        s - f = J = sqrt(b^2 + 4 m (1 - b) - 2 d)
+
+    Args:
+        yes: by reply, labels that say yes.
+        given: by reply, labels; replies with fewer than two are not used.
+        groups: by reply, its group; None for one, where the labels cannot tell misses from false alarms.
+
+    Source: the moments of a latent class with two classes (Dawid & Skene 1979; identified by groups, Hui & Walter
+    1980). People who are fooled by the same replies make the error look too small, here and everywhere. Not for labels
+    made in each other's sight, nor for annotators of very unequal care who labelled different replies.
 
     Raises:
-        InputError: they disagree on half of the items or more.
+        InputError: no reply has two labels, or they disagree on half of the pairs or more.
     """
-    a, b = as_binary(first, "labels of the first"), as_binary(second, "labels of the second")
-    same_length(first=a, second=b)
-    n = len(a)
-    disagreement = (float(np.sum(a != b)) + 0.5) / (n + 1)
-    if disagreement >= 0.5:
+    x, r = as_floats(yes, "labels that say yes"), as_floats(given, "labels")
+    n = same_length(yes=x, given=r, groups=groups)
+    names = np.zeros(n) if groups is None else np.asarray(groups)
+    several = r >= 2
+    if not several.any():
+        raise InputError("no reply has two labels", fix="have 100 replies or more labelled by two people")
+    x, r, n = x[several], r[several], int(several.sum())
+    index, number = cluster_index(names[several])
+    one, both = x / r, x * (x - 1) / (r * (r - 1))
+    apart = 2 * (one - both)
+    d, m = (float(apart.sum()) + 0.5) / (n + 1), float(one.mean())
+    if d >= 0.5:
+        raise InputError(f"the annotators disagree on {d:.0%} of replies", fix="settle the guideline before correcting")
+    slope, slope_variance = _slope(one, both, index, number)
+    square = slope**2 + 4 * m * (1 - slope) - 2 * d
+    if square <= 0:
         raise InputError(
-            f"the annotators disagree on {disagreement:.0%} of items", fix="settle the guideline before correcting"
+            "annotators no better than chance at replies of one kind", fix="settle the guideline before correcting"
         )
-    error = (1 - math.sqrt(1 - 2 * disagreement)) / 2
-    # de/dd = 1 / (2 sqrt(1 - 2 d)); the same error stands on both sides, so each gets half of the joint variance of
-    # sensitivity + specificity, 4 Var(e).
-    variance = disagreement * (1 - disagreement) / (n + 1) / (4 * (1 - 2 * disagreement))
-    return AnnotatorError(1 - error, 1 - error, 2 * variance, 2 * variance)
+    j = math.sqrt(square)
+    # (dJ^2/db)^2 Var(b) + (dJ^2/dd)^2 Var(d), and dJ = dJ^2 / 2J.
+    by_slope = (slope - 2 * m) / j
+    disagreement = max(float(np.var(apart)), d * (1 - d) / (n + 1)) / n
+    j_variance = by_slope**2 * slope_variance + disagreement / square
+    shared = by_slope * slope_variance
+    # s = (b + J) / 2, specificity = 1 - (b - J) / 2; a share above 1 is 1.
+    return AnnotatorError(
+        min((slope + j) / 2, 1.0),
+        min(1 - (slope - j) / 2, 1.0),
+        (slope_variance + j_variance + 2 * shared) / 4,
+        (slope_variance + j_variance - 2 * shared) / 4,
+        (j_variance - slope_variance) / 4,
+    )
+
+
+def _slope(one: Floats, both: Floats, index: npt.NDArray[np.int64], number: int) -> tuple[float, float]:
+    """Slope of `both` on `one` with the groups as instruments, drawn towards 1, and its variance."""
+    size = np.bincount(index, minlength=number)
+    instrument = (np.bincount(index, weights=one, minlength=number) / size)[index] - one.mean()
+    strength = float(instrument @ one)
+    if strength <= 1e-9:
+        return 1.0, LEAN**2
+    slope = float(instrument @ both) / strength
+    residual = both - both.mean() - slope * (one - one.mean())
+    # Groups without any disagreement leave no residual; half a disagreement is added here as well.
+    variance = (float(np.sum((instrument * residual) ** 2)) + 0.125 * float(np.max(instrument**2))) / strength**2
+    weight = LEAN**2 / (LEAN**2 + variance)
+    return 1.0 + weight * (slope - 1.0), weight * variance

@@ -8,8 +8,8 @@ both arms labelled, measure the shift and take it away:
 
 with f the judge's and y the humans' value. It is unbiased for every lambda; lambda is chosen to give the least
 variance (1 trusts the judge's values fully, 0 ignores them), so a useless judge costs nothing but its fee. Where the
-labels were drawn in strata of the judge's verdicts, f does not vary within a stratum and lambda is 0: the judge helps
-through the strata's sizes alone, and the estimate is the stratified mean.
+labels were drawn in strata of the judge's verdicts, verdicts do not vary within a stratum and lambda is 0: the judge
+helps through the strata's sizes alone, and the estimate is the stratified mean. Its probabilities do vary there.
 
 Sources: Angelopoulos, Duchi & Zrnic (2023), arXiv 2311.01453 (PPI++); Särndal, Swensson & Wretman (1992), Model
 Assisted Survey Sampling, chapter 9 (two-phase sampling), whose variance is used because here the labelled prompts are
@@ -88,6 +88,7 @@ def corrected_rate(
     level: float = 0.95,
     *,
     annotator: AnnotatorError | None = None,
+    soft: object | None = None,
 ) -> Corrected:
     """Rate of one arm, corrected by PPI++ with human labels on a probability sample.
 
@@ -99,12 +100,14 @@ def corrected_rate(
         clusters: independent clusters of prompts; None where every prompt stands alone.
         level: coverage.
         annotator: error of the labels, if they have any; see `annotators.py`.
+        soft: N probabilities by the judge, in place of its verdicts in the correction: they differ within strata of the
+            verdicts, so that they help there too. They need not be calibrated.
 
     Degenerate cases: fewer than two labels in a stratum raises. Not for labels that somebody chose (hard cases, flagged
     replies): there is no correction for a sample without a design.
     """
     f, y = as_binary(judge, "verdicts of the judge"), _as_shares(human, "labels")
-    parts = _two_phase(f, y, strata, clusters, unit_range=0.5)
+    parts = _two_phase(f if soft is None else _as_probabilities(soft), y, strata, clusters, unit_range=0.5)
     n, groups = len(f), parts.clusters
     interval = rate_from_variance(
         float(np.clip(parts.estimate, 0.0, 1.0)),
@@ -141,6 +144,8 @@ def corrected_difference(
     level: float = 0.95,
     *,
     annotator: AnnotatorError | None = None,
+    soft_model: object | None = None,
+    soft_base: object | None = None,
 ) -> Corrected:
     """Paired risk difference, model minus base, corrected by PPI++: the primary analysis of judge error.
 
@@ -165,7 +170,10 @@ def corrected_difference(
             "no prompt has labels for the replies of both arms",
             fix="label the replies of the model and of base to the same prompts, as a sample of prompts draws them",
         )
-    parts = _two_phase(fm - fb, y, strata, clusters, unit_range=1.0)
+    soft = (fm if soft_model is None else _as_probabilities(soft_model)) - (
+        fb if soft_base is None else _as_probabilities(soft_base)
+    )
+    parts = _two_phase(soft, y, strata, clusters, unit_range=1.0)
     estimate = float(np.clip(parts.estimate, -1.0, 1.0))
     interval = _difference_interval(estimate, parts, level, parts.method)
     alone = replace(parts, variance=parts.plain_variance, df=parts.labels - 1, n=parts.labels, clusters=parts.labels)
@@ -186,6 +194,13 @@ def _as_shares(values: object, name: str) -> Floats:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise InputError(f"{name} hold {array[row]!r} at position {row}", fix="pass 0, 1, shares between, and NaN")
+    return array
+
+
+def _as_probabilities(values: object) -> Floats:
+    array = _as_shares(values, "probabilities of the judge")
+    if np.isnan(array).any():
+        raise InputError("a reply without a probability of the judge", fix="pass one for every reply, or its verdict")
     return array
 
 
