@@ -108,6 +108,8 @@ class Failure:
         """Parameters that the remedy speaks of."""
         if self.cause is Cause.RATE:
             return {"connections": "1"}
+        if self.cause is Cause.TIMEOUT:
+            return {"timeout": "SECONDS", "connections": "1"}
         if self.cause in (Cause.ADDRESS, Cause.REDIRECT) or self.cause.of_service:
             return {"base_url": "ADDRESS"}
         return {}

@@ -171,6 +171,11 @@ class CallOptions:
     retries: int = option(
         "--retries", type=click.IntRange(0), default=5, show_default=True, help="Of a failed API call."
     )
+    timeout: float | None = option(
+        "--timeout",
+        type=click.FloatRange(0, 86400, min_open=True),
+        help="Seconds that one attempt of an API call may take (default: 60, and 0.2 for each token of an answer).",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +201,7 @@ class JudgeOptions:
         return CompareSpec(**self._called(calls))
 
     def _called(self, calls: CallOptions) -> dict[str, Any]:
-        asked = {"max_connections": calls.connections, "retries": calls.retries}
+        asked = {"max_connections": calls.connections, "retries": calls.retries, "timeout": calls.timeout}
         return {"model": self.judge, "base_url": self.judge_url, **asked}
 
 
@@ -214,6 +219,7 @@ def generation_spec(sampling: SamplingOptions, model: ModelOptions, calls: CallO
         device=model.device,
         max_connections=calls.connections,
         retries=calls.retries,
+        timeout=calls.timeout,
     )
 
 

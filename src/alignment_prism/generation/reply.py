@@ -28,6 +28,7 @@ def reply(
     base_url: str = "",
     connections: int = CONNECTIONS,
     retries: int = RETRIES,
+    timeout: float | None = None,
     device: str = "auto",
     batch_tokens: int | None = None,
 ) -> list[Generation]:
@@ -44,6 +45,7 @@ def reply(
         base_url: of a model behind an API: address of the server, where it is not the provider's own.
         connections: of a model behind an API: calls under way at once.
         retries: of a model behind an API: of a call that failed for a passing reason.
+        timeout: of a model behind an API: seconds that an attempt of a call may take; None goes by `max_tokens`.
         device: of a model on this machine: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes an accelerator if there is one.
         batch_tokens: of a model on this machine: most positions of a batch; less needs less memory.
 
@@ -68,6 +70,7 @@ def reply(
             progress=progress,
             max_connections=connections,
             retries=retries,
+            timeout=timeout,
             base_url=base_url,
         )
     from alignment_prism.generation.backends.transformers import generate_local

@@ -28,6 +28,7 @@ def compare_generations(
     progress: Progress | None = None,
     max_connections: int = CONNECTIONS,
     retries: int = 5,
+    timeout: float | None = None,
     base_url: str = "",
     known: Sequence[Comparison] = (),
 ) -> list[Comparison]:
@@ -58,7 +59,7 @@ def compare_generations(
         if (one.judge, one.rubric) == (judge, form.id) and one.winner is not Winner.UNJUDGED
     }  # fmt: skip
     pending: list[tuple[Comparison, str]] = []
-    calls = JudgeCalls(judge, form, base_url, max_connections, retries)
+    calls = JudgeCalls(judge, form, base_url, max_connections, retries, timeout)
     for (arm, prompt_id), mine in firsts.items():
         prompt = prompt_of(mine, by_id)
         if prompt_id not in opponents:

@@ -36,6 +36,7 @@ class Judge:
         progress: told how many replies are judged and how many there are to judge.
         max_connections: calls under way at once.
         retries: of a call that failed for a passing reason.
+        timeout: seconds that an attempt of a call may take; None goes by the rubric's tokens.
         languages: the registry that prompts' languages are in.
         known: earlier scores; those of this judge and rubric of the same replies are taken over, unless UNJUDGED.
     """
@@ -47,6 +48,7 @@ class Judge:
     progress: Progress | None = None
     max_connections: int = CONNECTIONS
     retries: int = 5
+    timeout: float | None = None
     languages: Languages = LANGUAGES
     known: Sequence[Score] = ()
 
@@ -85,7 +87,7 @@ class Judge:
         by_id = {prompt.id: prompt for prompt in prompts}
         taken = self._taken(form)
         guarded = [guard(prompt_of(g, by_id), g, languages=self.languages) for g in generations]
-        calls = JudgeCalls(self.model, form, self.base_url, self.max_connections, self.retries)
+        calls = JudgeCalls(self.model, form, self.base_url, self.max_connections, self.retries, self.timeout)
         keys: list[str] = []
         for generation, said in zip(generations, guarded, strict=True):
             if (said is not None and said.final) or generation.reply_digest in taken:

@@ -30,6 +30,7 @@ class JudgeCalls(Mapping[str, Request]):
         base_url: address of its server, where it is not the provider's own.
         max_connections: calls under way at once.
         retries: of a call that failed for a passing reason.
+        timeout: seconds that an attempt of a call may take; None goes by the rubric's tokens.
     """
 
     model: str
@@ -37,6 +38,7 @@ class JudgeCalls(Mapping[str, Request]):
     base_url: str = ""
     max_connections: int = CONNECTIONS
     retries: int = 5
+    timeout: float | None = None
     _cases: dict[str, tuple[Prompt, tuple[str, ...]]] = field(default_factory=dict)
 
     def add(self, prompt: Prompt, *replies: str) -> str:
@@ -80,6 +82,7 @@ class JudgeCalls(Mapping[str, Request]):
             max_tokens=self.rubric.max_tokens,
             connections=self.max_connections,
             retries=self.retries,
+            timeout=self.timeout,
         )
         return ask_all(
             endpoint,

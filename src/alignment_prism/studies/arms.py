@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag
 
+from alignment_prism.calls.failures import public_address
 from alignment_prism.domain import Scope
 from alignment_prism.training.methods import find_method
 
@@ -21,6 +22,9 @@ def _arm_name(name: str) -> str:
 
 
 ArmName = Annotated[str, AfterValidator(_arm_name)]
+Address = Annotated[str, PlainSerializer(public_address, when_used="json")]
+"""Of a server; what is written of it has no credentials."""
+
 Files = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 
 
@@ -60,7 +64,7 @@ class ModelArm(Part):
 
     name: ArmName
     model: Annotated[str, Field(min_length=1)]
-    base_url: str = ""
+    base_url: Address = ""
     seed: int = -1
 
 

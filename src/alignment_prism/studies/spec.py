@@ -15,7 +15,18 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alignment_prism.domain import InputError, Sampling
 from alignment_prism.io.yaml import KeyFault, overlay
-from alignment_prism.studies.arms import BASE, Arm, Base, Files, ModelArm, Part, RepliesArm, TrainedArm, base_from
+from alignment_prism.studies.arms import (
+    BASE,
+    Address,
+    Arm,
+    Base,
+    Files,
+    ModelArm,
+    Part,
+    RepliesArm,
+    TrainedArm,
+    base_from,
+)
 from alignment_prism.training.settings import (
     DEFAULT_ENGINE,
     DEFAULT_PRESET,
@@ -46,6 +57,7 @@ Name = Annotated[str, AfterValidator(_name)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Calls = Annotated[int, Field(gt=0)]
 Retries = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0, le=86400)]
 
 
 class PairsSource(Part):
@@ -96,6 +108,7 @@ class GenerationSpec(Part):
         device: of a model on this machine: `cpu`, `cuda`, `cuda:1`, `mps`, or `auto`.
         max_connections: of a model behind an API: calls under way at once.
         retries: of a call that failed for a passing reason.
+        timeout: seconds that an attempt of a call may take; None is a minute and a fifth of a second a token.
     """
 
     temperature: Annotated[float, Field(ge=0)] = 0.0
@@ -107,6 +120,7 @@ class GenerationSpec(Part):
     device: str = "auto"
     max_connections: Calls | None = None
     retries: Retries | None = None
+    timeout: Seconds | None = None
 
     def sampling(self) -> Sampling:
         """As generation takes it."""
@@ -122,13 +136,15 @@ class JudgeSpec(Part):
         base_url: address of the judge's server, where it is not the provider's own.
         max_connections: calls under way at once.
         retries: of a call that failed for a passing reason.
+        timeout: seconds that an attempt of a call may take; None is a minute and a fifth of a second a token.
     """
 
     model: str
     rubric: str = "standalone@2"
-    base_url: str = ""
+    base_url: Address = ""
     max_connections: Calls | None = None
     retries: Retries | None = None
+    timeout: Seconds | None = None
 
 
 class CompareSpec(JudgeSpec):

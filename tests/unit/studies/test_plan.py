@@ -193,7 +193,7 @@ def test_where_and_how_a_model_is_called_is_not_in_the_key_and_what_is_called_is
     sources = replace(SOURCES, models=models, digests={"base": "digest", "there": "api:openai/gpt-x"})
     before = steps(existing(), sources)
     assert list(before) == ["replies of base", "replies of there", "judge base", "judge there"]
-    calls = {"max_connections": 3, "retries": 1}
+    calls = {"max_connections": 3, "retries": 1, "timeout": 9}
     assert steps(existing(generation={"max_tokens": 64, **calls, "device": "cpu"}), sources) == before
     assert steps(existing(judge={"model": "nano/oracle", **calls}), sources) == before
     moved = replace(sources, models={**models, "base": ModelRef(ModelKind.FOLDER, "elsewhere", "elsewhere")})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
-from alignment_prism.calls.failures import Cause
+from alignment_prism.calls.failures import Cause, public_address
 from alignment_prism.calls.journal import call_key
 from alignment_prism.calls.runner import Journal, Request, ask_all
 from alignment_prism.domain.progress import Progress
@@ -26,6 +26,7 @@ def generate_remote(
     max_connections: int = 32,
     retries: int = 5,
     base_url: str = "",
+    timeout: float | None = None,
 ) -> list[Generation]:
     """k replies to each prompt, in the order of the prompts, samples of one prompt together.
 
@@ -43,6 +44,7 @@ def generate_remote(
         max_connections: calls under way at once.
         retries: of a call that failed for a passing reason.
         base_url: address of the server, where it is not the provider's own.
+        timeout: seconds that an attempt of a call may take; None is a minute and a fifth of a second a token.
 
     Raises:
         ModelError: the model cannot be opened or reached; what was answered is in the journal.
@@ -55,7 +57,9 @@ def generate_remote(
         max_tokens=sampling.max_tokens,
         connections=max_connections,
         retries=retries,
+        timeout=timeout,
     )
+    server = public_address(base_url)
     requests: dict[str, Request] = {}
     wanted: list[tuple[Prompt, int, str]] = []
     draw = (sampling.temperature, sampling.top_p, sampling.max_tokens)
@@ -63,7 +67,7 @@ def generate_remote(
         for sample in range(sampling.samples):
             seed = None if sampling.temperature == 0 else sampling.seed + sample
             turns = [message.as_dict() for message in prompt.messages]
-            key = call_key("generate", model, base_url, draw, seed, sample, turns)
+            key = call_key("generate", model, server, draw, seed, sample, turns)
             requests[key] = Request(prompt.messages, seed)
             wanted.append((prompt, sample, key))
     answers = ask_all(endpoint, requests, journal=journal, progress=progress)

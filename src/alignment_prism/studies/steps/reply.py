@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.failures import public_address
 from alignment_prism.domain import Generation, Prompt, Sampling
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import read_records, write_records
@@ -18,7 +19,7 @@ from alignment_prism.studies.steps.kind import Context, StepKind
 from alignment_prism.studies.steps.step import Step, folder_name
 from alignment_prism.studies.steps.train import MODEL
 
-_HOW = {"batch_tokens", "device", "max_connections", "retries"}
+_HOW = {"batch_tokens", "device", "max_connections", "retries", "timeout"}
 """Settings of the generation that change how replies come about and not what they are."""
 
 
@@ -39,15 +40,16 @@ def reply_step_of_model(arm: ModelArm, found: ModelRef, digest: str, prompts: St
     """Replies of a model that exists; the address of an API is in the key, since another server may have another model
     under the same name."""
     address = {"base_url": arm.base_url} if found.is_api and arm.base_url else {}
+    shown = {name: public_address(url) for name, url in address.items()}
     return Step(
         "reply",
         f"replies of {arm.name}",
         folder_name(arm.name),
-        {**_settings(arm.name, generation), **address},
+        {**_settings(arm.name, generation), **shown},
         {"prompts": prompts},
         {"model": digest},
         arm=arm.name,
-        options={**_options(generation), "model": [found.kind.value, found.name, found.id]},
+        options={**_options(generation), **address, "model": [found.kind.value, found.name, found.id]},
     )
 
 
@@ -74,7 +76,6 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
         arm=step.arm,
         journal=context.journal,
         progress=progress,
-        base_url=step.settings.get("base_url", ""),
         **options,
     )
     write_records(folder / GENERATIONS, replies, Generation)
@@ -90,7 +91,7 @@ def _model(step: Step) -> ModelRef | None:
 
 def _endpoint(step: Step) -> Endpoint | None:
     model = _model(step)
-    return Endpoint(model.id, step.settings.get("base_url", "")) if model is not None and model.is_api else None
+    return Endpoint(model.id, step.options.get("base_url", "")) if model is not None and model.is_api else None
 
 
 REPLY = StepKind("reply", do, endpoint=_endpoint)

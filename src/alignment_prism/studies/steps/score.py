@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.failures import public_address
 from alignment_prism.domain import LANGUAGES, Generation, Outcome, Prompt, Score
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import read_records, write_records
@@ -53,26 +54,30 @@ def rules_step(names: Sequence[str], label: str, replies: Step, prompts: Step) -
 def judge_settings(judge: JudgeSpec) -> dict[str, str]:
     """What of a judge shapes its answers; the rubric by its words, wherever they are."""
     rubric = load_rubric(judge.rubric)
-    return {"model": judge.model, "base_url": judge.base_url, "rubric": rubric.id, "rubric_digest": rubric.digest}
+    server = public_address(judge.base_url)
+    return {"model": judge.model, "base_url": server, "rubric": rubric.id, "rubric_digest": rubric.digest}
 
 
 def judge_options(judge: JudgeSpec) -> dict[str, Any]:
-    """How a judge is called, and where its rubric is."""
-    calls = {"max_connections": judge.max_connections, "retries": judge.retries}
-    return {"rubric": judge.rubric, **{name: value for name, value in calls.items() if value is not None}}
+    """How a judge is called, by which address with what credentials, and where its rubric is."""
+    calls = {"max_connections": judge.max_connections, "retries": judge.retries, "timeout": judge.timeout}
+    return {
+        "base_url": judge.base_url,
+        "rubric": judge.rubric,
+        **{name: value for name, value in calls.items() if value is not None},
+    }
 
 
 def judge_endpoint(step: Step) -> Endpoint | None:
     """The judge of a step, None where nobody judges."""
     if "model" not in step.settings:
         return None
-    return Endpoint(step.settings["model"], step.settings["base_url"])
+    return Endpoint(step.settings["model"], step.options["base_url"])
 
 
 def judge_call(step: Step, context: Context, progress: Progress) -> dict[str, Any]:
     """How the judge of a step is called."""
     return {
-        "base_url": step.settings["base_url"],
         **{name: value for name, value in step.options.items() if name != "languages"},
         "journal": context.journal,
         "progress": progress,

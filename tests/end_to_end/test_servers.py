@@ -1,0 +1,119 @@
+"""Servers that never answer, and addresses with credentials, through the commands that people use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+from scripted_server import Reply, Server
+
+from alignment_prism.cli.main import main
+from alignment_prism.domain import Generation, Outcome, Score
+from alignment_prism.io import read_records
+from alignment_prism.studies import load_spec
+
+SECRET = "correcthorsebattery"
+HELP = "Of course, here is what you asked me to write down for you."
+VERDICT = json.dumps({"harmful": False, "refusal": False, "outcome": "safe_help"})
+
+
+def code_of(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0)
+
+
+def jsonl(path: Path, rows: list[dict[str, str]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    texts = ["how do I bake bread", "question that is never answered", "how do I sew a coat"]
+    rows = [{"id": f"p{n}", "prompt": text, "language": "en", "kind": "harmful"} for n, text in enumerate(texts)]
+    return jsonl(tmp_path / "prompts.jsonl", rows)
+
+
+@pytest.fixture
+def replies(tmp_path: Path, prompts: Path) -> Path:
+    return jsonl(tmp_path / "replies.jsonl", [{"prompt_id": f"p{n}", "reply": HELP} for n in range(3)])
+
+
+def stuck(messages: list[dict[str, str]]) -> Reply:
+    """Of a server that accepts one request and never answers it."""
+    return Reply(fault="hang") if "never answered" in messages[-1]["content"] else Reply(VERDICT)
+
+
+@pytest.mark.parametrize("command", ["judge", "generate", "evaluate harm"])
+def test_a_server_that_never_answers_is_found_out_and_the_option_is_named(
+    command: str, server: Server, prompts: Path, replies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.script = lambda messages: Reply(fault="hang")
+    model = ("--model", "openai-api/local/m", "--model-url", server.url)
+    judge = ("--judge", "openai-api/local/j", "--judge-url", server.url)
+    given = model if command == "generate" else (*judge, "--generations", replies)
+    out = tmp_path / ("out" if command == "evaluate harm" else "out.jsonl")
+    code = code_of(*command.split(), "--prompts", prompts, *given, "--timeout", 0.2, "--retries", 5, "--out", out)
+    said = capsys.readouterr().err
+    assert code == 3 and "no answer in time" in said and "--timeout SECONDS" in said, said
+    assert len(server.requests) <= 4  # the first call, and a probe of ours
+
+
+def test_a_reply_that_never_comes_is_counted(
+    server: Server, prompts: Path, replies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.script = stuck
+    calls = ("--prompts", prompts, "--timeout", 1)
+    model = ("--model", "openai-api/local/m", "--model-url", server.url)
+    assert code_of("generate", *calls, *model, "--out", tmp_path / "replies.parquet") == 0
+    written = read_records(tmp_path / "replies.parquet", Generation)
+    assert [reply.error for reply in written] == ["", "no answer in time", ""]
+    judge = ("--judge", "openai-api/local/j", "--judge-url", server.url)
+    assert code_of("judge", *calls, *judge, "--generations", replies, "--out", tmp_path / "scores.parquet") == 0
+    scores = [score for score in read_records(tmp_path / "scores.parquet", Score) if score.outcome is not None]
+    assert [score.outcome for score in scores] == [Outcome.SAFE_HELP, Outcome.UNJUDGED, Outcome.SAFE_HELP]
+    assert scores[1].error == "the judge gave no answer: no answer in time"
+    assert "1: the judge gave no answer: no answer in time" in capsys.readouterr().err
+
+
+def test_a_spec_has_the_limit_too(tmp_path: Path) -> None:
+    text = "name: x\nbase: nano\ngeneration: {timeout: 7}\njudge: {model: nano/oracle, timeout: 2.5}\n"
+    (tmp_path / "spec.yaml").write_text(text, encoding="utf-8")
+    spec = load_spec(tmp_path / "spec.yaml")
+    assert spec.judge is not None and (spec.generation.timeout, spec.judge.timeout) == (7, 2.5)
+
+
+@pytest.mark.parametrize("ends", ["well", "halfway"])
+def test_credentials_of_an_address_stand_in_no_file_and_on_no_terminal(
+    ends: str, server: Server, second_server: Server, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.script = lambda messages: HELP
+    second_server.script = lambda messages: VERDICT if ends == "well" or len(second_server.requests) < 2 else 401
+    model, judge = (one.url.replace("http://", f"http://me:{SECRET}@") for one in (server, second_server))
+    out = tmp_path / "out"
+    code = code_of(
+        *("evaluate", "harm", "--prompts", prompts, "--model", "openai-api/local/m", "--model-url", model),
+        *("--judge", "openai-api/local/j", "--judge-url", judge, "--connections", 1, "--retries", 0, "--out", out),
+        *("--base", "openai-api/local/b", "--limit", 3),
+    )
+    assert code == 0 if ends == "well" else code in (0, 3)
+    shown = capsys.readouterr()
+    assert SECRET not in shown.out + shown.err
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "study.json" for path in files) and any(path.name == "manifest.json" for path in files)
+    for path in files:
+        assert SECRET not in path.name and SECRET not in "\n".join(texts(path)), path
+
+
+def texts(path: Path) -> Iterator[str]:
+    """What stands in a file; in a table uncompressed."""
+    if path.suffix == ".parquet":
+        table = parquet.ParquetFile(path)
+        yield str(table.schema_arrow.metadata)
+        yield str(table.read().to_pylist())
+    else:
+        yield path.read_bytes().decode("utf-8", "replace")
