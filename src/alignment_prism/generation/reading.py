@@ -11,6 +11,7 @@ from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import Generation, Prompt, StopReason
 from alignment_prism.generation.completeness import check_generations
 from alignment_prism.io.readers import read_records, read_rows
+from alignment_prism.prompts.matching import PromptIndex, folded
 
 REPLY_COLUMNS = ("reply", "response", "completion", "output", "answer")
 """Columns that are taken for the reply, the first that is there."""
@@ -31,8 +32,8 @@ def read_generations(
     """Replies to `prompts` from one of our own files or from any table of rows, checked to be complete.
 
     Our own files are taken as they are. A row of any other file needs a reply (`REPLY_COLUMNS`) and says which prompt
-    it answers by id (`ID_COLUMNS`) or by the prompt's text (column `prompt`), and may have `arm` (or `model`) and
-    `sample`. Equal prompts get their replies in the order of the rows.
+    it answers by id (`ID_COLUMNS`) or by the prompt's text (column `prompt`; where both are there they must agree), and
+    may have `arm` (or `model`) and `sample`. Equal prompts get their replies in the order of the rows.
 
     Args:
         path: JSONL, JSON, CSV, TSV or Parquet, with or without .gz; several files are read as one.
@@ -126,10 +127,7 @@ class _Rows:
     def __init__(self, prompts: Sequence[Prompt], arm: str, mapping: Mapping[str, str]) -> None:
         self.arm = arm
         self.mapping = mapping
-        self.ids = {prompt.id for prompt in prompts}
-        self.by_text: dict[str, list[str]] = defaultdict(list)
-        for prompt in prompts:
-            self.by_text[prompt.text.strip()].append(prompt.id)
+        self.index = PromptIndex(prompts)
         self.turns: dict[tuple[str, str, int], deque[str]] = {}
         self.counts: dict[tuple[str, str], int] = defaultdict(int)
         self.unknown: list[str] = []
@@ -151,19 +149,19 @@ class _Rows:
 
     def _prompt(self, values: Mapping[str, Any], arm: str, sample: int, place: str) -> str | None:
         """Id of the prompt that a row names, by its id or its text."""
-        prompt_id = _prompt_id(values, self.mapping, self.ids)
-        text = str(values.get(self.mapping.get("prompt", "prompt")) or "").strip()
-        same = self.by_text.get(text, [])
+        prompt_id = _prompt_id(values, self.mapping, self.index)
+        text = str(values.get(self.mapping.get("prompt", "prompt")) or "")
         if prompt_id is None:
+            same = [prompt.id for prompt in self.index.with_text(text)]
             if not same:
                 return None
-            queue = self.turns.setdefault((arm, text, sample), deque(same))
+            queue = self.turns.setdefault((arm, folded(text), sample), deque(same))
             if not queue:
                 queue.extend(same)
             return queue.popleft()
-        if same and prompt_id not in same:
+        if prompt_id in self.index.by_id and (fault := self.index.contradiction(prompt_id, text)):
             raise InputError(
-                f"the row names prompt {prompt_id} by its id and prompt {same[0]} by its text",
+                fault,
                 where=place,
                 fix="say which column holds the prompts' ids; or leave out the column of ids, if they are not those "
                 "of the prompts",
@@ -200,9 +198,9 @@ def _sample(value: Any, place: str) -> int | None:
         raise InputError(f"the sample is no whole number: {str(value)[:40]!r}", where=place, fix=fix) from None
 
 
-def _prompt_id(values: Mapping[str, Any], mapping: Mapping[str, str], ids: set[str]) -> str | None:
+def _prompt_id(values: Mapping[str, Any], mapping: Mapping[str, str], index: PromptIndex) -> str | None:
     if "prompt_id" in mapping:
         return str(values.get(mapping["prompt_id"]))
     if values.get("prompt_id") is not None:
         return str(values["prompt_id"])
-    return next((str(values[c]) for c in ID_COLUMNS if c in values and str(values[c]) in ids), None)
+    return next((str(values[c]) for c in ID_COLUMNS if c in values and str(values[c]) in index.by_id), None)
