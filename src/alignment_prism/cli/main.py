@@ -38,6 +38,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "judge": ("alignment_prism.cli.judge:command", "Let a judge say what each reply is (second stage)."),
     "analyse": ("alignment_prism.cli.analyse:command", "Turn verdicts into findings (third stage)."),
     "evaluate": ("alignment_prism.cli.evaluate:command", "Generate, judge and analyse replies, language by language."),
+    "import": (
+        "alignment_prism.cli.import_log:command",
+        "Bring in results of other harnesses, and tables of replies, verdicts and labels.",
+    ),
     "agreement": ("alignment_prism.cli.agreement:command", "Measure how far judges and people agree."),
     "labels": ("alignment_prism.cli.labels:command", "Draw samples for human labels and read labels back."),
     "power": (

@@ -1,0 +1,1 @@
+"""Readers of logs that need the harness's own library."""
