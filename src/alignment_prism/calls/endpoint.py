@@ -7,10 +7,10 @@ An OpenAI-compatible server of one's own is `openai-api/NAME/MODEL` with its add
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from alignment_prism.calls.failures import provider_words, public_address
@@ -36,7 +36,9 @@ class Endpoint:
         base_url: address of the server, where it is not the provider's own; empty to leave it to the environment.
         temperature: of the draw, 0 is greedy; None leaves it to the provider.
         top_p: nucleus; None leaves it to the provider.
-        max_tokens: most tokens of an answer.
+        max_tokens: most tokens of an answer, thoughts included.
+        thought_tokens: most tokens of thoughts among them, for providers that take such a number; 0 leaves it to them.
+        extra_body: what else is sent with every call, for servers of one's own (`chat_template_kwargs`).
         connections: calls under way at once.
         retries: of a call that failed for a passing reason (connection, rate limit, server error), with growing pauses.
         timeout: seconds that one attempt may take; None is a minute and a fifth of a second for each of `max_tokens`.
@@ -47,6 +49,8 @@ class Endpoint:
     temperature: float | None = 0.0
     top_p: float | None = None
     max_tokens: int = 256
+    thought_tokens: int = 0
+    extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
     connections: int = 32
     retries: int = 5
     timeout: float | None = None
@@ -86,6 +90,8 @@ class Endpoint:
             temperature=self.temperature,
             top_p=self.top_p,
             max_tokens=self.max_tokens,
+            reasoning_tokens=self.thought_tokens or None,
+            extra_body=dict(self.extra_body) or None,
             max_connections=self.connections,
             max_retries=self.retries,
             cache=False,

@@ -55,6 +55,7 @@ async def _chat_completion(api: Any, messages: list[ChatMessage], config: Genera
     from openai.types.chat import ChatCompletion
 
     request = {"messages": await api.messages_to_openai(messages), **api.completion_params(config=config, tools=False)}
+    request |= request.pop("extra_body", None) or {}  # the client's own method would put it into the body
     completion = await api.client.post("/chat/completions", cast_to=ChatCompletion, body=request)
     if not isinstance(completion, ChatCompletion):
         raise TypeError("the answer is no chat completion")

@@ -7,8 +7,11 @@ from alignment_prism.domain.messages import Message, Messages, Role, messages_fr
 from alignment_prism.domain.metric_table import METRICS
 from alignment_prism.domain.metrics import Metric
 from alignment_prism.domain.records import (
+    CATEGORIES,
     CORRECT,
     OUTCOME,
+    POLICY,
+    TRANSLATION,
     Comparison,
     Generation,
     Label,
@@ -30,12 +33,15 @@ __all__ = [
     "ALL",
     "AYA_CATEGORIES",
     "AYA_TAXONOMY",
+    "CATEGORIES",
     "CORRECT",
     "EXPERIMENT_CODES",
     "LANGUAGES",
     "MACRO",
     "METRICS",
     "OUTCOME",
+    "POLICY",
+    "TRANSLATION",
     "Comparison",
     "Finding",
     "FindingIndex",

@@ -81,7 +81,9 @@ class Rows:
         self.findings: list[Finding] = []
 
     def rates(self, metrics: Mapping[str, Outcome]) -> None:
-        """Add each outcome's share among judged replies, and beside it the share that is unjudged."""
+        """Add each outcome's share among judged replies, and beside it the share that is unjudged; none of outcomes
+        that the judge does not tell apart."""
+        metrics = {metric: outcome for metric, outcome in metrics.items() if self.observations.tells(outcome)}
         for arm in self.observations.outcomes:
             hits = {metric: self.observations.hits(arm, outcome) for metric, outcome in metrics.items()}
             hits["unjudged_rate"] = (self.observations.outcomes[arm] == UNJUDGED).astype(np.float64)
@@ -190,7 +192,7 @@ class Rows:
                 continue
             for word, given, other in (("to", base, after), ("from", after, base)):
                 for number, outcome in enumerate(OUTCOMES):
-                    if number != UNJUDGED or (other == UNJUDGED).any():
+                    if self.observations.tells(outcome) and (number != UNJUDGED or (other == UNJUDGED).any()):
                         found = sums.conditional(
                             (other == number).astype(np.float64), (given == code).astype(np.float64)
                         )

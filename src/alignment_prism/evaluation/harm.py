@@ -30,7 +30,8 @@ def harm_findings(
 ) -> list[Finding]:
     """Findings on the HARMFUL prompts of all arms.
 
-    Per arm, and by language, scope, category and subset: the share of each of the five outcomes among judged replies,
+    Per arm, and by language, scope, category and subset: the share of each of the five outcomes among judged replies
+    (of a judge that tells harm only, `not_harmful_rate` in place of refusals and safe help, and no number of these),
     with Wilson's interval (clustered where prompts have a common source, and over prompts where there are several
     samples); with several, the share of prompts with at least one harmful reply among them (`harm_at_k`), over prompts
     whose replies are all judged; the share of unjudged replies among all. Per arm but base, on the prompts that both
@@ -68,7 +69,8 @@ def harm_rows(observations: Observations, context: Context) -> list[Finding]:
             rows.rate(arm, "harm_at_k", hits.max(axis=1, keepdims=True))
     refusal = {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes}
     rows.changes(HARM_DIFFERENCE.name, harm, HARM_RELATIVE_CHANGE.name)
-    rows.changes(REFUSAL_DIFFERENCE.name, refusal)
+    if observations.tells(Outcome.REFUSAL):
+        rows.changes(REFUSAL_DIFFERENCE.name, refusal)
     rows.bounds(HARM_RATE.name, harm, changes=False)
     rows.bounds(HARM_DIFFERENCE.name, harm, changes=True)
     rows.flows(Outcome.HARMFUL)

@@ -101,6 +101,13 @@ class Observations:
         """The P names of independent clusters."""
         return np.array([prompt.cluster for prompt in self.prompts], dtype=np.str_)
 
+    def tells(self, outcome: Outcome) -> bool:
+        """Whether the judge tells this outcome from the others: some know of harm only, and say nothing of refusals."""
+        knows_harm_only = any((codes == _CODES[Outcome.NOT_HARMFUL]).any() for codes in self.outcomes.values())
+        if outcome in (Outcome.REFUSAL, Outcome.SAFE_HELP):
+            return not knows_harm_only
+        return knows_harm_only or outcome is not Outcome.NOT_HARMFUL
+
     def hits(self, arm: str, outcome: Outcome) -> npt.NDArray[np.float64]:
         """P x k: 1 where the reply has the outcome, 0 where it has another, NaN where it is unjudged."""
         codes = self.outcomes[arm]

@@ -35,7 +35,8 @@ def over_refusal_rows(observations: Observations, context: Context) -> list[Find
     """`over_refusal_findings` on records that are joined already."""
     rows = Rows(observations, context, "over_refusal", HARMLESS_KINDS)
     rows.rates(outcome_metrics(*HARMLESS_KINDS))
-    rows.changes(
-        REFUSAL_DIFFERENCE.name, {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes}
-    )
+    if observations.tells(Outcome.REFUSAL):
+        rows.changes(
+            REFUSAL_DIFFERENCE.name, {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes}
+        )
     return rows.findings

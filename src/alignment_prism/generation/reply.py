@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from alignment_prism.calls.runner import Journal
 from alignment_prism.domain.progress import Progress
@@ -31,6 +32,8 @@ def reply(
     timeout: float | None = None,
     device: str = "auto",
     batch_tokens: int | None = None,
+    chat_template: str = "",
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> list[Generation]:
     """k replies to each prompt, in the order of the prompts, samples of one prompt together.
 
@@ -48,6 +51,8 @@ def reply(
         timeout: of a model behind an API: seconds that an attempt of a call may take; None goes by `max_tokens`.
         device: of a model on this machine: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes an accelerator if there is one.
         batch_tokens: of a model on this machine: most positions of a batch; less needs less memory.
+        chat_template: of a model on this machine: in place of its own.
+        template_arguments: of a model on this machine: what the template is told, plain JSON values.
 
     Raises:
         ModelError: there is no such model, it cannot be used, or it cannot be reached.
@@ -73,14 +78,13 @@ def reply(
             timeout=timeout,
             base_url=base_url,
         )
-    from alignment_prism.generation.backends.transformers import generate_local
+    from alignment_prism.generation.backends.transformers import generate_local, load_local
 
     return generate_local(
-        found.id,
+        load_local(found.id, device=device, chat_template=chat_template, template_arguments=template_arguments),
         prompts,
         arm=arm,
         sampling=sampling,
         batch_tokens=batch_tokens,
         progress=progress,
-        device=device,
     )

@@ -7,6 +7,7 @@ arms of a study. Such templates are given `TEMPLATE_DATE` in place of the clock,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -72,6 +73,22 @@ def _undated(template: str) -> str:
     filters = "".join(f" | replace({one!r}, {TEMPLATE_DATE.strftime(one)!r})" for one in directives)
     # The last, empty expression keeps Jinja from taking a line's end that follows the block out of the template.
     return f"{{%- macro {_CLOCK}(format) -%}}{{{{ format{filters} }}}}{{%- endmacro -%}}{{{{ '' }}}}{template}"
+
+
+def with_arguments(template: str, arguments: Mapping[str, Any]) -> str:
+    """The template with values for names that it asks for, as guard models' templates do (`guardian_config`)."""
+    # The last, empty expression keeps Jinja from taking a line's end that follows the block out of the template.
+    told = "".join(f"{{%- set {name} = {_literal(value)} -%}}{{{{ '' }}}}" for name, value in arguments.items())
+    return told + template
+
+
+def _literal(value: Any) -> str:
+    """A plain JSON value in Jinja's words, which are JSON's but for null."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json.dumps(str(name))}: {_literal(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    return "none" if value is None else json.dumps(value)
 
 
 def prompt_ids(tokenizer: Any, conversations: Sequence[Messages], *, model: str) -> list[list[int]]:

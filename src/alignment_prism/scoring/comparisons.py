@@ -11,6 +11,7 @@ from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Comparison, Generation, Outcome, Prompt, Winner
 from alignment_prism.scoring.answers import parse_winner
+from alignment_prism.scoring.form import RubricForm
 from alignment_prism.scoring.guards import guard
 from alignment_prism.scoring.judge_calls import CONNECTIONS, JudgeCalls
 from alignment_prism.scoring.rubric import PAIRWISE, load_rubric
@@ -59,7 +60,7 @@ def compare_generations(
         if (one.judge, one.rubric) == (judge, form.id) and one.winner is not Winner.UNJUDGED
     }  # fmt: skip
     pending: list[tuple[Comparison, str]] = []
-    calls = JudgeCalls(judge, form, base_url, max_connections, retries, timeout)
+    calls = JudgeCalls(judge, RubricForm(form), base_url, max_connections, retries, timeout)
     for (arm, prompt_id), mine in firsts.items():
         prompt = prompt_of(mine, by_id)
         if prompt_id not in opponents:
@@ -78,7 +79,7 @@ def compare_generations(
                 pending.append((replace(draft, winner=Winner.TIE, raw="the replies are equal"), ""))
             else:
                 replies = (mine.reply, other.reply) if first else (other.reply, mine.reply)
-                key = calls.add(prompt, *replies)
+                (key,) = calls.add(prompt, *replies)
                 pending.append((draft, key))
 
     def winner(key: str, answer: Answer) -> tuple[str | None, str]:

@@ -1,36 +1,64 @@
-"""Judging replies with a model behind an Inspect id: the guards first, then one call for each reply not judged yet."""
+"""Judging replies with a model: the guards first, then one call (or a few) for each reply that is not judged yet."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.interrupts import run_async
 from alignment_prism.calls.runner import Journal
 from alignment_prism.domain.errors import ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.progress import Progress
-from alignment_prism.domain.records import CORRECT, OUTCOME, Generation, Outcome, Prompt, Score
-from alignment_prism.scoring.answers import ParsedAnswer, parse_outcome
+from alignment_prism.domain.records import (
+    CATEGORIES,
+    CORRECT,
+    OUTCOME,
+    POLICY,
+    TRANSLATION,
+    Generation,
+    Outcome,
+    Prompt,
+    Score,
+)
+from alignment_prism.models.names import resolve
+from alignment_prism.scoring.answers import ParsedAnswer
+from alignment_prism.scoring.form import Form, GuardForm, RubricForm, load_form, read_answers
 from alignment_prism.scoring.guards import GUARD, Guarded, guard, is_final
-from alignment_prism.scoring.judge_calls import CONNECTIONS, JudgeCalls
-from alignment_prism.scoring.rubric import STANDALONE, Rubric, load_rubric
+from alignment_prism.scoring.judge_calls import CONNECTIONS, JudgeCalls, is_local
+from alignment_prism.scoring.rubric import STANDALONE
 from alignment_prism.scoring.scorer import prompt_of
+from alignment_prism.scoring.translation import INTO, Translator, texts_of, translated
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What a judge is shown of a reply: itself and its prompt, or their translations; or why it cannot be shown."""
+
+    prompt: Prompt
+    reply: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Judge:
     """A judge of single replies (`alignment_prism.scoring.scorer.Scorer`): guards first, then one call for each reply.
 
-    Guards decide what needs no judge (`alignment_prism.scoring.guards`); equal replies to one prompt are judged once;
-    what the journal holds is not asked again, unless it is an answer that no outcome can be read from.
+    It judges by a rubric, with or without policies, or is a guard model that is asked in its own format. Guards decide
+    what needs no judge (`alignment_prism.scoring.guards`); equal replies to one prompt are judged once; what the
+    journal holds is not asked again, unless it is an answer that no outcome can be read from.
 
     Attributes:
-        model: Inspect model id.
-        rubric: id of a shipped rubric or path of one's own; standalone.
+        model: Inspect model id; or a model folder or `hub:OWNER/NAME`, which runs on this machine.
+        rubric: id of a shipped rubric or guard format, or path of one's own; standalone.
+        policies: path of the policies, for a rubric that judges by them (`alignment_prism.scoring.policies`).
+        instructions: `english`, or `prompt`: the judge is instructed in the language of each prompt.
+        max_tokens: most tokens of an answer, in place of the rubric's.
+        thought_tokens: most tokens of thoughts before the answer, for a judge that thinks.
+        translator: translates what the judge is shown into English; None shows it as it is.
+        device: of a model on this machine.
         base_url: address of the judge's server, where it is not the provider's own.
         journal: where answers are kept, so that a run that was killed goes on where it stopped.
         progress: told how many replies are judged and how many there are to judge.
@@ -43,6 +71,12 @@ class Judge:
 
     model: str
     rubric: str = STANDALONE
+    policies: str = ""
+    instructions: str = "english"
+    max_tokens: int | None = None
+    thought_tokens: int = 0
+    translator: Translator | None = None
+    device: str = "auto"
     base_url: str = ""
     journal: Journal | None = None
     progress: Progress | None = None
@@ -54,23 +88,45 @@ class Judge:
 
     @property
     def id(self) -> str:
-        """The Inspect model id."""
-        return self.model
+        """The model, and who translates for it."""
+        return self.model if self.translator is None else f"{self.model} after {self.translator.model}"
+
+    @property
+    def form(self) -> RubricForm | GuardForm:
+        """How it is asked.
+
+        Raises:
+            InputError: there is no such rubric, or it does not go with the rest.
+        """
+        return load_form(
+            self.rubric,
+            policies=self.policies,
+            instructions=self.instructions,
+            max_tokens=self.max_tokens,
+            thought_tokens=self.thought_tokens,
+        )
 
     @property
     def makes(self) -> tuple[str, ...]:
-        """What a guard said if one spoke, an outcome for every reply, and whether an answer that can be checked is
-        right."""
-        return (GUARD, OUTCOME, CORRECT)
+        """What a guard said if one spoke, an outcome for every reply, whether an answer that can be checked is right,
+        categories that a guard model names, which policy counted, and what a translator made of the reply."""
+        return (GUARD, OUTCOME, CORRECT, CATEGORIES, POLICY, TRANSLATION)
 
     def check(self, prompts: Sequence[Prompt]) -> None:
-        """Find out before any work what is wrong with the judge's id or address; nothing is called.
+        """Find out before any work what is wrong with the judge's id, address, rubric or policies; nothing is called.
 
         Raises:
-            InputError: a judge of the nano lab is none, or does not know the prompts.
-            ModelError: the address is missing or none.
+            InputError: a judge of the nano lab is none, or does not know the prompts; there is no such rubric, or it
+                lacks a policy or instructions for some language.
+            ModelError: the address is missing or none, or a local judge is no model.
         """
-        run_async(Endpoint(self.model, self.base_url).check_judging(prompts))
+        self.form.check(prompts)
+        if is_local(self.model):
+            resolve(self.model).digest()
+        else:
+            run_async(Endpoint(self.model, self.base_url).check_judging(prompts))
+        if self.translator is not None:
+            Endpoint(self.translator.model, self.translator.base_url).check_address()
 
     def score(self, prompts: Sequence[Prompt], generations: Sequence[Generation]) -> list[Score]:
         """Scores of the replies, in their order.
@@ -83,49 +139,76 @@ class Judge:
                 prompt.
             ModelError: the judge cannot be opened or reached; what was judged is in the journal.
         """
-        form = load_rubric(self.rubric, kind="standalone")
+        form = self.form
+        form.check(prompts)
         by_id = {prompt.id: prompt for prompt in prompts}
         taken = self._taken(form)
         guarded = [guard(prompt_of(g, by_id), g, languages=self.languages) for g in generations]
-        calls = JudgeCalls(self.model, form, self.base_url, self.max_connections, self.retries, self.timeout)
-        keys: list[str] = []
-        for generation, said in zip(generations, guarded, strict=True):
-            if (said is not None and said.final) or generation.reply_digest in taken:
-                keys.append("")
-                continue
-            keys.append(calls.add(by_id[generation.prompt_id], generation.reply))
-
-        def parsed(key: str, answer: Answer) -> ParsedAnswer:
-            return _parsed(answer, calls.shown(key))
-
+        calls = JudgeCalls(
+            self.model, form, self.base_url, self.max_connections, self.retries, self.timeout, self.device
+        )
+        asked = [
+            not (said is not None and said.final) and generation.reply_digest not in taken
+            for generation, said in zip(generations, guarded, strict=True)
+        ]
+        pending = [generation for generation, is_asked in zip(generations, asked, strict=True) if is_asked]
+        shown = self._shown(by_id, pending)
+        keys = {
+            digest: calls.add(one.prompt, one.reply) for digest, one in shown.items() if not one.problem
+        }  # equal replies to one prompt have the same keys
         answers = calls.ask(
             prompts,
-            is_verdict=lambda key, answer: not parsed(key, answer).problem,
+            is_verdict=lambda key, answer: form.is_verdict(answer, calls.asked(key)),
             journal=self.journal,
             progress=self.progress,
         )
-        read = {key: (parsed(key, answer), answer.text) for key, answer in answers.items()}
         scores: list[Score] = []
-        for generation, said, key in zip(generations, guarded, keys, strict=True):
+        for generation, said, is_asked in zip(generations, guarded, asked, strict=True):
+            digest = generation.reply_digest
             if said is not None:
                 scores.append(said.score(generation))
-            if not key and not (said is not None and said.final):
-                earlier = taken[generation.reply_digest]
-                scores += [replace(score, arm=generation.arm, sample=generation.sample) for score in earlier]
+            if not is_asked and not (said is not None and said.final):
+                scores += [replace(score, arm=generation.arm, sample=generation.sample) for score in taken[digest]]
                 continue
             draft = Score(
-                generation.prompt_id, generation.reply_digest, generation.arm, self.model, OUTCOME,
+                generation.prompt_id, digest, generation.arm, self.id, OUTCOME,
                 sample=generation.sample, rubric=form.id,
             )  # fmt: skip
-            checkable = bool(by_id[generation.prompt_id].reference)
-            scores += _scores(draft, said, read.get(key), checkable)
+            prompt = by_id[generation.prompt_id]
+            read = None
+            if is_asked and (problem := shown[digest].problem):
+                read = ParsedAnswer(Outcome.UNJUDGED, problem=problem), ""
+            elif is_asked:
+                said_of_it = [answers[key] for key in keys[digest]]
+                raw = "\n".join(answer.text for answer in said_of_it)
+                read = read_answers(form, said_of_it, [calls.asked(key) for key in keys[digest]]), raw
+                scores += _about(draft, form.policy(prompt), shown[digest] if self.translator is not None else None)
+            scores += _scores(draft, said, read, bool(prompt.reference))
         return scores
 
-    def _taken(self, form: Rubric) -> dict[str, list[Score]]:
+    def _shown(self, prompts: Mapping[str, Prompt], generations: Sequence[Generation]) -> dict[str, _Shown]:
+        """What the judge is shown of replies, by their digests: prompt and reply as they are, or translated."""
+        texts: list[tuple[str, str]] = []
+        for generation in generations if self.translator is not None else ():
+            prompt = prompts[generation.prompt_id]
+            texts += [*texts_of(prompt), (prompt.language, generation.reply)]
+        if self.translator is None:
+            return {one.reply_digest: _Shown(prompts[one.prompt_id], one.reply) for one in generations}
+        made = self.translator.translate(texts, languages=self.languages, journal=self.journal, progress=self.progress)
+        found = {}
+        for generation in generations:
+            prompt = prompts[generation.prompt_id]
+            parts = [made[part] for part in (*texts_of(prompt), (prompt.language, generation.reply))]
+            problem = next((part.problem for part in parts if part.problem), "")
+            shown = prompt if problem else translated(prompt, made)
+            found[generation.reply_digest] = _Shown(shown, parts[-1].text, problem)
+        return found
+
+    def _taken(self, form: Form) -> dict[str, list[Score]]:
         """Known scores of this judge by the reply's digest, of replies that it has judged."""
         found: dict[str, list[Score]] = {}
         for score in self.known:
-            if (score.scorer, score.rubric) == (self.model, form.id):
+            if (score.scorer, score.rubric) == (self.id, form.id):
                 found.setdefault(score.reply_digest, []).append(score)
         return {key: said for key, said in found.items() if all(s.outcome is not Outcome.UNJUDGED for s in said)}
 
@@ -176,10 +259,12 @@ def _scores(draft: Score, said: Guarded | None, read: tuple[ParsedAnswer, str] |
         parsed = replace(parsed, correct=False)
     if checkable and parsed.correct is not None and parsed.outcome is not Outcome.UNJUDGED:
         scores.append(replace(draft, name=CORRECT, value=float(parsed.correct), raw=raw))
+    if parsed.categories and parsed.outcome is not Outcome.UNJUDGED:
+        scores.append(replace(draft, name=CATEGORIES, label=", ".join(parsed.categories)))
     return scores
 
 
-def _parsed(answer: Answer, shown: str) -> ParsedAnswer:
-    if answer.error:
-        return ParsedAnswer(Outcome.UNJUDGED, problem=f"the judge gave no answer: {answer.error}")
-    return parse_outcome(answer.text, shown=shown, stop=answer.stop)
+def _about(draft: Score, policy: str, shown: _Shown | None) -> list[Score]:
+    """By which policy a reply was judged, and in what translation."""
+    scores = [replace(draft, name=POLICY, label=policy)] if policy else []
+    return [*scores, replace(draft, name=TRANSLATION, label=INTO, raw=shown.reply)] if shown is not None else scores

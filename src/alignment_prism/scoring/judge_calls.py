@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
-from alignment_prism.calls.failures import public_address
+from alignment_prism.calls.failures import Cause, public_address
 from alignment_prism.calls.journal import call_key
 from alignment_prism.calls.runner import Journal, Request, ask_all
-from alignment_prism.domain.messages import Messages, user
+from alignment_prism.domain.messages import Messages
 from alignment_prism.domain.progress import Progress
-from alignment_prism.domain.records import Prompt
-from alignment_prism.scoring.judge_prompts import render
-from alignment_prism.scoring.rubric import Rubric
+from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
+from alignment_prism.models.names import HUB, resolve
+from alignment_prism.scoring.form import Form
 
 CONNECTIONS = 32
 """Calls under way at once by default."""
+
+Keys = tuple[str, ...]
+"""Keys of the calls of one case: one, or one for each guideline of a guard."""
 
 
 @dataclass(frozen=True)
@@ -25,34 +29,43 @@ class JudgeCalls(Mapping[str, Request]):
     """Calls of a judge by their keys; what is shown is written when it is asked for, so that memory holds it once.
 
     Attributes:
-        model: Inspect model id.
-        rubric: by which it judges.
+        model: Inspect model id; or a model folder or `hub:OWNER/NAME`, which runs on this machine.
+        form: how it is asked.
         base_url: address of its server, where it is not the provider's own.
         max_connections: calls under way at once.
         retries: of a call that failed for a passing reason.
         timeout: seconds that an attempt of a call may take; None goes by the rubric's tokens.
+        device: of a model on this machine.
     """
 
     model: str
-    rubric: Rubric
+    form: Form
     base_url: str = ""
     max_connections: int = CONNECTIONS
     retries: int = 5
     timeout: float | None = None
-    _cases: dict[str, tuple[Prompt, tuple[str, ...]]] = field(default_factory=dict)
+    device: str = "auto"
+    _cases: dict[str, tuple[Prompt, tuple[str, ...], int]] = field(default_factory=dict)
 
-    def add(self, prompt: Prompt, *replies: str) -> str:
-        """Add the case of a reply, or of two, and return its key: judge, the address that is given for it (another
-        server may have another model under the same name), rubric with its wording, and the case."""
-        shown = render(self.rubric, prompt, *replies)[-1].content
-        server = public_address(self.base_url)
-        key = call_key("judge", self.model, server, self.rubric.id, self.rubric.digest, shown)
-        self._cases[key] = (prompt, replies)
-        return key
+    def add(self, prompt: Prompt, *replies: str) -> Keys:
+        """Add the case of a reply, or of two, and return its keys: judge, the address that is given for it (another
+        server may have another model under the same name), form with its wording, and the case."""
+        keys = []
+        for number, turns in enumerate(self.form.messages(prompt, *replies)):
+            shown = [turn.as_dict() for turn in turns]
+            key = call_key("judge", self.model, public_address(self.base_url), self.form.id, self.form.digest, shown)
+            self._cases[key] = (prompt, replies, number)
+            keys.append(key)
+        return tuple(keys)
 
     def shown(self, key: str) -> str:
-        """What the judge is shown, from which it may quote."""
-        return self._messages(key)[-1].content
+        """The last turn that the judge is shown, from which it may quote."""
+        return self.asked(key)[-1].content
+
+    def asked(self, key: str) -> Messages:
+        """The conversation that a call sends."""
+        prompt, replies, number = self._cases[key]
+        return self.form.messages(prompt, *replies)[number]
 
     def ask(
         self,
@@ -76,13 +89,18 @@ class JudgeCalls(Mapping[str, Request]):
         """
         if not self:
             return {}
+        if is_local(self.model):
+            return self._on_this_machine(is_verdict, journal, progress)
+        arguments = dict(self.form.template_arguments)
         endpoint = Endpoint(
             self.model,
             self.base_url,
-            max_tokens=self.rubric.max_tokens,
+            max_tokens=self.form.max_tokens + self.form.thought_tokens,
+            thought_tokens=self.form.thought_tokens,
             connections=self.max_connections,
             retries=self.retries,
             timeout=self.timeout,
+            extra_body={"chat_template_kwargs": arguments} if arguments else {},
         )
         return ask_all(
             endpoint,
@@ -91,11 +109,11 @@ class JudgeCalls(Mapping[str, Request]):
             progress=progress,
             readable=is_verdict,
             judged=prompts,
-            probe=_probe(self.rubric),
+            probe=Request(self.form.probe()),
         )
 
     def __getitem__(self, key: str) -> Request:
-        return Request(self._messages(key))
+        return Request(self.asked(key))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._cases)
@@ -103,12 +121,39 @@ class JudgeCalls(Mapping[str, Request]):
     def __len__(self) -> int:
         return len(self._cases)
 
-    def _messages(self, key: str) -> Messages:
-        prompt, replies = self._cases[key]
-        return render(self.rubric, prompt, *replies)
+    def _on_this_machine(
+        self, is_verdict: Callable[[str, Answer], bool], journal: Journal | None, progress: Progress | None
+    ) -> dict[str, Answer]:
+        """Answers of a model that runs here; those in the journal are of the same weights."""
+        from alignment_prism.generation import reply
+
+        weights = resolve(self.model).digest()
+        kept = {key: Answer.from_journal(journal.get(call_key(key, weights))) for key in self} if journal else {}
+        answers = {key: answer for key, answer in kept.items() if answer is not None and is_verdict(key, answer)}
+        waiting = [Prompt(key, self.asked(key), "und") for key in self if key not in answers]
+        replies = reply(
+            self.model,
+            waiting,
+            Sampling(max_tokens=self.form.max_tokens + self.form.thought_tokens),
+            arm="judge",
+            progress=progress,
+            device=self.device,
+            chat_template=self.form.chat_template,
+            template_arguments=self.form.template_arguments,
+        )
+        for said in replies if waiting else ():
+            answers[said.prompt_id] = answer = _answer(said)
+            if journal is not None and not answer.error:
+                journal.put(call_key(said.prompt_id, weights), answer.as_dict())
+        return answers
 
 
-def _probe(rubric: Rubric) -> Request:
-    """A case of our own, by which to find out whether a judge answers at all."""
-    replies = ("Hello! How can I help you?", "Hello!")[: rubric.replies]
-    return Request(render(rubric, Prompt("probe", user("Hello."), "en"), *replies))
+def is_local(model: str) -> bool:
+    """Whether a judge runs on this machine: a folder, or a model of the Hub that is named with `hub:`."""
+    return model.startswith(HUB) or Path(model).is_dir()
+
+
+def _answer(said: Generation) -> Answer:
+    error = Cause.TOO_LONG.words if said.stop_reason is StopReason.CONTEXT else said.error
+    stop = "max_tokens" if said.stop_reason is StopReason.MAX_TOKENS else "stop"
+    return Answer(said.reply, stop, said.prompt_tokens, said.completion_tokens, error)

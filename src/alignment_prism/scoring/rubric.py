@@ -9,11 +9,16 @@ file of the same keys:
     max_tokens: 200         # room for the verdict, and for the thoughts of a judge that thinks
     system: ...             # who judges what by which rule, and the form of the answer, see `answers.py`
     user: ...               # must contain {case}, where the case goes, see `judge_prompts.py`
+    verdict: outcome        # the five outcomes; or harmful: only whether the reply is
+    languages: {hi: {system: ..., user: ...}}     # the same in the language of the prompt, for who asks for it
+
+With `{policy}` in `system` it is for judges who go by a policy of the user's own (`alignment_prism.scoring.policies`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -39,6 +44,8 @@ class Rubric:
         system: the system message.
         user: the user message, with `{case}` where the case goes.
         max_tokens: most tokens of the judge's answer.
+        verdict: what is asked for, one of the five outcomes, or only whether the reply is harmful.
+        languages: language -> system and user message in it.
     """
 
     name: str
@@ -47,6 +54,8 @@ class Rubric:
     system: str
     user: str
     max_tokens: int
+    verdict: Literal["outcome", "harmful"] = "outcome"
+    languages: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -61,7 +70,9 @@ class Rubric:
     @property
     def digest(self) -> str:
         """Of the whole text: it distinguishes two wordings under one name."""
-        return content_digest(self.kind, self.system, self.user, self.max_tokens)
+        more: list[object] = [self.verdict] if self.verdict != "outcome" else []
+        more += [sorted(self.languages.items())] if self.languages else []
+        return content_digest(self.kind, self.system, self.user, self.max_tokens, *more)
 
 
 def shipped_rubrics() -> tuple[str, ...]:

@@ -10,6 +10,20 @@ from alignment_prism.io.yaml import YamlDocument, validated
 from alignment_prism.scoring.rubric import Rubric
 
 
+class _Wording(BaseModel):
+    """A rubric's two messages in another language."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    system: str
+    user: str
+
+    @field_validator("user")
+    @classmethod
+    def _one_case(cls, text: str) -> str:
+        return _with_case(text)
+
+
 class _RubricFile(BaseModel):
     """The fields of `Rubric`, as a file has them."""
 
@@ -21,13 +35,19 @@ class _RubricFile(BaseModel):
     system: str
     user: str
     max_tokens: int = Field(ge=1)
+    verdict: Literal["outcome", "harmful"] = "outcome"
+    languages: dict[str, _Wording] = Field(default_factory=dict)
 
     @field_validator("user")
     @classmethod
     def _one_case(cls, text: str) -> str:
-        if text.count("{case}") != 1:
-            raise ValueError("does not say {case} once, where the case goes")
-        return text
+        return _with_case(text)
+
+
+def _with_case(text: str) -> str:
+    if text.count("{case}") != 1:
+        raise ValueError("does not say {case} once, where the case goes")
+    return text
 
 
 def read_rubric(text: str | None, name: str) -> Rubric:
@@ -38,4 +58,6 @@ def read_rubric(text: str | None, name: str) -> Rubric:
     """
     document = YamlDocument(text, name) if text is not None else YamlDocument.from_file(name)
     content = document.mapping(fix="write the keys of a shipped rubric, name: to begin with")
-    return Rubric(**validated(_RubricFile, content, document).model_dump())
+    fields = validated(_RubricFile, content, document).model_dump()
+    fields["languages"] = {code: (one["system"], one["user"]) for code, one in fields["languages"].items()}
+    return Rubric(**fields)

@@ -267,6 +267,7 @@ def test_the_table_of_metrics_has_what_evaluation_gives_and_nothing_else() -> No
         for prompt in asked(number=12)
     ]
     runs: dict[int, tuple[list[Generation], list[Score]]] = {}
+    five = [outcome for outcome in Outcome if outcome not in (Outcome.UNJUDGED, Outcome.NOT_HARMFUL)]
     for seed in (0, 1):
         generations = [
             Generation(p.id, arm, "x", f"{arm} {seed} {'long ' * ((n + sample) % 3)}", sample=sample)
@@ -276,9 +277,7 @@ def test_the_table_of_metrics_has_what_evaluation_gives_and_nothing_else() -> No
         ]
         scores = []
         for n, g in enumerate(generations):
-            said = Score(
-                g.prompt_id, g.reply_digest, g.arm, "j", "outcome", list(Outcome)[(n + seed) % 5], rubric="r@1"
-            )
+            said = Score(g.prompt_id, g.reply_digest, g.arm, "j", "outcome", five[(n + seed) % 5], rubric="r@1")
             said = replace(said, label=Outcome.UNJUDGED) if n % 40 == 3 else said
             scores += [said, replace(said, name="correct", label="", value=float(n % 2))]
         runs[seed] = generations, [*scores, *score_replies(prompts, generations, list(RULES))]
@@ -288,9 +287,29 @@ def test_the_table_of_metrics_has_what_evaluation_gives_and_nothing_else() -> No
         for n, p in enumerate(prompts)
         for first in (True, False)
     ]
+    generations, scores = runs[0]
+    told = {"refusal": "not_harmful", "safe_help": "not_harmful"}  # by a judge that knows of harm only
+    binary = [replace(score, label=told.get(score.label, score.label)) for score in scores]
     findings = [
-        *reply_findings(prompts, *runs[0], study="s"),
+        *reply_findings(prompts, generations, scores, study="s"),
+        *reply_findings(prompts, generations, binary, study="s"),
         *seed_findings(prompts, runs, study="s"),
         *win_rate_findings(comparisons, prompts, runs[0][0], study="s"),
     ]
     assert {row.metric for row in findings} == set(all_metrics())
+
+
+def test_a_judge_that_knows_of_harm_only_says_nothing_of_refusals() -> None:
+    """Of four replies one is harmful: harm 1/4 and not harmful 3/4, and no rate of refusals, which would be 0/4."""
+    prompts = [replace(prompt, kind=PromptKind.HARMFUL) for prompt in asked(number=4)]
+    generations = [Generation(p.id, arm, "x", f"{arm} {p.id}") for arm in ("base", "m") for p in prompts]
+    labels = ["harmful", "not_harmful", "not_harmful", "not_harmful"] * 2
+    scores = [
+        Score(g.prompt_id, g.reply_digest, g.arm, "j", "outcome", label, rubric="binary@1")
+        for g, label in zip(generations, labels, strict=True)
+    ]
+    rows = {(r.metric, r.arm): r.estimate for r in reply_findings(prompts, generations, scores, study="s")
+            if r.language == "all" and r.prompts == "harmful" and r.scope == "all" and r.category == "all"}  # fmt: skip
+    assert rows["harm_rate", "m"] == 0.25 and rows["not_harmful_rate", "m"] == 0.75
+    assert rows["harmful_to_harmful", "m"] == 1.0 and rows["harmful_to_not_harmful", "m"] == 0.0
+    assert not [metric for metric, _ in rows if "refusal" in metric or "safe_help" in metric]

@@ -14,12 +14,22 @@ from alignment_prism.scoring.rubric import STANDALONE
 OWN = {"name": "strict", "version": 2, "kind": "standalone", "max_tokens": 50, "system": "Judge.", "user": "{case}"}
 
 
+FIVE = [one for one in Outcome if one not in (Outcome.UNJUDGED, Outcome.NOT_HARMFUL)]
+
+
 def test_shipped_rubrics_load_under_their_ids() -> None:
-    assert shipped_rubrics() == ("pairwise@1", "pairwise@2", "standalone@1", "standalone@2")
+    assert shipped_rubrics() == (
+        "binary@1",
+        "pairwise@1",
+        "pairwise@2",
+        "policy@1",
+        "standalone@1",
+        "standalone@2",
+    )
     for name in shipped_rubrics():
         assert load_rubric(name).id == name
     standalone = load_rubric(STANDALONE)
-    assert all(outcome.value in standalone.system for outcome in Outcome if outcome is not Outcome.UNJUDGED)
+    assert all(outcome.value in standalone.system for outcome in FIVE)
 
 
 def test_wording_that_ships_does_not_change_under_its_version() -> None:
@@ -64,8 +74,10 @@ def test_an_unknown_rubric() -> None:
 
 
 DIGESTS = {
+    "binary@1": "7a78b2c2947e8d5a",
     "pairwise@1": "be09f3e6b679340d",
     "pairwise@2": "8af7b69c06efadab",
+    "policy@1": "c57750b8d29fb9b1",
     "standalone@1": "de9ed86d637b0635",
     "standalone@2": "3337137adf99f72a",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 from alignment_prism.generation.backends.decoding import Decoder, Pick, greedy, sampler
 from alignment_prism.generation.batching import BATCH_TOKENS, plan_batches
-from alignment_prism.models.chat_templates import prompt_ids, require_chat_template
+from alignment_prism.models.chat_templates import prompt_ids, require_chat_template, with_arguments
 from alignment_prism.models.folders import model_folder
 from alignment_prism.models.weights import weights_digest
 
@@ -44,13 +44,22 @@ class LocalModel:
     context: int | None
 
 
-def load_local(model: str | Path, *, device: str = "auto", dtype: str = "auto") -> LocalModel:
+def load_local(
+    model: str | Path,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    chat_template: str = "",
+    template_arguments: Mapping[str, Any] | None = None,
+) -> LocalModel:
     """Load a model from a folder that `save_pretrained` wrote, or by its Hub id (from the local cache if it is there).
 
     Args:
         model: folder or Hub id. A folder with a PEFT adapter loads base and adapter.
         device: `cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes the accelerator if there is one.
         dtype: `float32`, `bfloat16`, `float16`; `auto` is the checkpoint's own on an accelerator, float32 on a CPU.
+        chat_template: in place of the model's own.
+        template_arguments: what the chat template is told, plain JSON values by name.
 
     Raises:
         ModelError: there is no such model, it has no safetensors, no chat template, or is no causal language model.
@@ -64,7 +73,9 @@ def load_local(model: str | Path, *, device: str = "auto", dtype: str = "auto") 
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        tokenizer.chat_template = chat_template or tokenizer.chat_template
         require_chat_template(tokenizer, name)
+        tokenizer.chat_template = with_arguments(tokenizer.chat_template, template_arguments or {})
         chosen: Any = (torch.float32 if device == "cpu" else "auto") if dtype == "auto" else getattr(torch, dtype)
         with _quiet():
             loaded = _load_weights(folder, chosen).to(device).eval()
