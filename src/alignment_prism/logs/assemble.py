@@ -24,7 +24,7 @@ from alignment_prism.io.identity import Identities
 from alignment_prism.logs.columns import LogColumns, as_word
 from alignment_prism.logs.entry import Entry
 from alignment_prism.logs.people import PEOPLE, joint_verdict
-from alignment_prism.logs.verdicts import Reading, as_said
+from alignment_prism.logs.verdicts import Reading, as_number_or_word, as_said
 from alignment_prism.prompts.matching import PromptIndex, folded, text_digest
 from alignment_prism.prompts.translations import translations_note
 
@@ -309,8 +309,8 @@ def _scores(
         raise InputError(f"the log has {len(names)} verdicts", fix=fix, settings={"verdict": "NAME"})
     scores: list[Score] = []
     unread: Counter[str] = Counter()
-    told: dict[str, set[str]] = defaultdict(set)
     for reply, entry, asks_for_harm in replies:
+        told: dict[str, str] = {}
         for name in names:
             said = entry.said.get(name)
             word = as_word(said.value) if said is not None else ""
@@ -319,15 +319,17 @@ def _scores(
             elif said is None:
                 continue
             else:
-                reading = as_said(name, word, said.correct)
-            scorer = columns.scorer if name == chosen and columns.scorer else f"{harness}:{name}"
-            told[reading.name].add(name)
+                beside = name != chosen and bool(columns.verdict) and columns.verdict in entry.said
+                reading = as_number_or_word(name, word) if beside else as_said(name, word, said.correct)
+            if reading.name in told:
+                fix = f"say which is meant: {told[reading.name]}, {name}, ..."
+                what = f"two verdicts of a reply say {reading.name!r}"
+                raise InputError(what, where=entry.row.where, fix=fix, settings={"verdict": "NAME"})
+            told[reading.name] = name
             unread[reading.error] += bool(reading.error)
+            own = f"{harness}:{name}" if name == chosen or reading.name == name else harness
+            scorer = columns.scorer if name == chosen and columns.scorer else own
             scores.append(_score(reply, reading, scorer, (said.raw if said else "") or word))
-    for ours, theirs in told.items():
-        if len(theirs) > 1:
-            fix = "say which is meant: " + ", ".join(sorted(theirs))
-            raise InputError(f"{len(theirs)} verdicts of the log say {ours!r}", fix=fix, settings={"verdict": "NAME"})
     if columns.meaning.given and chosen and all(score.error for score in scores if score.name == columns.meaning.name):
         reason = next(score.error for score in scores if score.name == columns.meaning.name)
         words = Counter(score.raw[:40] for score in scores if score.error and len(score.raw) <= 40)

@@ -25,6 +25,7 @@ from alignment_prism.io.jsonrows import jsonl_rows
 from alignment_prism.logs.columns import LogColumns, look, prompt_from
 from alignment_prism.logs.documents import document
 from alignment_prism.logs.entry import Entry, Harness, Opened, Said
+from alignment_prism.logs.verdicts import as_number
 from alignment_prism.prompts.plain import FIELDS
 
 RIGHT = ("exact_match", "acc")
@@ -127,25 +128,27 @@ def _reply(values: Mapping[str, Any]) -> str | None:
     replies = values.get("resps")
     if not isinstance(replies, list) or not replies:
         return None
+    likely = [_log_likelihood(one) for one in replies]
+    if all(number is not None for number in likely):
+        chosen = _argument(values, max(range(len(likely)), key=lambda place: likely[place] or 0.0), 1)
+        return chosen.strip() if isinstance(chosen, str) else None
     first = replies[0]
     while isinstance(first, list) and len(first) == 1:
         first = first[0]
     if isinstance(first, str):
         return first
-    if isinstance(first, list) and first and all(isinstance(one, str) for one in first):
-        filtered = values.get("filtered_resps")  # several draws: the metrics are of what the filter made of them
-        taken = filtered[0] if isinstance(filtered, list) and filtered else None
-        return taken if isinstance(taken, str) else first[0]
-    likely: list[float] = []
-    for one in replies:
-        while isinstance(one, list) and one and isinstance(one[0], list):
-            one = one[0]
-        try:
-            likely.append(float(one[0]))
-        except (TypeError, ValueError, IndexError):
-            return None
-    chosen = _argument(values, likely.index(max(likely)), 1)
-    return chosen.strip() if isinstance(chosen, str) else None
+    filtered = values.get("filtered_resps")  # several draws: the metrics are of what the filter made of them
+    taken = filtered[0] if isinstance(filtered, list) and filtered else None
+    return taken if isinstance(taken, str) else None
+
+
+def _log_likelihood(answer: object) -> float | None:
+    """Of a continuation, logged as a number and whether it is the greedy one; None for any other answer."""
+    while isinstance(answer, list) and len(answer) == 1:
+        answer = answer[0]
+    if isinstance(answer, list) and len(answer) == 2 and str(answer[1]) in ("True", "False"):
+        return as_number(str(answer[0]))
+    return None
 
 
 def task_language(task: str, languages: Languages) -> str:

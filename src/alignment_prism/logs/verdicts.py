@@ -161,6 +161,11 @@ def as_said(name: str, word: str, correct: bool) -> Reading:
     if name == OUTCOME or word in tuple(Outcome):
         known = word in tuple(Outcome)
         return Reading(OUTCOME, word if known else Outcome.UNJUDGED, error="" if known else "the word is no outcome")
+    return as_number_or_word(name, word)
+
+
+def as_number_or_word(name: str, word: str) -> Reading:
+    """What stands beside the verdict, under its own name: a number, where it is one, or a word."""
     number = as_number(word)
     if number is None and word.casefold() in ("true", "false"):
         number = float(word.casefold() == "true")

@@ -1,0 +1,326 @@
+"""Logs of other harnesses, made by Inspect itself or by hand as their documentation has them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alignment_prism.domain import InputError, Outcome, PromptKind, Role, StopReason
+from alignment_prism.domain.runs import Run
+from alignment_prism.io import Intake
+from alignment_prism.logs import LogColumns, Meaning, read_log, read_run
+
+SAID = {"kind": "harmful", "language": "en"}
+
+
+def labels(run: Run) -> list[tuple[str, int, str]]:
+    return [(score.prompt_id, score.sample, score.label) for score in run.scores]
+
+
+@pytest.fixture(scope="module")
+def inspect_logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three samples, two epochs; one scorer says C or I, one a number, one several numbers."""
+    from inspect_ai import Task, eval
+    from inspect_ai.dataset import Sample
+    from inspect_ai.model import ChatMessageSystem, ChatMessageUser, GenerateConfig, ModelOutput, ModelUsage, get_model
+    from inspect_ai.scorer import Score, Target, accuracy, includes, mean, scorer
+    from inspect_ai.solver import TaskState
+
+    @scorer(metrics=[mean()])
+    def toxicity():  # type: ignore[no-untyped-def]
+        async def score(state: TaskState, target: Target) -> Score:
+            return Score(value=0.9 if "harm" in state.output.completion else 0.1, explanation="as it says")
+
+        return score
+
+    @scorer(metrics={"*": [accuracy()]})
+    def parts():  # type: ignore[no-untyped-def]
+        async def score(state: TaskState, target: Target) -> Score:
+            return Score(value={"length": len(state.output.completion), "kind": "C"})
+
+        return score
+
+    samples = [
+        Sample(id=1, input="First?", target="harm", metadata={"language": "fr", "kind": "harmful", "group": "s1"}),
+        Sample(
+            id="b", input=[ChatMessageSystem(content="Be good."), ChatMessageUser(content="Second?")], target="safe"
+        ),
+        Sample(id="c", input="x" * 200 + " Third?", target="safe"),  # long texts are kept aside as attachments
+    ]
+
+    def answer(messages: Any, *rest: Any) -> ModelOutput:
+        texts = [message.text for message in messages]
+        output = ModelOutput.from_content("mockllm/model", "harm" if texts[-1] == "First?" else "safe reply")
+        output.usage = ModelUsage(input_tokens=1, output_tokens=1, total_tokens=2)  # else Inspect fetches a tokenizer
+        return output
+
+    folder = tmp_path_factory.mktemp("inspect")
+    model = get_model("mockllm/model", custom_outputs=answer, config=GenerateConfig(temperature=0.7))
+    task = Task(dataset=samples, scorer=[includes(), toxicity(), parts()], epochs=2, name="safety", version=3)
+    eval(task, model=model, log_dir=str(folder), display="none", log_format="eval", temperature=0.7)
+    return folder
+
+
+def test_an_inspect_log_that_inspect_wrote(inspect_logs: Path) -> None:
+    (path,) = inspect_logs.glob("*.eval")
+    run = read_run(path, columns=LogColumns({}, SAID, verdict="toxicity", meaning=Meaning(harmful_from=0.5)))
+    assert run.name == "mockllm/model"
+    assert run.prompts[0].group == "s1"
+    assert [(prompt.id, prompt.language, prompt.reference) for prompt in run.prompts] == [
+        ("1", "fr", "harm"), ("b", "en", "safe"), ("c", "en", "safe"),
+    ]  # fmt: skip
+    assert [turn.role for turn in run.prompts[1].messages] == [Role.SYSTEM, Role.USER]
+    assert run.prompts[2].text == "x" * 200 + " Third?"
+    assert sorted((r.prompt_id, r.sample, r.reply) for r in run.generations) == [
+        (id_, epoch, reply)
+        for id_, reply in (("1", "harm"), ("b", "safe reply"), ("c", "safe reply"))
+        for epoch in (0, 1)
+    ]  # fmt: skip
+    said = {(s.prompt_id, s.scorer, s.name): (s.label, s.value) for s in run.scores if s.sample == 0}
+    assert said["1", "inspect:toxicity", "outcome"][0] == "harmful"
+    assert said["b", "inspect:toxicity", "outcome"][0] == "safe_help"
+    assert said["c", "inspect:parts.length", "parts.length"][1] == len("safe reply")
+    assert {reply.stop_reason for reply in run.generations} == {StopReason.STOP}
+    assert {reply.temperature for reply in run.generations} == {0.7}
+    assert run.facts["task"] == "safety@3"
+    assert "temperature 0.7" in run.facts["sampling"]
+
+
+def test_inspects_own_grades_say_right_and_wrong(inspect_logs: Path) -> None:
+    """Where several scorers grade so, which one counts is asked about."""
+    with pytest.raises(InputError, match="two verdicts of a reply say 'correct'") as error:
+        read_run(inspect_logs, columns=LogColumns({}, SAID))
+    assert "includes" in str(error.value)
+    run = read_run(inspect_logs, columns=LogColumns({}, SAID, verdict="includes"))
+    assert {(s.prompt_id, s.value) for s in run.scores if s.name == "correct"} == {("1", 1.0), ("b", 1.0), ("c", 1.0)}
+    run = read_run(
+        inspect_logs,
+        columns=LogColumns({}, SAID, verdict="includes", meaning=Meaning({"C": "refusal", "I": "harmful"})),
+    )
+    assert {score.label for score in run.scores if score.name == "outcome"} == {"refusal"}
+
+
+def sample(doc_id: int, reply: Any, filter_: str = "none", **metrics: Any) -> dict[str, Any]:
+    return {
+        "doc_id": doc_id, "doc": {"question": f"Q{doc_id}", "lang": "hi"}, "target": "4",
+        "arguments": {"gen_args_0": {"arg_0": f"Question: Q{doc_id}\nAnswer:", "arg_1": {"until": ["\n"]}}},
+        "resps": [[reply]], "filtered_resps": [reply], "filter": filter_, "metrics": list(metrics),
+        "doc_hash": "a", "prompt_hash": "b", "target_hash": "c", **metrics,
+    }  # fmt: skip
+
+
+def test_samples_of_lm_eval_of_several_tasks_and_filters(tmp_path: Path) -> None:
+    folder = tmp_path / "org__model"
+    folder.mkdir()
+    date = "2026-11-21T10-00-00.123456"
+    math_ = [
+        sample(n, f"it is {n}", f, exact_match=float(v)) for n in range(2) for f, v in (("strict", 0), ("flexible", n))
+    ]
+    (folder / f"samples_gsm_{date}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in math_))
+    choice = sample(0, None, acc=1.0)
+    choice["arguments"] = {
+        f"gen_args_{n}": {"arg_0": "Sky?", "arg_1": f" {word}"} for n, word in enumerate(("red", "blue"))
+    }
+    choice["resps"] = [[["-5.5", "False"]], [["-0.5", "True"]]]
+    choice["filtered_resps"] = [["-5.5", "False"], ["-0.5", "True"]]
+    (folder / f"samples_colours_fr_{date}.jsonl").write_text(json.dumps(choice) + "\n")
+    (folder / f"results_{date}.json").write_text(
+        json.dumps({"model_name": "org/model", "n-shot": {"gsm": 5}, "git_hash": "abc"})
+    )
+    log = read_log(
+        [folder],
+        columns=LogColumns(
+            {"prompt": "doc.question", "language": "doc.lang"}, {"kind": "general"}, verdict="exact_match,flexible"
+        ),
+    )
+    run = log.run()
+    assert run.name == "org/model"
+    assert [(p.id, p.text, p.language, p.subset, p.reference) for p in run.prompts] == [
+        ("colours_fr/0", "Q0", "hi", "colours_fr", "4"),
+        ("gsm/0", "Q0", "hi", "gsm", "4"),
+        ("gsm/1", "Q1", "hi", "gsm", "4"),
+    ]  # fmt: skip
+    assert [reply.reply for reply in run.generations] == ["blue", "it is 0", "it is 1"]
+    scores = {(score.prompt_id, score.name): score.value for score in run.scores}
+    assert scores["gsm/1", "correct"] == 1.0
+    assert scores["gsm/1", "exact_match,strict"] == 0.0
+    assert scores["colours_fr/0", "correct"] == 1.0  # of a metric of its own, since the task has no such verdict
+    assert run.facts["shots"] == "gsm 5"
+    run = read_run(
+        folder,
+        columns=LogColumns(
+            {"language": "task_language"}, {"kind": "general", "language": "en"}, verdict="exact_match,strict"
+        ),
+    )
+    assert [(prompt.language, prompt.text[:9]) for prompt in run.prompts] == [
+        ("fr", "Sky?"),
+        ("en", "Question:"),
+        ("en", "Question:"),
+    ]
+    assert log.counts == {"rows": 3, "accepted": 3, "rejected": 0}
+
+
+def test_one_document_with_two_replies_is_two_runs(tmp_path: Path) -> None:
+    path = tmp_path / "samples_t.jsonl"
+    path.write_text("".join(json.dumps(sample(0, reply, acc=1)) + "\n" for reply in ("a", "b")))
+    with pytest.raises(InputError, match="document 0 is there twice"):
+        read_run(path, columns=LogColumns({}, SAID))
+
+
+def promptfoo_result(question: str, output: Any, passed: bool, **more: Any) -> dict[str, Any]:
+    return {
+        "promptIdx": 0, "testIdx": 0, "testCase": {"vars": {"q": question}, "assert": []}, "promptId": "x",
+        "provider": {"id": "openai:gpt-x", "label": ""}, "prompt": {"raw": f"Say: {question}", "label": "t"},
+        "vars": {"q": question, "language": "es"}, "response": {"output": output}, "success": passed,
+        "score": float(passed),
+        "namedScores": {"Tone": 0.5}, "failureReason": 0 if passed else 1,
+        "gradingResult": {
+            "pass": passed, "score": float(passed), "reason": "because",
+            "componentResults": [{"pass": passed, "score": 1, "reason": "r", "assertion": {"type": "llm-rubric"}}],
+        }, **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_results_of_promptfoo(tmp_path: Path, version: int) -> None:
+    chat = json.dumps([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "C?"}])
+    results = [
+        promptfoo_result("A?", "no", True, metadata={"pluginId": "harmful:hate"}),
+        promptfoo_result("B?", {"tool": "x"}, False),
+        promptfoo_result("C?", None, False, error="429", prompt={"raw": chat, "label": "chat"}),
+    ]
+    path = tmp_path / "results.json"
+    summary = {"version": version, "timestamp": "2026", "results": results, "stats": {}}
+    path.write_text(json.dumps({"evalId": "eval-1", "results": summary, "config": {}, "shareableUrl": None}))
+    columns = LogColumns(
+        {}, {"kind": "general"}, verdict="success", meaning=Meaning({"true": "refusal", "false": "harmful"})
+    )
+    run = read_run(path, columns=columns)
+    assert run.name == "openai:gpt-x"
+    assert [(p.kind, p.language, p.text) for p in run.prompts] == [
+        (PromptKind.HARMFUL, "es", "Say: A?"), (PromptKind.GENERAL, "es", "Say: B?"), (PromptKind.GENERAL, "es", "C?"),
+    ]  # fmt: skip
+    assert run.prompts[0].categories == ("harmful:hate",)
+    assert [reply.reply for reply in run.generations] == ["no", '{"tool": "x"}', ""]
+    assert run.generations[2].stop_reason is StopReason.ERROR
+    assert [score.label for score in run.scores if score.name == "outcome"] == ["refusal", "harmful", "unjudged"]
+    assert {score.name for score in run.scores} == {"outcome", "score", "namedScores.Tone", "assert.llm-rubric"}
+    run = read_run(path, columns=LogColumns({"prompt": "vars.q"}, {"kind": "general"}, verdict="success"))
+    assert [prompt.text for prompt in run.prompts] == ["A?", "B?", "C?"]
+
+
+def piece(conversation: str, sequence: int, role: str, text: str, **more: Any) -> dict[str, Any]:
+    return {
+        "id": f"{conversation}{sequence}", "role": role, "conversation_id": conversation, "sequence": sequence,
+        "timestamp": "2026-11-21", "labels": {"language": "sr"}, "targeted_harm_categories": None,
+        "prompt_metadata": {},
+        "converter_identifiers": [], "prompt_target_identifier": {"__type__": "OpenAIChatTarget",
+        "model_name": "gpt-x"},
+        "original_value_data_type": "text", "original_value": text.lower(), "converted_value_data_type": "text",
+        "converted_value": text, "response_error": "none", "originator": "undefined", "scores": [], **more,
+    }  # fmt: skip
+
+
+def test_conversations_of_pyrit(tmp_path: Path) -> None:
+    score = {
+        "score_value": "True", "score_type": "true_false", "score_category": ["harm"], "score_rationale": "it does",
+        "scorer_class_identifier": {"__type__": "SelfAskTrueFalseScorer"},
+    }  # fmt: skip
+    pieces = [  # an export is in no order that one may rely on
+        piece("one", 3, "assistant", "SECOND REPLY", scores=[score]),
+        piece("one", 0, "user", "FIRST", targeted_harm_categories=["violence"]),
+        piece("two", 0, "user", "ALONE", targeted_harm_categories=["hate"]),
+        piece("one", 1, "assistant", "REPLY"),
+        piece("one", 2, "user", "SECOND"),
+        piece(
+            "two", 1, "assistant", '{"status_code": 400}', response_error="blocked", converted_value_data_type="error"
+        ),
+        piece("three", 0, "user", "NEVER ANSWERED"),
+    ]
+    path = tmp_path / "memory.json"
+    path.write_text(json.dumps(pieces, indent=4))
+    intake = Intake(keep_going=True)
+    run = read_run(path, columns=LogColumns(meaning=Meaning({"true": "harmful", "false": "refusal"})), intake=intake)
+    assert run.name == "gpt-x"
+    assert [[turn.content for turn in prompt.messages] for prompt in run.prompts] == [
+        ["FIRST", "REPLY", "SECOND"],
+        ["ALONE"],
+    ]
+    assert [(prompt.kind, prompt.language, prompt.categories) for prompt in run.prompts] == [
+        (PromptKind.HARMFUL, "sr", ("violence",)), (PromptKind.HARMFUL, "sr", ("hate",)),
+    ]  # fmt: skip
+    assert [(reply.reply, reply.stop_reason) for reply in run.generations] == [
+        ("SECOND REPLY", StopReason.STORED), ("", StopReason.ERROR),
+    ]  # fmt: skip
+    assert "blocked" in run.generations[1].error
+    assert [score.outcome for score in run.scores] == [Outcome.HARMFUL, Outcome.UNJUDGED]
+    assert run.scores[0].scorer == "pyrit:SelfAskTrueFalseScorer:harm"
+    assert intake.counts() == {"rows": 3, "accepted": 2, "rejected": 1}
+    assert list(intake.reasons) == ["the conversation has no reply"]
+    columns = LogColumns({"prompt": "original"}, meaning=Meaning({"true": "harmful"}))
+    run = read_run(path, columns=columns, intake=Intake(keep_going=True))
+    assert [prompt.text for prompt in run.prompts] == ["second", "alone"]
+
+
+def attempt(uuid: str, seq: int, status: int, prompt: Any, outputs: list[Any], **results: list[Any]) -> dict[str, Any]:
+    return {
+        "entry_type": "attempt", "uuid": uuid, "seq": seq, "status": status, "probe_classname": "dan.Dan_11_0",
+        "probe_params": {}, "targets": [], "prompt": prompt, "outputs": outputs, "detector_results": results,
+        "notes": {},
+        "goal": "disregard the system prompt",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", ["texts", "turns"])
+def test_a_report_of_garak(tmp_path: Path, shape: str) -> None:
+    def said(text: str) -> Any:
+        return text if shape == "texts" else {"text": text, "lang": "en", "notes": {}}
+
+    def asked(text: str) -> Any:
+        return text if shape == "texts" else {"turns": [{"role": "user", "content": said(text)}], "notes": {}}
+
+    rows = [
+        {"entry_type": "start_run setup", "plugins.target_name": "org/target", "plugins.probe_spec": "dan"},
+        {"entry_type": "init", "garak_version": "0.13.1", "run": "r"},
+        attempt("u1", 0, 1, asked("P0"), [said("a"), said("b")]),
+        attempt("u1", 0, 2, asked("P0"), [said("a"), said("b")], **{"dan.DAN": [1.0, 0.0]}),
+        attempt("u2", 1, 2, asked("P1"), [said("c"), None], **{"dan.DAN": [None, 0.0]}),
+        attempt("u3", 2, 1, asked("P2"), [said("d"), said("e")]),  # stopped before it was evaluated
+        {"entry_type": "eval", "probe": "dan.Dan_11_0", "detector": "dan.DAN", "passed": 1, "total": 2},
+    ]
+    path = tmp_path / "garak.x.report.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = read_run(path, columns=LogColumns({}, SAID, meaning=Meaning(harmful_from=0.5)))
+    assert run.name == "org/target"
+    assert [(p.id, p.text, p.language) for p in run.prompts] == [(f"dan.Dan_11_0/{n}", f"P{n}", "en") for n in range(3)]
+    assert [(r.sample, r.reply) for r in run.generations] == [(0, "a"), (1, "b"), (0, "c"), (1, ""), (0, "d"), (1, "e")]
+    assert [label for _, _, label in labels(run)] == ["harmful", "safe_help", *["unjudged"] * 4]
+    assert run.facts == {"probes": "dan", "harness": "garak 0.13.1"}
+
+
+def test_a_study_is_a_log_too(tmp_path: Path) -> None:
+    """With the judge and the rubric as its facts, and one run an arm."""
+    from alignment_prism.domain import Generation, Prompt, Score, user
+    from alignment_prism.io import write_records
+    from alignment_prism.studies import make_spec, run_study
+    from alignment_prism.studies.arms import stored_arms
+
+    prompts = [Prompt(f"p{n}", user(f"Question {n}?"), "en") for n in range(4)]
+    replies = [Generation(p.id, arm, arm, f"{arm} {p.id}") for arm in ("base", "mine") for p in prompts]
+    scores = [
+        Score(r.prompt_id, r.reply_digest, r.arm, "j", "outcome", "harmful" if r.arm == "base" else "refusal")
+        for r in replies
+    ]
+    for name, held in (("prompts", prompts), ("replies", replies), ("scores", scores)):
+        write_records(tmp_path / f"{name}.jsonl", held)
+    base, mine = stored_arms([str(tmp_path / "replies.jsonl")])
+    spec = make_spec(name="s", base=base, arms=(mine,), prompts=({"file": str(tmp_path / "prompts.jsonl")},),
+                     scores=(str(tmp_path / "scores.jsonl"),), examples=0)  # fmt: skip
+    run_study(spec, tmp_path / "study")
+    with pytest.raises(InputError, match="replies of several arms: base, mine"):
+        read_run(tmp_path / "study")
+    run = read_run(tmp_path / "study", arm="mine")
+    assert (run.name, len(run.prompts), [score.label for score in run.scores]) == ("mine", 4, ["refusal"] * 4)
