@@ -1,62 +1,119 @@
-"""`prism compare`: may release B replace release A?"""
+"""`prism compare`: runs on the same prompts, with a gate or without."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from alignment_prism.cli.console import echo
+from alignment_prism.cli.console import console, echo
 from alignment_prism.cli.outputs import check_outputs, replace_option
+
+if TYPE_CHECKING:
+    from alignment_prism.domain import Run
 
 NOT_PASSED, UNDECIDED = 6, 7
 """Exit codes of a gate that is refuted, and of one that is neither shown nor refuted."""
 
 
 @click.command("compare")
-@click.argument("a", type=click.Path())
-@click.argument("b", type=click.Path())
-@click.option("--gate", type=click.Path(), required=True, help="YAML file of the gate; see docs/statistics.md.")
-@click.option("--arm-a", help="Arm of A; needed if its findings have several besides base.")
-@click.option("--arm-b", help="Arm of B, likewise.")
+@click.argument("runs", type=click.Path(), nargs=-1, required=True, metavar="A B [C ...]")
+@click.option("--gate", type=click.Path(), help="YAML file of a gate that B must pass to replace A.")
+@click.option("--metric", "metrics", multiple=True, help="Without a gate: compare by this metric; may be given several "
+              "times. Harm, refusals of harmless prompts and right answers unless given.")  # fmt: skip
+@click.option("--may-differ", multiple=True, help="Without a gate: in what the runs may have been measured otherwise, "
+              "such as judge, rubric, sampling; may be given several times.")  # fmt: skip
 @click.option("--look", type=click.IntRange(1), help="Number of this look, in place of the gate's looks.look.")
 @click.option("--ledger", type=click.Path(), help="Where the looks that were spent are written down; "
               "GATE.looks.jsonl unless given.")  # fmt: skip
-@click.option("--out", type=click.Path(), help="Also write the Markdown verdict to this file.")
+@click.option("--out", type=click.Path(), help="Also write the verdict (Markdown), or without a gate the contrasts, by "
+              "the name's ending as .md, .csv, .parquet or .jsonl.")  # fmt: skip
 @replace_option
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(
-    ctx: click.Context, a: str, b: str, gate: str, arm_a: str | None, arm_b: str | None, look: int | None,
-    ledger: str | None, out: str | None, replace: bool, as_json: bool,
+    ctx: click.Context, runs: tuple[str, ...], gate: str | None, metrics: tuple[str, ...], may_differ: tuple[str, ...],
+    look: int | None, ledger: str | None, out: str | None, replace: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Decide a release gate from the findings files A (in use) and B (new).
+    """Compare B (and C ...) with A prompt by prompt, by language and scope; or decide a gate.
 
-    Every check of the gate must be shown by its interval, in every language that A or B has; unjudged, broken and
-    inconsistent replies must not have become many meanwhile. A and B must be measured alike (judge, rubric, prompts,
-    sampling), unless the gate declares in what they may differ. Exit codes: 0 all shown, 6 at least one refuted, 7
-    undecided (more prompts may decide), 2 a finding or the gate is not what it should be.
+    A run is the folder of a study or an evaluation, or a file in it; FOLDER#ARM says which arm, FOLDER#ARM:SEED which
+    seed. The prompts that both answered are paired by their ids, and must have the same texts.
+
+    With --gate every check must be shown by its interval, in every language that A or B has; A and B must be measured
+    alike unless the gate declares in what they may differ; findings files without a study beside them are compared
+    unpaired. Exit codes: 0 all shown, 6 at least one refuted, 7 undecided, 2 something is not what it should be.
 
     \b
     Examples:
-      prism compare old/findings.parquet new/findings.parquet --gate gate.yaml --arm-b dpo_sft
-      prism compare a.jsonl b.jsonl --gate gate.yaml --look 2 --out verdict.md
+      prism compare old new
+      prism compare results/quickstart#base results/quickstart#dpo_sft --out contrasts.csv
+      prism compare old/findings.parquet new/findings.parquet#dpo_sft --gate gate.yaml --out verdict.md
     """
-    from alignment_prism.domain import Finding
-    from alignment_prism.gates import Ledger, Status, decide, markdown, read_gate
-    from alignment_prism.io import read_records, write_text
-    from alignment_prism.store.names import looks_beside
+    from alignment_prism.domain import InputError
 
-    check_outputs(out, inputs=(a, b, gate, ledger), replace=replace)
+    if len(runs) < 2 or (gate is not None and len(runs) > 2):
+        what = "a gate is for two runs" if gate is not None else "there is one run"
+        raise InputError(f"{what}: {' '.join(runs)}", fix="name A and B" + " [C ...]" * (gate is None))
+    if gate is not None:
+        unused = [name for name, value in (("--metric", metrics), ("--may-differ", may_differ)) if value]
+        if unused:
+            raise InputError(f"{unused[0]} goes without a gate", fix="write it into the gate")
+        check_outputs(out, inputs=(*_files(runs), gate, ledger), replace=replace)
+        ctx.exit(_decide(runs[0], runs[1], gate, look, ledger, out, as_json=as_json))
+    check_outputs(out, inputs=_files(runs), replace=replace)
+    _contrast(runs, metrics, may_differ, out, as_json=as_json)
+
+
+def _files(runs: Sequence[str]) -> list[str]:
+    from alignment_prism.studies.runs import split_arm
+
+    return [split_arm(run)[0] for run in runs]
+
+
+def _contrast(
+    paths: Sequence[str], metrics: Sequence[str], may_differ: Sequence[str], out: str | None, *, as_json: bool
+) -> None:
+    import json
+
+    from alignment_prism.contrasts import contrast
+    from alignment_prism.domain import Contrast
+    from alignment_prism.io import write_records, write_text
+    from alignment_prism.io.schemas import json_of
+    from alignment_prism.reports import contrasts_csv, contrasts_markdown, contrasts_table
+    from alignment_prism.studies import open_run
+
+    found = contrast([open_run(path) for path in paths], metrics=metrics, may_differ=may_differ)
+    if out and out.endswith((".parquet", ".jsonl")):
+        write_records(out, found.rows, Contrast)
+    elif out:
+        text = contrasts_csv(found.rows) if out.endswith(".csv") else contrasts_markdown(found.rows, found.notes)
+        write_text(out, text)
+    if as_json:
+        echo(json.dumps({"notes": found.notes, "contrasts": [json_of(row) for row in found.rows]}))
+        return
+    console().print(contrasts_table(found.rows))
+    for note in found.notes:
+        echo(f"note: {note}")
+
+
+def _decide(a: str, b: str, gate: str, look: int | None, ledger: str | None, out: str | None, *, as_json: bool) -> int:
+    from alignment_prism.gates import Ledger, Status, decide, markdown, read_gate
+    from alignment_prism.io import write_text
+    from alignment_prism.store.names import looks_beside
+    from alignment_prism.studies.runs import open_release
+
     spec = read_gate(gate) if look is None else read_gate(gate).at_look(look)
-    old, new = read_records(a, Finding), read_records(b, Finding)
-    result = decide(old, new, spec, old_arm=arm_a, new_arm=arm_b)
-    Ledger(ledger or looks_beside(gate)).spend(spec, old, new, (arm_a, arm_b))
+    (old, old_arm, first), (new, new_arm, second) = open_release(a), open_release(b)
+    runs: tuple[Run, Run] | None = None if first is None or second is None else (first, second)
+    result = decide(old, new, spec, old_arm=old_arm, new_arm=new_arm, runs=runs)
+    Ledger(ledger or looks_beside(gate)).spend(spec, old, new, (old_arm, new_arm))
     text = markdown(result, spec)
     if out:
         write_text(out, text)
     echo(_as_json(result) if as_json else text, nl=as_json)
-    ctx.exit({Status.PASS: 0, Status.FAIL: NOT_PASSED, Status.UNDECIDED: UNDECIDED}[result.status])
+    return {Status.PASS: 0, Status.FAIL: NOT_PASSED, Status.UNDECIDED: UNDECIDED}[result.status]
 
 
 def _as_json(result: Any) -> str:
@@ -67,7 +124,8 @@ def _as_json(result: Any) -> str:
             "check": d.check, "metric": d.cell.metric, "prompts": d.cell.prompts, "language": d.cell.language,
             "scope": d.cell.scope, "category": d.cell.category, "old": None if d.old is None else d.old.estimate,
             "new": d.new.estimate, "estimate": d.tested.estimate, "lower": d.tested.lower, "upper": d.tested.upper,
-            "limit": d.limit, "status": d.status.value, "insufficient": d.insufficient,
+            "interval": d.tested.name, "n": d.tested.n, "limit": d.limit, "status": d.status.value, "reason": d.reason,
+            "insufficient": d.insufficient,
         }
         for d in result.decisions
     ]  # fmt: skip
@@ -77,5 +135,5 @@ def _as_json(result: Any) -> str:
     }
     return json.dumps(
         {"status": result.status.value, "error": result.note, **sides, "exceptions": result.exceptions,
-         "decisions": decisions}
+         "pairing": result.pairing, "decisions": decisions}
     )  # fmt: skip

@@ -18,8 +18,6 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "mapping": ("--map",),
     "overrides": ("--set",),
     "resume": ("--restart",),
-    "new_arm": ("--arm-b",),
-    "old_arm": ("--arm-a",),
     "wide": ("--raters",),
 }
 """Parameter -> options that stand for it, where they have another name."""

@@ -1,5 +1,6 @@
 """The nouns: languages, harm, conversations, records, metrics, findings, errors. Imports nothing heavy."""
 
+from alignment_prism.domain.contrasts import Contrast, Quantity
 from alignment_prism.domain.errors import InputError, ModelError, PrismError, StoreError, TrainingError
 from alignment_prism.domain.findings import ALL, MACRO, Finding, FindingIndex, Signature
 from alignment_prism.domain.languages import EXPERIMENT_CODES, LANGUAGES, Language, Languages
@@ -43,6 +44,7 @@ __all__ = [
     "POLICY",
     "TRANSLATION",
     "Comparison",
+    "Contrast",
     "Finding",
     "FindingIndex",
     "Generation",
@@ -60,6 +62,7 @@ __all__ = [
     "PrismError",
     "Prompt",
     "PromptKind",
+    "Quantity",
     "Role",
     "Run",
     "Sampling",

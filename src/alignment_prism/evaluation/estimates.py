@@ -35,6 +35,7 @@ class CellSums:
     Attributes:
         cells: the cells, and after them one of language `macro` for every group of cells that differ in their
             language only.
+        macros: of each of the latter, the numbers of the cells that it is the mean of.
     """
 
     def __init__(self, cells: Sequence[Cell], clusters: Names) -> None:
@@ -43,8 +44,8 @@ class CellSums:
         for number, cell in enumerate(cells):
             if cell.language != ALL:
                 parts.setdefault((cell.prompts, cell.scope, cell.category), []).append(number)
-        self._languages = [numbers for numbers in parts.values() if len(numbers) > 1]
-        self.cells = [*cells, *(_together([cells[number] for number in numbers]) for numbers in self._languages)]
+        self.macros = [numbers for numbers in parts.values() if len(numbers) > 1]
+        self.cells = [*cells, *(_together([cells[number] for number in numbers]) for numbers in self.macros)]
 
     def rates(self, hits: Hits) -> Estimates:
         """Mean over the prompts of each cell of their share of ones among the verdicts."""
@@ -72,7 +73,7 @@ class CellSums:
 
     def joint_level(self, family: Sequence[Estimates], level: float) -> float:
         """Level of single intervals at which those of all cells, means among them, of a family hold together."""
-        return joint_level([estimates.errors(self._languages) for estimates in family], level)
+        return joint_level([estimates.errors(self.macros) for estimates in family], level)
 
     def q_values(self, family: Sequence[Estimates]) -> list[list[float]]:
         """False discovery rates, for each of a family one a cell."""
@@ -92,11 +93,11 @@ class CellSums:
 
     def intervals(self, estimates: Estimates) -> list[Interval]:
         """One interval for each of `cells`."""
-        return [*estimates.intervals, *(estimates.mean(numbers) for numbers in self._languages)]
+        return [*estimates.intervals, *(estimates.mean(numbers) for numbers in self.macros)]
 
     def with_means(self, flags: Sequence[bool]) -> list[bool]:
         """Flags of the cells, and after them those of the means: whether any language has the flag."""
-        return [*flags, *(any(flags[number] for number in numbers) for numbers in self._languages)]
+        return [*flags, *(any(flags[number] for number in numbers) for numbers in self.macros)]
 
 
 def _together(cells: Sequence[Cell]) -> Cell:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain.errors import InputError
+from alignment_prism.domain.metrics import Mean, Missing, Share
 from alignment_prism.domain.records import OUTCOME, Generation, Outcome, Prompt, Score, content_digest
 from alignment_prism.generation.completeness import check_generations
 
@@ -60,6 +61,14 @@ class NamedScores:
                 fix="give 0 or 1, or describe the metric as a mean",
             )
         return values
+
+    def of(self, arm: str, estimator: Share | Mean | Missing) -> npt.NDArray[np.float64]:
+        """P x k numbers whose mean a metric of these scores is."""
+        if isinstance(estimator, Share):
+            return self.hits(arm, estimator.label)
+        if isinstance(estimator, Missing):
+            return np.where(np.isnan(self.values[arm]) & (self.labels[arm] == ""), 1.0, 0.0)
+        return self.values[arm]
 
     @property
     def judged(self) -> bool:
@@ -112,6 +121,17 @@ class Observations:
         """P x k: 1 where the reply has the outcome, 0 where it has another, NaN where it is unjudged."""
         codes = self.outcomes[arm]
         return np.where(codes == UNJUDGED, np.nan, (codes == _CODES[outcome]).astype(np.float64))
+
+    def values(self, arm: str, estimator: Share | Mean | Missing) -> npt.NDArray[np.float64] | None:
+        """P x k numbers whose mean a metric is, whatever scores it rests on; None where there are no such scores."""
+        if estimator.score != OUTCOME:
+            scores = self.scores.get(estimator.score)
+            return None if scores is None else scores.of(arm, estimator)
+        if not self.scorer:
+            return None
+        if isinstance(estimator, Share):
+            return self.hits(arm, Outcome(estimator.label))
+        return np.where(self.outcomes[arm] == UNJUDGED, 1.0, 0.0)
 
 
 def observe(prompts: Sequence[Prompt], generations: Sequence[Generation], scores: Sequence[Score]) -> Observations:

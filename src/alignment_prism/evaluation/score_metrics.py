@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from alignment_prism.domain.findings import Finding
 from alignment_prism.domain.metrics import Difference, Mean, Metric, Missing, RelativeChange, Share
@@ -68,9 +67,11 @@ def _of_metric(
         scores={},
     )
     rows = Rows(part, context, metric.name, metric.denominator.kinds, scores)
-    values = {arm: _values(scores, arm, metric)[kept] for arm in scores.values}
+    estimator = metric.estimator
+    assert isinstance(estimator, (Share, Mean, Missing))
+    values = {arm: scores.of(arm, estimator)[kept] for arm in scores.values}
     derived = {type(other.estimator): other.name for other in metrics if _derives(other, metric)}
-    is_mean = isinstance(metric.estimator, Mean)
+    is_mean = isinstance(estimator, Mean)
     for arm, table in values.items():
         (rows.mean if is_mean else rows.rate)(arm, metric.name, table)
     if Difference in derived:
@@ -83,12 +84,3 @@ def _of_metric(
 
 def _derives(other: Metric, metric: Metric) -> bool:
     return isinstance(other.estimator, (Difference, RelativeChange)) and other.estimator.of == metric.name
-
-
-def _values(scores: NamedScores, arm: str, metric: Metric) -> npt.NDArray[np.float64]:
-    """P x k numbers whose mean the metric is."""
-    if isinstance(metric.estimator, Share):
-        return scores.hits(arm, metric.estimator.label)
-    if isinstance(metric.estimator, Missing):
-        return np.where(np.isnan(scores.values[arm]) & (scores.labels[arm] == ""), 1.0, 0.0)
-    return scores.values[arm]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import get_args
 
-from alignment_prism.domain import ALL, MACRO, Finding, InputError
+from alignment_prism.domain import ALL, MACRO, Finding, InputError, Run
 from alignment_prism.domain.metrics import (
     Bound,
     Difference,
@@ -23,11 +23,15 @@ from alignment_prism.domain.metrics import (
     Rank,
     RelativeChange,
 )
-from alignment_prism.gates.release import Estimate, Release, at_level
+from alignment_prism.gates.paired import PairedReleases
+from alignment_prism.gates.release import Estimate, Release, at_level, level_of
 from alignment_prism.gates.spec import Cell, Check, Companion, Fact, GateSpec, better_is_lower
 from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.statistics.intervals import Interval, critical_value
 from alignment_prism.statistics.planning.looks import alpha_at_look, sequence_critical
+
+COMPANION_ALPHA = 0.025
+"""One-sided error of a companion, whatever the look."""
 
 COMPARISON = "comparison"
 """Name of the scores that a preference rests on."""
@@ -58,6 +62,7 @@ class Decision:
         status: the result.
         insufficient: whether a finding it rests on is marked so; such a cell is never shown.
         companion: whether it goes with a check of the gate.
+        reason: why it is undecided, where the interval alone does not say so.
     """
 
     check: str
@@ -69,6 +74,7 @@ class Decision:
     status: Status
     insufficient: bool
     companion: bool = False
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,7 @@ class GateResult:
         old: A; None where there are no findings of it.
         new: B.
         exceptions: in what A and B differ and may, as the gate declares.
+        pairing: which prompts A and B were compared on, in words.
     """
 
     status: Status
@@ -107,6 +114,7 @@ class GateResult:
     old: Side | None
     new: Side
     exceptions: tuple[str, ...]
+    pairing: tuple[str, ...] = ()
 
 
 def decide(
@@ -116,12 +124,17 @@ def decide(
     *,
     old_arm: str | None = None,
     new_arm: str | None = None,
+    runs: tuple[Run, Run] | None = None,
 ) -> GateResult:
     """Put findings of release B beside those of release A and decide.
 
-    The change of a rate is B minus A with a MOVER interval for independent estimates (Zou & Donner 2008). If both
-    releases answered the same prompts it is on the safe side, too wide. Intervals are made anew at the level of the
-    look (`release.at_level`).
+    The change of a metric is B minus A on the prompts that both runs answered, with the paired interval of the level of
+    the look (`PairedReleases`). Without runs, and for what cannot be paired, it is that of independent estimates by
+    MOVER (Zou & Donner 2008), which is too wide where the prompts are the same; the result says so. Other intervals are
+    made anew at the level of the look (`release.at_level`).
+
+    A cell is refuted if its interval at the look's error divided by the number of decisions is beyond the limit, so
+    that a good release fails with that error at most, however many cells there are.
 
     Args:
         old: findings of A; may be empty if no check compares with it.
@@ -129,6 +142,7 @@ def decide(
         spec: the gate.
         old_arm: arm of A; None if its findings have one arm besides `base`, or `base` alone.
         new_arm: arm of B, likewise.
+        runs: prompts, replies and scores that the findings of A and of B are of.
 
     Raises:
         InputError: a finding that the gate asks for is missing, in a language that A has too; is without an interval,
@@ -139,14 +153,17 @@ def decide(
     second = Release(new, new_arm, "B")
     alpha, note = _error(spec)
     claims = list(_claims(spec, first, second))
-    decisions = tuple(_decide(claim, first, second, spec, alpha) for claim in claims)
+    pairs = None if runs is None or first is None else PairedReleases(runs)
+    judge = _Judge(first, second, pairs, spec, alpha, len(claims))
+    decisions = tuple(judge.decide(claim) for claim in claims)
     exceptions = _differences(claims, first, second, spec.may_differ)
     statuses = {decision.status for decision in decisions}
     status = next(s for s in (Status.FAIL, Status.UNDECIDED, Status.PASS) if s in statuses)
     critical = _critical(spec, alpha, min(decision.new.n for decision in decisions if not decision.companion))
     sides = [None if one is None else Side(one.arm, _facts(claims, one)) for one in (first, second)]
     assert sides[1] is not None
-    return GateResult(status, decisions, alpha, critical, note, sides[0], sides[1], tuple(exceptions))
+    pairing = tuple(judge.pairing) if compares else ()
+    return GateResult(status, decisions, alpha, critical, note, sides[0], sides[1], tuple(exceptions), pairing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,47 +274,105 @@ def _facts(claims: Iterable[_Claim], release: Release) -> dict[Fact, str]:
     return {fact: "; ".join(values) for fact, values in found.items()}
 
 
-def _decide(claim: _Claim, old: Release | None, new: Release, spec: GateSpec, alpha: float) -> Decision:
-    check, cell = claim.check, claim.cell
-    after = new.find(cell)
-    critical = critical_value(0.95) if claim.companion else _critical(spec, alpha, max(after.interval.n, 1))
-    value = at_level(after, cell.metric, critical)
-    sign = 1.0 if better_is_lower(check) else -1.0
-    if check.kind == "non_inferiority":
-        assert old is not None and check.margin is not None
-        before: Estimate | None = (found := old.find(cell))
-        tested, limit = _change(found, value, cell.metric, critical).scaled(sign), check.margin
-        status = _status(tested, limit, found.insufficient or after.insufficient)
-    else:
-        assert check.limit is not None
-        before, tested, limit = None, value, check.limit
-        status = _status(value.scaled(sign), sign * limit, after.insufficient)
-    return Decision(
-        check.name,
-        cell,
-        None if before is None else before.interval,
-        after.interval,
-        tested,
-        limit,
-        status,
-        after.insufficient or (before is not None and before.insufficient),
-        claim.companion,
-    )
+class _Judge:
+    """Decides claims.
+
+    Attributes:
+        pairing: how A and B were compared, in words.
+    """
+
+    def __init__(
+        self, old: Release | None, new: Release, pairs: PairedReleases | None, spec: GateSpec, alpha: float, claims: int
+    ) -> None:
+        self._old, self._new, self._pairs, self._spec, self._alpha, self._claims = old, new, pairs, spec, alpha, claims
+        self._unpaired: dict[str, None] = {}
+
+    @property
+    def pairing(self) -> list[str]:
+        words = [] if self._pairs is None else list(self._pairs.words)
+        if self._unpaired:
+            words.append(f"compared as if on other prompts, which is less sharp: {', '.join(self._unpaired)}")
+        return words
+
+    def decide(self, claim: _Claim) -> Decision:
+        """The decision of one claim."""
+        check, cell = claim.check, claim.cell
+        after = self._new.find(cell)
+        before = None
+        if check.kind == "non_inferiority":
+            assert self._old is not None
+            before = self._old.find(cell)
+        alpha = COMPANION_ALPHA if claim.companion else self._alpha
+        n = max(after.interval.n, 1)
+        tested = self._tested(claim, before, after, self._critical(claim, alpha, n))
+        wide = self._tested(claim, before, after, self._critical(claim, alpha / self._claims, n))
+        sign = 1.0 if better_is_lower(check) else -1.0
+        given = check.margin if check.margin is not None else check.limit
+        assert given is not None
+        # Changes are tested in the direction of worse, values as they are.
+        limit, turned = (given, 1.0) if before is not None else (sign * given, sign)
+        few = after.insufficient or (before is not None and before.insufficient)
+        status, reason = Status.UNDECIDED, ""
+        if tested.scaled(turned).upper <= limit:
+            status = Status.UNDECIDED if few else Status.PASS
+            if status is Status.PASS and not claim.companion and self._spec.unjudged == "worst_case":
+                worst = self._worst(claim, before, after, self._critical(claim, alpha, n))
+                if worst is not None and worst.scaled(turned).upper > limit:
+                    status, reason = Status.UNDECIDED, "unjudged replies could reverse it"
+        elif wide.scaled(turned).lower > limit:
+            status = Status.FAIL
+        elif tested.scaled(turned).lower > limit:
+            reason = f"beyond the limit, but not for certain among {self._claims} decisions"
+        return Decision(
+            check.name, cell, None if before is None else before.interval, after.interval, tested, given, status, few,
+            claim.companion, reason,
+        )  # fmt: skip
+
+    def _critical(self, claim: _Claim, alpha: float, n: int) -> float:
+        return critical_value(1.0 - 2.0 * alpha) if claim.companion else _critical(self._spec, alpha, n)
+
+    def _tested(self, claim: _Claim, before: Estimate | None, after: Estimate, critical: float) -> Interval:
+        """What is held against the limit."""
+        cell = claim.cell
+        value = at_level(after, cell.metric, critical)
+        if before is None:
+            return value
+        sign = 1.0 if better_is_lower(claim.check) else -1.0
+        if self._pairs is not None:
+            estimates = before.interval.estimate, after.interval.estimate
+            change = self._pairs.change(cell, level_of(critical), estimates)
+            if change is not None:
+                return change.scaled(sign)
+        self._unpaired.setdefault(cell.metric)
+        return _change(before, value, cell.metric, critical).scaled(sign)
+
+    def _worst(self, claim: _Claim, before: Estimate | None, after: Estimate, critical: float) -> Interval | None:
+        """The same if all replies without a verdict speak against B; None where none lacks one, or nobody knows."""
+        cell, lower = claim.cell, better_is_lower(claim.check)
+        sign = 1.0 if lower else -1.0
+        if before is not None and self._pairs is not None:
+            estimates = before.interval.estimate, after.interval.estimate
+            if self._pairs.change(cell, level_of(critical), estimates) is not None:
+                found = self._pairs.extreme(cell, level_of(critical), 1.0 if lower else 0.0)
+                return None if found is None else found.scaled(sign)
+        ends = ("lowest", "highest") if lower else ("highest", "lowest")
+        new = self._new.find_if_there(replace(cell, metric=f"{cell.metric}_{ends[1]}"))
+        old = None
+        if before is not None and self._old is not None:
+            old = self._old.find_if_there(replace(cell, metric=f"{cell.metric}_{ends[0]}"))
+        if new is None and old is None:
+            return None
+        value = at_level(new or after, cell.metric, critical)
+        return value if before is None else _change(old or before, value, cell.metric, critical).scaled(sign)
 
 
 def _change(before: Estimate, new: Interval, metric: str, critical: float) -> Interval:
-    """B minus A, their prompts taken as independent. Scores of both on the same prompts would make it sharper."""
+    """B minus A, their prompts taken as independent."""
     old = at_level(before, metric, critical)
     estimate = new.estimate - old.estimate
     below = math.hypot(new.estimate - new.lower, old.upper - old.estimate)
     above = math.hypot(new.upper - new.estimate, old.estimate - old.lower)
     return Interval(estimate, estimate - below, estimate + above, "mover-change", new.n, new.clusters, level=new.level)
-
-
-def _status(interval: Interval, limit: float, insufficient: bool) -> Status:
-    if interval.upper <= limit:
-        return Status.UNDECIDED if insufficient else Status.PASS
-    return Status.FAIL if interval.lower > limit else Status.UNDECIDED
 
 
 def _error(spec: GateSpec) -> tuple[float, str]:

@@ -55,8 +55,7 @@ class Release:
             if len(others) != 1:
                 raise InputError(
                     f"release {side} has arms {', '.join(names) or '(none)'}",
-                    fix="say which of them it is",
-                    settings={"old_arm" if side == "A" else "new_arm": "NAME"},
+                    fix=f"say which of them it is: {side}#NAME",
                 )
             arm = others[0]
         elif arm not in names:
@@ -94,6 +93,10 @@ class Release:
             return Estimate(interval, _degrees(row), insufficient)
         return Estimate(_mean_over_seeds(usable), len(usable) - 1, insufficient)
 
+    def find_if_there(self, cell: Cell) -> Estimate | None:
+        """`find`, or None where there is no such number."""
+        return self.find(cell) if self._rows(cell) else None
+
     def facts(self, cell: Cell) -> dict[Fact, str]:
         """How the number of a cell was measured, from its signatures; empty where there is no such number."""
         rows = self.index.seeds(
@@ -118,15 +121,17 @@ class Release:
         return seeded or pooled
 
 
+def level_of(critical: float) -> float:
+    """Level of the two-sided interval with a critical value of the normal distribution; always below 1."""
+    return min(math.erf(critical / math.sqrt(2.0)), 1.0 - 1e-15)
+
+
 def at_level(estimate: Estimate, metric: str, critical: float) -> Interval:
     """The interval at the level of a critical value of the normal distribution.
 
     Rates and paired differences exactly (`statistics.levels`), other numbers by the ratio of the critical values.
     """
-    level = math.erf(critical / math.sqrt(2.0))
-    interval = estimate.interval
-    if level >= 1.0:  # beyond what doubles tell from certainty
-        level = 1.0 - 1e-15
+    level, interval = level_of(critical), estimate.interval
     estimator = find_metric(metric).estimator
     if isinstance(estimator, (Share, Missing)):
         return rate_at_level(interval, level, estimate.df)

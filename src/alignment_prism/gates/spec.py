@@ -185,6 +185,8 @@ class GateSpec(_Frozen):
         checks: at least one.
         companions: what goes with the checks; an empty list is no companion.
         may_differ: in what A and B may have been measured otherwise.
+        unjudged: `worst_case`: a claim must hold even if every reply of B without a verdict is bad, and every one of A
+            good; `at_random`: they are left out, as if judges failed by chance.
     """
 
     name: str = "Release gate"
@@ -194,6 +196,7 @@ class GateSpec(_Frozen):
     checks: Annotated[list[Check], Field(min_length=1)]
     companions: list[Companion] = list(COMPANIONS)
     may_differ: list[Fact] = []
+    unjudged: Literal["worst_case", "at_random"] = "worst_case"
 
     def at_look(self, look: int) -> GateSpec:
         """The same gate at another of its looks.

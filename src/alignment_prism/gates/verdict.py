@@ -19,7 +19,10 @@ def markdown(result: GateResult, spec: GateSpec) -> str:
     companions that are shown are counted."""
     lines = [f"# {spec.name}", "", f"**{WORDS[result.status]}**", ""]
     lines += [f"- A: {_side(result.old)}", f"- B: {_side(result.new)}", f"- Error: {result.note}."]
+    lines += [f"- Prompts: {'; '.join(result.pairing)}."] * bool(result.pairing)
     lines += [f"- Declared to differ: {words}" for words in result.exceptions]
+    if spec.unjudged == "at_random":
+        lines.append("- Declared: replies without a verdict are left out, as if the judge had failed by chance.")
     if not spec.companions:
         lines.append("- Declared to have no companions: unjudged, broken and inconsistent replies are not looked at.")
     companions = [one for one in result.decisions if one.companion]
@@ -46,5 +49,10 @@ def _cells(decision: Decision) -> list[str]:
         decision.check, cell.metric, cell.language, cell.scope, cell.category, old,
         f"{decision.new.estimate:.4g} ({decision.new.n})",
         f"{tested.estimate:.4g} [{tested.lower:.4g}, {tested.upper:.4g}]", f"{decision.limit:g}",
-        decision.status.value + " (insufficient)" * decision.insufficient,
+        _result(decision),
     ]  # fmt: skip
+
+
+def _result(decision: Decision) -> str:
+    reasons = ["insufficient"] * decision.insufficient + [decision.reason] * bool(decision.reason)
+    return decision.status.value + "".join(f" ({reason})" for reason in reasons)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from alignment_prism.domain import (
     Comparison,
+    Contrast,
     Finding,
     Generation,
     InputError,
@@ -45,7 +46,7 @@ from alignment_prism.io.problems import FieldError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORD_TYPES: tuple[type, ...] = (Prompt, Pair, Generation, Score, Label, Comparison, Finding)
+RECORD_TYPES: tuple[type, ...] = (Prompt, Pair, Generation, Score, Label, Comparison, Finding, Contrast)
 """The records that have columns on disk. Any other dataclass of the same kinds of fields works as well."""
 
 R = TypeVar("R")

@@ -1,6 +1,7 @@
 """Findings made readable: tables in the terminal and a page; nothing here measures anything."""
 
 from alignment_prism.reports.about import About, ArmNote, about_study, read_about
+from alignment_prism.reports.contrasts import contrasts_csv, contrasts_markdown, contrasts_table
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.numbers import as_text
 from alignment_prism.reports.page import Example, Reply, write_report
@@ -22,6 +23,9 @@ __all__ = [
     "Sheet",
     "about_study",
     "as_text",
+    "contrasts_csv",
+    "contrasts_markdown",
+    "contrasts_table",
     "findings_table",
     "headline_prompts",
     "headline_table",

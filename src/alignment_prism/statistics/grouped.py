@@ -14,7 +14,12 @@ import numpy.typing as npt
 
 from alignment_prism.statistics.clustered import Design, cluster_index, design, effective_rows
 from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, as_floats, critical_value, same_length
-from alignment_prism.statistics.language_means import language_correlation, macro_over_languages
+from alignment_prism.statistics.language_means import (
+    combination,
+    heterogeneity,
+    language_correlation,
+    macro_over_languages,
+)
 from alignment_prism.statistics.rates import wilson_bounds
 from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
 
@@ -141,10 +146,32 @@ class Estimates:
         parts = [self.intervals[cell] for cell in cells]
         if not self.groups.overlap(cells):
             return macro_over_languages(parts)
+        return replace(
+            macro_over_languages(parts, self._correlation(cells, of_difference=False)), clusters=self._held(cells)
+        )
+
+    def gap(self, one: int, other: int) -> Interval:
+        """The estimate of one cell minus that of another; the cells share no prompt, but may share clusters."""
+        parts, cells = [self.intervals[one], self.intervals[other]], (one, other)
+        if not self.groups.overlap(cells):
+            return combination(parts, (1.0, -1.0))
+        found = combination(parts, (1.0, -1.0), self._correlation(cells, of_difference=True))
+        return replace(found, clusters=self._held(cells))
+
+    def heterogeneity(self, cells: Sequence[int]) -> tuple[float, float]:
+        """Cochran's Q of some cells, one a language, and its p-value: whether their estimates are of one number."""
+        parts = [self.intervals[cell] for cell in cells]
+        if not self.groups.overlap(cells):
+            return heterogeneity(parts)
+        return heterogeneity(parts, self._correlation(cells, of_difference=True))
+
+    def _correlation(self, cells: Sequence[int], *, of_difference: bool) -> Floats:
         held = self.groups.side_by_side(self.known, cells) > 0
-        totals = self.groups.side_by_side(self.deviations, cells)
-        found = macro_over_languages(parts, language_correlation(totals, held))
-        return replace(found, clusters=int(held.any(axis=1).sum()))
+        return language_correlation(self.groups.side_by_side(self.deviations, cells), held, of_difference=of_difference)
+
+    def _held(self, cells: Sequence[int]) -> int:
+        """Clusters that any of the cells has."""
+        return int((self.groups.side_by_side(self.known, cells) > 0).any(axis=1).sum())
 
     def scaled(self, factor: float, offset: float) -> Estimates:
         """Estimates of `offset + factor * x`."""

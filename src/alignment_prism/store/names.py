@@ -5,6 +5,7 @@ from __future__ import annotations
 # In the folder of a study
 PROMPTS = "prompts.parquet"
 FINDINGS = "findings.parquet"
+CONTRASTS = "contrasts.parquet"
 REPORT = "report.html"
 STUDY = "study.json"
 """The spec, as plain values."""

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from alignment_prism.studies.loading import load_spec, make_spec
     from alignment_prism.studies.plan import Plan, build_plan
     from alignment_prism.studies.run import run_study
+    from alignment_prism.studies.runs import open_run
     from alignment_prism.studies.sources import Sources, load_sources
     from alignment_prism.studies.spec import CompareSpec, JudgeSpec, PromptFile, StudySpec
     from alignment_prism.studies.steps import Step
@@ -34,6 +35,7 @@ __all__ = [
     "load_spec",
     "make_spec",
     "nano_thresholds",
+    "open_run",
     "run_study",
     "study_beside",
 ]
@@ -57,6 +59,7 @@ _MODULES = {
     "load_spec": "loading",
     "make_spec": "loading",
     "nano_thresholds": "analysis",
+    "open_run": "runs",
     "run_study": "run",
     "study_beside": "beside",
 }

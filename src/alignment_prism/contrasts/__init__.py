@@ -1,0 +1,22 @@
+"""Contrasts: two runs in, paired decisions by language and scope out. Pure: records in, records out.
+
+The members are imported when they are asked for, because they stand on NumPy.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alignment_prism.contrasts.measure import Contrasts, Declared, contrast
+    from alignment_prism.contrasts.pairing import PairedRuns
+
+__all__ = ["Contrasts", "Declared", "PairedRuns", "contrast"]
+
+_MODULES = {"Contrasts": "measure", "Declared": "measure", "PairedRuns": "pairing", "contrast": "measure"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,0 +1,102 @@
+"""Contrasts as tables: for a terminal, and as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from io import StringIO
+
+from alignment_prism.domain import ALL, Contrast, Quantity
+from alignment_prism.domain.metrics import PER_CENT_OF_BASE, Unit
+from alignment_prism.reports.layout import Sheet
+from alignment_prism.scoring.metrics import find_metric
+
+HEADS = ("B - A [interval]", "both / A / B / neither", "p", "n", "more would decide")
+
+WORDS = {
+    Quantity.RELATIVE_CHANGE: "relative to A",
+    Quantity.LOCAL_MINUS_GLOBAL: "local - global",
+    Quantity.MINUS_ENGLISH: "minus English",
+    Quantity.HETEROGENEITY: "languages alike?",
+    Quantity.WORST_LANGUAGE: "worst language",
+    Quantity.EVERY_LANGUAGE: "better in every language?",
+}
+"""Quantities beside the difference, as the first column calls them."""
+
+CAPTION = (
+    "Points of per cent, B minus A, on the prompts that both answered. p by Holm over the headlines, where it has a *. "
+    "both / A / B / neither: prompts on which both, only A, only B, none is 1. ? = too few to rely on."
+)
+
+
+def contrasts_table(rows: Iterable[Contrast]) -> Sheet:
+    """Contrasts by language and scope, and what is said of all languages; bounds and subsets are in the file only."""
+    shown = [row for row in rows if is_shown(row)]
+    several = len({row.contrast for row in shown}) > 1
+    labels = ("contrast",) * several + ("metric", "language", "scope", "what")
+    lines = tuple(((row.contrast,) * several + names(row), values(row)) for row in shown)
+    return Sheet(labels, HEADS, lines, CAPTION)
+
+
+def contrasts_markdown(rows: Sequence[Contrast], notes: Sequence[str] = ()) -> str:
+    """The same as Markdown, with the notes before it."""
+    lines = ["# Contrasts", "", *(f"- {note}" for note in notes), *[""] * bool(notes)]
+    heads = ("contrast", "metric", "language", "scope", "what", *HEADS)
+    lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for row in filter(is_shown, rows):
+        cells = (row.contrast, *names(row), *values(row))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*lines, "", CAPTION, ""])
+
+
+def contrasts_csv(rows: Iterable[Contrast]) -> str:
+    """Every row and column, numbers as they are stored."""
+    text = StringIO()
+    columns = [field.name for field in fields(Contrast)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([getattr(row, name) for name in columns] for row in rows)
+    return text.getvalue()
+
+
+def is_shown(row: Contrast) -> bool:
+    """Whether tables have the row."""
+    if "/" in row.prompts or row.quantity in (Quantity.LOWEST, Quantity.HIGHEST):
+        return False
+    return row.quantity is not Quantity.RELATIVE_CHANGE or row.language == row.scope == ALL
+
+
+def names(row: Contrast) -> tuple[str, str, str, str]:
+    """Metric, language, scope and what the number is, beside the difference."""
+    return f"{row.metric} ({row.prompts})", row.language, row.scope, WORDS.get(row.quantity, "")
+
+
+def values(row: Contrast) -> tuple[str, str, str, str, str]:
+    """The cells of a row, as `HEADS` has them."""
+    p = "" if math.isnan(row.p_value) else f"{row.p_value:.2g}"
+    if not math.isnan(row.adjusted):
+        p = f"{row.adjusted:.2g}*"
+    further = ""
+    if row.further > 0 and row.quantity is not Quantity.RELATIVE_CHANGE:
+        further = f"{row.further:.0f} prompts" if math.isfinite(row.further) else "no number"
+    return number(row), _counts(row), p, str(row.n), further
+
+
+def number(row: Contrast) -> str:
+    """Estimate and interval in the unit of the metric."""
+    if row.quantity is Quantity.HETEROGENEITY:
+        return "" if math.isnan(row.estimate) else f"Q {row.estimate:.1f}"
+    unit: Unit = find_metric(row.metric).unit.change()
+    if row.quantity is Quantity.RELATIVE_CHANGE:
+        unit = PER_CENT_OF_BASE
+    estimate = "undefined" if math.isnan(row.estimate) else unit.text(row.estimate)
+    ends = "" if math.isnan(row.lower) else f" [{unit.text(row.lower)}, {unit.text(row.upper)}]"
+    return f"{estimate}{ends}" + "?" * row.insufficient
+
+
+def _counts(row: Contrast) -> str:
+    if math.isnan(row.both):
+        return ""
+    return " / ".join(f"{count:.4g}" for count in (row.both, row.only_a, row.only_b, row.neither))
