@@ -12,10 +12,11 @@ import numpy.typing as npt
 from alignment_prism.domain.findings import ALL, MACRO, Finding
 from alignment_prism.evaluation.cells import Cell
 from alignment_prism.statistics.changes.length_control import grouped_length_control
-from alignment_prism.statistics.grouped import Estimates, GroupedChanges, Grouping, Shares, grouped_rates
+from alignment_prism.statistics.grouped import Estimates, GroupedChanges, Grouping, grouped_rates
 from alignment_prism.statistics.grouped_means import grouped_means, prompt_means
 from alignment_prism.statistics.intervals import Interval
 from alignment_prism.statistics.multiplicity import benjamini_yekutieli
+from alignment_prism.statistics.shares import Shares
 from alignment_prism.statistics.simultaneous import joint_level, p_value
 
 Hits = npt.NDArray[np.float64]

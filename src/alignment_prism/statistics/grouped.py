@@ -22,6 +22,7 @@ from alignment_prism.statistics.language_means import (
 )
 from alignment_prism.statistics.rates import wilson_bounds
 from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
+from alignment_prism.statistics.shares import Shares
 
 Rows = npt.NDArray[np.intp]
 """Positions of the prompts of one cell."""
@@ -177,31 +178,6 @@ class Estimates:
         """Estimates of `offset + factor * x`."""
         intervals = [interval.scaled(factor, offset) for interval in self.intervals]
         return replace(self, intervals=intervals, scale=factor * self.scale, null=offset + factor * self.null)
-
-
-@dataclass(frozen=True, slots=True)
-class Shares:
-    """What each of P prompts says: the share of ones among its k replies.
-
-    Attributes:
-        value: share of each prompt, 0 where `known` is.
-        known: 1 where some reply has a verdict, 0 elsewhere.
-        replies: replies with a verdict.
-        single: whether k is 1, so that shares are 0 or 1.
-    """
-
-    value: Floats
-    known: Floats
-    replies: Floats
-    single: bool
-
-    @classmethod
-    def of(cls, table: Floats) -> Shares:
-        """From P x k verdicts: 1, 0, or NaN where there is none."""
-        there = ~np.isnan(table)
-        replies = there.sum(axis=1).astype(np.float64)
-        value = np.where(there, table, 0.0).sum(axis=1) / np.maximum(replies, 1.0)
-        return cls(value, (replies > 0).astype(np.float64), replies, table.shape[1] == 1)
 
 
 def grouped_rates(shares: Shares, groups: Grouping, level: float = 0.95, *, weights: Floats | None = None) -> Estimates:

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alignment_prism.statistics import Interval, clustered_rate, paired_risk_difference, relative_change
-from alignment_prism.statistics.grouped import GroupedChanges, Grouping, Shares, grouped_rates
+from alignment_prism.statistics.grouped import GroupedChanges, Grouping, grouped_rates
+from alignment_prism.statistics.shares import Shares
 
 
 def single(values: np.ndarray) -> Shares:

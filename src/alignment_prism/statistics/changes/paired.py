@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignment_prism.statistics.grouped import GroupedChanges, Grouping, Shares
+from alignment_prism.statistics.grouped import GroupedChanges, Grouping
 from alignment_prism.statistics.intervals import GroupNames, Interval, as_binary, same_length
+from alignment_prism.statistics.shares import Shares
 
 
 def paired_risk_difference(
