@@ -16,10 +16,16 @@ from alignment_prism.io.writers import text_writer
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 MERGED = "lines that each have all fields, and one quoted text over them; kept as one record"
 """Note on a record that a stray quote may have made of several."""
 QUOTE_FIX = 'close every quote and double those inside a text (""); or take quotes for characters'
+
+
+MAX_COLUMN_BYTES = 128 * 2**20
+MAX_COLUMN_RATIO = 200
+"""Bytes that the column of a group of Parquet's rows may unpack to, and from so many times fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +194,27 @@ def _large_values(batch: pa.RecordBatch) -> dict[int, FieldError]:
     return found
 
 
+def _rows_at_once(metadata: pq.FileMetaData, name: str) -> int:
+    """How many rows are read together, so that they take about as much memory as the longest line may.
+
+    Raises:
+        InputError: a column unpacks to so many times its size that no text does: it is read as a whole, and a table of
+            30 kB would take the memory of 1 GB and more.
+    """
+    widest = 1
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            size = column.total_uncompressed_size
+            if size > MAX_COLUMN_BYTES and size > MAX_COLUMN_RATIO * column.total_compressed_size:
+                what = f"the column {column.path_in_schema[:40]!r} unpacks from {column.total_compressed_size:,} bytes"
+                fix = "check where the file is from; if it is yours, write it as JSONL"
+                raise InputError(f"{what} to {size:,}, which is more than any text does", where=name, fix=fix)
+        widest = max(widest, group.total_byte_size // max(group.num_rows, 1))
+    return min(1024, max(1, MAX_LINE_BYTES // widest))
+
+
 def line_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
     """Rows of a plain text file: each line a row with the one column `text`, blank ones too."""
     for number, text in read_lines(path):
@@ -216,7 +243,7 @@ def parquet_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
             twice = _repeated(file.schema_arrow.names)
             if twice is not None:
                 raise InputError(f"the column {twice[:40]!r} occurs twice", where=name, fix="rename one")
-            for batch in file.iter_batches(batch_size=1024):
+            for batch in file.iter_batches(batch_size=_rows_at_once(file.metadata, name)):
                 large = _large_values(batch)
                 if large:
                     kept = pa.array([place not in large for place in range(batch.num_rows)])

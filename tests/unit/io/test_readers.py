@@ -266,6 +266,28 @@ def test_what_unpacks_to_more_than_a_line_or_a_document_may_hold_is_refused_as_i
     assert values(rows) == [{"prompt": "a", "n": 1}, {"prompt": "b", "n": 3}] and intake.rejected == 1
 
 
+def test_a_table_that_unpacks_to_thousands_of_times_its_size_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "MAX_COLUMN_BYTES", 2**20)
+    bomb, long = tmp_path / "bomb.parquet", tmp_path / "long.parquet"
+    pq.write_table(pa.table({"prompt": ["x" * 2**22]}), bomb, compression="zstd")
+    monkeypatch.setattr(delimited, "_large_values", lambda batch: pytest.fail("it was unpacked"))
+    with pytest.raises(InputError, match="'prompt' unpacks from .* to 4,194,3.., which is more than any text does"):
+        take(bomb)
+    monkeypatch.undo()
+    texts = [" ".join(str((n + 1) * k * 7919 % 99_991) for k in range(300)) for n in range(1_000)]  # 1.7 MB
+    pq.write_table(pa.table({"prompt": texts}), long, compression="zstd")
+    monkeypatch.setattr(delimited, "MAX_COLUMN_BYTES", 2**20)
+    assert [row.values["prompt"] for row in take(long)[0]] == texts
+
+
+def test_long_rows_are_read_few_at_once(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"prompt": [f"{n} " * 300 for n in range(50)]}), tmp_path / "t.parquet")
+    monkeypatch.setattr(delimited, "MAX_LINE_BYTES", 5_000)  # some 900 bytes a row, so 5 rows at once
+    sizes = []
+    monkeypatch.setattr(delimited, "_large_values", lambda batch: sizes.append(batch.num_rows) or {})
+    assert len(take(tmp_path / "t.parquet")[0]) == 50 and max(sizes) <= 6
+
+
 def test_a_table_of_very_many_columns_is_read_at_once(tmp_path):
     names = [f"c{number}" for number in range(20_000)]
     (tmp_path / "t.csv").write_text(",".join(names) + "\n" + ",".join("v" for _ in names) + "\n")
