@@ -61,7 +61,7 @@ def command(
         **prompts.spec(),
     )
     quiet_hub(spec)
-    with study_beside(spec, out, progress=Terminal(stderr=True)) as study:
+    with study_beside(spec, out, progress=Terminal(stderr=True), replace=replace) as study:
         generations = study.generations()
         write_records(out, generations, Generation)
     echo_generations(generations)

@@ -64,7 +64,8 @@ def command(
         judge=judge.spec(calls),
         **prompts.spec(),
     )
-    with study_beside(spec, out, progress=Terminal(stderr=True), known=(out,) if retry_unjudged else ()) as study:
+    known, again = (out,) if retry_unjudged else (), replace or retry_unjudged
+    with study_beside(spec, out, progress=Terminal(stderr=True), known=known, replace=again) as study:
         write_records(out, study.scores(), Score)
         echo_unjudged(study)
     echo(f"wrote {out}")

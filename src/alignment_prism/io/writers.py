@@ -7,6 +7,8 @@ import gzip
 import io
 import json
 import os
+import re
+import socket
 import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import chain
@@ -19,6 +21,8 @@ from alignment_prism.io.schemas import columns_of, json_of, schema_for
 
 BATCH = 1024
 """Records per Parquet write."""
+PART = ".part"
+"""Ends the temporary name of a file that is being written."""
 
 
 @contextlib.contextmanager
@@ -32,7 +36,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     fix = "check that the folder exists, may be written to and has room"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        _remove_leftovers(path)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=PART, dir=path.parent)
         os.close(handle)
     except OSError as error:
         raise StoreError(f"cannot write: {error}", where=str(path), fix=fix) from error
@@ -49,6 +54,29 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise StoreError(f"cannot write: {error}", where=str(path), fix=fix) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine still runs."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # it exists and is another user's
+    return True
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}.{socket.gethostname()}-{os.getpid()}-"
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes of this machine left that were killed while they wrote the same file."""
+    name = re.compile(rf"\.{re.escape(f'{path.name}.{socket.gethostname()}')}-(\d+)-\w+{re.escape(PART)}")
+    for other in path.parent.iterdir():
+        if (found := name.fullmatch(other.name)) and not is_alive(int(found[1])):
+            other.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from alignment_prism.store.artifacts import (
     verify,
     write_artifact,
 )
-from alignment_prism.store.locks import folder_lock
+from alignment_prism.store.locks import folder_lock, output_lock
 from alignment_prism.store.outputs import check_files, check_inputs, check_within, check_writable, storage_fault
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "folder_lock",
     "is_complete",
     "is_intact",
+    "output_lock",
     "package_version",
     "read_manifest",
     "storage_fault",

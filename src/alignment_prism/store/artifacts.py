@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain.errors import StoreError
+from alignment_prism.io.writers import is_alive
 from alignment_prism.store.names import MANIFEST
 from alignment_prism.store.outputs import REFUSALS, WRITE_FIX, check_writable
 
@@ -338,7 +339,7 @@ def _temporaries(folder: Path) -> list[Path]:
 def _is_under_way(path: Path, folder: Path) -> bool:
     """Whether the process that made a temporary folder still runs."""
     process = path.name.removesuffix(OLD).removeprefix(_temporary_name(folder, 0).removesuffix("0"))
-    return _is_alive(int(process))
+    return is_alive(int(process))
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -346,16 +347,6 @@ def _remove_leftovers(folder: Path) -> None:
     for path in _temporaries(folder):
         if not _is_under_way(path, folder):
             shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # it exists and is another user's
-    return True
 
 
 def _flush(path: Path) -> None:

@@ -30,8 +30,33 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
     Raises:
         StoreError: another process holds it, or the lock cannot be written.
     """
-    path = Path(folder) / LOCK
-    file = _take(path, str(folder))
+    with _held(Path(folder) / LOCK, str(folder)):
+        yield
+
+
+@contextmanager
+def output_lock(output: str | Path) -> Iterator[None]:
+    """Hold the name of a file that is to be written, and of what is kept beside it until then, for this process.
+
+    Args:
+        output: to hold; its folder is made if need be.
+
+    Raises:
+        StoreError: another process holds it, or the lock cannot be written.
+    """
+    path = Path(output)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fix = "choose another place, one that may be written to"
+        raise StoreError(f"cannot write: {error.strerror}", where=str(output), fix=fix) from error
+    with _held(path.with_name(f".{path.name}{LOCK}"), str(output)):
+        yield
+
+
+@contextmanager
+def _held(path: Path, name: str) -> Iterator[None]:
+    file = _take(path, name)
     try:
         yield
     finally:

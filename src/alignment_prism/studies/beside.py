@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from alignment_prism.store import check_files, output_lock
 from alignment_prism.store.names import CALLS, PLAN, unfinished_beside
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.run import run_study
@@ -17,7 +18,12 @@ from alignment_prism.studies.study import Study
 
 @contextmanager
 def study_beside(
-    spec: StudySpec, path: str | Path, *, progress: Reporter | None = None, known: Sequence[str | Path] = ()
+    spec: StudySpec,
+    path: str | Path,
+    *,
+    progress: Reporter | None = None,
+    known: Sequence[str | Path] = (),
+    replace: bool = False,
 ) -> Iterator[Study]:
     """Run a study in the folder `PATH.unfinished`, and yield it; the block writes what is wanted of it to `path`.
 
@@ -29,19 +35,23 @@ def study_beside(
         path: of the file.
         progress: where to report to.
         known: files of earlier scores, see `run_study`.
+        replace: whether the file may be there already.
 
     Raises:
+        StoreError: another process makes the same file, or has just made it.
         PrismError: as `run_study`.
     """
     folder = Path(unfinished_beside(str(path)))
-    try:
-        study = run_study(spec, folder, progress=progress, known=known)
-        yield study
-    except BaseException:
-        if (folder / PLAN).is_file() and not _has_work(folder):
-            shutil.rmtree(folder)
-        raise
-    shutil.rmtree(folder)
+    with output_lock(path):
+        check_files([path], replace=replace)
+        try:
+            study = run_study(spec, folder, progress=progress, known=known)
+            yield study
+        except BaseException:
+            if (folder / PLAN).is_file() and not _has_work(folder):
+                shutil.rmtree(folder)
+            raise
+        shutil.rmtree(folder)
 
 
 def _has_work(folder: Path) -> bool:

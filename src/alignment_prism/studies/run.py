@@ -111,8 +111,8 @@ def _held(out: Path) -> AbstractContextManager[None]:
 
 def _write_index(out: Path, spec: StudySpec, index: dict[str, object]) -> None:
     """Write down what was asked for, and which steps the folder's findings rest on."""
+    write_json(out / PLAN, index)  # the first file of all: by it a folder is known as a study's
     write_json(out / STUDY, spec.model_dump(mode="json"))
-    write_json(out / PLAN, index)
 
 
 def _write_tables(study: Study, arms: Sequence[ArmRecords]) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from alignment_prism.domain.progress import Progress
+from alignment_prism.training.devices import processes
 
 COMPLETE = "complete"
 """Name of the file that marks a checkpoint whose writing was not cut off."""
@@ -139,12 +140,19 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
 
     def all_agree_to_stop(self) -> bool:
         """Whether the user has asked any process to stop; to be called by all of them at once."""
-        if self.accelerator.num_processes == 1:
-            return self.stop.asked
-        import torch
+        return asked_anywhere(self.stop)
 
-        asked = torch.tensor(int(self.stop.asked), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(asked, reduction="sum").item())
+
+def asked_anywhere(stop: StopRequest) -> bool:
+    """Whether the user has asked any process to stop; to be called by all of them at once."""
+    here = processes()
+    if here.num_processes == 1:
+        return stop.asked
+    import torch
+    from accelerate.utils import reduce
+
+    asked = torch.tensor(int(stop.asked), device=here.device)
+    return bool(reduce(asked, reduction="sum").item())
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,16 @@ from alignment_prism.domain.progress import Progress
 from alignment_prism.io import write_text
 from alignment_prism.models.chat_templates import template_date
 from alignment_prism.models.weights import weights_digest
+from alignment_prism.store import folder_lock
 from alignment_prism.store.artifacts import artifact_key, is_complete, read_manifest, write_artifact
+from alignment_prism.store.locks import LOCK
 from alignment_prism.training.base_model import Base, find_base, resolve_precision
-from alignment_prism.training.callbacks import Log, StopRequest
+from alignment_prism.training.callbacks import Log, StopRequest, asked_anywhere
 from alignment_prism.training.card import model_card
 from alignment_prism.training.devices import check_launcher, processes
 from alignment_prism.training.examples import pairs_digest
 from alignment_prism.training.methods import Method, Stage
-from alignment_prism.training.results import StageResult, TrainingResult
+from alignment_prism.training.results import StageResult, TrainingInterrupted, TrainingResult
 from alignment_prism.training.settings import MethodConfig, dump_config
 from alignment_prism.training.stage import Engine, StageJob, finished_stage, run_stage
 
@@ -96,6 +98,25 @@ def run_training(
     key = artifact_key(KIND, training.spec, inputs, training.seed)  # a base that has moved is still the same base
     if is_complete(training.out):
         return _finished(training.out, key)
+    with _held(training.out):
+        if is_complete(training.out):  # who held it until now has just finished
+            return _finished(training.out, key)
+        return _train(training, inputs, key, references=references, resume=resume, progress=progress)
+
+
+def _train(
+    training: Training,
+    inputs: dict[str, str],
+    key: str,
+    *,
+    references: str | Path | None,
+    resume: bool,
+    progress: Progress | None,
+) -> TrainingResult:
+    """Train the stages that are not finished; the folder of the unfinished run is held by the caller.
+
+    Whoever asks it to stop while a stage takes its last step or is being saved is heeded when that is done.
+    """
     work = _work_folder(training.out, key, resume)
     log = Log(work / "log.jsonl", enabled=_is_main())
     stop = StopRequest()
@@ -120,6 +141,8 @@ def run_training(
                 )
                 done = finished_stage(folder)
                 results.append(done if done is not None else run_stage(job, training.engine))
+                if asked_anywhere(stop):
+                    raise TrainingInterrupted(work, results[-1].steps, results[-1].steps)
                 current = find_base(folder / "model") if (folder / "model" / "config.json").exists() else current
     except (InputError, ModelError):
         _forget_untrained(work)
@@ -198,9 +221,33 @@ def _read_result(out: Path) -> TrainingResult:
     )
 
 
+def _work_path(out: Path) -> Path:
+    return out.with_name(f"{out.name}.unfinished")
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[None]:
+    """The folder of the unfinished run, made if need be and held by the first process for all."""
+    if not _is_main():
+        yield
+        return
+    work = _work_path(out)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fix = "choose another folder"
+        raise StoreError(f"cannot write there: {error.strerror}", where=str(work), fix=fix) from error
+    try:
+        with folder_lock(work):
+            yield
+    finally:
+        with suppress(OSError):
+            work.rmdir()  # nothing was begun
+
+
 def _work_folder(out: Path, key: str, resume: bool) -> Path:
     """The folder of the unfinished run, made or found again."""
-    work = out.with_name(f"{out.name}.unfinished")
+    work = _work_path(out)
     if out.exists() and any(out.iterdir()):
         raise StoreError(
             "the folder exists and is not a finished training", where=str(out), fix="choose another, or remove this one"
@@ -208,9 +255,8 @@ def _work_folder(out: Path, key: str, resume: bool) -> Path:
     if _is_main():
         if out.exists():
             out.rmdir()
-        if work.exists() and not resume:
-            shutil.rmtree(work)
-        work.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            _empty(work)
         if not (work / KEY).exists():
             write_text(work / KEY, key)  # whole or not there: a torn one would be in the way for ever
     _wait()
@@ -222,6 +268,15 @@ def _work_folder(out: Path, key: str, resume: bool) -> Path:
             settings={"resume": "False"},
         )
     return work
+
+
+def _empty(work: Path) -> None:
+    """Remove what is in the folder, all but the lock that holds it."""
+    for path in work.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def _forget_untrained(work: Path) -> None:

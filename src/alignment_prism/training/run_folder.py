@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alignment_prism.domain import StoreError
 from alignment_prism.store import check_folder, check_inputs, is_complete, read_manifest
+from alignment_prism.store.locks import LOCK
 
 ELSEWHERE = "choose another folder, or move what is there away"
 
@@ -36,5 +37,6 @@ def check_run_folder(out: str | Path, *, resume: bool, inputs: Sequence[str | No
                 raise StoreError(what, where=str(out), fix=ELSEWHERE) from error
             raise
     work = folder.with_name(f"{folder.name}.unfinished") if folder.name else folder
-    if not resume and work.exists() and not (work / "key").is_file():
+    begun = work.is_dir() and any(path.name != LOCK for path in work.iterdir())
+    if not resume and begun and not (work / "key").is_file():
         raise StoreError("this is no unfinished training to throw away", where=str(work), fix=ELSEWHERE)

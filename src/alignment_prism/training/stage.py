@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 
 from alignment_prism.domain import InputError, Pair, content_digest
 from alignment_prism.domain.progress import Progress
+from alignment_prism.io import write_text
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.training.base_model import Base, quiet_transformers, resolve_precision, save_model
 from alignment_prism.training.callbacks import Log, StopRequest, Watcher, last_checkpoint
@@ -305,6 +306,6 @@ def _finish(job: StageJob, examples: ExampleSet, steps: int, accelerator: Any) -
     )
     job.log.write("end", stage=job.stage.name, step=steps, seconds=result.seconds)
     if accelerator.is_main_process:
-        (job.folder / DONE).write_text(json.dumps(asdict(replace(result))), encoding="utf-8")
+        write_text(job.folder / DONE, json.dumps(asdict(result)))  # whole or not there
     accelerator.wait_for_everyone()
     return result

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import os
+import subprocess
+import sys
 
 import pytest
 
 from alignment_prism.domain import InputError, Pair, Prompt, StoreError, user
 from alignment_prism.io import Intake, read_records, read_rows, write_json, write_records, write_text
 from alignment_prism.io.delimited import write_table
+from alignment_prism.io.writers import text_writer
 
 
 def prompts(count, stop_at=None):
@@ -81,3 +84,19 @@ def test_a_sheet_reads_back_whatever_its_cells_hold(tmp_path):
     for row, text in zip(rows, texts, strict=True):
         dangerous = text[:1] in {"=", "+", "-", "@", "\t", "\r"} and bool(text)
         assert row.values["reply"] == (f"'{text}" if dangerous else text)
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_writes_is_not(tmp_path):
+    path = tmp_path / "out[1].jsonl"
+    script = (
+        "import os, signal, sys\nfrom alignment_prism.io.writers import text_writer\n"
+        "with text_writer(sys.argv[1]) as stream:\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.endswith(".part")
+    with text_writer(path) as stream:
+        assert not left.exists()
+        stream.write("one")
+        write_text(path, "two")  # while the other is being written
+    assert path.read_text(encoding="utf-8") == "one" and list(tmp_path.iterdir()) == [path]

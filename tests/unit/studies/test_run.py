@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -251,3 +252,30 @@ def test_an_arm_may_stand_in_several_files(spec: StudySpec, tmp_path: Path) -> N
     assert [reply.prompt_id for reply in whole if reply.arm == "mine"] == [f"p{n}" for n in range(8)]
     with pytest.raises(InputError, match="4 prompt"):
         run_study(changed(spec, arms=[{"name": "mine", "replies": parts[:1]}]), tmp_path / "o")
+
+
+@pytest.mark.parametrize("files", [1, 2, 3, 4, 5])
+def test_a_study_killed_after_any_of_its_first_files_goes_on(
+    files: int, spec: StudySpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names that appear one after the other; a kill lies between two of them."""
+    whole = list(map(repr, run_study(spec, tmp_path / "whole").findings()))
+    count = 0
+
+    def put(self: Path, target: Path) -> None:
+        nonlocal count
+        os.replace(self, target)
+        count += 1
+        if count == files:
+            raise Killed
+
+    monkeypatch.setattr(Path, "replace", put)
+    monkeypatch.setattr(Path, "rename", put)
+    with pytest.raises(Killed):
+        run_study(spec, tmp_path / "out")
+    monkeypatch.undo()
+    assert list(map(repr, run_study(spec, tmp_path / "out").findings())) == whole
+
+
+class Killed(BaseException):
+    """Nothing catches it."""
