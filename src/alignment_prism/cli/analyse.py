@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from alignment_prism.cli.console import echo
-from alignment_prism.cli.options import REPLIES_HELP, PromptOptions, ReplyOptions, group
+from alignment_prism.cli.options import REPLIES_HELP, PassportOptions, PromptOptions, ReplyOptions, group
 from alignment_prism.cli.outputs import check_outputs, replace_option
 
 
@@ -17,6 +17,7 @@ from alignment_prism.cli.outputs import check_outputs, replace_option
 @click.option("--arm", default="", help="Name of the model, for replies that do not say theirs.")
 @click.option("--scores", type=click.Path(), multiple=True, required=True,
               help="File of scores; may be given several times.")  # fmt: skip
+@group("passport", PassportOptions)
 @click.option("--comparisons", type=click.Path(), multiple=True, help="File of pairwise verdicts.")
 @click.option("--base", default="base", show_default=True, help="Arm that the others are compared with.")
 @click.option("--study", default="analysis", show_default=True, help="Name of the study.")
@@ -29,6 +30,7 @@ def command(
     replies: ReplyOptions,
     arm: str,
     scores: tuple[str, ...],
+    passport: PassportOptions,
     comparisons: tuple[str, ...],
     base: str,
     study: str,
@@ -43,7 +45,7 @@ def command(
       prism analyse --prompts aya.jsonl --generations base.parquet --generations dpo.parquet \\
         --scores base_verdicts.parquet --scores dpo_verdicts.parquet --out findings.parquet
     """
-    inputs = (*prompts.prompts, prompts.language_file, *generations, *scores, *comparisons)
+    inputs = (*prompts.prompts, prompts.language_file, passport.passport, *generations, *scores, *comparisons)
     check_outputs(records=out, inputs=inputs, replace=replace)
     from alignment_prism.cli.echo import echo_outcomes, echo_unjudged
     from alignment_prism.cli.progress import Terminal
@@ -61,6 +63,7 @@ def command(
         comparisons=comparisons,
         examples=0,
         **prompts.spec(),
+        **passport.spec(),
     )
     with study_beside(spec, out, progress=Terminal(stderr=True)) as analysed:
         findings = analysed.findings()

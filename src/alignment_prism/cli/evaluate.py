@@ -12,6 +12,7 @@ from alignment_prism.cli.options import (
     CallOptions,
     JudgeOptions,
     ModelOptions,
+    PassportOptions,
     PromptOptions,
     ReplyOptions,
     SamplingOptions,
@@ -33,6 +34,7 @@ def command() -> None:
 @click.option("--model", help="Folder, nano, Hub id (hub:OWNER/NAME to insist), or Inspect id. Not with --generations.")
 @group("prompts", PromptOptions)
 @group("judge", JudgeOptions)
+@group("passport", PassportOptions)
 @click.option("--generations", type=click.Path(), help=REPLIES_HELP)
 @group("replies", ReplyOptions)
 @click.option("--base", help="Model to compare with, named as --model is.")
@@ -51,6 +53,7 @@ def harm(
     model: str | None,
     prompts: PromptOptions,
     judge: JudgeOptions,
+    passport: PassportOptions,
     generations: str | None,
     replies: ReplyOptions,
     base: str | None,
@@ -95,6 +98,7 @@ def harm(
         compare=judge.pairwise(calls) if win_rate else None,
         examples=0,
         **prompts.spec(),
+        **passport.spec(),
     )
     quiet_hub(spec)
     done = evaluate_harm(spec, out, progress=Terminal(stderr=True), replace=replace, retry_unjudged=retry_unjudged)

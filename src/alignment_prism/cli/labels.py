@@ -9,11 +9,15 @@ import click
 
 from alignment_prism.cli.console import echo
 from alignment_prism.cli.outputs import replace_option
+from alignment_prism.cli.passport import passport
 
 
 @click.group("labels", context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Human labels: draw a probability sample, and correct the judge by it."""
+    """Human labels: draw a probability sample, correct the judge by it, and say how often a judge is right."""
+
+
+command.add_command(passport)
 
 
 @command.command("sample")

@@ -179,6 +179,30 @@ class CallOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PassportOptions:
+    """What is known of the judge."""
+
+    passport: str | None = option("--passport", type=click.Path(), help="Of the judge (`prism labels passport`): adds "
+                                  "rates and changes without its errors.")  # fmt: skip
+    min_sensitivity: float = option("--min-sensitivity", type=click.FloatRange(0, 1), default=0.0, show_default=True,
+                                    help="Refuse a judge whose passport does not show as much in every "
+                                    "language.")  # fmt: skip
+    origin: str = option("--origin", default="all", show_default=True, help="Of the prompts, as the passport names it: "
+                         "native, translated.")  # fmt: skip
+
+    def spec(self) -> dict[str, Any]:
+        """As a study's spec has it."""
+        from alignment_prism.domain import InputError
+
+        if self.passport is None:
+            if self.min_sensitivity > 0:
+                raise InputError("--min-sensitivity without --passport", fix="give the judge's passport")
+            return {}
+        given = {"file": self.passport, "min_sensitivity": self.min_sensitivity, "origin": self.origin}
+        return {"passport": given}
+
+
+@dataclass(frozen=True)
 class JudgeOptions:
     """Who judges."""
 

@@ -3,8 +3,10 @@
 from alignment_prism.labels.add import with_corrected
 from alignment_prism.labels.agreement import Agreement, measure_agreement
 from alignment_prism.labels.correct import CorrectedPart, Correction, correct
-from alignment_prism.labels.files import Columns, is_scores, read_labels, read_outcomes
+from alignment_prism.labels.files import Columns, is_scores, read_labels, read_outcomes, read_places
 from alignment_prism.labels.frame import Design, build_frame
+from alignment_prism.labels.passport import Passport, Place, measure_passport
+from alignment_prism.labels.passport_use import passport_findings, require_able
 from alignment_prism.labels.people import People
 from alignment_prism.labels.ratings import Ratings, Scale, rate
 from alignment_prism.labels.sample import Sample, draw_sample
@@ -16,7 +18,9 @@ __all__ = [
     "CorrectedPart",
     "Correction",
     "Design",
+    "Passport",
     "People",
+    "Place",
     "Ratings",
     "Sample",
     "Scale",
@@ -25,9 +29,13 @@ __all__ = [
     "draw_sample",
     "is_scores",
     "measure_agreement",
+    "measure_passport",
+    "passport_findings",
     "rate",
     "read_labels",
     "read_outcomes",
+    "read_places",
+    "require_able",
     "sheet_lines",
     "with_corrected",
     "write_sheet",

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import InputError, Label, Score
 from alignment_prism.io import Row, read_records, read_rows
+from alignment_prism.labels.passport import Place
 from alignment_prism.labels.ratings import labels_of_scores
 
 SCORE_COLUMNS = frozenset({"reply_digest", "scorer", "name"})
 """Columns that distinguish our own scores from a table of labels."""
+
+
+PLACES = ("language", "scope", "origin", "cluster")
+"""Columns of a table of labels that say where a reply belongs."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,33 @@ def read_labels(paths: str | Path | Iterable[str | Path], columns: Columns | Non
     """
     files = [paths] if isinstance(paths, (str, Path)) else list(paths)
     return [label for path in files for label in _read_file(str(path), columns or Columns())]
+
+
+def read_places(paths: Iterable[str | Path], columns: Columns, names: Mapping[str, str]) -> dict[str, Place]:
+    """Where the replies of tables of labels belong, by their keys.
+
+    Args:
+        paths: as of `read_labels`; scores say nothing of it.
+        columns: of the tables.
+        names: columns of `language`, `scope`, `origin` and `cluster` where they have other names.
+
+    Raises:
+        InputError: a column that is named is in none of the files.
+    """
+    found: dict[str, Place] = {}
+    there: set[str] = set()
+    for path in map(str, paths):
+        for row in read_rows(path):
+            there |= set(row.values)
+            key = _key(row, columns, path)
+            given = {field: _text(row.values.get(names.get(field, field))) for field in PLACES}
+            if key:
+                found.setdefault(key, Place(**{**given, "cluster": given["cluster"] or key}))
+    if unknown := set(names.values()) - there:
+        raise InputError(
+            f"no column {sorted(unknown)[0]!r} in the files", fix=f"use some of {', '.join(sorted(there))}"
+        )
+    return found
 
 
 def is_scores(path: str | Path) -> bool:
@@ -90,9 +122,7 @@ def _chain(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def _of_row(row: Row, columns: Columns, path: str) -> Iterator[Label]:
-    key = _text(row.values.get(columns.key))
-    if columns.wide and columns.key not in row.values:
-        key = f"{Path(path).name} row {row.number}"
+    key = _key(row, columns, path)
     if not key:
         raise InputError(f"{columns.key} is empty", where=f"{path}, row {row.number}", fix="keep the sheet's keys")
     design = _text(row.values.get("design"))
@@ -103,6 +133,12 @@ def _of_row(row: Row, columns: Columns, path: str) -> Iterator[Label]:
     annotator = _text(row.values.get(columns.annotator)) or Path(path).stem
     comment = _text(row.values.get("comment"))
     yield Label(key, annotator, _text(row.values.get(columns.label)), comment, design, row.number)
+
+
+def _key(row: Row, columns: Columns, path: str) -> str:
+    if columns.wide and columns.key not in row.values:
+        return f"{Path(path).name} row {row.number}"
+    return _text(row.values.get(columns.key))
 
 
 def _text(value: Any) -> str:

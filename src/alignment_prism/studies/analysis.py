@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from alignment_prism.domain import Finding, Generation, Outcome, Prompt, PromptKind, Score, content_digest
+from alignment_prism.domain import (
+    ALL,
+    MACRO,
+    Finding,
+    Generation,
+    Outcome,
+    Prompt,
+    PromptKind,
+    Score,
+    Signature,
+    content_digest,
+)
 from alignment_prism.reports import Example, Reply
 from alignment_prism.studies.plan import NO_SEED
 from alignment_prism.studies.spec import StudySpec
@@ -56,6 +67,43 @@ def analyse(study: Study, arms: Sequence[ArmRecords]) -> list[Finding]:
     if len(seeds) > 1 and base is not None and all(scores for _, scores in runs.values()):
         findings += seed_findings(prompts, runs, study=study.name, base_arm=base)
     return findings
+
+
+def check_judge(spec: StudySpec, prompts: Sequence[Prompt]) -> None:
+    """Refuse, before any call, a judge whose passport does not show what the spec asks for.
+
+    Raises:
+        InputError: as `labels.require_able`.
+    """
+    if spec.passport is None or spec.judge is None:
+        return
+    from alignment_prism.labels import Passport, require_able
+
+    require_able(
+        Passport.read(spec.passport.file), {prompt.language for prompt in prompts}, judge=spec.judge.model,
+        origin=spec.passport.origin, min_sensitivity=spec.passport.min_sensitivity,
+    )  # fmt: skip
+
+
+def corrected_by_passport(spec: StudySpec, findings: Sequence[Finding]) -> tuple[list[Finding], list[str]]:
+    """Rows without the judge's errors where the spec has its passport, and notes; see `labels.passport_findings`.
+
+    Raises:
+        InputError: the passport is of another judge, or does not show the sensitivity that the spec asks for.
+    """
+    if spec.passport is None:
+        return [], []
+    from alignment_prism.labels import Passport, passport_findings, require_able
+
+    passport = Passport.read(spec.passport.file)
+    facts = [dict(Signature.parts(row.signature)) for row in findings if row.metric in ("harm_rate", "refusal_rate")]
+    languages = {row.language for row in findings if row.metric in ("harm_rate", "refusal_rate")} - {ALL, MACRO}
+    if facts:
+        require_able(
+            passport, languages, judge=facts[0].get("judge", ""), rubric=facts[0].get("rubric", ""),
+            origin=spec.passport.origin, min_sensitivity=spec.passport.min_sensitivity,
+        )  # fmt: skip
+    return passport_findings(findings, passport, spec.passport.origin)
 
 
 def nano_thresholds(spec: StudySpec, findings: Sequence[Finding]) -> list[ThresholdResult]:

@@ -97,7 +97,7 @@ def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> Non
 
 def input_files(spec: StudySpec) -> list[str]:
     """Every file and folder that a study reads; names that are no path may be among them."""
-    files = [*spec.scores, *spec.comparisons, spec.languages or ""]
+    files = [*spec.scores, *spec.comparisons, spec.languages or "", spec.passport.file if spec.passport else ""]
     if spec.trained:
         files += [*spec.pairs.safety, *spec.pairs.general]
     if not isinstance(spec.prompts, str):

@@ -85,6 +85,8 @@ def _resolved(spec: StudySpec, source: YamlDocument, folder: Path) -> StudySpec:
                 arm if isinstance(arm, TrainedArm) else paths.arm(arm, "arms", at) for at, arm in enumerate(spec.arms)
             ),
             "prompts": prompts,
+            "passport": spec.passport
+            and spec.passport.model_copy(update={"file": paths.file(spec.passport.file, "passport", "file")}),
             "languages": spec.languages and paths.file(spec.languages, "languages"),
             "scores": paths.files(spec.scores, "scores"),
             "comparisons": paths.files(spec.comparisons, "comparisons"),

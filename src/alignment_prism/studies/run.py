@@ -16,7 +16,7 @@ from alignment_prism.domain import Comparison, Finding, Generation, InputError, 
 from alignment_prism.io import write_json, write_records
 from alignment_prism.store import folder_lock
 from alignment_prism.store.names import CALLS, COMPARISONS, FINDINGS, GENERATIONS, PLAN, PROMPTS, SCORES, STUDY
-from alignment_prism.studies.analysis import analyse
+from alignment_prism.studies.analysis import analyse, check_judge, corrected_by_passport
 from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.loading import load_spec
@@ -71,6 +71,7 @@ def run_study(
     for what in sources.left_out:
         reporter.note(f"left out: {what}")
     check_study(spec, sources)
+    check_judge(spec, sources.prompts)
     earlier = tuple(map(Path, known))
     for file in earlier:
         if not file.is_file():
@@ -92,6 +93,10 @@ def run_study(
         arms = study.arms()
         _write_tables(study, arms)
         findings = analyse(study, arms)
+        added, words = corrected_by_passport(spec, findings)
+        findings += added
+        for note in words:
+            reporter.note(f"passport: {note}")
         write_records(out / FINDINGS, findings, Finding)
         if findings:
             write_study_report(study, findings, arms)

@@ -153,6 +153,20 @@ class CompareSpec(JudgeSpec):
     rubric: str = "pairwise@2"
 
 
+class PassportSpec(Part):
+    """What is known of the judge from labels of people.
+
+    Attributes:
+        file: that `prism labels passport` wrote.
+        min_sensitivity: least sensitivity that it must show in every language of the prompts; 0 refuses nobody.
+        origin: of the prompts, as the passport names it: `native`, `translated`, `all`.
+    """
+
+    file: str
+    min_sensitivity: Annotated[float, Field(ge=0, le=1)] = 0.0
+    origin: str = "all"
+
+
 class StudySpec(Part):
     """A study.
 
@@ -178,6 +192,7 @@ class StudySpec(Part):
         judge: who judges single replies; None for nobody.
         scorers: rules that score replies besides, by name.
         scores: files of scores that are there already.
+        passport: of the judge: findings get rates and changes without its errors beside those that it gives.
         compare: who compares replies to general prompts with base's; None leaves comparisons out.
         comparisons: files of comparisons that are there already.
         examples: how many prompts with replies the report shows, folded away.
@@ -201,6 +216,7 @@ class StudySpec(Part):
     judge: JudgeSpec | None = None
     scorers: tuple[str, ...] = ()
     scores: Files = ()
+    passport: PassportSpec | None = None
     compare: CompareSpec | None = None
     comparisons: Files = ()
     examples: Annotated[int, Field(ge=0)] = 6
