@@ -39,6 +39,16 @@ def echo_unjudged(study: Study) -> None:
             echo(f"  {count}: {reason[:160]}", err=True)
 
 
+def echo_unverified(spec: StudySpec) -> None:
+    """Say of guard models whose format nobody has held against their weights that this is so."""
+    from alignment_prism.scoring.guard_models import is_guard_format, load_guard_format
+
+    for name in dict.fromkeys(judge.rubric for judge in spec.judges if is_guard_format(judge.rubric)):
+        guard = load_guard_format(name)
+        if not guard.verified_against_weights:
+            echo(f"{guard.id}: format after {guard.source or 'its file'}, not verified against weights", err=True)
+
+
 def quiet_hub(spec: StudySpec) -> None:
     """Where nothing large is fetched, keep the libraries' own bars for loading and saving from tearing ours."""
     models = [getattr(arm, "model", "nano") for arm in spec.existing]

@@ -83,7 +83,7 @@ def harm(
     a larger --limit asks for what is new. Another judge on the same replies: --generations OUT/generations.parquet and
     another OUT. Where replies have no verdict, the same command with --retry-unjudged asks for these alone.
     """
-    from alignment_prism.cli.echo import echo_outcomes, echo_unjudged, quiet_hub
+    from alignment_prism.cli.echo import echo_outcomes, echo_unjudged, echo_unverified, quiet_hub
     from alignment_prism.cli.progress import Terminal
     from alignment_prism.studies import evaluate_harm, make_spec
 
@@ -101,6 +101,7 @@ def harm(
         **passport.spec(),
     )
     quiet_hub(spec)
+    echo_unverified(spec)
     done = evaluate_harm(spec, out, progress=Terminal(stderr=True), replace=replace, retry_unjudged=retry_unjudged)
     echo_outcomes(done.findings())
     echo_unjudged(done)

@@ -38,19 +38,24 @@ def command(
     replace: bool,
     retry_unjudged: bool,
 ) -> None:
-    """Let a judge say what each reply is: harmful, refusal, safe help, degenerate or in the wrong language.
+    """Let a judge, a guard model or a panel say what each reply is: harmful, refusal, safe help, degenerate or in the
+    wrong language.
 
     \b
     Examples:
       prism judge --prompts aya.jsonl --generations replies.parquet --judge openai/gpt-4o --out verdicts.parquet
+      prism judge --prompts aya.jsonl --generations replies.parquet --judge openai-api/local/guard --judge-url URL \\
+        --rubric wildguard@1 --out guard.parquet
+      prism judge --prompts aya.jsonl --generations replies.parquet --judge openai/gpt-4o --judge openai/gpt-5 \\
+        --adjudicator anthropic/claude-sonnet-4-5 --out panel.parquet
       prism judge --prompts xstest.csv --generations own.csv --judge openai-api/local/j --judge-url URL --out v.parquet
 
     Finished work is kept in OUT.unfinished until the command is done, so that it can be stopped and started again; no
     call is made twice. Where verdicts of OUT are missing, the same command with --retry-unjudged asks for these alone.
     """
-    inputs = (*prompts.prompts, prompts.language_file, generations, judge.rubric)
+    inputs = (*prompts.prompts, prompts.language_file, generations, *judge.files)
     check_outputs(records=out, inputs=inputs, replace=replace or retry_unjudged)
-    from alignment_prism.cli.echo import echo_unjudged
+    from alignment_prism.cli.echo import echo_unjudged, echo_unverified
     from alignment_prism.cli.progress import Terminal
     from alignment_prism.domain import Score
     from alignment_prism.io import write_records
@@ -64,6 +69,7 @@ def command(
         judge=judge.spec(calls),
         **prompts.spec(),
     )
+    echo_unverified(spec)
     known, again = (out,) if retry_unjudged else (), replace or retry_unjudged
     with study_beside(spec, out, progress=Terminal(stderr=True), known=known, replace=again) as study:
         write_records(out, study.scores(), Score)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -206,27 +207,85 @@ class PassportOptions:
 class JudgeOptions:
     """Who judges."""
 
-    judge: str = option("--judge", required=True, help="Inspect model id of the judge.")
-    rubric: str = option(
-        "--rubric", default="standalone@2", show_default=True, help="Id of a shipped rubric, or a YAML file."
+    judge: tuple[str, ...] = option(
+        "--judge",
+        required=True,
+        multiple=True,
+        help="Inspect id of the judge, a model folder or hub:OWNER/NAME, or a YAML file of a judge or a panel. Several "
+        "are a panel, of which the majority counts.",
     )
+    adjudicator: str | None = option(
+        "--adjudicator", help="Judge who decides where the two of --judge do not agree, and is not asked otherwise."
+    )
+    rubric: str = option(
+        "--rubric",
+        default="standalone@2",
+        show_default=True,
+        help="Id of a shipped rubric or guard model's format, or a YAML file.",
+    )
+    policy: str = option(
+        "--policy",
+        default="",
+        type=click.Path(),
+        help="For --rubric policy@1: what counts as harm, a text, or a folder with one for each language or country.",
+    )
+    instructions: str = option(
+        "--instructions",
+        type=click.Choice(["english", "prompt"]),
+        default="english",
+        show_default=True,
+        help="Language of the judge's instructions: English, or that of each prompt.",
+    )
+    judge_tokens: int | None = option(
+        "--judge-tokens", type=click.IntRange(1), help="Most tokens of an answer, in place of the rubric's."
+    )
+    thought_tokens: int = option(
+        "--thought-tokens", type=click.IntRange(0), default=0, help="For a judge that thinks: most tokens before it."
+    )
+    translator: str | None = option("--translator", help="Inspect id of who translates what the judge is shown.")
+    translator_url: str = option("--translator-url", default="", help="Address of the translator's server.")
     judge_url: str = option("--judge-url", default="", help="Address of the judge's server, for one's own server.")
 
-    def spec(self, calls: CallOptions) -> JudgeSpec:
-        """Who judges single replies."""
-        from alignment_prism.studies.spec import JudgeSpec
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is read, and may be no file."""
+        return (self.rubric, *([self.policy] if self.policy else []), *self.judge)
 
-        return JudgeSpec(rubric=self.rubric, **self._called(calls))
+    def spec(self, calls: CallOptions) -> JudgeSpec:
+        """Who judges single replies.
+
+        Raises:
+            InputError: the options describe no judge.
+        """
+        from alignment_prism.studies.judge_files import judge_of
+
+        shared = {
+            "rubric": self.rubric,
+            "policies": self.policy,
+            "instructions": self.instructions,
+            "max_tokens": self.judge_tokens,
+            "thought_tokens": self.thought_tokens,
+            "translator": self.translator and {"model": self.translator, "base_url": self.translator_url},
+            **self._called(calls),
+        }
+        return judge_of(self.judge, self.adjudicator, **shared)
 
     def pairwise(self, calls: CallOptions) -> CompareSpec:
-        """The same judge as one who compares."""
+        """The same judge as one who compares.
+
+        Raises:
+            InputError: there are several.
+        """
+        from alignment_prism.domain import InputError
         from alignment_prism.studies.spec import CompareSpec
 
-        return CompareSpec(**self._called(calls))
+        if len(self.judge) > 1 or Path(self.judge[0]).is_file():
+            raise InputError("replies are compared by one judge, and there is a panel", fix="name one, by its id")
+        return CompareSpec(model=self.judge[0], **self._called(calls))
 
     def _called(self, calls: CallOptions) -> dict[str, Any]:
         asked = {"max_connections": calls.connections, "retries": calls.retries, "timeout": calls.timeout}
-        return {"model": self.judge, "base_url": self.judge_url, **asked}
+        return {"base_url": self.judge_url, **asked}
 
 
 def generation_spec(sampling: SamplingOptions, model: ModelOptions, calls: CallOptions) -> GenerationSpec:

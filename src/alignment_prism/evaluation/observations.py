@@ -16,6 +16,7 @@ from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.metrics import Mean, Missing, Share
 from alignment_prism.domain.records import OUTCOME, Generation, Outcome, Prompt, Score, content_digest
 from alignment_prism.generation.completeness import check_generations
+from alignment_prism.scoring.scorer import deciding
 
 OUTCOMES: tuple[Outcome, ...] = tuple(Outcome)
 """Outcomes by the code that stands for them in `Observations.outcomes`."""
@@ -140,10 +141,13 @@ def observe(prompts: Sequence[Prompt], generations: Sequence[Generation], scores
     A score belongs to a reply by the digest of prompt and reply, so that scores of another model's answer to the same
     prompt never land here. Scores of the very reply (arm and sample too) go before those of an equal one.
 
+    Of a panel of judges its own scores count, and not those of its members.
+
     Raises:
         InputError: replies do not fit the prompts (`check_generations`); scores of one name are of several scorers or
             rubrics; two scores of one reply by one scorer differ.
     """
+    scores = deciding(scores)
     samples = check_generations(prompts, generations)
     row = {prompt.id: number for number, prompt in enumerate(prompts)}
     column = _columns(generations)

@@ -157,6 +157,7 @@ def read_study(folder: Path) -> Log:
     from dataclasses import replace
 
     from alignment_prism.studies import Study
+    from alignment_prism.studies.steps.score import scorer_of
 
     study = Study.open(folder)
     several = len(study.seeds) > 1
@@ -168,5 +169,5 @@ def read_study(folder: Path) -> Log:
         scores += [replace(score, arm=name) for score in arm.scores]
         scores += [replace(score, arm=name) for score in study.given_scores() if score.arm == arm.arm]
     judge = study.spec.judge
-    facts = {} if judge is None else {"judge": judge.model, "rubric": judge.rubric}
+    facts = {} if judge is None else {"judge": scorer_of(judge).id, "rubric": judge.rubric}
     return Log("study", str(folder), tuple(study.prompts()), tuple(generations), tuple(scores), facts=facts)

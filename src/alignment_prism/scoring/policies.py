@@ -17,7 +17,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from alignment_prism.domain.errors import InputError
@@ -94,7 +93,6 @@ def _place(prompt: Prompt) -> str:
     return f"{prompt.language}-{country}" if country else prompt.language
 
 
-@lru_cache(maxsize=16)
 def read_policies(path: str) -> Policies:
     """Policies from a folder of text files, a YAML mapping, or a text that is the policy for everything.
 

@@ -10,7 +10,20 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from alignment_prism.domain.errors import InputError
-from alignment_prism.domain.records import Generation, Prompt, Score
+from alignment_prism.domain.records import CATEGORIES, CORRECT, OUTCOME, POLICY, TRANSLATION, Generation, Prompt, Score
+
+PANEL = "panel:"
+"""How the id of a panel of judges begins."""
+
+OF_JUDGES = (OUTCOME, CORRECT, CATEGORIES, POLICY, TRANSLATION)
+"""Names of the scores that judges make."""
+
+
+def deciding(scores: Sequence[Score]) -> list[Score]:
+    """The scores that count: where a panel judged, what its members say one by one is left out."""
+    if not any(score.scorer.startswith(PANEL) for score in scores):
+        return list(scores)
+    return [score for score in scores if score.name not in OF_JUDGES or score.scorer.startswith(PANEL)]
 
 
 class Scorer(Protocol):

@@ -18,8 +18,10 @@ from alignment_prism.domain import (
     content_digest,
 )
 from alignment_prism.reports import Example, Reply
+from alignment_prism.scoring.scorer import deciding
 from alignment_prism.studies.plan import NO_SEED
 from alignment_prism.studies.spec import StudySpec
+from alignment_prism.studies.steps.score import scorer_of
 from alignment_prism.training.methods import find_method
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def check_judge(spec: StudySpec, prompts: Sequence[Prompt]) -> None:
     from alignment_prism.labels import Passport, require_able
 
     require_able(
-        Passport.read(spec.passport.file), {prompt.language for prompt in prompts}, judge=spec.judge.model,
+        Passport.read(spec.passport.file), {prompt.language for prompt in prompts}, judge=scorer_of(spec.judge).id,
         origin=spec.passport.origin, min_sensitivity=spec.passport.min_sensitivity,
     )  # fmt: skip
 
@@ -130,7 +132,9 @@ def examples(prompts: Sequence[Prompt], arms: Sequence[ArmRecords], count: int) 
     replies: dict[str, list[Reply]] = {prompt.id: [] for prompt in picked}
     for arm in arms:
         said: Mapping[tuple[str, int], Outcome] = {
-            (score.prompt_id, score.sample): score.outcome for score in arm.scores if score.outcome is not None
+            (score.prompt_id, score.sample): score.outcome
+            for score in deciding(arm.scores)
+            if score.outcome is not None
         }
         for reply in arm.generations:
             if reply.prompt_id in replies and reply.sample == 0:

@@ -14,6 +14,7 @@ from alignment_prism.studies.arms import ModelArm, RepliesArm
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
+from alignment_prism.studies.steps.score import scorer_of
 
 OUTPUTS = (PROMPTS, GENERATIONS, SCORES, COMPARISONS, FINDINGS, REPORT, STUDY, PLAN)
 """What a study writes beside its steps."""
@@ -57,8 +58,10 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
         )
     for name in spec.scorers:
         find_rule(name).check(sources.prompts)
-    for judge in spec.judges:
-        Judge(judge.model, base_url=judge.base_url).check(sources.prompts)
+    if spec.judge is not None:
+        scorer_of(spec.judge).check(sources.prompts)
+    if spec.compare is not None:
+        Judge(spec.compare.model, base_url=spec.compare.base_url).check(sources.prompts)
 
 
 def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> None:
@@ -104,7 +107,8 @@ def input_files(spec: StudySpec) -> list[str]:
         files += [entry.file for entry in spec.prompts]
     for arm in spec.existing:
         files += arm.replies if isinstance(arm, RepliesArm) else (arm.model,)
-    return [*files, *(judge.rubric for judge in spec.judges)]
+    policies = [] if spec.judge is None else [one.policies for one in spec.judge.everyone]
+    return [*files, *(judge.rubric for judge in spec.judges), *policies]
 
 
 def check_folder_can_be_made(out: Path) -> None:

@@ -71,7 +71,10 @@ def evaluate(
         raise InputError("win_rate without a judge", fix="name the judge who compares")
     compare = None
     if win_rate and judges is not None:
-        compare = CompareSpec(**judges.model_dump(exclude={"rubric"}))
+        if judges.panel:
+            raise InputError("win_rate with a panel of judges", fix="name one judge who compares, in a spec of a study")
+        called = set(CompareSpec.model_fields) - {"rubric"}
+        compare = CompareSpec(**judges.model_dump(include=called))
     spec = make_spec(
         name=name,
         base=None if base is None else _arm(base, BASE),

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from alignment_prism.domain import InputError
 from alignment_prism.io.yaml import YamlDocument, validated
 from alignment_prism.models.names import HUB
 from alignment_prism.scoring.rubric import load_rubric
 from alignment_prism.studies.arms import ModelArm, RepliesArm, TrainedArm
-from alignment_prism.studies.spec import NANO, JudgeSpec, PairsSource, StudySpec, training_settings
+from alignment_prism.studies.spec import NANO, CalledSpec, JudgeSpec, PairsSource, StudySpec, training_settings
+from alignment_prism.studies.steps.score import judge_from
 from alignment_prism.training.settings import MethodConfig
+
+C = TypeVar("C", bound=CalledSpec)
 
 PRESETS = ("quickstart", "micro")
 
@@ -90,8 +93,8 @@ def _resolved(spec: StudySpec, source: YamlDocument, folder: Path) -> StudySpec:
             "languages": spec.languages and paths.file(spec.languages, "languages"),
             "scores": paths.files(spec.scores, "scores"),
             "comparisons": paths.files(spec.comparisons, "comparisons"),
-            "judge": spec.judge and _in_world(_with_rubric(spec.judge, "judge", source, folder), world),
-            "compare": spec.compare and _in_world(_with_rubric(spec.compare, "compare", source, folder), world),
+            "judge": spec.judge and _judge(spec.judge, source, folder, world, ("judge",)),
+            "compare": spec.compare and _in_world(_with_rubric(spec.compare, source, folder, ("compare",)), world),
         }
     )
 
@@ -138,7 +141,28 @@ class _Paths:
         return arm
 
 
-def _in_world(judge: JudgeSpec, world: str) -> JudgeSpec:
+def _judge(judge: JudgeSpec, source: YamlDocument, folder: Path, world: str, place: tuple[str | int, ...]) -> JudgeSpec:
+    """The judge, or every judge of the panel, with its files found."""
+    if judge.panel:
+        found: dict[str, Any] = {
+            "panel": tuple(
+                _judge(one, source, folder, world, (*place, "panel", at)) for at, one in enumerate(judge.panel)
+            ),
+            "adjudicator": judge.adjudicator
+            and _judge(judge.adjudicator, source, folder, world, (*place, "adjudicator")),
+        }
+        return judge.model_copy(update=found)
+    if judge.policies:
+        if not (folder / judge.policies).exists():
+            fix = f"check the path; it is taken relative to {folder.resolve()}"
+            raise InputError("no such policies", where=source.where((*place, "policies")), fix=fix)
+        judge = judge.model_copy(update={"policies": str(folder / judge.policies)})
+    if (folder / judge.model).is_dir():
+        judge = judge.model_copy(update={"model": str(folder / judge.model)})
+    return _in_world(_with_rubric(judge, source, folder, place), world)
+
+
+def _in_world(judge: C, world: str) -> C:
     """The judge; an actor of the nano lab that names no world judges the study's own."""
     provider, _, name = judge.model.partition("/")
     if provider != NANO or "@" in name or world == NANO:
@@ -147,17 +171,15 @@ def _in_world(judge: JudgeSpec, world: str) -> JudgeSpec:
     return judge.model_copy(update={"model": f"{provider}/{role}@{Path(world).resolve()}{mark}{seed}"})
 
 
-def _with_rubric(judge: JudgeSpec, key: str, source: YamlDocument, folder: Path) -> JudgeSpec:
+def _with_rubric(judge: C, source: YamlDocument, folder: Path, place: tuple[str | int, ...]) -> C:
     """The judge with its rubric found, whether it ships or is a file."""
-    kind = "standalone" if key == "judge" else "pairwise"
     rubric = str(folder / judge.rubric) if (folder / judge.rubric).is_file() else judge.rubric
+    judge = judge.model_copy(update={"rubric": rubric})
     try:
-        found = load_rubric(rubric)
+        if isinstance(judge, JudgeSpec):
+            _ = judge_from(judge).form
+        else:
+            load_rubric(rubric, kind="pairwise")
     except InputError as error:
-        raise InputError(error.what, where=source.where((key, "rubric")), fix=error.fix) from error
-    if found.kind != kind:
-        fix = f"use {kind}@1, for example"
-        raise InputError(
-            f"the rubric is {found.kind}, and a {kind} one is needed", where=source.where((key, "rubric")), fix=fix
-        )
-    return judge.model_copy(update={"rubric": rubric})
+        raise InputError(error.what, where=source.where((*place, "rubric")), fix=error.fix) from error
+    return judge

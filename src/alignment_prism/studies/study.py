@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from alignment_prism.domain import Comparison, Finding, Generation, InputError, Outcome, Prompt, Score, StoreError
 from alignment_prism.io import read_records
+from alignment_prism.scoring.scorer import deciding
 from alignment_prism.store.names import COMPARISONS, FINDINGS, GENERATIONS, PLAN, PROMPTS, REPORT, SCORES, STUDY
 from alignment_prism.studies.plan import NO_SEED
 from alignment_prism.studies.spec import StudySpec
@@ -166,8 +167,8 @@ class Study:
 
         The reasons hold no word of the replies.
         """
-        said = [score for arm in self.arms() for score in arm.scores if score.outcome is not None]
-        said += [score for score in self.given_scores() if score.outcome is not None]
+        scores = [*(score for arm in self.arms() for score in arm.scores), *self.given_scores()]
+        said = [score for score in deciding(scores) if score.outcome is not None]
         return len(said), Counter(score.error for score in said if score.outcome is Outcome.UNJUDGED)
 
     def arms(self, seed: int | None = None) -> list[ArmRecords]:

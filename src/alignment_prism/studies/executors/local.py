@@ -65,7 +65,7 @@ def _open_endpoints(steps: Iterable[Step]) -> None:
     Raises:
         ModelError: one cannot be opened.
     """
-    found = {endpoint for step in steps if (endpoint := KINDS[step.kind].endpoint(step)) is not None}
+    found = {endpoint for step in steps for endpoint in KINDS[step.kind].endpoints(step)}
     remote = sorted((one for one in found if one.is_quick_to_open), key=lambda one: one.address)
     if not remote:
         return

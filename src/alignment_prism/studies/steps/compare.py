@@ -11,7 +11,7 @@ from alignment_prism.io import read_records, write_records
 from alignment_prism.store.names import COMPARISONS, GENERATIONS, PROMPTS
 from alignment_prism.studies.spec import CompareSpec
 from alignment_prism.studies.steps.kind import EARLIER, Context, StepKind
-from alignment_prism.studies.steps.score import judge_call, judge_endpoint, judge_options, judge_settings
+from alignment_prism.studies.steps.score import called_endpoint, called_options, called_settings
 from alignment_prism.studies.steps.step import Step
 
 
@@ -21,10 +21,10 @@ def compare_step(judge: CompareSpec, label: str, candidate: Step, base: Step, pr
         "compare",
         f"compare with {base.arm}: {label}",
         candidate.name.removeprefix("replies-"),
-        judge_settings(judge),
+        called_settings(judge),
         {"prompts": prompts, "candidate": candidate, "base": base},
         arm=candidate.arm,
-        options=judge_options(judge),
+        options=called_options(judge),
     )
 
 
@@ -39,7 +39,7 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
         for role in ("candidate", "base")
     ]
     known = read_records(inputs[EARLIER] / COMPARISONS, Comparison) if EARLIER in inputs else ()
-    calls = judge_call(step, context, progress)
+    calls = {**step.options, "journal": context.journal, "progress": progress}
     comparisons = compare_generations(prompts, *sides, known=known, judge=step.settings["model"], **calls)
     write_records(folder / COMPARISONS, comparisons, Comparison)
 
@@ -48,4 +48,4 @@ def _has_gaps(folder: Path) -> bool:
     return any(one.winner is Winner.UNJUDGED for one in read_records(folder / COMPARISONS, Comparison))
 
 
-COMPARE = StepKind("compare", do, endpoint=judge_endpoint, has_gaps=_has_gaps)
+COMPARE = StepKind("compare", do, endpoints=called_endpoint, has_gaps=_has_gaps)

@@ -42,7 +42,7 @@ class StepKind:
     Attributes:
         name: of the kind, and of the folder that its artifacts are in.
         do: does one step.
-        endpoint: the model behind an API that a step calls, None for none: it is opened before any step is done, so
+        endpoints: models behind an API that a step calls: they are opened before any step is done, so
             that a missing key is found out before hours of training.
         has_gaps: whether an artifact lacks answers that could be asked for again.
         makes_folder: whether `do` makes the artifact's folder itself, so that what it reached when it was stopped
@@ -51,6 +51,6 @@ class StepKind:
 
     name: str
     do: Do
-    endpoint: Callable[[Step], Endpoint | None] = lambda step: None
+    endpoints: Callable[[Step], tuple[Endpoint, ...]] = lambda step: ()
     has_gaps: Callable[[Path], bool] = lambda folder: False
     makes_folder: bool = False

@@ -89,9 +89,11 @@ def _model(step: Step) -> ModelRef | None:
     return ModelRef(ModelKind(kind), name, id)
 
 
-def _endpoint(step: Step) -> Endpoint | None:
+def _endpoints(step: Step) -> tuple[Endpoint, ...]:
     model = _model(step)
-    return Endpoint(model.id, step.options.get("base_url", "")) if model is not None and model.is_api else None
+    if model is None or not model.is_api:
+        return ()
+    return (Endpoint(model.id, step.options.get("base_url", "")),)
 
 
-REPLY = StepKind("reply", do, endpoint=_endpoint)
+REPLY = StepKind("reply", do, endpoints=_endpoints)
