@@ -10,7 +10,7 @@ import numpy as np
 
 from alignment_prism.domain import Finding, InputError
 from alignment_prism.domain.findings import FindingIndex, Signature
-from alignment_prism.domain.metrics import Difference, Missing, Preference, Share
+from alignment_prism.domain.metrics import POINTS, SHARE, Difference, Missing, Preference, Share
 from alignment_prism.gates.spec import Cell, Fact
 from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.statistics.intervals import Interval, critical_value
@@ -18,6 +18,7 @@ from alignment_prism.statistics.levels import difference_at_level, rate_at_level
 
 SAMPLING = ("k", "temperature")
 """Parts of a signature that say how replies were drawn."""
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,10 @@ class Release:
             raise InputError(
                 f"release {self.side} has {cell} of seed {found[0].seed} twice", fix="give the findings of one study"
             )
+        for row in usable:
+            if fault := _impossible(row):
+                what = f"release {self.side}, arm {self.arm!r}: no data gives {fault}, as its finding of {cell} has it"
+                raise InputError(what, fix="make the findings anew from the replies and their scores")
         insufficient = any(f.insufficient for f in found)
         if len(usable) == 1:
             row = usable[0]
@@ -158,6 +163,23 @@ def _facts(signature: str) -> dict[Fact, str]:
         "sampling": ", ".join(f"{name} {parts[name]}" for name in SAMPLING if name in parts),
         "opponent": parts.get("against", ""),
     }
+
+
+def _impossible(row: Finding) -> str:
+    """What of a finding no data gives; empty where there is nothing. A file of findings may have been edited, or made
+    by something else, and no gate is to pass on it."""
+    unit = find_metric(row.metric).unit
+    if row.n < 1:
+        return f"n = {row.n}"
+    if not 1 <= row.clusters <= row.n:
+        return f"{row.clusters} clusters of {row.n} units"
+    if not 0.0 < row.level < 1.0:
+        return f"a level of {row.level}"
+    if not row.lower <= row.upper or not row.lower - _ROUNDING <= row.estimate <= row.upper + _ROUNDING:
+        return f"an estimate of {row.estimate:g} with an interval from {row.lower:g} to {row.upper:g}"
+    if unit in (SHARE, POINTS) and (row.lower < unit.low - _ROUNDING or row.upper > unit.high + _ROUNDING):
+        return f"an interval from {row.lower:g} to {row.upper:g} of what lies between {unit.low:g} and {unit.high:g}"
+    return ""
 
 
 def _degrees(row: Finding) -> float | None:

@@ -33,7 +33,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         StoreError: the folder cannot be written to.
     """
     path = Path(path)
-    fix = "check that the folder exists, may be written to and has room"
+    fix = "check that the folder may be written to and has room, then run the same again"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)

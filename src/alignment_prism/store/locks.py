@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from alignment_prism.domain.errors import StoreError
@@ -88,8 +88,9 @@ def _take(path: Path, name: str) -> int | None:
             os.close(file)
             return None
         if _still_there(path, file):
-            os.ftruncate(file, 0)
-            os.pwrite(file, f"process {os.getpid()}\n".encode(), 0)
+            with suppress(OSError):  # on a full disk it is held all the same, and by whom is not written
+                os.ftruncate(file, 0)
+                os.pwrite(file, f"process {os.getpid()}\n".encode(), 0)
             return file
         os.close(file)  # who held it has just ended and taken the file away: a new one is made
 

@@ -20,7 +20,7 @@ WRITE_FIX = "choose another place, one that may be written to"
 REFUSALS = {
     errno.ENOSPC: "make room there, then run the same again: what is finished is kept",
     errno.EDQUOT: "make room there, then run the same again: what is finished is kept",
-    errno.EFBIG: "raise the limit of file sizes (ulimit -f), or choose another place",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), then run the same again: what is finished is kept",
     errno.EROFS: WRITE_FIX,
     errno.EACCES: WRITE_FIX,
     errno.EPERM: WRITE_FIX,

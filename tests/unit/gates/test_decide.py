@@ -1,6 +1,7 @@
 """Release gates: the specification, decisions, several looks."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from statsmodels.stats.proportion import proportion_confint
@@ -97,6 +98,26 @@ def test_missing_and_unclear_findings_are_errors():
     undefined = Finding("s", "new", -1, "harmful", "ar", "all", "all", "harm_rate", math.nan)
     with pytest.raises(InputError, match="no finite interval"):
         decide(OLD, [undefined, rate("new", "fr", 1, 50)], spec())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n": 0, "clusters": 0}, "n = 0"),
+        ({"n": -5}, "n = -5"),
+        ({"clusters": 900}, "900 clusters of 600 units"),
+        ({"lower": -0.2}, "from -0.2 to"),
+        ({"estimate": 0.0}, "an estimate of 0 with an interval"),
+        ({"lower": 0.3, "upper": 0.05}, "from 0.3 to 0.05"),
+        ({"level": 1.5}, "a level of 1.5"),
+    ],
+)
+def test_no_gate_passes_on_what_no_data_gives(change, words):
+    good = [rate("new", "ar", 60, 600), rate("new", "fr", 60, 600)]
+    assert decide(OLD, good, spec()).decisions
+    for old, new in ((OLD, [replace(good[0], **change), good[1]]), ([replace(OLD[0], **change), OLD[1]], good)):
+        with pytest.raises(InputError, match=f"no data gives.*{words}"):
+            decide(old, new, spec())
 
 
 def test_base_is_left_out_where_arms_are_guessed():
