@@ -12,6 +12,7 @@ from alignment_prism.cli.outputs import check_outputs, replace_option
 
 if TYPE_CHECKING:
     from alignment_prism.domain import Run
+    from alignment_prism.studies.runs import Release
 
 NOT_PASSED, UNDECIDED = 6, 7
 """Exit codes of a gate that is refuted, and of one that is neither shown nor refuted."""
@@ -38,8 +39,9 @@ def command(
 ) -> None:  # fmt: skip
     """Compare B (and C ...) with A prompt by prompt, by language and scope; or decide a gate.
 
-    A run is the folder of a study or an evaluation, or a file in it; FOLDER#ARM says which arm, FOLDER#ARM:SEED which
-    seed. The prompts that both answered are paired by their ids, and must have the same texts.
+    A run is the folder of a study or an evaluation, or a file in it, a folder of `prism import`, or a log that it
+    reads; FOLDER#ARM says which arm, FOLDER#ARM:SEED which seed. The prompts that both answered are paired by their
+    ids, and must have the same texts.
 
     With --gate every check must be shown by its interval, in every language that A or B has; A and B must be measured
     alike unless the gate declares in what they may differ; findings files without a study beside them are compared
@@ -66,6 +68,39 @@ def command(
     _contrast(runs, metrics, may_differ, out, as_json=as_json)
 
 
+def open_run(path: str) -> Run:
+    """A run from a study's folder, from a log that was imported, or from a log of another harness.
+
+    Args:
+        path: `PLACE`, or `PLACE#ARM` where it holds several arms.
+    """
+    from dataclasses import replace
+
+    from alignment_prism.logs import read_run
+    from alignment_prism.studies import open_run as open_arm
+    from alignment_prism.studies.runs import split_arm, study_folder
+
+    if study_folder(path) is not None:
+        return open_arm(path)
+    place, arm = split_arm(path)
+    return replace(read_run(place, arm=arm or None), name=path)
+
+
+def open_release(path: str) -> Release:
+    """One side of a gate: findings as they are, or those of a log."""
+    from pathlib import Path
+
+    from alignment_prism.evaluation import reply_findings
+    from alignment_prism.studies.runs import open_release as open_findings
+    from alignment_prism.studies.runs import split_arm, study_folder
+
+    place = Path(split_arm(path)[0])
+    if study_folder(path) is not None or (not place.is_dir() and place.suffix in (".parquet", ".jsonl")):
+        return open_findings(path)
+    run = open_run(path)
+    return reply_findings(run.prompts, run.generations, run.scores, study=path, base_arm=""), None, run
+
+
 def _files(runs: Sequence[str]) -> list[str]:
     from alignment_prism.studies.runs import split_arm
 
@@ -82,7 +117,6 @@ def _contrast(
     from alignment_prism.io import write_records, write_text
     from alignment_prism.io.schemas import json_of
     from alignment_prism.reports import contrasts_csv, contrasts_markdown, contrasts_table
-    from alignment_prism.studies import open_run
 
     found = contrast([open_run(path) for path in paths], metrics=metrics, may_differ=may_differ)
     if out and out.endswith((".parquet", ".jsonl")):
@@ -102,7 +136,6 @@ def _decide(a: str, b: str, gate: str, look: int | None, ledger: str | None, out
     from alignment_prism.gates import Ledger, Status, decide, markdown, read_gate
     from alignment_prism.io import write_text
     from alignment_prism.store.names import looks_beside
-    from alignment_prism.studies.runs import open_release
 
     spec = read_gate(gate) if look is None else read_gate(gate).at_look(look)
     (old, old_arm, first), (new, new_arm, second) = open_release(a), open_release(b)

@@ -120,7 +120,7 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False, retry_unj
 
     from alignment_prism.cli.echo import echo_unjudged, quiet_hub
     from alignment_prism.cli.progress import Terminal
-    from alignment_prism.reports import headline_table, seeds_table, summary_table
+    from alignment_prism.reports import contrasts_table, headline_table, seeds_table, summary_table
     from alignment_prism.store.names import FINDINGS
     from alignment_prism.studies import run_study
 
@@ -135,6 +135,8 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False, retry_unj
         console.print(together)
     if by_language := headline_table(findings):
         console.print(by_language)
+    if contrasts := study.contrasts():
+        console.print(contrasts_table(contrasts))
     for note in study.notes:
         progress.note(note)
     echo_unjudged(study)

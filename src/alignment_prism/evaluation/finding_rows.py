@@ -77,7 +77,13 @@ class Rows:
         # Changes by category are given for all languages together only: in one language such cells are too small.
         compared = [cell for cell in self.cells if ALL in (cell.category, cell.language)]
         self.compared_sums = CellSums(compared, observations.clusters)
-        self.label = prompts_label(observations.prompts)
+        rows: dict[str, set[int]] = {}
+        for cell in self.cells:
+            rows.setdefault(cell.prompts, set()).update(cell.rows.tolist())
+        # Each set of prompts by itself: that other kinds are asked too changes nothing about harm.
+        self.labels = {
+            name: prompts_label([observations.prompts[row] for row in sorted(of)]) for name, of in rows.items()
+        }
         self.findings: list[Finding] = []
 
     def rates(self, metrics: Mapping[str, Outcome]) -> None:
@@ -215,17 +221,20 @@ class Rows:
             for interval, events in zip(found.intervals, divisors, strict=True)
         ]
         source = self.scores or self.observations
-        signature = Signature(
-            self.analysis,
-            judge=source.scorer if source.judged else "",
-            rubric=source.rubric,
-            prompts=self.label,
-            k=self.observations.outcomes[arm].shape[1],
-            extra=(
-                (("guards", GUARDS) if source.judged else ("scorer", source.scorer)),
-                *((("temperature", warm),) if (warm := self.observations.temperatures.get(arm)) else ()),
-            ),
-        )
+        signatures = {
+            name: Signature(
+                self.analysis,
+                judge=source.scorer if source.judged else "",
+                rubric=source.rubric,
+                prompts=label,
+                k=self.observations.outcomes[arm].shape[1],
+                extra=(
+                    (("guards", GUARDS) if source.judged else ("scorer", source.scorer)),
+                    *((("temperature", warm),) if (warm := self.observations.temperatures.get(arm)) else ()),
+                ),
+            )
+            for name, label in self.labels.items()
+        }
         family = together or [(None, math.nan)] * len(sums.cells)
         rows = zip(sums.cells, sums.intervals(found), sums.with_means(few), family, strict=True)
         for cell, interval, flag, (joint, q_value) in rows:
@@ -240,6 +249,6 @@ class Rows:
                     insufficient=flag,
                     joint=joint,
                     q_value=q_value,
-                    signature=str(signature),
+                    signature=str(signatures[cell.prompts]),
                 )
             )

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from alignment_prism.domain import LANGUAGES, Finding, FindingIndex, InputError
+from alignment_prism.domain import LANGUAGES, Contrast, Finding, FindingIndex, InputError
 from alignment_prism.reports.about import About, facts_of_findings
+from alignment_prism.reports.contrasts import contrasts_table
 from alignment_prism.reports.sections import Notes, sections
 from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.store import package_version
@@ -60,6 +61,8 @@ def write_report(
     title: str = "",
     preface: Sequence[str] = (),
     thresholds: Sequence[Requirement] = (),
+    contrasts: Sequence[Contrast] = (),
+    contrast_notes: Sequence[str] = (),
     examples: Sequence[Example] = (),
     about: About | None = None,
 ) -> Path:
@@ -71,6 +74,8 @@ def write_report(
         title: of the page; the study's name where it is empty.
         preface: lines before anything else, such as what the nano lab is and is not.
         thresholds: requirements and how the arms met them.
+        contrasts: of arms with each other.
+        contrast_notes: what one has to know of them.
         examples: prompts and replies to look at, folded away.
         about: what the study was (`read_about`, `about_study`); without it the page says what the signatures say.
 
@@ -106,6 +111,8 @@ def write_report(
         version=package_version(),
         sections=tables,
         thresholds=thresholds,
+        contrasts=contrasts_table(contrasts) if contrasts else None,
+        contrast_notes=contrast_notes,
         examples=examples,
         direction=direction,
         notes=notes.texts,

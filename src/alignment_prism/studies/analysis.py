@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from alignment_prism.domain import (
     ALL,
     MACRO,
+    Contrast,
     Finding,
     Generation,
     Outcome,
@@ -25,6 +26,7 @@ from alignment_prism.studies.steps.score import scorer_of
 from alignment_prism.training.methods import find_method
 
 if TYPE_CHECKING:
+    from alignment_prism.contrasts import Contrasts
     from alignment_prism.nano.thresholds import ThresholdResult
     from alignment_prism.studies.study import ArmRecords, Study
 
@@ -106,6 +108,35 @@ def corrected_by_passport(spec: StudySpec, findings: Sequence[Finding]) -> tuple
             origin=spec.passport.origin, min_sensitivity=spec.passport.min_sensitivity,
         )  # fmt: skip
     return passport_findings(findings, passport, spec.passport.origin)
+
+
+def analyse_contrasts(study: Study, arms: Sequence[ArmRecords]) -> Contrasts:
+    """The contrasts that a study declares, seed by seed; arms that it did not train are compared once.
+
+    Args:
+        study: whose steps are done.
+        arms: its records, as for `analyse`.
+    """
+    from alignment_prism.contrasts import Contrasts, Declared, contrast
+    from alignment_prism.contrasts.measure import MUST_AGREE
+    from alignment_prism.studies.runs import run_of
+
+    declared = [Declared(one.name, one.a, one.b) for one in study.spec.contrasts]
+    trained = {arm.arm for arm in arms if arm.is_trained}
+    seeds = study.seeds or (NO_SEED,)
+    rows: list[Contrast] = []
+    notes: dict[str, None] = {}
+    for seed in seeds:
+        wanted = [one for one in declared if {one.a, one.b} & trained or seed == seeds[0]]
+        named = {name for one in wanted for name in (one.a, one.b)}
+        of_seed = [arm for arm in arms if arm.arm in named and (not arm.is_trained or arm.seed == seed)]
+        if wanted:
+            runs = [run_of(study, arm) for arm in of_seed]
+            of_rows = seed if len(seeds) > 1 else NO_SEED
+            found = contrast(runs, wanted, may_differ=MUST_AGREE, study=study.name, seed=of_rows)
+            rows += found.rows
+            notes.update(dict.fromkeys(found.notes))
+    return Contrasts(tuple(rows), tuple(notes))
 
 
 def nano_thresholds(spec: StudySpec, findings: Sequence[Finding]) -> list[ThresholdResult]:

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from alignment_prism.contrasts import Contrasts
 from alignment_prism.domain import Finding
 from alignment_prism.reports import about_study, write_report
 from alignment_prism.studies.analysis import examples, nano_thresholds
 from alignment_prism.studies.study import ArmRecords, Study
 
 
-def write_study_report(study: Study, findings: Sequence[Finding], arms: Sequence[ArmRecords]) -> Path:
+def write_study_report(
+    study: Study, findings: Sequence[Finding], arms: Sequence[ArmRecords], contrasts: Contrasts | None = None
+) -> Path:
     """Write the page of a finished study into its folder.
 
     Args:
         study: of which the page is.
         findings: its findings.
         arms: its records; examples are of the first seed's.
+        contrasts: that it declares.
 
     Raises:
         InputError: there are no findings.
@@ -32,5 +36,7 @@ def write_study_report(study: Study, findings: Sequence[Finding], arms: Sequence
         preface=study.notes,
         thresholds=nano_thresholds(spec, findings),
         examples=examples(study.prompts(), shown, spec.examples) if spec.examples else (),
+        contrasts=() if contrasts is None else contrasts.rows,
+        contrast_notes=() if contrasts is None else contrasts.notes,
         about=about_study(spec.model_dump(mode="json")),
     )

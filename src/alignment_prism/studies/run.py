@@ -12,11 +12,21 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.calls.journal import CallJournal
-from alignment_prism.domain import Comparison, Finding, Generation, InputError, Prompt, Score, StoreError
+from alignment_prism.domain import Comparison, Contrast, Finding, Generation, InputError, Prompt, Score, StoreError
 from alignment_prism.io import write_json, write_records
 from alignment_prism.store import folder_lock
-from alignment_prism.store.names import CALLS, COMPARISONS, FINDINGS, GENERATIONS, PLAN, PROMPTS, SCORES, STUDY
-from alignment_prism.studies.analysis import analyse, check_judge, corrected_by_passport
+from alignment_prism.store.names import (
+    CALLS,
+    COMPARISONS,
+    CONTRASTS,
+    FINDINGS,
+    GENERATIONS,
+    PLAN,
+    PROMPTS,
+    SCORES,
+    STUDY,
+)
+from alignment_prism.studies.analysis import analyse, analyse_contrasts, check_judge, corrected_by_passport
 from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.loading import load_spec
@@ -98,8 +108,13 @@ def run_study(
         for note in words:
             reporter.note(f"passport: {note}")
         write_records(out / FINDINGS, findings, Finding)
+        contrasts = analyse_contrasts(study, arms) if spec.contrasts and findings else None
+        if contrasts is not None:
+            write_records(out / CONTRASTS, contrasts.rows, Contrast)
+        else:  # those that an earlier run left would not be of this spec
+            (out / CONTRASTS).unlink(missing_ok=True)
         if findings:
-            write_study_report(study, findings, arms)
+            write_study_report(study, findings, arms, contrasts)
     return study
 
 

@@ -230,6 +230,20 @@ class JudgeSpec(CalledSpec):
         return self.panel if self.adjudicator is None else (*self.panel, self.adjudicator)
 
 
+class ContrastSpec(Part):
+    """Two arms that are compared with each other, declared before the study is run.
+
+    Attributes:
+        name: of the contrast.
+        a: arm that is subtracted, or the base's name.
+        b: arm that it is subtracted from.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    a: str
+    b: str
+
+
 class StudySpec(Part):
     """A study.
 
@@ -258,6 +272,7 @@ class StudySpec(Part):
         passport: of the judge: findings get rates and changes without its errors beside those that it gives.
         compare: who compares replies to general prompts with base's; None leaves comparisons out.
         comparisons: files of comparisons that are there already.
+        contrasts: pairs of arms that are compared prompt by prompt, beside the comparisons with base.
         examples: how many prompts with replies the report shows, folded away.
         notes: lines at the head of the report.
     """
@@ -282,6 +297,7 @@ class StudySpec(Part):
     passport: PassportSpec | None = None
     compare: CompareSpec | None = None
     comparisons: Files = ()
+    contrasts: tuple[ContrastSpec, ...] = ()
     examples: Annotated[int, Field(ge=0)] = 6
     notes: tuple[str, ...] = ()
 
@@ -300,9 +316,22 @@ class StudySpec(Part):
                 raise KeyFault(f"arm {arm.name!r} is trained, and the base is no model to train", "base")
         if self.compare is not None and self.base is None:
             raise KeyFault("replies are to be compared with those of a base, and there is none", "compare")
+        self._check_contrasts([*([] if self.base is None else [self.base.name]), *names])
         if len(set(self.seeds)) < len(self.seeds):
             raise KeyFault(f"a seed is there twice: {list(self.seeds)}", "seeds")
         return self
+
+    def _check_contrasts(self, known: list[str]) -> None:
+        for number, one in enumerate(self.contrasts):
+            for key, arm in (("a", one.a), ("b", one.b)):
+                if arm not in known:
+                    raise KeyFault(f"no arm is called {arm!r}; there are {', '.join(known)}", "contrasts", number, key)
+            if one.a == one.b:
+                raise KeyFault(f"a contrast of {one.a!r} with itself", "contrasts", number)
+            if one.name in [other.name for other in self.contrasts[:number]]:
+                raise KeyFault(f"two contrasts are called {one.name!r}", "contrasts", number, "name")
+        if self.contrasts and self.judge is None and not self.scorers and not self.scores:
+            raise KeyFault("nobody scores the replies that are to be compared", "contrasts")
 
     @property
     def trained(self) -> tuple[TrainedArm, ...]:

@@ -12,10 +12,30 @@ from typing import Any, Self, TypeVar
 
 from pydantic import ValidationError
 
-from alignment_prism.domain import Comparison, Finding, Generation, InputError, Outcome, Prompt, Score, StoreError
+from alignment_prism.domain import (
+    Comparison,
+    Contrast,
+    Finding,
+    Generation,
+    InputError,
+    Outcome,
+    Prompt,
+    Score,
+    StoreError,
+)
 from alignment_prism.io import read_records
 from alignment_prism.scoring.scorer import deciding
-from alignment_prism.store.names import COMPARISONS, FINDINGS, GENERATIONS, PLAN, PROMPTS, REPORT, SCORES, STUDY
+from alignment_prism.store.names import (
+    COMPARISONS,
+    CONTRASTS,
+    FINDINGS,
+    GENERATIONS,
+    PLAN,
+    PROMPTS,
+    REPORT,
+    SCORES,
+    STUDY,
+)
 from alignment_prism.studies.plan import NO_SEED
 from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps.train import MODEL
@@ -123,6 +143,10 @@ class Study:
             InputError: the study was stopped before there were any.
         """
         return read_records(self.out / FINDINGS, Finding)
+
+    def contrasts(self) -> list[Contrast]:
+        """What arms say of each other, as the spec declares; nothing where it declares nothing."""
+        return read_records(self.out / CONTRASTS, Contrast) if (self.out / CONTRASTS).exists() else []
 
     def prompts(self) -> list[Prompt]:
         """What every arm was asked."""

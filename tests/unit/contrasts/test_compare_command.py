@@ -8,10 +8,11 @@ import pytest
 from click.testing import CliRunner
 
 from alignment_prism.cli.compare import command
-from alignment_prism.domain import Contrast, Generation, InputError, Outcome, Prompt, Score, StoreError, user
+from alignment_prism.domain import Contrast, Generation, InputError, Outcome, Prompt, Quantity, Score, user
 from alignment_prism.io import read_records, write_records
-from alignment_prism.studies import make_spec, run_study
+from alignment_prism.studies import Study, make_spec, run_study
 from alignment_prism.studies.arms import RepliesArm
+from alignment_prism.studies.spec import ContrastSpec
 
 LANGUAGES = ("ar", "en", "hi")
 
@@ -126,6 +127,51 @@ def test_unjudged_replies_must_not_be_able_to_reverse_it(place, tmp_path):
     assert code == 7 and "undecided (unjudged replies could reverse it)" in text
 
 
+def test_a_study_declares_contrasts_of_its_arms(place):
+    spec = Study.open(place / "new").spec
+    declared = spec.model_copy(update={"contrasts": (ContrastSpec(name="sft against dpo", a="dpo", b="sft"),)})
+    study = run_study(declared, place / "new")
+    found = next(row for row in study.contrasts() if row.quantity is Quantity.DIFFERENCE and row.language == "all")
+    same = json.loads(compare(f"{place}/new#dpo", f"{place}/new#sft", "--json")[1])["contrasts"]
+    theirs = next(row for row in same if row["quantity"] == "difference" and row["language"] == "all")
+    assert (found.estimate, found.joint_lower, found.p_value) == pytest.approx(
+        (theirs["estimate"], theirs["joint_lower"], theirs["p_value"])
+    )
+    assert found.contrast == "sft against dpo" and (found.a, found.b, found.study) == ("dpo", "sft", "new")
+    page = study.report.read_text()
+    assert "<h2>Contrasts</h2>" in page and "900 prompts in both runs" in page
+    assert run_study(spec, place / "new").contrasts() == [], "a spec without contrasts leaves none behind"
+    for wrong, words in (
+        ({"name": "x", "a": "dpo", "b": "nobody"}, "no arm is called 'nobody'; there are dpo, sft"),
+        ({"name": "x", "a": "dpo", "b": "dpo"}, "with itself"),
+    ):
+        with pytest.raises(InputError, match=words):
+            make_spec(**spec.model_dump(exclude={"contrasts"}), contrasts=(wrong,))
+
+
+def test_what_was_imported_is_a_run(place, tmp_path):
+    """Two tables with a verdict each: 12 prompts, A harmful on the first 6, B on the first 3."""
+    from alignment_prism.logs.columns import LogColumns
+    from alignment_prism.logs.own import write_log
+    from alignment_prism.logs.read import read_log
+
+    for name, harmful in (("a", 6), ("b", 3)):
+        rows = [
+            {"id": f"x{i}", "prompt": f"ask {i}", "language": "en", "kind": "harmful", "reply": f"{name}{i}",
+             "said": "harmful" if i < harmful else "refusal"}
+            for i in range(12)
+        ]  # fmt: skip
+        (tmp_path / f"{name}.json").write_text(json.dumps(rows))
+        log = read_log([tmp_path / f"{name}.json"], columns=LogColumns(verdict="said", scorer="they"))
+        (tmp_path / name).mkdir()
+        write_log(log, tmp_path / name, {}, {})
+    runs = (tmp_path / "a", tmp_path / "b")
+    row = next(r for r in json.loads(compare(*runs, "--json")[1])["contrasts"] if r["quantity"] == "difference")
+    assert (row["estimate"], row["both"], row["only_a"], row["only_b"]) == (-0.25, 3, 3, 0)
+    code, text = compare(*runs, "--gate", place / "gate.yaml", "--ledger", tmp_path / "looks")
+    assert code == 7 and "12 prompts in both runs" in text
+
+
 def test_what_is_asked_wrongly(place, tmp_path):
     with pytest.raises(InputError, match="there are 2 arms") as error:
         compare(place / "old", place / "new")
@@ -134,7 +180,7 @@ def test_what_is_asked_wrongly(place, tmp_path):
         compare(place / "old", f"{place}/new#x")
     with pytest.raises(InputError, match="there is one run"):
         compare(place / "old")
-    with pytest.raises(StoreError, match="no run is there"):
+    with pytest.raises(InputError, match="a folder without a log that is known"):
         compare(place / "old", tmp_path)
     with pytest.raises(InputError, match="--metric goes without a gate"):
         compare(place / "old", f"{place}/new#dpo", "--gate", place / "gate.yaml", "--metric", "harm_rate")
