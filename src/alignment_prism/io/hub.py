@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 _COMMIT = re.compile("[0-9a-f]{40}")
+_PATIENCE = 10  # seconds until the Hub counts as out of reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def resolve_revision(repo: str, revision: str) -> str:
     reason: Exception | str = "HF_HUB_OFFLINE is set"
     if not constants.HF_HUB_OFFLINE:
         try:
-            return str(hub.HfApi().dataset_info(repo, revision=revision).sha)
+            return str(hub.HfApi().dataset_info(repo, revision=revision, timeout=_PATIENCE).sha)
         except GatedRepoError as error:
             fix = "accept its terms on its page and set HF_TOKEN (prism doctor checks it)"
             raise InputError("the dataset is gated", where=where, fix=fix) from error
@@ -68,8 +70,7 @@ def resolve_revision(repo: str, revision: str) -> str:
         except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
             reason = error
         except Exception as error:
-            # Clients raise their transport's own classes when nothing can be reached; the cache may still do.
-            if not type(error).__module__.startswith(("httpx", "httpcore", "requests", "urllib3")):
+            if not _of_transport(error):  # the cache may still do where nothing can be reached
                 raise
             reason = error
     folder = Path(constants.HF_HUB_CACHE) / ("datasets--" + repo.replace("/", "--")) / "refs" / revision
@@ -102,14 +103,16 @@ def load_hub_rows(
     intake = intake if intake is not None else Intake()
     local = Path(repo).is_dir()
     sha = "" if local else resolve_revision(repo, revision)
+    offline = not local and not _is_reachable(repo, sha)
     name = f"{repo}/{split}" if local else f"{repo}@{sha[:8]}/{split}"
     where = f"{name} (configuration {config!r})" if config else name
     try:
         with_progress = datasets.is_progress_bar_enabled()
         datasets.disable_progress_bars()
-        data = datasets.load_dataset(
-            repo, config, split=split, revision=None if local else sha, trust_remote_code=False
-        )
+        with _without_network() if offline else nullcontext():
+            data = datasets.load_dataset(
+                repo, config, split=split, revision=None if local else sha, trust_remote_code=False
+            )
     except ValueError as error:
         first = str(error).splitlines()[0][:200]
         raise InputError(f"cannot load the split: {first}", where=where, fix="check split and configuration") from error
@@ -129,6 +132,48 @@ def load_hub_rows(
             yield Row(name, number, values)
 
     return HubRows(name, sha, len(data), rows())
+
+
+def _of_transport(error: Exception) -> bool:
+    """Whether a client of the Hub failed to reach it: each raises the classes of its own transport."""
+    return type(error).__module__.startswith(("httpx", "httpcore", "requests", "urllib3"))
+
+
+def _is_reachable(repo: str, sha: str) -> bool:
+    """Whether the Hub answers at all, whatever it says of the dataset; asked once.
+
+    `datasets` finds out by asking for each file six times with pauses in between: 25 seconds of nothing before the copy
+    in the cache is taken.
+    """
+    import huggingface_hub as hub
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        hub.HfApi().dataset_info(repo, revision=sha, timeout=_PATIENCE)
+    except HfHubHTTPError:
+        return True
+    except Exception as error:
+        if not isinstance(error, OSError) and not _of_transport(error):
+            raise
+        return False
+    return True
+
+
+@contextmanager
+def _without_network() -> Iterator[None]:
+    """Let the clients of the Hub read their caches only, as they do where `HF_HUB_OFFLINE=1` is set."""
+    import datasets
+    from huggingface_hub import constants
+
+    before = datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        datasets.config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = before
 
 
 def _of_commit(data: Dataset, sha: str, split: str, where: str) -> Dataset:
