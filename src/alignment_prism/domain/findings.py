@@ -93,6 +93,7 @@ class FindingIndex:
         self.arms = sorted((arm for arm in arms if arm[1] >= 0 or arm[0] not in seeded), key=lambda a: a[0] != "base")
         self.pooled = [arm for arm, seed in arms if seed < 0 and arm in seeded]
         self.prompts = list(dict.fromkeys(row.prompts for row in self.findings))
+        self._distinct: dict[tuple[str, ...], dict[tuple[str, ...], dict[str, None]]] = {}
 
     def seeds(
         self,
@@ -124,8 +125,12 @@ class FindingIndex:
 
     def values(self, column: str, **fixed: str) -> list[str]:
         """Distinct values of `column` among the rows whose other columns are as `fixed`, in order of appearance."""
-        rows = (row for row in self.findings if all(getattr(row, name) == value for name, value in fixed.items()))
-        return list(dict.fromkeys(str(getattr(row, column)) for row in rows))
+        names = tuple(sorted(fixed))
+        if (column, *names) not in self._distinct:  # a page asks some thousand times, of tens of thousands of rows
+            table = self._distinct[(column, *names)] = {}
+            for row in self.findings:
+                table.setdefault(tuple(getattr(row, name) for name in names), {})[str(getattr(row, column))] = None
+        return list(self._distinct[(column, *names)].get(tuple(fixed[name] for name in names), ()))
 
     def languages(self, **fixed: str) -> list[str]:
         """Codes of the languages that have such rows; without the pooled ones (`all`, `macro`)."""

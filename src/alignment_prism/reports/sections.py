@@ -136,7 +136,8 @@ def _by_language(index: FindingIndex, notes: Notes, prompts: str, scope: str) ->
 
 
 def _outcomes(index: FindingIndex, notes: Notes, prompts: str) -> Section:
-    found = [metric for metric in all_metrics().values() if metric.name in index.values("metric", prompts=prompts)]
+    named = set(index.values("metric", prompts=prompts))
+    found = [metric for metric in all_metrics().values() if metric.name in named]
     outcomes = [metric for metric in found if _is_outcome(metric)]
     changes = [m for m in found if isinstance(m.estimator, Difference) and _is_outcome(find_metric(m.estimator.of))]
     metrics = [*outcomes, *changes]
