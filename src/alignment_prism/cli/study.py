@@ -61,7 +61,7 @@ def plan(spec: str, out: Path | None) -> None:
     from alignment_prism.cli.remedies import advice
     from alignment_prism.domain import StoreError
     from alignment_prism.studies import build_plan, load_sources, load_spec
-    from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
+    from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
 
     study = load_spec(spec)
     folder = out or Path("results") / study.name
@@ -69,6 +69,7 @@ def plan(spec: str, out: Path | None) -> None:
     sources = load_sources(study)
     check_study(study, sources)
     whole = build_plan(study, sources)
+    check_judges(study, sources, whole, folder)
     echo(f"{study.name}: {_counts(study, sources)}")
     for what in sources.left_out:
         echo(f"left out: {what}", err=True)

@@ -268,7 +268,7 @@ def record_from(record_type: type[R], values: Mapping[str, Any]) -> R:
             known[column.name] = column.from_plain(values[column.name])
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise FieldError(column.name, values[column.name], str(error)[:120], f"write {column.doc}") from None
-    extra = {name: plain(value) for name, value in values.items() if name not in {column.name for column in columns}}
+    extra = {name: plain(value) for name, value in values.items() if name not in known}
     if extra:
         if not any(column.name == "metadata" for column in columns):
             name = next(iter(extra))

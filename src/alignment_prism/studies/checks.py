@@ -14,25 +14,24 @@ from alignment_prism.studies.arms import ModelArm, RepliesArm
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
-from alignment_prism.studies.steps.score import scorer_of
+from alignment_prism.studies.steps.compare import COMPARE
+from alignment_prism.studies.steps.score import SCORE, scorer_of
 
 OUTPUTS = (PROMPTS, GENERATIONS, SCORES, COMPARISONS, FINDINGS, REPORT, STUDY, PLAN)
 """What a study writes beside its steps."""
 
 
 def check_study(spec: StudySpec, sources: Sources) -> None:
-    """Check that the pools can fill every mixture, that judges have an address and know the prompts, that there is
-    something to compare, and that models behind an API have an address.
+    """Check that the pools can fill every mixture, that there is something to compare, that rules fit the prompts, and
+    that judges and models behind an API have an address.
 
     Raises:
         InputError: a mixture cannot be filled, pools overlap, a model to train runs elsewhere, replies are to be
-            compared and no prompt is a general one, a rule does not exist or does not fit the prompts, or a nano judge
-            is to judge prompts of no nano world.
+            compared and no prompt is a general one, or a rule does not exist or does not fit the prompts.
         ModelError: an address is missing or none.
     """
     from alignment_prism.calls.endpoint import Endpoint
     from alignment_prism.mixtures import check_mixture
-    from alignment_prism.scoring.judge import Judge
     from alignment_prism.scoring.rules import find_rule
 
     checked = set()
@@ -58,10 +57,26 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
         )
     for name in spec.scorers:
         find_rule(name).check(sources.prompts)
-    if spec.judge is not None:
-        scorer_of(spec.judge).check(sources.prompts)
-    if spec.compare is not None:
-        Judge(spec.compare.model, base_url=spec.compare.base_url).check(sources.prompts)
+    for judge in spec.judges:
+        Endpoint(judge.model, judge.base_url).check_address()
+
+
+def check_judges(spec: StudySpec, sources: Sources, plan: Plan, out: Path) -> None:
+    """Check that the judges can judge replies to the study's prompts, if any is still to be asked.
+
+    It is a check of its own, since it loads the providers of models: seconds that a study with nothing left to ask
+    would spend for nothing.
+
+    Raises:
+        InputError: there is no such judge, or it does not know the prompts.
+    """
+    from alignment_prism.scoring.judge import Judge
+
+    if any(step.kind in (SCORE.name, COMPARE.name) and not step.is_done(out) for step in plan.steps):
+        if spec.judge is not None:
+            scorer_of(spec.judge).check(sources.prompts)
+        if spec.compare is not None:
+            Judge(spec.compare.model, base_url=spec.compare.base_url).check(sources.prompts)
 
 
 def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> None:

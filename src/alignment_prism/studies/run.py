@@ -27,7 +27,7 @@ from alignment_prism.store.names import (
     STUDY,
 )
 from alignment_prism.studies.analysis import analyse, analyse_contrasts, check_judge, corrected_by_passport
-from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
+from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.plan import build_plan
@@ -87,6 +87,7 @@ def run_study(
         if not file.is_file():
             raise InputError("no such file of earlier scores", where=str(file), fix="check the path")
     plan = build_plan(spec, fetch_models(sources))
+    check_judges(spec, sources, plan, out)
     index = {**plan.as_json(), "notes": notes}
     with _held(out):
         check_place(out, plan, spec, replace=replace)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from alignment_prism.models.names import resolve
 from alignment_prism.nano import world
 from alignment_prism.store.names import FINDINGS, PLAN, PROMPTS, STUDY
 from alignment_prism.studies import Sources, StudySpec, build_plan
-from alignment_prism.studies.checks import check_place, check_study
+from alignment_prism.studies.checks import check_judges, check_place, check_study
 
 ARMS = [{"name": "one", "method": "sft", "share": 0.5}, {"name": "two", "method": "dpo_ift", "share": 0}]
 
@@ -48,11 +49,14 @@ def test_pools_that_overlap_are_counted_in_one_error(sources: Sources) -> None:
         check_study(spec(), twice)
 
 
-def test_judges_know_the_prompts_and_have_an_address(sources: Sources) -> None:
+def test_judges_know_the_prompts_and_have_an_address(sources: Sources, tmp_path: Path) -> None:
     real = replace(sources, prompts=[replace(sources.prompts[0], messages=world().evaluation_prompts()[0].messages)])
     foreign = [replace(real.prompts[0], messages=tuple(replace(m, content="Who?") for m in real.prompts[0].messages))]
-    with pytest.raises(InputError, match="1 of 1 prompts are not"):
-        check_study(spec(), replace(sources, prompts=foreign))
+    for prompts, words in ((real.prompts, ""), (foreign, "1 of 1 prompts are not")):
+        asked = replace(sources, prompts=prompts)
+        plan = build_plan(spec(), asked)
+        with pytest.raises(InputError, match=words) if words else nullcontext():
+            check_judges(spec(), asked, plan, tmp_path)
     with pytest.raises(ModelError, match="address is not given"):
         check_study(spec(judge={"model": "openai-api/mine/j"}), sources)
     with pytest.raises(ModelError, match="is no address"):
