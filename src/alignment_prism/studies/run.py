@@ -14,6 +14,7 @@ from typing import Any
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import Comparison, Contrast, Finding, Generation, InputError, Prompt, Score, StoreError
 from alignment_prism.io import write_json, write_records
+from alignment_prism.prompts.translations import translations_note
 from alignment_prism.store import folder_lock
 from alignment_prism.store.names import (
     CALLS,
@@ -75,7 +76,8 @@ def run_study(
     reporter = progress if progress is not None else Silent()
     check_folder_can_be_made(out)
     sources = sources if sources is not None else load_sources(spec)
-    notes = tuple(note for note in (sources.world_note, *spec.notes) if note)
+    told = (sources.world_note, translations_note(sources.prompts), *spec.notes)
+    notes = tuple(note for note in told if note)
     for note in notes:
         reporter.note(note)
     for what in sources.left_out:

@@ -170,6 +170,25 @@ def test_prompts_without_a_reply_are_left_out_if_that_is_wanted(spec: StudySpec,
     assert {reply.prompt_id for reply in study.generations() if reply.arm == "base"} == {f"p{n}" for n in range(5)}
 
 
+def test_translations_that_do_not_say_so_are_noticed(spec: StudySpec, tmp_path: Path) -> None:
+    """Ids that differ by the language alone: said in the run and at the head of the report; a group settles it."""
+    asked = [
+        {"id": f"{code}-{n}", "prompt": f"{code} {n}?", "language": code} for code in ("en", "fr") for n in range(4)
+    ]
+    said = [{"prompt_id": row["id"], "reply": "x"} for row in asked]
+    arms = [{"name": "mine", "replies": lines(tmp_path / "said.jsonl", said)}]
+    base = {"name": "base", "replies": lines(tmp_path / "base.jsonl", said)}
+    for name, rows, noticed in (
+        ("apart", asked, True),
+        ("grouped", [{**row, "group": row["id"][3:]} for row in asked], False),
+    ):
+        told = Told()
+        prompts = [{"file": lines(tmp_path / f"{name}.jsonl", rows)}]
+        study = run_study(changed(spec, base=base, arms=arms, prompts=prompts), tmp_path / name, progress=told)
+        assert any(note.startswith("8 prompts in 2 languages share 4 ids") for note in told.notes) is noticed
+        assert any("have no group in common" in note for note in study.notes) is noticed
+
+
 def test_a_file_of_several_arms_needs_to_be_told_which(spec: StudySpec, tmp_path: Path) -> None:
     for arm, words in ((None, "several arms: old, new"), ("newer", "no replies of 'newer'")):
         one = {"name": "mine", "replies": str(tmp_path / "both.jsonl"), "arm": arm}
