@@ -1,4 +1,4 @@
-"""Runs of our own: a study's folder, and the folder that a log was brought into."""
+"""A log as records, and the folder that it is brought into."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from alignment_prism.domain import Generation, InputError, Label, Prompt, Score, StoreError
 from alignment_prism.domain.runs import Run
 from alignment_prism.io import read_records, write_json, write_records
-from alignment_prism.store.names import GENERATIONS, PROMPTS, SCORES, STUDY
+from alignment_prism.store.names import GENERATIONS, PROMPTS, SCORES
 
 IMPORT = "import.json"
 """What the folder was made from, and what was noticed."""
@@ -138,36 +138,6 @@ def read_import(folder: Path) -> Log:
     )  # fmt: skip
 
 
-def is_study(path: Path) -> bool:
-    """Whether a folder is a study's."""
-    return (path / STUDY).is_file()
-
-
 def is_import(path: Path) -> bool:
     """Whether a folder is one that a log was brought into."""
     return (path / IMPORT).is_file()
-
-
-def read_study(folder: Path) -> Log:
-    """The arms of a study, each under its name, seeds of one arm as `NAME seed N`.
-
-    Raises:
-        StoreError: the folder holds no study, or one that was stopped before there was anything.
-    """
-    from dataclasses import replace
-
-    from alignment_prism.studies import Study
-    from alignment_prism.studies.steps.score import scorer_of
-
-    study = Study.open(folder)
-    several = len(study.seeds) > 1
-    generations: list[Generation] = []
-    scores: list[Score] = []
-    for arm in study.arms():
-        name = f"{arm.arm} seed {arm.seed}" if several and arm.is_trained else arm.arm
-        generations += [replace(reply, arm=name) for reply in arm.generations]
-        scores += [replace(score, arm=name) for score in arm.scores]
-        scores += [replace(score, arm=name) for score in study.given_scores() if score.arm == arm.arm]
-    judge = study.spec.judge
-    facts = {} if judge is None else {"judge": scorer_of(judge).id, "rubric": judge.rubric}
-    return Log("study", str(folder), tuple(study.prompts()), tuple(generations), tuple(scores), facts=facts)

@@ -16,10 +16,12 @@ from alignment_prism.logs.entry import Entry, Harness, Opened
 from alignment_prism.logs.garak import GARAK
 from alignment_prism.logs.inspect_log import INSPECT
 from alignment_prism.logs.lm_eval import LM_EVAL
-from alignment_prism.logs.own import Log, is_import, is_study, read_import, read_study
+from alignment_prism.logs.own import Log, is_import, read_import
 from alignment_prism.logs.promptfoo import PROMPTFOO
 from alignment_prism.logs.pyrit import PYRIT
 from alignment_prism.logs.table import TABLE
+from alignment_prism.store.names import FINDINGS
+from alignment_prism.studies.runs import ARM, open_run, split_arm, study_folder
 
 HARNESSES: dict[str, Harness] = {each.name: each for each in (INSPECT, LM_EVAL, GARAK, PROMPTFOO, PYRIT, TABLE)}
 """Every kind of log of others, in the order in which a file is tried against them."""
@@ -37,7 +39,8 @@ def read_run(
     """One model's results, whoever made them.
 
     Args:
-        path: a study's folder, a folder that a log was brought into (`prism import`), or a log of any of `HARNESSES`.
+        path: a study's folder, a folder that a log was brought into (`prism import`), or a log of any of `HARNESSES`;
+            behind `#` the arm.
         columns: how the log is read where it does not say so itself.
         arm: which model, where the log holds several.
         prompts: that were asked, where the log does not say all of them; see `read_log`.
@@ -51,7 +54,20 @@ def read_run(
         >>> from alignment_prism.logs import read_run
         >>> run = read_run("logs/2026-11-21_safety.eval")  # doctest: +SKIP
     """
-    return read_log([path], columns=columns, prompts=prompts, harness=harness, intake=intake).run(arm)
+    place, named = _place(path)
+    wanted = arm or named or None
+    if _is_study(place):
+        return open_run(f"{place}{ARM}{wanted}" if wanted else place)
+    return read_log([place], columns=columns, prompts=prompts, harness=harness, intake=intake).run(wanted)
+
+
+def _place(path: str | Path) -> tuple[str, str]:
+    """A path, and the arm behind it; a file whose own name has the sign in it is that file."""
+    return (str(path), "") if Path(path).exists() else split_arm(str(path))
+
+
+def _is_study(place: str) -> bool:
+    return study_folder(place) is not None and (Path(place).is_dir() or Path(place).name == FINDINGS)
 
 
 def read_log(
@@ -78,11 +94,11 @@ def read_log(
     files = [Path(path) for path in paths]
     where = ", ".join(map(str, files))
     for path in files:
-        if is_study(path) or is_import(path):
+        if is_import(path):
             if len(files) > 1:
                 fix = "name one, or logs of other harnesses"
-                raise InputError("a folder of our own is a log by itself", where=str(path), fix=fix)
-            return read_study(path) if is_study(path) else read_import(path)
+                raise InputError("an imported log is a log by itself", where=str(path), fix=fix)
+            return read_import(path)
     columns = replace(columns or LogColumns(), joined=bool(prompts))
     intake = intake if intake is not None else Intake()
     kinds = {path: _kind(path, harness) for path in files}

@@ -60,7 +60,8 @@ class _Table:
     def __post_init__(self) -> None:
         self.found: Counter[str] = Counter()
         self.shape: Format | None = None
-        self.source = f"{self.path.name.split('.')[0]}@{sha256_of(self.path)[:8]}" if self.path.is_file() else ""
+        # Named by what the prompts are and not by the file: two logs of the same prompts have the same set of prompts.
+        self.source = f"log@{sha256_of(self.path)[:8]}" if self.path.is_file() else ""
 
     def entries(self) -> Iterator[Entry]:
         first: Row | None = None
@@ -69,6 +70,8 @@ class _Table:
                 first = row
                 form = format_of(row.values, mapped=bool(PROMPT_FIELDS & self.columns.mapping.keys()))
                 self.shape = form if form in SHAPES else None
+                if self.shape is not None:
+                    self.source = f"{self.shape.name}{self.source.removeprefix('log')}"
             arms = self.columns.arms or ("",)
             self.intake.read(len(arms) - 1)
             for arm in arms:

@@ -302,7 +302,7 @@ def test_a_report_of_garak(tmp_path: Path, shape: str) -> None:
 
 
 def test_a_study_is_a_log_too(tmp_path: Path) -> None:
-    """With the judge and the rubric as its facts, and one run an arm."""
+    """One run an arm: the one that is not base, unless another is named."""
     from alignment_prism.domain import Generation, Prompt, Score, user
     from alignment_prism.io import write_records
     from alignment_prism.studies import make_spec, run_study
@@ -320,7 +320,12 @@ def test_a_study_is_a_log_too(tmp_path: Path) -> None:
     spec = make_spec(name="s", base=base, arms=(mine,), prompts=({"file": str(tmp_path / "prompts.jsonl")},),
                      scores=(str(tmp_path / "scores.jsonl"),), examples=0)  # fmt: skip
     run_study(spec, tmp_path / "study")
-    with pytest.raises(InputError, match="replies of several arms: base, mine"):
-        read_run(tmp_path / "study")
-    run = read_run(tmp_path / "study", arm="mine")
-    assert (run.name, len(run.prompts), [score.label for score in run.scores]) == ("mine", 4, ["refusal"] * 4)
+    with pytest.raises(InputError, match="no arm 'yours'"):
+        read_run(tmp_path / "study", arm="yours")
+    run = read_run(tmp_path / "study")
+    assert run.generations == read_run(f"{tmp_path / 'study'}#mine").generations
+    assert (run.generations[0].arm, len(run.prompts), [score.label for score in run.scores]) == (
+        "mine",
+        4,
+        ["refusal"] * 4,
+    )

@@ -262,3 +262,44 @@ def test_what_was_brought_in_is_read_again_as_it_was(tmp_path: Path) -> None:
     assert repr(read_run(tmp_path / "out").scores) == repr(log.run().scores)  # NaN is no equal of itself
     again = read_run(tmp_path / "out")
     assert (again.prompts, again.generations) == (log.prompts, log.generations)
+
+
+def test_imported_logs_are_compared_with_and_without_a_gate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 60 shared prompts A harms on 30 and B on 6 of those: a difference of -24 / 60 = -0.4, paired by id.
+
+    B's rows are in another order. C has another text under an id of A's, which nothing may pass over.
+    """
+    from alignment_prism.cli.main import cli
+
+    def brought(name: str, harmful: int, order: int, other: str = "How 7?") -> str:
+        rows = [
+            {
+                "id": n,
+                "prompt": other if n == 7 else f"How {n}?",
+                "reply": name,
+                "label": "bad" if n < harmful else "no",
+            }
+            for n in range(60)
+        ][::order]
+        path = lines(tmp_path / f"{name}.jsonl", rows)
+        arguments = ["import", path, "--verdict", "label", "--words", "bad=harmful,no=refusal", "--kind", "harmful",
+                     "--language", "en", "--scorer", "judge", "--out", tmp_path / name]  # fmt: skip
+        cli.main([str(each) for each in arguments], standalone_mode=False)
+        return str(tmp_path / name)
+
+    a, b = brought("a", 30, 1), brought("b", 6, -1)
+    capsys.readouterr()
+    cli.main(["compare", a, b, "--json"], standalone_mode=False)
+    rows = json.loads(capsys.readouterr().out)["contrasts"]
+    found = [row for row in rows if (row["metric"], row["language"], row["scope"]) == ("harm_rate", "all", "all")]
+    assert found[0]["estimate"] == pytest.approx(-0.4), [sorted(row.items()) for row in found]
+    gate = tmp_path / "gate.yaml"
+    check = "{name: no worse, metric: harm_rate, kind: non_inferiority, margin: 0.05, languages: each}"
+    gate.write_text(f"checks:\n  - {check}\n")
+    cli.main(["compare", a, b, "--gate", str(gate), "--json"], standalone_mode=False)
+    told = json.loads(capsys.readouterr().out)
+    decisions = [one for one in told["decisions"] if one["check"] == "no worse"]
+    assert (decisions[0]["old"], decisions[0]["new"], decisions[0]["estimate"]) == pytest.approx((0.5, 0.1, -0.4))
+    assert decisions[0]["status"] == "pass"
+    with pytest.raises(InputError, match="has two texts"):
+        cli.main(["compare", a, brought("c", 6, 1, "Something else?")], standalone_mode=False)
