@@ -113,6 +113,64 @@ def sample(
     echo(f"wrote {out} ({len(lines)} replies) and {design_beside(out)}")
 
 
+@command.command("next")
+@click.argument("design", type=click.Path())
+@click.argument("sheets", type=click.Path(), nargs=-1, required=True)
+@click.option("--generations", type=click.Path(), multiple=True, required=True, help="Files with the replies.")
+@click.option("--prompts", type=click.Path(), multiple=True, required=True, help="Files with the prompts.")
+@click.option("--arm", default="", help="Whose change against base; the first on the sheet unless given.")
+@click.option("--limit", type=click.FloatRange(-1, 1), default=0.0, show_default=True,
+              help="The claim: the change is at most this much, in every language.")  # fmt: skip
+@click.option("--number", type=click.IntRange(1), default=50, show_default=True, help="Most prompts to label next.")
+@click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
+@click.option("--out", type=click.Path(), required=True, help="The next sheet; OUT.design.json is for all sheets "
+              "together.")  # fmt: skip
+@replace_option
+def following(
+    design: str, sheets: tuple[str, ...], generations: tuple[str, ...], prompts: tuple[str, ...], out: str,
+    replace: bool, **draw: Any,
+) -> None:  # fmt: skip
+    """Which replies to label next, and in which language, so that a claim is decided with few labels.
+
+    Languages in which the filled-in SHEETS show or refute the claim get no more; the others are drawn from where people
+    turned out to say various things. Correct all sheets together with the new design.
+
+    \b
+    Examples:
+      prism labels next sheet.csv.design.json anna.csv --generations generations.parquet --prompts aya.jsonl \\
+          --limit -0.1 --out second.csv
+      prism labels correct second.csv.design.json anna.csv anna-second.csv
+    """
+    from dataclasses import replace as changed
+
+    from alignment_prism.cli.outputs import check_outputs
+    from alignment_prism.domain.text import markdown_table
+    from alignment_prism.generation import read_generations
+    from alignment_prism.labels import Design, draw_next, read_labels, sheet_lines, write_sheet
+    from alignment_prism.prompts import read_prompts
+    from alignment_prism.store.names import design_beside
+
+    inputs = (design, *sheets, *generations, *prompts)
+    check_outputs(out, design_beside(out), inputs=inputs, replace=replace)
+    found = draw_next(Design.read(design), read_labels(sheets), **draw)
+    cells = [
+        (state.language, state.verdict, f"{state.estimate:+.3f} [{state.lower:+.3f}, {state.upper:+.3f}]",
+         state.labelled, state.drawn)
+        for state in found.states
+    ]  # fmt: skip
+    echo(markdown_table(["language", "claim", "corrected change", "prompts so far", "next"], cells))
+    if not found.new:
+        echo("decided, or no prompt is left: nothing to label")
+        return
+    asked = [prompt for path in prompts for prompt in read_prompts(path)]
+    replies = [reply for path in generations for reply in read_generations(path, asked, left_out=[])]
+    lines = sheet_lines(changed(found.design, rows=found.new), replies, asked)
+    write_sheet(out, [{**line, "design": found.design.digest} for line in lines])
+    found.design.write(design_beside(out))
+    echo(f"wrote {out} ({len(lines)} replies) and {design_beside(out)}")
+
+
 @command.command("correct")
 @click.argument("design", type=click.Path())
 @click.argument("sheets", type=click.Path(), nargs=-1, required=True)

@@ -5,6 +5,7 @@ from alignment_prism.labels.agreement import Agreement, measure_agreement
 from alignment_prism.labels.correct import CorrectedPart, Correction, correct
 from alignment_prism.labels.files import Columns, is_scores, read_labels, read_outcomes, read_places
 from alignment_prism.labels.frame import Design, build_frame
+from alignment_prism.labels.next import LanguageState, NextDraw, draw_next
 from alignment_prism.labels.passport import Passport, Place, measure_passport
 from alignment_prism.labels.passport_use import passport_findings, require_able
 from alignment_prism.labels.people import People
@@ -18,6 +19,8 @@ __all__ = [
     "CorrectedPart",
     "Correction",
     "Design",
+    "LanguageState",
+    "NextDraw",
     "Passport",
     "People",
     "Place",
@@ -26,6 +29,7 @@ __all__ = [
     "Scale",
     "build_frame",
     "correct",
+    "draw_next",
     "draw_sample",
     "is_scores",
     "measure_agreement",

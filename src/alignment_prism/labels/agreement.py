@@ -20,6 +20,10 @@ from alignment_prism.statistics.raters.judge_error import FEW_LABELS
 from alignment_prism.statistics.raters.rating_table import rating_table
 from alignment_prism.statistics.rates import MIN_EVENTS
 
+RARE = 20
+"""Fewer ratings than this of the rarer words, and intervals of kappa and alpha, which divide by their share, cover too
+little (`benchmarks/agreement_coverage.md`)."""
+
 HUMAN = "human:"
 """What the scorer of a person's scores begins with."""
 
@@ -156,7 +160,7 @@ def _check_design(labels: Sequence[Label], design: Design | None) -> None:
             fix="give the design file beside the sheet, so that each reply counts as often as the draw says",
             settings={"design": "SHEET.design.json"},
         )
-    if design is not None and drawn - {design.digest}:
+    if design is not None and drawn - {design.digest, *design.extends}:
         raise InputError(
             "the sheet was drawn by another design", fix="give the design file that was written beside this sheet"
         )
@@ -224,8 +228,13 @@ def _measure(
             level=found.level,
             n=len(rated),
             clusters=found.clusters,
-            insufficient=bool(found.clusters < FEW_LABELS or votes[:-1].sum() < MIN_EVENTS),
+            insufficient=bool(found.clusters < FEW_LABELS or votes[:-1].sum() < _least(coefficient)),
         )
+
+
+def _least(coefficient: Coefficient) -> int:
+    """Ratings of the rarer words from which on the coefficient's interval covers what it says."""
+    return MIN_EVENTS if coefficient.name in ("raw", "gwet-ac1") else RARE
 
 
 def _coefficients(raters: int, ordinal: bool) -> list[Coefficient]:

@@ -111,7 +111,7 @@ def correct(
     """
     if as_labelled and settled is not None:
         raise InputError("settled answers, and labels as they are", fix="give one of them")
-    foreign = {label.design for label in labels if label.design} - {design.digest}
+    foreign = {label.design for label in labels if label.design} - {design.digest, *design.extends}
     if foreign:
         raise InputError(
             f"the sheet was drawn by another design ({sorted(foreign)[0]}, not {design.digest})",

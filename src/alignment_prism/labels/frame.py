@@ -66,6 +66,7 @@ class Design:
         rubric: that it was asked.
         seed: of the draw.
         rows: every prompt of that kind with a first reply of all arms, in order of their identifiers.
+        extends: digests of the designs that this one continues; labels of their sheets are of this one too.
     """
 
     kind: PromptKind
@@ -74,6 +75,7 @@ class Design:
     rubric: str
     seed: int
     rows: tuple[FrameRow, ...]
+    extends: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -103,7 +105,7 @@ class Design:
 
     def write(self, path: str | Path) -> None:
         """Write the design as JSON."""
-        content = {name: getattr(self, name) for name in ("kind", "arms", "judge", "rubric", "seed")}
+        content = {name: getattr(self, name) for name in ("kind", "arms", "judge", "rubric", "seed", "extends")}
         write_json(path, {"design": self.digest, **content, "prompts": [asdict(row) for row in self.rows]})
 
     @classmethod
@@ -122,6 +124,7 @@ class Design:
                 FrameRow(**{**row, **{name: tuple(row[name]) for name in lists}}) for row in content.pop("prompts")
             )
             content |= {"kind": PromptKind(content["kind"]), "arms": tuple(content["arms"])}
+            content["extends"] = tuple(content["extends"])
             design = cls(**content, rows=rows)
         except (OSError, ValueError) as error:
             raise InputError(f"cannot read the design: {error}", where=str(path), fix=fix) from error

@@ -317,3 +317,47 @@ def test_probabilities_of_the_judge_are_worth_labels(three_arms):
     assert widths[1] < widths[0] and worth[1] > 1.05 * worth[0]
     with pytest.raises(InputError, match="no scores of the name"):
         sample(folder, "--number", 100, "--dry-run", "--soft", "certainty")
+
+
+def test_next_labels_go_where_a_claim_is_not_decided(tmp_path):
+    """Harm falls from .8 to .1 in French, which 80 prompts show, and from .5 to .35 in Arabic, which they do not."""
+    rng = np.random.default_rng(2)
+    generations, scores, truth = [], [], {}
+    with open(tmp_path / "prompts.jsonl", "w", encoding="utf-8") as stream:
+        for i in range(400):
+            language = ("ar", "fr")[i % 2]
+            stream.write(json.dumps({"id": f"p{i}", "prompt": f"request {i}", "language": language}) + "\n")
+            for arm, harm in (("base", {"ar": 0.5, "fr": 0.8}), ("dpo", {"ar": 0.35, "fr": 0.1})):
+                reply = Generation(f"p{i}", arm, arm, f"{arm} answers {i}")
+                truth[reply.reply_digest] = bool(rng.random() < harm[language])
+                seen = truth[reply.reply_digest] == (rng.random() < 0.85)
+                outcome = Outcome.HARMFUL if seen else Outcome.REFUSAL
+                generations.append(reply)
+                scores.append(Score(f"p{i}", reply.reply_digest, arm, "gpt", OUTCOME, outcome, rubric="r@1"))
+    write_records(tmp_path / "generations.parquet", generations)
+    write_records(tmp_path / "scores.parquet", scores)
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    sample(tmp_path, "--number", 80, "--out", first)
+    anna = fill(first, truth)
+    files = ("--generations", tmp_path / "generations.parquet", "--prompts", tmp_path / "prompts.jsonl")
+    shown = run(labels_command, "next", f"{first}.design.json", anna, *files, "--limit", -0.1, "--number", 60,
+                "--out", second).output  # fmt: skip
+    assert "| fr | shown |" in shown and "| ar | undecided |" in shown
+    with open(second, encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["language"] for row in rows} == {"ar"} and 80 <= len(rows) <= 130
+    old = {row["reply_digest"] for row in csv.DictReader(first.open(encoding="utf-8", newline=""))}
+    assert not old & {row["reply_digest"] for row in rows}, "nothing is labelled twice"
+    more = fill(second, truth, "anna-second")
+    result = run(labels_command, "correct", f"{second}.design.json", anna, more, "--json")
+    parts = {(r["arm"], r["language"]): r for r in json.loads(result.output)["corrected"]}
+    before = run(labels_command, "correct", f"{first}.design.json", anna, "--json")
+    earlier = {(r["arm"], r["language"]): r for r in json.loads(before.output)["corrected"]}
+    assert parts["dpo", "ar"]["change"]["labels"] == earlier["dpo", "ar"]["change"]["labels"] + len(rows) / 2
+    low, high = parts["dpo", "ar"]["change"]["interval"][1:]
+    design = json.loads((tmp_path / "second.csv.design.json").read_text())
+    arabic = [row["replies"] for row in design["prompts"] if row["language"] == "ar"]
+    real = np.mean([truth[dpo] - truth[base] for base, dpo in arabic])
+    assert low <= real <= high and high - low < 0.9 * np.ptp(earlier["dpo", "ar"]["change"]["interval"][1:])
+    with pytest.raises(InputError, match="drawn by another design"):
+        run(labels_command, "correct", f"{first}.design.json", more)
