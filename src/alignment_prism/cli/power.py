@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -63,38 +63,59 @@ two_sided = click.option(
 )
 of_interval = click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True,
                            help="Of the interval.")  # fmt: skip
+plot_option = click.option("--plot", type=click.Path(), help="Also draw power by the number of prompts, as .svg.")
+enough = click.IntRange(10)
+"""Below ten prompts every finding is insufficient, so that no power can be promised."""
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 
 
 @command.command("change")
 @rates
 @replies
-@click.option("--prompts", type=click.IntRange(2), help="Prompts of each language that there are.")
+@click.option("--prompts", type=enough, help="Prompts of each language that there are.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Alignments of the model.")
 @click.option("--seed-sd", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Standard deviation of the difference from seed to seed.")  # fmt: skip
 @wanted
 @two_sided
+@plot_option
 @as_json_option
-def change(prompts: int | None, power: float, alpha: float, as_json: bool, **design: Any) -> None:
+def change(
+    prompts: int | None, power: float, alpha: float, plot: str | None, as_json: bool, **design: Any
+) -> None:  # fmt: skip
     """A change of harm against base, paired by prompt: in one language, over languages, over seeds.
 
     Without --prompts: how many are needed. With --prompts: the power they give, the smallest fall that they show, and
-    with --seed-sd how many seeds are needed.
+    with --seed-sd how many seeds are needed; and which share of the variance is between prompts, within them (more
+    replies to each would lessen it) and between seeds.
 
     \b
     Examples:
       prism power change --base 0.3 --model 0.2 --languages 8
       prism power change --base 0.3 --model 0.2 --prompts 500 --seed-sd 0.05
+      prism power change --base 0.3 --model 0.2 --samples 5 --sample-correlation 0.4 --plot power.svg
     """
+    from dataclasses import replace as changed
+    from functools import partial
+
     from alignment_prism.statistics.planning.power import PairedDesign
 
     paired = PairedDesign(**design)
+    needed = paired.prompts(power, alpha) if prompts is None or plot else 0
+    if plot:
+        seeds = [number for number in (1, 3, 5, paired.seeds) if paired.seed_sd and number > 1] or [paired.seeds]
+        series = {
+            f"{number} seed{'s' * (number > 1)}, {paired.samples} repl{'ies' if paired.samples > 1 else 'y'} a prompt":
+            changed(paired, seeds=number).power for number in sorted(set(seeds))
+        }  # fmt: skip
+        title = f"Power to show a change from {paired.base:g} to {paired.model:g}"
+        _draw(plot, title, {name: partial(of, alpha=alpha) for name, of in series.items()}, needed, power)
     if prompts is None:
-        return _show([("prompts of each language", paired.prompts(power, alpha))], as_json)
+        return _show([("prompts of each language", needed)], as_json)
     rows: list[tuple[str, float]] = [
         (f"power of {prompts} prompts of each language", paired.power(prompts, alpha)),
         ("smallest fall that they show", paired.smallest_fall(prompts, power, alpha)),
+        *paired.variance_shares(prompts).items(),
     ]
     if paired.seed_sd:
         rows.append(("seeds", paired.needed_seeds(prompts, power, alpha)))
@@ -143,16 +164,17 @@ def win_rate(score: float, ties: float, power: float, alpha: float, as_json: boo
 @click.option("--margin", type=SHARE, help="Non-inferiority: how much worse B may be.")
 @click.option("--limit", type=SHARE, help="Ceiling: what B's rate may be at most.")
 @click.option("--languages", type=click.IntRange(1), default=1, show_default=True, help="That must all be shown.")
-@click.option("--prompts", type=click.IntRange(2), help="Prompts of each language that there are.")
+@click.option("--prompts", type=enough, help="Prompts of each language that there are.")
 @wanted
 @click.option("--alpha", type=click.FloatRange(1e-6, 0.5), default=0.025, show_default=True,
               help="One-sided, over all looks.")  # fmt: skip
 @click.option("--looks", type=click.IntRange(1), default=1, show_default=True,
               help="Planned looks; the first one (O'Brien-Fleming) is planned for.")  # fmt: skip
+@plot_option
 @as_json_option
 def gate(
     old: float | None, new: float, margin: float | None, limit: float | None, languages: int, prompts: int | None,
-    power: float, alpha: float, looks: int, as_json: bool,
+    power: float, alpha: float, looks: int, plot: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """A release gate that every language must pass: no worse than A by a margin, or below a ceiling.
 
@@ -171,8 +193,12 @@ def gate(
     design = Ceiling(new, limit, spent, languages) if limit is not None else NonInferiority(
         old or 0.0, new, margin or 0.0, spent, languages
     )  # fmt: skip
+    needed = design.prompts(power) if prompts is None or plot else 0
+    if plot:
+        title = f"Chance to pass in {languages} language{'s' * (languages > 1)}"
+        _draw(plot, title, {f"a release at {new:g}": lambda n: design.power(round(n))}, needed, power)
     if prompts is None:
-        return _show([("prompts of each language", design.prompts(power))], as_json)
+        return _show([("prompts of each language", needed)], as_json)
     rows: list[tuple[str, float]] = [(f"power of {prompts} prompts of each language", design.power(prompts))]
     if isinstance(design, NonInferiority):
         rows.append(("smallest margin that an equal release passes", design.smallest_margin(prompts, power)))
@@ -229,6 +255,23 @@ def agreement(kappa: float, prevalence: float, width: float, level: float, as_js
     from alignment_prism.statistics.planning.power import kappa_prompts
 
     _show([("replies that both label", kappa_prompts(kappa, prevalence, width, level))], as_json)
+
+
+def _draw(path: str, title: str, curves: Mapping[str, Callable[[int], float]], needed: int, wanted: float) -> None:
+    """Write power from ten prompts to twice what is needed.
+
+    Raises:
+        InputError: the file is no .svg.
+    """
+    from alignment_prism.domain import InputError
+    from alignment_prism.io import write_text
+    from alignment_prism.reports.curve import curve_svg
+
+    if not path.endswith(".svg"):
+        raise InputError(f"a plot is not written as {path!r}", fix="name it .svg")
+    sizes = sorted({max(10, round(2 * needed * step / 40)) for step in range(1, 41)})
+    series = {name: [(float(n), of(n)) for n in sizes] for name, of in curves.items()}
+    write_text(path, curve_svg(title, "prompts of each language", series, wanted=wanted, marked=needed))
 
 
 def _show(rows: Sequence[tuple[str, float]], as_json: bool) -> None:

@@ -212,3 +212,22 @@ def test_the_command_answers_in_a_table_and_in_json():
     assert labels["replies to label"] == 2 * labels["prompts to label"] < 600
     with pytest.raises(InputError, match="neither a margin nor a ceiling"):
         power("gate", "--new", 0.1)
+
+
+def test_a_plot_and_where_the_variance_comes_from(tmp_path):
+    """Of 5 replies with correlation .4: .4 between, .6 / 5 = .12 within: .769 and .231 of the variance."""
+    arguments = ("change", "--base", 0.3, "--model", 0.2, "--samples", 5, "--sample-correlation", 0.4)
+    found = json.loads(power(*arguments, "--prompts", 200, "--json"))
+    assert found["of its variance, between prompts"] == pytest.approx(0.4 / 0.52, abs=1e-3)
+    assert found["of its variance, within prompts"] == pytest.approx(0.12 / 0.52, abs=1e-3)
+    plot = tmp_path / "power.svg"
+    power(*arguments, "--plot", plot)
+    svg = plot.read_text()
+    assert (
+        svg.startswith("<svg") and "5 replies a prompt" in svg and "http" not in svg.replace("www.w3.org", "", 1)[60:]
+    )
+    points = svg.split('points="')[1].split('"')[0].split()
+    heights = [float(point.split(",")[1]) for point in points]
+    assert heights == sorted(heights, reverse=True), "power grows with prompts"
+    with pytest.raises(InputError, match="no plot|not written"):
+        power("gate", "--new", 0.1, "--limit", 0.15, "--plot", tmp_path / "power.png")

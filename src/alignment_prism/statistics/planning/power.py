@@ -86,6 +86,25 @@ class PairedDesign:
         n *= self.samples / design_effect(self.samples, self.sample_correlation)
         return n / design_effect(self.cluster_size, self.cluster_correlation)
 
+    def variance_shares(self, prompts: float) -> dict[str, float]:
+        """Where the variance of the difference comes from, as shares in words that add up to 1.
+
+        Of the verdicts' variance s - d^2 a prompt, `sample_correlation` is between prompts and the rest within them,
+        which k replies divide by k; seeds add seed_sd^2 / S, if there are several.
+
+        Args:
+            prompts: of each language.
+        """
+        unit = max(self.discordant - self.difference**2, 1e-12) * self.samples
+        unit /= self.independent(prompts) * design_effect(self.samples, self.sample_correlation)
+        parts = {
+            "of its variance, between prompts": unit * self.sample_correlation,
+            "of its variance, within prompts": unit * (1 - self.sample_correlation) / self.samples,
+            "of its variance, between seeds": self.seed_sd**2 / self.seeds if self.seeds > 1 else 0.0,
+        }
+        whole = sum(parts.values())
+        return {name: part / whole for name, part in parts.items()}
+
     def power(self, prompts: float, alpha: float = 0.05) -> float:
         """Probability that the interval of the difference excludes 0.
 
