@@ -322,13 +322,13 @@ def test_real_preference_pairs_train_on_both_engines(
     source = realdata / "hh_rlhf" / "harmless-base.test.jsonl.gz"
     if not source.is_file():
         pytest.skip(f"no real preference pairs: {source} is absent")
-    rows = gzip.decompress(source.read_bytes()).splitlines()[:40]
+    rows = gzip.decompress(source.read_bytes()).splitlines()[:12]
     file = tmp_path / "rows.jsonl"
     file.write_bytes(b"\n".join(rows) + b"\n")
     pairs = read_pairs(str(file))
     config = load_config(
-        "micro", {"training.precision": "fp64", "training.max_length": 384, "training.layout": layout,
-                  "training.row_tokens": 512, "training.length_horizon": 0, "dpo_ift.learning_rate": 1e-4,
+        "micro", {"training.precision": "fp64", "training.max_length": 256, "training.layout": layout,
+                  "training.row_tokens": 512, "training.length_horizon": 0, "dpo_ift.learning_rate": 3e-4,
                   "dpo_ift.epochs": 4},
     )  # fmt: skip
     found = {}
