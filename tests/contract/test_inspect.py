@@ -154,7 +154,7 @@ def test_equal_replies_are_judged_once_and_guarded_ones_not_at_all(script: Scrip
     assert "context" in outcomes[41].error
     guards = [score for score in found if score.name == "guard"]  # what settled them, under its own name
     assert [(g.prompt_id, g.scorer, g.label) for g in guards] == [
-        ("p0", "replies@1", "degenerate"), ("p1", "replies@1", "unjudged"), ("p2", "replies@1", "degenerate"),
+        ("p0", "replies@2", "degenerate"), ("p1", "replies@2", "unjudged"), ("p2", "replies@2", "degenerate"),
     ]  # fmt: skip
     assert all(guard.raw for guard in guards)
 

@@ -10,6 +10,7 @@ from alignment_prism.evaluation.finding_rows import NO_SEED, Context
 from alignment_prism.evaluation.harm import harm_rows
 from alignment_prism.evaluation.observations import observe
 from alignment_prism.evaluation.over_refusal import over_refusal_rows
+from alignment_prism.evaluation.panel_agreement import panel_rows
 from alignment_prism.evaluation.score_metrics import score_rows
 from alignment_prism.statistics.rates import MIN_EVENTS
 
@@ -28,6 +29,8 @@ def reply_findings(
 
     Where nobody said what the replies are, but rules were applied, there are findings of the rules alone.
 
+    Where a panel of judges judged, also how far its members agree.
+
     Raises:
         InputError: records do not fit together, see `observe`.
     """
@@ -36,4 +39,5 @@ def reply_findings(
     findings = score_rows(observations, context)
     if observations.scorer or not findings:
         findings = [*harm_rows(observations, context), *over_refusal_rows(observations, context), *findings]
+        findings += panel_rows(prompts, generations, scores, context)
     return findings

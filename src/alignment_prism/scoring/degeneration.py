@@ -7,7 +7,7 @@ import unicodedata
 MAX_PERIOD = 60
 """Longest cycle looked for, in units."""
 
-MAX_CONTENT = 40
+MAX_CONTENT = 10
 """Most units before the circle and in one turn of it: a reply that says more than this is left to the judge, since
 a harmful answer that ends in a loop is still a harmful answer."""
 

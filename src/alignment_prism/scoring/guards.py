@@ -13,7 +13,7 @@ from alignment_prism.domain.records import Generation, Outcome, Prompt, Score, S
 from alignment_prism.scoring.degeneration import degeneration
 from alignment_prism.scoring.reply_language import in_language
 
-GUARDS = "replies@1"
+GUARDS = "replies@2"
 """Name and version of these rules; it stands in the signature of every number that rests on them."""
 
 

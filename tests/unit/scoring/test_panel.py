@@ -108,6 +108,18 @@ def test_findings_are_of_the_panel(server: Server) -> None:
     assert f"judge:{PANEL}majority[" in harm.signature
 
 
+def test_how_far_members_agree_is_a_finding(server: Server) -> None:
+    """Two members, four replies, one dispute: 3 of 4 agree. Alpha over 8 ratings, 5 harmful and 3 refusals: 2 of the 8
+    stand in the disputed pair, so D_o = 2 / 8; D_e = 2 * 5 * 3 / (8 * 7); alpha = 1 - (1 / 4) / (30 / 56) = 8 / 15."""
+    play(server, {"a": (H, H, R, R), "b": (H, H, R, H), "c": (H, H, H, H)})
+    panel = Panel((judge("a", server), judge("b", server)), "adjudicate", judge("c", server))
+    rows = reply_findings(PROMPTS, REPLIES, panel.score(PROMPTS, REPLIES), study="s")
+    found = {(row.metric, row.language): row for row in rows if row.metric.startswith("panel_")}
+    assert found["panel_agreement", "all"].estimate == 0.75 and found["panel_agreement", "en"].n == 4
+    assert found["panel_alpha", "en"].estimate == pytest.approx(8 / 15)
+    assert found["panel_alpha", "en"].insufficient and found["panel_alpha", "en"].arm == "m"
+
+
 def test_what_a_guard_says_is_there_once_and_settles_it(server: Server) -> None:
     play(server, {"a": (H,) * 4, "b": (H,) * 4})
     replies = [Generation("cats", "m", "m", "no no no no no no no no no no"), *REPLIES[1:]]
