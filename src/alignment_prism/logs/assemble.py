@@ -223,19 +223,11 @@ def _one_each(placed: Placed, intake: Intake) -> tuple[Numbered, list[str]]:
     by_prompt: dict[tuple[str, str], list[tuple[Prompt, Entry]]] = defaultdict(list)
     for prompt, entry in placed:
         by_prompt[entry.arm, prompt.id].append((prompt, entry))
-    sizes: dict[str, set[int]] = defaultdict(set)
-    for (arm, _), rows in by_prompt.items():
-        sizes[arm].add(len(rows))
+    several = _arms_with_samples(by_prompt)
     bad: dict[int, FieldError] = {}
     numbers: dict[int, int] = {}
-    counted: Counter[str] = Counter()
     for (arm, _), rows in by_prompt.items():
-        unnumbered = [entry for _, entry in rows if entry.sample is None]
-        as_samples = (
-            len(sizes[arm]) == 1 and len(unnumbered) == len(rows) > 1 and len({_saying(e) for _, e in rows}) > 1
-        )
-        if as_samples:
-            counted[arm] = len(rows)
+        if arm in several:
             numbers.update({id(entry): number for number, (_, entry) in enumerate(rows)})
             continue
         groups: dict[int | None, list[Entry]] = defaultdict(list)
@@ -263,8 +255,28 @@ def _one_each(placed: Placed, intake: Intake) -> tuple[Numbered, list[str]]:
         else:
             found.append((prompt, entry, numbers[id(entry)]))
     return found, [
-        f"{k} rows a prompt and arm {arm!r} were taken for {k} samples, in their order" for arm, k in counted.items()
+        f"{k} rows a prompt and arm {arm!r} were taken for {k} samples, in their order" for arm, k in several.items()
     ]
+
+
+def _arms_with_samples(by_prompt: Mapping[tuple[str, str], Placed]) -> dict[str, int]:
+    """Arms whose rows are samples in their order, though nothing numbers them, and how many a prompt.
+
+    They have as many rows for every prompt, in one file: the rows of another file may be of another model. Where the
+    rows of each prompt are all equal, the log was doubled.
+    """
+    rows_of: dict[str, list[list[Entry]]] = defaultdict(list)
+    for (arm, _), rows in by_prompt.items():
+        rows_of[arm].append([entry for _, entry in rows])
+    return {
+        arm: len(held[0])
+        for arm, held in rows_of.items()
+        if len({len(rows) for rows in held}) == 1
+        and len(held[0]) > 1
+        and all(entry.sample is None for rows in held for entry in rows)
+        and all(len({entry.row.file for entry in rows}) == 1 for rows in held)
+        and any(len({_saying(entry) for entry in rows}) > 1 for rows in held)
+    }
 
 
 def _saying(entry: Entry) -> str:
@@ -279,6 +291,9 @@ def _twice(entry: Entry, other: Entry, differ: bool) -> FieldError:
         what = f"the reply of row {other.row.number} again"
         return FieldError("", None, what, "take one of them out; or number the samples", settings)
     what = f"another reply of {entry.arm[:40]} to the prompt of row {other.row.number}, and no number tells them apart"
+    if entry.row.file != other.row.file:
+        fix = "say whose replies each file holds: bring in the files of each model by themselves, under its name"
+        return FieldError("", None, what, fix, {"arm": "NAME"})
     return FieldError("", None, what, "number the samples of a prompt from 0, or keep one row", settings)
 
 

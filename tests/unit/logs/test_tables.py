@@ -222,6 +222,19 @@ def test_a_reply_is_there_once_or_numbered(tmp_path: Path) -> None:
         read_log([lines(tmp_path / "r.jsonl", [a, b, a])], columns=LogColumns({}, SAID))
 
 
+def test_samples_may_be_equal_and_files_are_no_samples(tmp_path: Path) -> None:
+    """Two draws that say the same are two; the files of two models, of which none says its own, are a question."""
+    rows = [{"id": n, "reply": reply} for n, replies in enumerate([("no", "no"), ("no", "yes")]) for reply in replies]
+    run = read_run(lines(tmp_path / "draws.jsonl", rows), columns=LogColumns({}, SAID))
+    assert [(r.prompt_id, r.sample, r.reply) for r in run.generations] == [
+        ("0", 0, "no"), ("0", 1, "no"), ("1", 0, "no"), ("1", 1, "yes"),
+    ]  # fmt: skip
+    files = [lines(tmp_path / f"{name}.jsonl", [{"id": n, "reply": f"{name} {n}"} for n in range(2)]) for name in "ab"]
+    with pytest.raises(InputError, match="another reply of model") as error:
+        read_log(files, columns=LogColumns({}, SAID))
+    assert "arm" in error.value.settings
+
+
 def test_ids_that_repeat_over_languages_are_told_and_can_be_declared(tmp_path: Path) -> None:
     rows = [
         {"id": n, "language": code, "prompt": f"{code} {n}", "reply": "x"} for code in ("en", "fr") for n in range(4)
