@@ -204,6 +204,16 @@ class Rows:
                         )
                         self._add(arm, f"{event.value}_{word}_{outcome.value}", sums, found)
 
+    def _base_sampling(self, arm: str) -> list[tuple[str, str]]:
+        """How base's replies were drawn, for the signature of a change, where not greedily or not as many."""
+        base, outcomes = self.context.base_arm, self.observations.outcomes
+        k = outcomes[base].shape[1]
+        found = [("base_k", str(k))] if k != outcomes[arm].shape[1] else []
+        temperatures = self.observations.temperatures
+        if arm in temperatures or base in temperatures:
+            found.append(("base_temperature", temperatures.get(base, "0")))
+        return found
+
     def _add(
         self,
         arm: str,
@@ -231,6 +241,7 @@ class Rows:
                 extra=(
                     (("guards", GUARDS) if source.judged else ("scorer", source.scorer)),
                     *((("temperature", warm),) if (warm := self.observations.temperatures.get(arm)) else ()),
+                    *(self._base_sampling(arm) if together else ()),
                 ),
             )
             for name, label in self.labels.items()

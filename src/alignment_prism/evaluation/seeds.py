@@ -20,6 +20,9 @@ from alignment_prism.statistics.rates import insufficient
 POOLED = -1
 """Seed of rows that are over seeds."""
 
+LEAST_RANKED = 3
+"""Seeds of every arm from which arms are ranked."""
+
 
 def seed_findings(
     prompts: Sequence[Prompt],
@@ -34,8 +37,11 @@ def seed_findings(
     (`crossed_difference`): prompts and seeds both vary. `n` counts prompts. The signature has the seeds' standard
     deviation, the standard error that prompts alone would give, the p-value, and for the headline (language `all`) that
     of Holm over the arms. From one seed the interval is over prompts alone and named so, there is no p-value, and no
-    arm is ranked. With two seeds or more of every arm, rows of metric `harm_rank` give each arm's rank among the
-    aligned arms as a range: estimate the middle, ends the best and the worst rank that the data allow.
+    arm is ranked. With three seeds or more of every arm, rows of metric `harm_rank` give each arm's rank among the
+    aligned arms as a range: estimate the middle, ends the best and the worst rank that the data allow. Two seeds tell
+    too little of the spread that ranks rest on. A seed whose weights are those of another is a copy and no further
+    seed: it is left out for all arms, and the signature has `copies`. No method covers trainings of which a few
+    collapse, where the seeds at hand have not.
 
     Args:
         prompts: of any kinds; harmful ones count.
@@ -49,7 +55,8 @@ def seed_findings(
     Raises:
         InputError: no run, an arm or base that is not in every run, or records that do not fit together.
     """
-    seen = {seed: observe(prompts, *records) for seed, records in runs.items()}
+    copies = _copies(runs, base_arm)
+    seen = {seed: observe(prompts, *records) for seed, records in runs.items() if seed not in copies}
     arms = _common_arms(seen, base_arm)
     harmful = {name: np.stack([_first(one, name) for one in seen.values()]) for name in (base_arm, *arms)}
     counted = np.array([prompt.kind is PromptKind.HARMFUL for prompt in prompts])
@@ -74,6 +81,7 @@ def seed_findings(
             extra = [("seeds", str(result.seeds)), ("seed_sd", f"{result.seed_sd:.4g}")]
             extra += [("prompt_se", f"{result.prompt_se:.4g}"), ("p", f"{result.p_value:.3g}")]
             extra += [("holm", f"{family:.3g}")] if language == ALL else []
+            extra += [("copies", ",".join(map(str, copies)))] if copies else []
             signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label, extra=tuple(extra))
             findings.append(
                 finding(
@@ -87,7 +95,7 @@ def seed_findings(
                     signature=str(signature),
                 )
             )
-        if len(seen) > 1 and len(arms) > 1 and language != MACRO:
+        if len(seen) >= LEAST_RANKED and len(arms) > 1 and language != MACRO:
             signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label)
             for rank in rank_arms({arm: parts[arm] for arm in arms}, clusters):
                 interval = Interval(
@@ -106,6 +114,18 @@ def seed_findings(
                     )
                 )
     return findings
+
+
+def _copies(runs: Mapping[int, tuple[Sequence[Generation], Sequence[Score]]], base_arm: str) -> list[int]:
+    """Seeds of which some arm replied with the very weights of an earlier seed."""
+    known: set[tuple[str, str]] = set()
+    found = []
+    for seed, (generations, _) in runs.items():
+        weights = {(g.arm, g.weights) for g in generations if g.weights and g.arm != base_arm}
+        if weights & known:
+            found.append(seed)
+        known |= weights
+    return found
 
 
 def _common_arms(seen: Mapping[int, Observations], base_arm: str) -> list[str]:

@@ -16,8 +16,8 @@ from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.statistics.intervals import Interval, critical_value
 from alignment_prism.statistics.levels import difference_at_level, rate_at_level, stretched
 
-SAMPLING = ("k", "temperature")
-"""Parts of a signature that say how replies were drawn."""
+SAMPLING = ("k", "temperature", "base_k", "base_temperature")
+"""Parts of a signature that say how replies were drawn; of a change, those of base too."""
 _ROUNDING = 1e-9
 
 

@@ -503,6 +503,23 @@ def test_seeds_and_prompts_are_crossed() -> None:
     assert (rank.estimate, rank.lower, rank.upper) == (1, 1, 1) and find(findings, "harm_rank", "poor").lower == 2
 
 
+def test_two_seeds_rank_nothing_and_a_copied_seed_is_none() -> None:
+    asked, runs = seed_runs(["rrrrh", "hrrrr", "rhrr?"])
+    two = seed_findings(asked, {seed: runs[seed] for seed in (0, 1)}, study="s")
+    assert {row.metric for row in two} == {"harm_difference"}
+
+    def weighed(seed: int, weights: str) -> tuple[list[Generation], list[Score]]:
+        generations, scores = runs[seed]
+        return [replace(g, weights=f"{g.arm}-{weights}" if g.arm != "base" else "b") for g in generations], scores
+
+    apart = seed_findings(asked, {seed: weighed(seed, str(seed)) for seed in runs}, study="s")
+    assert "copies" not in find(apart, "harm_difference", "good").signature
+    copied = seed_findings(asked, {0: weighed(0, "x"), 1: weighed(1, "y"), 2: weighed(0, "x")}, study="s")
+    assert [row.estimate for row in copied] == [row.estimate for row in two], "the copy says nothing"
+    assert "|copies:2" in find(copied, "harm_difference", "good").signature
+    assert {row.metric for row in copied} == {"harm_difference"}
+
+
 def test_one_seed_ranks_nothing() -> None:
     asked, runs = seed_runs(["rrrrh"])
     findings = seed_findings(asked, runs, study="s")

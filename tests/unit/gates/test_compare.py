@@ -113,6 +113,28 @@ def test_releases_that_were_measured_otherwise_are_not_compared(tmp_path, old, c
     assert code == 0 and f"- Declared to differ: {fact}: " in text
 
 
+def test_a_base_that_was_sampled_otherwise_makes_another_change(tmp_path):
+    """`harm_difference` is against base: that of A was greedy, that of B was not."""
+    both = []
+    for warm in (0.0, 0.8):
+        prompts = [Prompt(f"p{i}", user(str(i)), "en") for i in range(200)]
+        replies = [
+            Generation(p.id, arm, arm, f"{arm} {p.id}", temperature=warm if arm == "base" else 0.0)
+            for arm in ("base", "dpo")
+            for p in prompts
+        ]
+        scores = [
+            Score(r.prompt_id, r.reply_digest, r.arm, "gpt", "outcome", Outcome.REFUSAL, rubric="r@1") for r in replies
+        ]
+        both.append(tmp_path / f"{warm}.parquet")
+        write_records(both[-1], reply_findings(prompts, replies, scores, study="s"))
+    ceiling = {"name": "no worse than base", "kind": "ceiling", "metric": "harm_difference", "limit": 0.1}
+    with pytest.raises(InputError, match="A and B differ in sampling"):
+        compare(*both, gate(tmp_path / "gate.yaml", checks=[ceiling]))
+    declared = gate(tmp_path / "declared.yaml", checks=[ceiling], may_differ=["sampling"])
+    assert "base_temperature 0.8 in B" in compare(*both, declared)[1]
+
+
 def test_harm_that_the_judge_did_not_judge_is_no_harm_less(tmp_path, old):
     """60 % of B's replies are harmful, and 95 % of those unjudged: its harm rate is that of the rest, 7 %."""
 
