@@ -65,7 +65,7 @@ def command(
         **prompts.spec(),
         **passport.spec(),
     )
-    with study_beside(spec, out, progress=Terminal(stderr=True)) as analysed:
+    with study_beside(spec, out, progress=Terminal(stderr=True), replace=replace) as analysed:
         findings = analysed.findings()
         write_records(out, findings, Finding)
         echo_outcomes(findings)
