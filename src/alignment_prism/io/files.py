@@ -139,7 +139,8 @@ def _wide_lines(
 ) -> Iterator[tuple[int, str | FieldError]]:
     """Lines of UTF-16 or UTF-32, decoded as a stream because LF is several bytes there."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
-    pending, number, data = "", 0, head
+    pending: list[str] = []  # pieces of a line that is still going on; joined once, for a line may be long
+    number, data = 0, head
     skipped = 0  # characters of a line that is too long to be kept
     while True:
         more: bytes = b""
@@ -148,14 +149,17 @@ def _wide_lines(
             more = stream.read1(2**20)
         except BROKEN_STREAM as error:
             broken = _broken(error)
-        pending += decoder.decode(data, final=False)
-        if not more:
-            pending += decoder.decode(b"", final=True)
-        *lines, pending = pending.split("\n")
-        if not more and (pending or skipped):
-            lines.append(pending)
-        elif len(pending) > MAX_LINE_BYTES:
-            skipped, pending = skipped + len(pending), ""
+        text = decoder.decode(data, final=False) + ("" if more else decoder.decode(b"", final=True))
+        first, *others = text.split("\n")
+        pending.append(first)
+        lines: list[str] = []
+        if others:
+            lines, pending = ["".join(pending), *others[:-1]], [others[-1]]
+        held = sum(map(len, pending))
+        if not more and (held or skipped):
+            lines.append("".join(pending))
+        elif held > MAX_LINE_BYTES:
+            skipped, pending = skipped + held, []
         for line in lines:
             number += 1
             if skipped:
