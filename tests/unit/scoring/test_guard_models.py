@@ -278,3 +278,22 @@ def test_a_content_filter_on_a_guard_is_an_outcome_of_its_own(server: Server) ->
     found = judged(Judge("openai-api/local/guard", "llama-guard-4@1", base_url=server.url))
     assert [score.label for score in found["outcome"]] == ["unjudged", "not_harmful"]
     assert "content filter" in found["outcome"][0].error
+
+
+def test_the_command_says_that_a_format_is_not_verified(server: Server, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from alignment_prism.cli.main import cli
+    from alignment_prism.io import read_records, write_records
+
+    write_records(tmp_path / "p.jsonl", PROMPTS, Prompt)
+    write_records(tmp_path / "r.jsonl", REPLIES, Generation)
+    server.script = lambda messages: "Safety: Safe\nCategories: None\nRefusal: Yes"
+    args = ["judge", "--prompts", str(tmp_path / "p.jsonl"), "--generations", str(tmp_path / "r.jsonl")]
+    args += ["--judge", "openai-api/local/guard", "--judge-url", server.url, "--rubric", "qwen3guard@1"]
+    done = CliRunner().invoke(cli, [*args, "--out", str(tmp_path / "v.jsonl")])
+    assert done.exit_code == 0, done.output
+    assert "qwen3guard@1: format after https://huggingface.co/Qwen" in done.output
+    assert "not verified against weights" in done.output
+    scores = read_records(tmp_path / "v.jsonl", Score)
+    assert [score.label for score in scores if score.name == "outcome"] == ["refusal", "refusal"]
