@@ -137,10 +137,9 @@ def following(
     turned out to say various things. Correct all sheets together with the new design.
 
     \b
-    Examples:
+    Example:
       prism labels next sheet.csv.design.json anna.csv --generations generations.parquet --prompts aya.jsonl \\
           --limit -0.1 --out second.csv
-      prism labels correct second.csv.design.json anna.csv anna-second.csv
     """
     from dataclasses import replace as changed
 

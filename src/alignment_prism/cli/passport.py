@@ -45,51 +45,24 @@ def passport(
       prism labels passport toxicity.csv --raters person_1,person_2,person_3,gpt4 --judge gpt4 --threshold 3 \\
           --key id --map language=locale --out gpt4.json
     """
-    from pathlib import Path
-
     from alignment_prism.cli.outputs import check_outputs
     from alignment_prism.cli.parse import parse_mapping
-    from alignment_prism.domain import Outcome, Score
+    from alignment_prism.domain import Outcome
     from alignment_prism.domain.text import markdown_table
-    from alignment_prism.io import read_records
-    from alignment_prism.labels import (
-        Columns,
-        Design,
-        Place,
-        Scale,
-        is_scores,
-        measure_passport,
-        read_labels,
-        read_places,
-    )
-    from alignment_prism.labels.ratings import labels_of_scores
-    from alignment_prism.prompts import read_prompts
+    from alignment_prism.labels import Columns, passport_from_files
 
     check_outputs(out, inputs=(*files, *prompts, design), replace=replace)
-    sample = Design.read(design) if design else None
-    about = Outcome(outcome) if outcome else sample.outcome if sample else Outcome.HARMFUL
-    scored = [path for path in files if is_scores(path)]
-    tables = [path for path in files if path not in scored]
-    columns = Columns(key, rater, label, _names(raters))
-    scores = [score for path in scored for score in read_records(path, Score) if score.outcome is not None]
-    rubrics = sorted({score.rubric for score in scores if score.scorer == judge} - {""})
-    asked = {prompt.id: prompt for path in prompts for prompt in read_prompts(path)}
-    places = read_places(tables, columns, parse_mapping(mapping))
-    for score in scores:
-        if (prompt := asked.get(score.prompt_id)) is not None:
-            origin, scope = str(prompt.metadata.get("origin", "")), prompt.scope.value if prompt.scope else ""
-            places[score.reply_digest] = Place(prompt.cluster, prompt.language, scope, origin)
-    for row in sample.rows if sample else ():
-        known = {reply: places[reply].origin if reply in places else "" for reply in row.replies}
-        places |= {reply: Place(row.cluster, row.language, row.scope, known[reply]) for reply in row.replies}
-    found = measure_passport(
-        [*read_labels(tables, columns), *labels_of_scores(scores)],
+    found = passport_from_files(
+        files,
         judge,
-        places,
-        scale=Scale(about, _names(categories), threshold),
-        rubric=rubric or ", ".join(rubrics),
-        source=[Path(path).stem for path in (prompts or tables)],
-        design=sample,
+        rubric=rubric,
+        prompts=prompts,
+        design=design,
+        columns=Columns(key, rater, label, _names(raters)),
+        mapping=parse_mapping(mapping),
+        outcome=Outcome(outcome) if outcome else None,
+        categories=_names(categories),
+        threshold=threshold,
         level=level,
     )
     found.write(out)

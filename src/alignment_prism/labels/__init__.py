@@ -7,6 +7,7 @@ from alignment_prism.labels.files import Columns, is_scores, read_labels, read_o
 from alignment_prism.labels.frame import Design, build_frame
 from alignment_prism.labels.next import LanguageState, NextDraw, draw_next
 from alignment_prism.labels.passport import Passport, Place, measure_passport
+from alignment_prism.labels.passport_files import passport_from_files
 from alignment_prism.labels.passport_use import passport_findings, require_able
 from alignment_prism.labels.people import People
 from alignment_prism.labels.ratings import Ratings, Scale, rate
@@ -35,6 +36,7 @@ __all__ = [
     "measure_agreement",
     "measure_passport",
     "passport_findings",
+    "passport_from_files",
     "rate",
     "read_labels",
     "read_outcomes",
