@@ -198,6 +198,19 @@ class JudgeCorrected:
     of: str
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How far the members of a panel agree on the scores of a name.
+
+    Attributes:
+        score: name of the scores.
+        coefficient: `raw`, the share of pairs of members who say the same, or `krippendorff`, alpha of nominal labels.
+    """
+
+    score: str
+    coefficient: Literal["raw", "krippendorff"]
+
+
 Estimator = (
     Share
     | AnyReply
@@ -210,6 +223,7 @@ Estimator = (
     | Rank
     | Preference
     | JudgeCorrected
+    | Agreement
 )
 
 

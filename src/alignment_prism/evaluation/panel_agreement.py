@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from alignment_prism.domain.findings import ALL, Finding, Signature
+from alignment_prism.domain.metric_table import PANEL_AGREEMENT, PANEL_ALPHA
 from alignment_prism.domain.records import OUTCOME, Generation, Outcome, Prompt, PromptKind, Score
 from alignment_prism.evaluation.cells import cells
 from alignment_prism.evaluation.estimates import finding
@@ -16,9 +17,6 @@ from alignment_prism.scoring.guards import GUARD, is_final
 from alignment_prism.scoring.scorer import PANEL
 from alignment_prism.statistics.raters.agreement import KRIPPENDORFF, RAW, agreement
 from alignment_prism.statistics.raters.rating_table import rating_table
-
-METRICS = {"panel_agreement": RAW, "panel_alpha": KRIPPENDORFF}
-"""Metric -> coefficient: raw agreement of pairs of members, and Krippendorff's alpha over the outcomes."""
 
 REPLICATES = 2000
 """Of the bootstrap over prompts."""
@@ -64,11 +62,11 @@ def panel_rows(
             units = [(prompts[row].cluster, key) for row in cell.rows for key in replies.get(prompts[row].id, ())]
             table = rating_table([[_word(labels.get(key), coarse) for labels in raters] for _, key in units])
             clusters = np.array([cluster for cluster, _ in units], dtype=np.str_)
-            for metric, coefficient in METRICS.items():
+            for metric, coefficient in ((PANEL_AGREEMENT, RAW), (PANEL_ALPHA, KRIPPENDORFF)):
                 interval = agreement(table, coefficient, clusters, replicates=REPLICATES)
                 rows.append(
                     finding(
-                        cell, interval, study=context.study, arm=arm, seed=context.seed_of(arm), metric=metric,
+                        cell, interval, study=context.study, arm=arm, seed=context.seed_of(arm), metric=metric.name,
                         insufficient=interval.n < FEW, signature=signature,
                     )
                 )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from alignment_prism.domain import ALL, LANGUAGES, OUTCOME, Finding, FindingIndex, Metric
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
-from alignment_prism.domain.metrics import Difference, JudgeCorrected, Mean, Missing, Preference, Share
+from alignment_prism.domain.metrics import Agreement, Difference, JudgeCorrected, Mean, Missing, Preference, Share
 from alignment_prism.reports.numbers import arm_title, estimate_text, interval_text, intervals_in_words
 from alignment_prism.reports.summary import HARMFUL, summarise
 from alignment_prism.scoring.metrics import all_metrics, find_metric
@@ -156,7 +156,7 @@ def _is_outcome(metric: Metric) -> bool:
 def _stands_apart(metric: Metric) -> bool:
     """Whether a metric has a table of its own: what is said of replies beside their outcome, corrected numbers, and
     win-rates."""
-    if isinstance(metric.estimator, JudgeCorrected):
+    if isinstance(metric.estimator, (JudgeCorrected, Agreement)):
         return True
     if isinstance(metric.estimator, (Share, Mean)):
         return not _is_outcome(metric)

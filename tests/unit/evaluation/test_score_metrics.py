@@ -27,7 +27,7 @@ from alignment_prism.domain import (
     Winner,
     user,
 )
-from alignment_prism.domain.metrics import SHARE, Denominator, JudgeCorrected, Mean, Missing, Share, Unit
+from alignment_prism.domain.metrics import SHARE, Agreement, Denominator, JudgeCorrected, Mean, Missing, Share, Unit
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.gates.decide import Status, decide
 from alignment_prism.gates.spec import GateSpec
@@ -296,8 +296,9 @@ def test_the_table_of_metrics_has_what_evaluation_gives_and_nothing_else() -> No
         *seed_findings(prompts, runs, study="s"),
         *win_rate_findings(comparisons, prompts, runs[0][0], study="s"),
     ]
-    from_labels = {metric.name for metric in all_metrics().values() if isinstance(metric.estimator, JudgeCorrected)}
-    assert {row.metric for row in findings} == set(all_metrics()) - from_labels
+    elsewhere = (JudgeCorrected, Agreement)  # of people's labels, of panels
+    others = {metric.name for metric in all_metrics().values() if isinstance(metric.estimator, elsewhere)}
+    assert {row.metric for row in findings} == set(all_metrics()) - others
 
 
 def test_a_judge_that_knows_of_harm_only_says_nothing_of_refusals() -> None:
