@@ -183,6 +183,17 @@ def test_only_one_scope_on_request():
         )
 
 
+def test_only_one_language_on_request_and_general_pairs_in_all():
+    mixture = build_mixture(SAFETY, GENERAL, share=0.5, total=60, seed=1, languages=["hi"])
+    assert {pair.language for pair in mixture.pairs if pair.kind == "safety"} == {"hi"}
+    assert {pair.language for pair in mixture.pairs if pair.kind == "general"} == {pair.language for pair in GENERAL}
+    assert mixture.manifest["languages"] == ["hi"]
+    both = build_mixture(SAFETY, GENERAL, share=1, total=20, seed=1, languages=["hi"], scopes=[Scope.LOCAL])
+    assert {stratum_of(pair) for pair in both.pairs} == {("local", "hi")}
+    with pytest.raises(InputError, match="no safety pair in tlh among"):
+        build_mixture(SAFETY, GENERAL, share=1, seed=1, languages=["hi", "tlh"])
+
+
 @pytest.mark.parametrize(
     ("options", "word"),
     [({"share": 1.5}, "share"), ({"share": -0.1}, "share"), ({"share": 0.5, "total": 0}, "total")],

@@ -43,6 +43,7 @@ def build_mixture(
     seed: int,
     balance: Balance = "pool",
     scopes: Iterable[Scope] | None = None,
+    languages: Iterable[str] | None = None,
 ) -> Mixture:
     """Mixes two pools.
 
@@ -55,13 +56,17 @@ def build_mixture(
         balance: `pool` keeps the proportions of the pool over scope x language; `equal` gives each stratum of a side
             the same number.
         scopes: safety pairs of these scopes only (the paper's only-global and only-local ablations); None is all.
+        languages: safety pairs in these languages only; general pairs are not chosen by it. None is all.
 
     Raises:
         InputError: the share or total is out of range, a pool names an id twice or both pools share one, or a pool
             cannot fill its quota; then the error says what is missing, stratum by stratum.
     """
-    wanted_scopes = None if scopes is None else set(scopes)
-    pools, counts, quotas = sized_pools(pairs_safety, pairs_general, share, total, balance, wanted_scopes)
+    chosen_scopes = None if scopes is None else sorted(set(scopes))
+    chosen_languages = None if languages is None else sorted(set(languages))
+    pools, counts, quotas = sized_pools(
+        pairs_safety, pairs_general, share, total, balance, chosen_scopes, chosen_languages
+    )
     wanted, total = counts[PairKind.SAFETY], sum(counts.values())
     rng = random.Random(f"mixture:{seed}")
     chosen: list[tuple[PairKind, Pair]] = []
@@ -81,7 +86,8 @@ def build_mixture(
         "share_realised": wanted / total,
         "total": total,
         "balance": balance,
-        "scopes": sorted(wanted_scopes) if wanted_scopes is not None else None,
+        "scopes": chosen_scopes,
+        "languages": chosen_languages,
         "digest": content_digest([pair.id for pair in pairs]),
         "sides": sides,
         "sources": dict(sorted(Counter(pair.source for pair in pairs).items())),

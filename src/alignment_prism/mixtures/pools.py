@@ -63,6 +63,7 @@ def check_mixture(
     total: int | None = None,
     balance: Balance = "pool",
     scopes: Iterable[Scope] | None = None,
+    languages: Iterable[str] | None = None,
 ) -> int:
     """Check that `build_mixture` can fill a mixture, without drawing it.
 
@@ -72,8 +73,7 @@ def check_mixture(
     Raises:
         InputError: as `build_mixture`.
     """
-    wanted = None if scopes is None else set(scopes)
-    return sum(sized_pools(pairs_safety, pairs_general, share, total, balance, wanted)[1].values())
+    return sum(sized_pools(pairs_safety, pairs_general, share, total, balance, scopes, languages)[1].values())
 
 
 def sized_pools(
@@ -82,13 +82,14 @@ def sized_pools(
     share: float,
     total: int | None,
     balance: Balance,
-    scopes: set[Scope] | None,
+    scopes: Iterable[Scope] | None,
+    languages: Iterable[str] | None,
 ) -> tuple[dict[PairKind, list[Pair]], dict[PairKind, int], dict[PairKind, dict[Stratum, int]]]:
     """Pools, pairs wanted of each, and quotas of each one's strata, all checked."""
     check_size(share, total)
     pools = {
-        PairKind.SAFETY: _pool(pairs_safety, PairKind.SAFETY, scopes),
-        PairKind.GENERAL: _pool(pairs_general, PairKind.GENERAL, None),
+        PairKind.SAFETY: _only(_sorted(pairs_safety), scopes, languages),
+        PairKind.GENERAL: _sorted(pairs_general),
     }
     _check_ids(pools)
     if total is None:
@@ -103,16 +104,33 @@ def sized_pools(
     return pools, counts, quotas
 
 
-def _pool(pairs: Iterable[Pair], side: PairKind, scopes: set[Scope] | None) -> list[Pair]:
-    """A pool in the order of ids, so that the order of files does not matter."""
-    kept = sorted(pairs, key=lambda pair: pair.id)
+def _sorted(pairs: Iterable[Pair]) -> list[Pair]:
+    """In the order of ids, so that the order of files does not matter."""
+    return sorted(pairs, key=lambda pair: pair.id)
+
+
+def _only(pool: list[Pair], scopes: Iterable[Scope] | None, languages: Iterable[str] | None) -> list[Pair]:
+    """The safety pairs of some scopes and languages.
+
+    Raises:
+        InputError: there is no pair of a language that is asked for, or none of the scopes.
+    """
+    kept = pool
+    if languages is not None:
+        wanted = set(languages)
+        there = sorted({pair.language for pair in pool})
+        if lacking := sorted(wanted - set(there)):
+            raise InputError(
+                f"no safety pair in {' or '.join(lacking)} among {len(pool)}",
+                fix=f"name languages that the pool has: {', '.join(there)}" if there else "give safety pairs",
+            )
+        kept = [pair for pair in kept if pair.language in wanted]
     if scopes is None:
         return kept
-    found = [pair for pair in kept if pair.scope in scopes]
+    found = [pair for pair in kept if pair.scope in set(scopes)]
     if kept and not found:
-        names = " or ".join(sorted(scopes))
         raise InputError(
-            f"no {side} pair of scope {names} among {len(kept)}",
+            f"no safety pair of scope {' or '.join(sorted(scopes))} among {len(kept)}",
             fix="label the pairs' scope, or mix without a choice of scopes",
         )
     return found

@@ -119,6 +119,8 @@ def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:
     scopes = arm.get("scopes")
     if scopes and share:
         text += f", {' and '.join(str(scope) for scope in scopes)} harms only"
+    if share and (languages := arm.get("languages")):
+        text += f", in {' and '.join(map(str, languages))} only"
     name = str(arm.get("method", ""))
     method = f"{METHODS[name].title}: {METHODS[name].summary}" if name in METHODS else name
     settings = ", ".join(_settings(arm.get("config") or {}))

@@ -42,13 +42,15 @@ class TrainedArm(Part):
         method: `sft`, `sft_random`, `dpo_ift` or `dpo_sft`.
         share: of safety pairs in its mixture, 0 to 1.
         scopes: take safety pairs of these scopes only: `[global]` and `[local]` are the paper's ablations.
+        languages: take safety pairs in these languages only, by their codes; general pairs stay in all of theirs.
         config: settings that differ from the study's `training`.
     """
 
     name: ArmName
     method: Annotated[str, AfterValidator(lambda name: find_method(name).name)]
     share: Annotated[float, Field(ge=0, le=1)]
-    scopes: tuple[Scope, ...] | None = None
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1)] | None = None
+    languages: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     config: dict[str, Any] = Field(default_factory=dict)
 
 

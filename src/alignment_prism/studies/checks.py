@@ -34,15 +34,14 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
     from alignment_prism.mixtures import check_mixture
     from alignment_prism.scoring.rules import find_rule
 
-    checked = set()
+    checked: list[dict[str, Any]] = []
     for arm in spec.trained:
-        if (arm.share, arm.scopes) in checked:
+        choice: dict[str, Any] = {"share": arm.share, "scopes": arm.scopes, "languages": arm.languages}
+        if choice in checked:
             continue
-        checked.add((arm.share, arm.scopes))
+        checked.append(choice)
         try:
-            check_mixture(
-                sources.safety, sources.general, share=arm.share, scopes=arm.scopes, **spec.mixture.model_dump()
-            )
+            check_mixture(sources.safety, sources.general, **choice, **spec.mixture.model_dump())
         except InputError as error:
             error.where = f"the mixture of arm {arm.name!r}" + (f"; {error.where}" if error.where else "")
             raise

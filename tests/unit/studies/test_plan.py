@@ -117,6 +117,21 @@ def test_scopes_are_ablations_of_their_own() -> None:
     ]
 
 
+def test_a_choice_of_languages_is_a_mixture_of_its_own_and_changes_no_other_key() -> None:
+    arms = [
+        {"name": "all", "method": "sft", "share": 1},
+        {"name": "en", "method": "sft", "share": 1, "languages": ["en"]},
+    ]
+    both, one = (build_plan(quickstart(arms=arms[:number]), SOURCES) for number in (2, 1))
+    mixtures = {step.name: step for step in both.steps if step.kind == "mix"}
+    assert {name: step.settings.get("languages") for name, step in mixtures.items()} == {
+        "share1-seed0": None,
+        "share1-en-seed0": ["en"],
+    }
+    assert mixtures["share1-en-seed0"].title == "mixture with 100 % safety pairs (en only), seed 0"
+    assert {step.key for step in one.steps} < {step.key for step in both.steps}
+
+
 def test_a_step_is_done_when_its_artifact_has_its_key_and_no_byte_of_it_has_changed(tmp_path: Path) -> None:
     step = build_plan(quickstart(), SOURCES).steps[0]
     assert not step.is_done(tmp_path)

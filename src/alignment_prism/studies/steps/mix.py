@@ -19,21 +19,24 @@ SAFETY, GENERAL = "safety.parquet", "general.parquet"
 
 
 def mix_step(arm: TrainedArm, mixture: MixtureSpec, pairs: Step, seed: int) -> Step:
-    """The mixture of an arm: arms of one share, choice of scopes and seed have it in common."""
+    """The mixture of an arm: arms of one share, choice of scopes and languages, and seed have it in common."""
     scopes = sorted(arm.scopes) if arm.scopes is not None else None
     settings = {"share": arm.share, "scopes": scopes, **mixture.model_dump()}
+    if arm.languages is not None:  # without a choice the key is the one that such mixtures always had
+        settings["languages"] = sorted(arm.languages)
     title = f"mixture with {data_title(arm, seed)}"
     return Step("mix", title, f"{data_name(arm)}-seed{seed}", settings, {"pairs": pairs}, seed=seed)
 
 
 def data_name(arm: TrainedArm) -> str:
     """What an arm is trained on, as part of a folder's name: `share0.15-local`."""
-    return f"share{arm.share:g}" + "".join(f"-{scope}" for scope in sorted(arm.scopes or ()))
+    return "-".join([f"share{arm.share:g}", *sorted(arm.scopes or ()), *sorted(arm.languages or ())])
 
 
 def data_title(arm: TrainedArm, seed: int) -> str:
     """What an arm is trained on, in words: `15 % safety pairs (local only), seed 0`."""
-    only = "" if arm.scopes is None else f" ({' and '.join(sorted(arm.scopes))} only)"
+    choices = [" and ".join(sorted(chosen)) for chosen in (arm.scopes, arm.languages) if chosen is not None]
+    only = f" ({', '.join(choices)} only)" if choices else ""
     return f"{100 * arm.share:g} % safety pairs{only}, seed {seed}"
 
 
