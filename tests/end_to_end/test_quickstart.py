@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from prism_command import prism
 
 from alignment_prism import load_findings
 from alignment_prism.domain import Comparison, Finding, Generation, Pair, Score
@@ -22,23 +23,20 @@ LANGUAGES = {"en", "hi", "fr", "es", "ar", "ru"}
 ARMS = {"base", "sft", "dpo_sft", "dpo_sft_0"}
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "alignment_prism.cli.main", *arguments]
+PROCESS = (sys.executable, "-m", "alignment_prism.cli.main")
 
 
 def quickstart(out: Path) -> list[str]:
-    return command("quickstart", "--preset", "micro", "--out", str(out))
-
-
-def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(arguments, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "200"})
+    return ["quickstart", "--preset", "micro", "--out", str(out)]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A quickstart that ran without a stop, and what it printed."""
     out = tmp_path_factory.mktemp("quickstart") / "out"
-    return out, run(quickstart(out))
+    done = subprocess.run([*PROCESS, *quickstart(out)], capture_output=True, text=True, check=False,
+                          env={**os.environ, "COLUMNS": "200"})  # fmt: skip
+    return out, done
 
 
 def same(one: Path, other: Path) -> bool:
@@ -130,7 +128,7 @@ def test_a_second_run_does_nothing_again_and_says_the_same(
     out, done = finished
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.safetensors")}
     findings = (out / "findings.parquet").read_bytes()
-    again = run(quickstart(out))
+    again = prism(*quickstart(out))
     assert again.returncode == 0, again.stderr
     steps = re.findall(r"^\[ *\d+/(\d+)\] (.*)$", again.stdout, re.MULTILINE)
     assert len(steps) == int(steps[0][0]) and all(text.endswith("done before") for _, text in steps)
@@ -142,7 +140,7 @@ def test_ctrl_c_in_a_training_stops_cleanly_and_the_same_command_goes_on(
     finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen(quickstart(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*PROCESS, *quickstart(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     log = "train/dpo_sft-share0.15-*.unfinished/log.jsonl"
     deadline = time.monotonic() + 120
     while not any('"step"' in path.read_text() for path in out.glob(log)):
@@ -156,7 +154,7 @@ def test_ctrl_c_in_a_training_stops_cleanly_and_the_same_command_goes_on(
     assert "Traceback" not in error
     assert not (out / "findings.parquet").exists()
     assert len([path for path in (out / "train").iterdir() if path.suffix != ".unfinished"]) == 1
-    again = run(quickstart(out))
+    again = prism(*quickstart(out))
     assert again.returncode == 0, again.stderr
     assert "train SFT-Preferred on 15 % safety pairs, seed 0: done before" in again.stdout
     assert not list(out.rglob("*.unfinished"))
@@ -172,7 +170,7 @@ def test_a_damaged_artifact_is_made_again(finished: tuple[Path, subprocess.Compl
     weights = trained.read_bytes()
     trained.unlink()  # a hard link may lead to it
     trained.write_bytes(weights[:-9] + bytes([weights[-9] ^ 64]) + weights[-8:])
-    again = run(quickstart(out))
+    again = prism(*quickstart(out))
     assert again.returncode == 0, again.stderr
     assert "train SFT-Preferred on 15 % safety pairs, seed 0: its files were altered" in again.stdout
     assert trained.read_bytes() == weights
@@ -187,19 +185,19 @@ def test_another_study_does_not_take_the_place_of_the_findings(
     out = finished[0]
     files = [out / name for name in ("findings.parquet", "report.html", "study.json", "prompts.parquet", "plan.json")]
     before = [path.read_bytes() for path in files]
-    other = run([*quickstart(out), "--seed", "1"])
+    other = prism(*[*quickstart(out), "--seed", "1"])
     assert other.returncode == 5 and "findings of another study" in other.stderr and "--replace" in other.stderr
-    edited = run(command("study", "show", "micro")).stdout.replace("name: micro", "name: quickstart")
+    edited = prism("study", "show", "micro").stdout.replace("name: micro", "name: quickstart")
     (tmp_path / "mine.yaml").write_text(edited.replace("max_tokens: 32", "max_tokens: 31"))
-    other = run(command("study", "plan", str(tmp_path / "mine.yaml"), "--out", str(out)))
+    other = prism("study", "plan", str(tmp_path / "mine.yaml"), "--out", str(out))
     assert other.returncode == 0 and "note: the folder holds findings of another study" in other.stderr
-    other = run(command("study", "run", str(tmp_path / "mine.yaml"), "--out", str(out)))
+    other = prism("study", "run", str(tmp_path / "mine.yaml"), "--out", str(out))
     assert other.returncode == 5 and "findings of another study" in other.stderr, (other.stdout, other.stderr)
     assert [path.read_bytes() for path in files] == before
     theirs = tmp_path / "theirs"
     theirs.mkdir()
     (theirs / "findings.parquet").write_text("not ours")
-    other = run(quickstart(theirs))
+    other = prism(*quickstart(theirs))
     assert other.returncode == 5 and "something else than a study" in other.stderr
     assert (theirs / "findings.parquet").read_text() == "not ours" and len(list(theirs.iterdir())) == 1
 
@@ -210,7 +208,7 @@ def test_a_second_quickstart_at_the_same_time_is_told_so(
     from alignment_prism.store import folder_lock
 
     with folder_lock(finished[0]):
-        other = run(quickstart(finished[0]))
+        other = prism(*quickstart(finished[0]))
     assert other.returncode == 5 and "another prism is at work here" in other.stderr
 
 
@@ -225,8 +223,8 @@ def test_the_evaluation_prompts_are_in_the_folder_so_that_labels_can_be_drawn(
     assert {row.prompt_id for path in replies for row in read_records(path, Generation)} == {p.id for p in prompts}
     judged = [str(path) for path in (out / "score").glob("*/scores.parquet")]
     given = [word for path in replies for word in ("--generations", str(path))]
-    drawn = run(command("labels", "sample", *judged, *given, "--prompts", str(out / "prompts.parquet"),
-                        "--arm", "dpo_sft", "--number", "12", "--out", str(tmp_path / "sheet.csv")))  # fmt: skip
+    drawn = prism("labels", "sample", *judged, *given, "--prompts", str(out / "prompts.parquet"),
+                        "--arm", "dpo_sft", "--number", "12", "--out", str(tmp_path / "sheet.csv"))  # fmt: skip
     assert drawn.returncode == 0 and (tmp_path / "sheet.csv").is_file(), drawn.stderr
 
 
@@ -241,7 +239,7 @@ def test_wrong_arguments_are_told_before_any_work(tmp_path: Path) -> None:
         (("quickstart", "--preset", "micro", "--out", __file__), 5, "is a file, not a folder"),
         (("study", "plan", "micro", "--out", f"{__file__}/below"), 5, "is a file, not a folder"),
     ):
-        done = run(command(*arguments))
+        done = prism(*arguments)
         assert (done.returncode, "Traceback" in done.stderr) == (code, False), (arguments, done.stderr)
         assert words in done.stderr and "fix:" in done.stderr, done.stderr
     assert list(tmp_path.iterdir()) == []

@@ -7,16 +7,18 @@ without running them, where a block needs real weights; without a comment the bl
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 import subprocess
-import sys
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import pytest
 import yaml
+from prism_command import prism
 
 from alignment_prism.cli.main import cli
 from alignment_prism.studies import StudySpec
@@ -104,15 +106,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     (shown,) = [block for block in blocks() if block.page == "docs/logs.md" and block.text.startswith("qid,")]
     (folder / "wide.csv").write_text(shown.text, encoding="utf-8")
-    prism(["quickstart", "--preset", "micro", "--out", "results/quickstart"], folder)
+    run(["quickstart", "--preset", "micro", "--out", "results/quickstart"], folder)
     return folder
 
 
-def prism(arguments: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "alignment_prism.cli.main", *arguments],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def run(arguments: list[str], folder: Path) -> str:
+    done = prism(*arguments, folder=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -128,7 +127,7 @@ def test_commands_run(block: Block, workplace: Path) -> None:
             arguments, target = arguments[:at], arguments[at + 1]
         if arguments[0] == "quickstart":
             arguments += ["--preset", "micro"]
-        output = prism(arguments, workplace)
+        output = run(arguments, workplace)
         if target is not None:
             (workplace / target).write_text(output, encoding="utf-8")
 
@@ -136,10 +135,11 @@ def test_commands_run(block: Block, workplace: Path) -> None:
 @pytest.mark.parametrize("block", PYTHON, ids=str)
 def test_python_runs(block: Block, workplace: Path) -> None:
     text = block.text.replace('run_study("quickstart"', 'run_study("micro"') if block.mode == "micro" else block.text
-    done = subprocess.run([sys.executable, "-c", text], cwd=workplace, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    printed = io.StringIO()
+    with chdir(workplace), redirect_stdout(printed):
+        exec(compile(text, str(block), "exec"), {"__name__": "block"})
     if "print" in text:
-        assert done.stdout.strip()
+        assert printed.getvalue().strip()
 
 
 def test_links_between_pages_lead_somewhere() -> None:
