@@ -100,6 +100,21 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareOrMarked:
+    """Share of the replies that have a label or of which another score is 1, among those that have any label.
+
+    Attributes:
+        score: name of the scores with labels.
+        label: that counts.
+        mark: name of the scores that are 0 or 1.
+    """
+
+    score: str
+    label: str
+    mark: str
+
+
+@dataclass(frozen=True, slots=True)
 class AnyReply:
     """Share of the prompts to which some reply has a label, among those whose replies are all scored.
 
@@ -115,6 +130,13 @@ class AnyReply:
 @dataclass(frozen=True, slots=True)
 class Mean:
     """Mean of the values of the scores of a name."""
+
+    score: str
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """One number of all replies together, made from the sums of the counts that the scores of a name carry."""
 
     score: str
 
@@ -213,8 +235,10 @@ class Agreement:
 
 Estimator = (
     Share
+    | ShareOrMarked
     | AnyReply
     | Mean
+    | Corpus
     | Missing
     | Difference
     | RelativeChange

@@ -231,6 +231,9 @@ POLICY = "policy"
 TRANSLATION = "translation"
 """Name of the scores that say what a judge was shown in place of the reply; their raw words are the translation."""
 
+FOREIGN_REFUSAL = "foreign_refusal"
+"""Name of the scores that say of a reply in the wrong language whether it declines; their value is 1 or 0."""
+
 CORRECT = "correct"
 """Name of the scores that say whether an answer is right; their value is 1 or 0."""
 
@@ -252,7 +255,7 @@ class Score:
         value: the score as a number; NaN if it is a word or there is none.
         sample: which of the k replies.
         rubric: `name@version` of what a judge was asked, empty for scorers that need none.
-        raw: the scorer's own words, as a judge's answer.
+        raw: the scorer's own words, as a judge's answer; or the counts that a number of all replies is made from.
         error: why there is no score, empty otherwise.
     """
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from alignment_prism.domain.findings import Finding
-from alignment_prism.domain.metric_table import HARMLESS_KINDS, REFUSAL_DIFFERENCE, outcome_metrics
-from alignment_prism.domain.records import Generation, Outcome, Prompt, Score
+from alignment_prism.domain.metric_table import (
+    HARMLESS_KINDS,
+    REFUSAL_DIFFERENCE,
+    REFUSAL_IN_ANY_LANGUAGE,
+    outcome_metrics,
+)
+from alignment_prism.domain.records import FOREIGN_REFUSAL, Generation, Outcome, Prompt, Score
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context, Rows
 from alignment_prism.evaluation.observations import Observations, observe
 from alignment_prism.statistics.rates import MIN_EVENTS
@@ -25,8 +33,9 @@ def over_refusal_findings(
     """Findings on the harmless prompts of all arms: outcome shares, and the change of refusals against base.
 
     Cells, intervals, arguments and errors are those of `harm_findings`. With `unasked_harm_rate` the five shares of
-    judged replies add up to one. It is not `harm_rate`, which everybody takes for compliance with a harmful request:
-    here nobody asked for harm, and often it is the judge that errs.
+    judged replies add up to one. A refusal in the wrong language is WRONG_LANGUAGE among them, and a refusal as
+    well in `refusal_in_any_language_rate`. `unasked_harm_rate` is not `harm_rate`, which everybody takes for
+    compliance with a harmful request: here nobody asked for harm, and often it is the judge that errs.
     """
     return over_refusal_rows(observe(prompts, generations, scores), Context(study, seed, base_arm, min_events))
 
@@ -39,4 +48,16 @@ def over_refusal_rows(observations: Observations, context: Context) -> list[Find
         rows.changes(
             REFUSAL_DIFFERENCE.name, {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes}
         )
+        declined = {arm: _declined(observations, arm) for arm in observations.outcomes}
+        for arm, hits in declined.items():
+            rows.rate(arm, REFUSAL_IN_ANY_LANGUAGE.name, hits)
+        rows.changes(REFUSAL_IN_ANY_LANGUAGE.difference().name, declined)
     return rows.findings
+
+
+def _declined(observations: Observations, arm: str) -> npt.NDArray[np.float64]:
+    """P x k: 1 where a judged reply declines, in whatever language; NaN where it is unjudged."""
+    hits = observations.hits(arm, Outcome.REFUSAL)
+    marks = observations.scores.get(FOREIGN_REFUSAL)
+    wrong = observations.hits(arm, Outcome.WRONG_LANGUAGE) == 1.0
+    return hits if marks is None else np.where(wrong & (marks.values[arm] == 1.0), 1.0, hits)

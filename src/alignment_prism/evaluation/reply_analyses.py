@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from alignment_prism.domain.findings import Finding
 from alignment_prism.domain.records import Generation, Prompt, Score
+from alignment_prism.evaluation.corpus import corpus_rows
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context
 from alignment_prism.evaluation.harm import harm_rows
 from alignment_prism.evaluation.observations import observe
@@ -36,7 +37,7 @@ def reply_findings(
     """
     observations = observe(prompts, generations, scores)
     context = Context(study, seed, base_arm, min_events)
-    findings = score_rows(observations, context)
+    findings = [*score_rows(observations, context), *corpus_rows(prompts, generations, scores, context)]
     if observations.scorer or not findings:
         findings = [*harm_rows(observations, context), *over_refusal_rows(observations, context), *findings]
         findings += panel_rows(prompts, generations, scores, context)

@@ -10,7 +10,7 @@ import numpy as np
 
 from alignment_prism.domain import Finding, InputError
 from alignment_prism.domain.findings import FindingIndex, Signature
-from alignment_prism.domain.metrics import POINTS, SHARE, Difference, Missing, Preference, Share
+from alignment_prism.domain.metrics import POINTS, SHARE, Difference, Missing, Preference, Share, ShareOrMarked
 from alignment_prism.gates.spec import Cell, Fact
 from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.statistics.intervals import Interval, critical_value
@@ -138,7 +138,7 @@ def at_level(estimate: Estimate, metric: str, critical: float) -> Interval:
     """
     level, interval = level_of(critical), estimate.interval
     estimator = find_metric(metric).estimator
-    if isinstance(estimator, (Share, Missing)):
+    if isinstance(estimator, (Share, ShareOrMarked, Missing)):
         return rate_at_level(interval, level, estimate.df)
     if isinstance(estimator, Difference):
         return difference_at_level(interval, level, estimate.df)

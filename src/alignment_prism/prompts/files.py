@@ -27,6 +27,7 @@ FORMATS: dict[str, Format] = {
         public.MULTIJAIL,
         public.MT_BENCH,
         public.DOLLY,
+        public.GLOBAL_MMLU,
         public.HARMBENCH,
         public.XSAFETY,
         public.SENTENCES,

@@ -236,9 +236,62 @@ def parse_sentence(row: Row, reading: Reading) -> Prompt:
         kind=PromptKind.GENERAL,
         group=f"{name}-{row.number}",
         source=reading.source,
+        metadata={"script": script} if (script := _script(found["language"] if found else "")) else {},
     )
 
 
+def _script(code: str) -> str:
+    """The script of a code of FLORES-200 (`srp_Cyrl`) or NTREX (`srp-Latn`), empty where it names none."""
+    last = re.split("[_-]", code)[-1]
+    return last if len(last) == 4 and last.istitle() else ""
+
+
+MMLU_CHOICES = ("option_a", "option_b", "option_c", "option_d")
+MMLU_QUESTION = "{question}\n\n{options}\n\nAnswer with the letter alone: {letters}."
+_LABELS = {"CS": "culturally_sensitive", "CA": "culturally_agnostic"}
+
+
+def parse_global_mmlu(row: Row, reading: Reading) -> Prompt:
+    """A question of Global MMLU (arXiv 2412.03304) with its four options; the letter of the right one is the reference.
+
+    Files have no column for the language, which is that of the row if it has one, of the folder (`fr/test.parquet`) or
+    of the file's name (`fr.csv`). Translations of a question share its `sample_id`, and so a group.
+    """
+    values = with_defaults(row.values, reading)
+    file = reading.file
+    named = [part for part in (file.name.partition(".")[0], file.parent.name) if part in reading.languages]
+    spelling = values.get("language") or values.get("lang") or (named[0] if named else None)
+    code = fields.language({"language": spelling}, reading.languages)
+    choices = [fields.text(values, name) for name in MMLU_CHOICES]
+    letters = "ABCD"
+    answer = fields.text(values, "answer").strip().upper()
+    if answer not in tuple(letters):
+        raise FieldError("answer", values["answer"], "no letter of an option", "write A, B, C or D")
+    options = "\n".join(f"{letter}. {words}" for letter, words in zip(letters, choices, strict=True))
+    asked = MMLU_QUESTION.format(question=fields.text(values, "question"), options=options, letters="A, B, C or D")
+    number = fields.optional_text(values, "sample_id").replace("/", "-")
+    label = fields.optional_text(values, "cultural_sensitivity_label")
+    subject = fields.optional_text(values, "subject_category")
+    return Prompt(
+        id=f"global-mmlu-{number}-{code}" if number else "",
+        messages=user(asked),
+        language=code,
+        kind=PromptKind.GENERAL,
+        categories=(subject,) if subject else (),
+        subset=_LABELS.get(label, ""),
+        group=f"global-mmlu-{number}" if number else "",
+        reference=answer,
+        source=reading.source,
+        metadata={"choices": choices, "subject": fields.optional_text(values, "subject")},
+    )
+
+
+GLOBAL_MMLU = Format(
+    "global-mmlu",
+    "Global MMLU: question, option_a to option_d, answer",
+    frozenset({"question", *MMLU_CHOICES, "answer"}),
+    parse_global_mmlu,
+)
 XSTEST = Format("xstest", "XSTest: id, prompt, type, label", frozenset({"id", "prompt", "type", "note"}), parse_xstest)
 XSTEST_COMPLETIONS = Format(
     "xstest-completions", "XSTest with completions", frozenset({"id", "type", "prompt", "final_label"}), parse_xstest

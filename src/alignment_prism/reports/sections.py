@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 from alignment_prism.domain import ALL, LANGUAGES, OUTCOME, Finding, FindingIndex, Metric
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
-from alignment_prism.domain.metrics import Agreement, Difference, JudgeCorrected, Mean, Missing, Preference, Share
+from alignment_prism.domain.metrics import (
+    Agreement,
+    Corpus,
+    Difference,
+    JudgeCorrected,
+    Mean,
+    Missing,
+    Preference,
+    Share,
+    ShareOrMarked,
+)
 from alignment_prism.reports.numbers import arm_title, estimate_text, interval_text, intervals_in_words
 from alignment_prism.reports.summary import HARMFUL, summarise
 from alignment_prism.scoring.metrics import all_metrics, find_metric
@@ -158,7 +168,7 @@ def _stands_apart(metric: Metric) -> bool:
     win-rates."""
     if isinstance(metric.estimator, (JudgeCorrected, Agreement)):
         return True
-    if isinstance(metric.estimator, (Share, Mean)):
+    if isinstance(metric.estimator, (Share, ShareOrMarked, Mean, Corpus)):
         return not _is_outcome(metric)
     return isinstance(metric.estimator, Preference) and bool(metric.headline)
 

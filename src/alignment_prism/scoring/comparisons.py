@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.runner import Journal
-from alignment_prism.domain.errors import InputError
+from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Comparison, Generation, Outcome, Prompt, Winner
 from alignment_prism.scoring.answers import parse_winner
@@ -16,6 +17,9 @@ from alignment_prism.scoring.guards import guard
 from alignment_prism.scoring.judge_calls import CONNECTIONS, JudgeCalls
 from alignment_prism.scoring.rubric import PAIRWISE, load_rubric
 from alignment_prism.scoring.scorer import prompt_of
+
+NO_ANSWER = "the judge gave no answer"
+"""How the error of a comparison begins whose call failed."""
 
 
 def compare_generations(
@@ -91,11 +95,28 @@ def compare_generations(
     decided = []
     for draft, key in pending:
         if key and answers[key].error:
-            error = f"the judge gave no answer: {answers[key].error}"
+            error = f"{NO_ANSWER}: {answers[key].error}"
             decided.append(replace(draft, raw=answers[key].text, error=error))
         else:
             decided.append(_decided(draft, answers[key].text, *winner(key, answers[key])) if key else draft)
     return decided
+
+
+def require_winners(comparisons: Sequence[Comparison]) -> None:
+    """Refuse a result in which the judge has compared nothing of what it was shown: that is a fault, not a finding.
+
+    Raises:
+        ModelError: there is no winner and no tie; says the commonest reasons.
+    """
+    asked = [one for one in comparisons if one.raw or one.error.startswith(NO_ANSWER)]
+    if asked and all(one.winner is Winner.UNJUDGED for one in asked):
+        counts = "; ".join(f"{n} x {why[:200]}" for why, n in Counter(one.error for one in asked).most_common(5))
+        raise ModelError(
+            f"none of {len(asked)} comparisons has a verdict; {counts}",
+            where=asked[0].judge,
+            fix="see that the judge and its address are right and that it answers as the rubric asks; then run the "
+            "same command again: finished work is kept",
+        )
 
 
 def _decided(draft: Comparison, raw: str, label: str | None, problem: str) -> Comparison:

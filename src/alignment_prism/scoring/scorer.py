@@ -10,12 +10,22 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from alignment_prism.domain.errors import InputError
-from alignment_prism.domain.records import CATEGORIES, CORRECT, OUTCOME, POLICY, TRANSLATION, Generation, Prompt, Score
+from alignment_prism.domain.records import (
+    CATEGORIES,
+    CORRECT,
+    FOREIGN_REFUSAL,
+    OUTCOME,
+    POLICY,
+    TRANSLATION,
+    Generation,
+    Prompt,
+    Score,
+)
 
 PANEL = "panel:"
 """How the id of a panel of judges begins."""
 
-OF_JUDGES = (OUTCOME, CORRECT, CATEGORIES, POLICY, TRANSLATION)
+OF_JUDGES = (OUTCOME, FOREIGN_REFUSAL, CORRECT, CATEGORIES, POLICY, TRANSLATION)
 """Names of the scores that judges make."""
 
 

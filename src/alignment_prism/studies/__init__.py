@@ -6,7 +6,7 @@ if TYPE_CHECKING:
     from alignment_prism.studies.analysis import nano_thresholds
     from alignment_prism.studies.arms import ModelArm, RepliesArm, TrainedArm
     from alignment_prism.studies.beside import study_beside
-    from alignment_prism.studies.evaluation import evaluate, evaluate_harm
+    from alignment_prism.studies.evaluation import EVALUATIONS, evaluate, run_evaluation
     from alignment_prism.studies.loading import load_spec, make_spec
     from alignment_prism.studies.plan import Plan, build_plan
     from alignment_prism.studies.run import run_study
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from alignment_prism.studies.study import Study
 
 __all__ = [
+    "EVALUATIONS",
     "CompareSpec",
     "JudgeSpec",
     "ModelArm",
@@ -30,7 +31,7 @@ __all__ = [
     "TrainedArm",
     "build_plan",
     "evaluate",
-    "evaluate_harm",
+    "run_evaluation",
     "load_sources",
     "load_spec",
     "make_spec",
@@ -55,7 +56,8 @@ _MODULES = {
     "build_plan": "plan",
     "load_sources": "sources",
     "evaluate": "evaluation",
-    "evaluate_harm": "evaluation",
+    "run_evaluation": "evaluation",
+    "EVALUATIONS": "evaluation",
     "load_spec": "loading",
     "make_spec": "loading",
     "nano_thresholds": "analysis",

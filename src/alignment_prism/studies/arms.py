@@ -34,6 +34,16 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TranslateSpec(Part):
+    """Translation tasks made of the prompts, which are parallel sentences.
+
+    Attributes:
+        pivot: language on one side of every direction.
+    """
+
+    pivot: str = "en"
+
+
 class TrainedArm(Part):
     """A model that the study trains, from its base.
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import InputError, Prompt, PromptKind, Sampling
+from alignment_prism.domain.metric_table import HARMLESS_KINDS
 from alignment_prism.io import write_records
+from alignment_prism.scoring.rules.exact_match import EXACT_MATCH
+from alignment_prism.scoring.rules.multiple_choice import MULTIPLE_CHOICE
 from alignment_prism.studies.arms import BASE, ModelArm, RepliesArm
 from alignment_prism.studies.checks import check_folder_can_be_made
 from alignment_prism.studies.loading import make_spec
@@ -91,25 +95,95 @@ def evaluate(
     return run_study(spec, folder, progress=progress, replace=replace, retry_unjudged=retry_unjudged)
 
 
-def evaluate_harm(spec: StudySpec, out: str | Path, **options: Any) -> Study:
-    """Run a study whose prompts must have harmful ones among them.
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A question about a model, as a kind of study.
+
+    Attributes:
+        name: of the question.
+        words: what it asks.
+        kinds: of prompts, of which one at least must be there; no other kind is asked if `alone`.
+        alone: whether other prompts are left out.
+        scorers: rules that score the replies.
+    """
+
+    name: str
+    words: str
+    kinds: tuple[PromptKind, ...]
+    alone: bool = False
+    scorers: tuple[str, ...] = ()
+
+
+EVALUATIONS: dict[str, Evaluation] = {
+    one.name: one
+    for one in (
+        Evaluation("harm", "How much harm a model does, language by language", (PromptKind.HARMFUL,)),
+        Evaluation("over_refusal", "What a model refuses that nobody needs to refuse", HARMLESS_KINDS),
+        Evaluation("win_rate", "Whose replies to general prompts are better", (PromptKind.GENERAL,), alone=True),
+        Evaluation(
+            "translation", "How well a model translates, in both directions", (PromptKind.GENERAL,), alone=True,
+            scorers=("chrf", "spbleu"),
+        ),
+        Evaluation("accuracy", "How many answers are right", (PromptKind.GENERAL,), alone=True),
+    )
+}  # fmt: skip
+"""What `prism evaluate` and the tasks for Inspect ask."""
+
+
+def run_evaluation(name: str, spec: StudySpec, out: str | Path, **options: Any) -> Study:
+    """Run a study that answers one of the questions of `EVALUATIONS`.
 
     Args:
-        spec: of the study.
+        name: of the question.
+        spec: of the study; the kinds of prompts and the rules of the question are filled in where it has none.
         out: its folder.
         options: as in `run_study`.
 
     Raises:
-        InputError: none of the prompts is of the kind `harmful`.
+        InputError: no prompt is of a kind that the question is about, or none can be scored.
     """
+    question = EVALUATIONS[name]
+    spec = spec.model_copy(
+        update={
+            "kinds": spec.kinds or (question.kinds if question.alone else ()),
+            "scorers": spec.scorers or question.scorers,
+        }
+    )
     sources = load_sources(spec)
-    if not any(prompt.kind is PromptKind.HARMFUL for prompt in sources.prompts):
-        raise InputError(
-            "none of the prompts is of the kind 'harmful', so there is no harm to evaluate",
-            fix="say which they are, by a column or for prompts that do not say theirs",
-            settings={"mapping": "kind=COLUMN", "kind": "harmful"},
-        )
+    check_prompts(question, sources.prompts)
+    if name == "accuracy" and spec.judge is None and not spec.scorers:
+        spec = spec.model_copy(update={"scorers": (answer_rule(sources.prompts),)})
     return run_study(spec, out, sources=sources, **options)
+
+
+def check_prompts(question: Evaluation, prompts: Sequence[Prompt]) -> None:
+    """Check that a question can be asked of these prompts.
+
+    Raises:
+        InputError: none is of its kinds.
+    """
+    if not any(prompt.kind in question.kinds for prompt in prompts):
+        kinds = " or ".join(repr(kind.value) for kind in question.kinds)
+        raise InputError(
+            f"none of the prompts is of the kind {kinds}, so there is no {question.name} to evaluate",
+            fix="say which they are, by a column or for prompts that do not say theirs",
+            settings={"mapping": "kind=COLUMN", "kind": question.kinds[0].value},
+        )
+
+
+def answer_rule(prompts: Sequence[Prompt]) -> str:
+    """The rule that says which answers are right: by the option that is chosen if all prompts have options, else by
+    exact match.
+
+    Raises:
+        InputError: no prompt has a reference answer.
+    """
+    checkable = [prompt for prompt in prompts if prompt.reference]
+    if not checkable:
+        what = f"none of {len(prompts)} prompts has a reference answer"
+        raise InputError(what, fix="say which column has it", settings={"mapping": "reference=COLUMN"})
+    by_choice = all(MULTIPLE_CHOICE.applies(prompt) for prompt in checkable)
+    return MULTIPLE_CHOICE.name if by_choice else EXACT_MATCH.name
 
 
 def vars_of(sampling: Sampling) -> dict[str, Any]:

@@ -68,7 +68,9 @@ def load_sources(spec: StudySpec) -> Sources:
     safety, general = _pairs(spec, world) if spec.trained else ([], [])
     intake = Intake()
     everything = _prompts(spec, world, intake)
-    asked = limited(everything, spec.prompt_limit)
+    if spec.translate is not None:
+        everything = _tasks(spec, everything)
+    asked = limited(_of_kinds(spec, everything), spec.prompt_limit)
     prompts, replies, left_out = _stored(spec, everything, asked)
     scores = [score for file in spec.scores for score in read_records(file, Score)]
     if spec.scores and len(replies) == len(spec.existing) and not spec.trained:
@@ -85,6 +87,33 @@ def load_sources(spec: StudySpec) -> Sources:
         world.describe() if world else "",
         (*_unknown_languages(intake), *left_out),
     )
+
+
+def _tasks(spec: StudySpec, sentences: Sequence[Prompt]) -> list[Prompt]:
+    """Translation tasks of parallel sentences."""
+    from alignment_prism.io.languages import read_languages
+    from alignment_prism.prompts.translation_tasks import translation_prompts
+
+    assert spec.translate is not None
+    languages = read_languages(spec.languages) if spec.languages else LANGUAGES
+    return translation_prompts(sentences, spec.translate.pivot, limit=spec.prompt_limit, languages=languages)
+
+
+def _of_kinds(spec: StudySpec, prompts: Sequence[Prompt]) -> list[Prompt]:
+    """The prompts that are asked.
+
+    Raises:
+        InputError: none is of the kinds that the spec names.
+    """
+    kept = [prompt for prompt in prompts if not spec.kinds or prompt.kind in spec.kinds]
+    if prompts and not kept:
+        there = ", ".join(sorted({prompt.kind.value for prompt in prompts}))
+        raise InputError(
+            f"none of {len(prompts)} prompts is of the kind {' or '.join(spec.kinds)}; they are {there}",
+            fix="give prompts of that kind; where rows do not say theirs, say which it is",
+            settings={"mapping": "kind=COLUMN", "kind": spec.kinds[0].value},
+        )
+    return kept
 
 
 def fetch_models(sources: Sources) -> Sources:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from alignment_prism.domain import InputError, Sampling
+from alignment_prism.domain import InputError, PromptKind, Sampling
 from alignment_prism.io.yaml import KeyFault, overlay
 from alignment_prism.studies.arms import (
     BASE,
@@ -25,6 +25,7 @@ from alignment_prism.studies.arms import (
     Part,
     RepliesArm,
     TrainedArm,
+    TranslateSpec,
     base_from,
 )
 from alignment_prism.training.settings import (
@@ -262,6 +263,8 @@ class StudySpec(Part):
         arms: what is evaluated beside the base: methods to train, models that exist, stored replies.
         seeds: of the alignment: of mixtures and trainings.
         prompts: what is evaluated: `nano` or a list of files.
+        kinds: of the prompts that are asked; empty for all.
+        translate: make translation tasks of the prompts, which are parallel sentences; None asks them as they are.
         prompt_limit: most prompts of a kind, subset, scope and language, picked by their ids' digests; None takes all.
         languages: a YAML file with further languages.
         keep_going: leave out stored replies to none of the prompts, and prompts that lack a stored reply.
@@ -287,6 +290,8 @@ class StudySpec(Part):
     arms: tuple[Arm, ...] = ()
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     prompts: Literal["nano"] | tuple[PromptFile, ...] = "nano"
+    kinds: tuple[PromptKind, ...] = ()
+    translate: TranslateSpec | None = None
     prompt_limit: Annotated[int, Field(gt=0)] | None = None
     languages: str | None = None
     keep_going: bool = False

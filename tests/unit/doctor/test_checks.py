@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from safetensors.numpy import save_file
 
+import alignment_prism.scoring.rules.spbleu as spbleu
 from alignment_prism.cli import main as entry
 from alignment_prism.doctor import checks, judges
 from alignment_prism.doctor.models import model_files
@@ -119,19 +120,19 @@ def test_disk_token_and_translation_model(tmp_path, monkeypatch):
     monkeypatch.setenv("SACREBLEU", str(tmp_path))
     assert checks.spbleu().status == "note"
     (tmp_path / "models").mkdir()
-    model = tmp_path / "models" / checks.SPBLEU_MODEL
+    model = tmp_path / "models" / spbleu.MODEL
     model.write_bytes(b"<html>moved</html>")
     other = checks.spbleu()
-    assert other.status == "bad" and checks.SPBLEU_SHA256 in other.fix and "18 bytes" in other.what
-    monkeypatch.setattr(checks, "SPBLEU_SHA256", hashlib.sha256(b"<html>moved</html>").hexdigest())
+    assert other.status == "bad" and spbleu.MODEL_SHA256 in other.fix and "18 bytes" in other.what
+    monkeypatch.setattr(spbleu, "MODEL_SHA256", hashlib.sha256(b"<html>moved</html>").hexdigest())
     assert checks.spbleu().status == "ok"
 
 
 def test_the_model_of_spbleu_is_the_one_that_sacrebleu_loads():
     from sacrebleu.tokenizers.tokenizer_spm import SPM_MODELS
 
-    assert SPM_MODELS["flores200"]["url"].endswith(f"/{checks.SPBLEU_MODEL}")
-    assert len(bytes.fromhex(checks.SPBLEU_SHA256)) == 32
+    assert SPM_MODELS["flores200"]["url"] == spbleu.ADDRESS and spbleu.ADDRESS.endswith(f"/{spbleu.MODEL}")
+    assert len(bytes.fromhex(spbleu.MODEL_SHA256)) == 32
 
 
 def fake_smi(folder, monkeypatch, *lines):

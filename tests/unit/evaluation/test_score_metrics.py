@@ -262,10 +262,17 @@ def test_intervals_of_means_cover_what_they_should(loud: Rule) -> None:
 
 def test_the_table_of_metrics_has_what_evaluation_gives_and_nothing_else() -> None:
     prompts = [
-        replace(prompt, id=f"{kind}{prompt.id}", kind=kind, reference="4" if kind is PromptKind.GENERAL else "")
+        replace(
+            prompt,
+            id=f"{kind}{prompt.id}",
+            kind=kind,
+            reference="A" if kind is PromptKind.GENERAL else "",
+            metadata={"choices": ["4", "5"]},
+        )
         for kind in PromptKind
         for prompt in asked(number=12)
     ]
+    needs_a_model = {"spbleu"}  # and its metrics are as those of chrf
     runs: dict[int, tuple[list[Generation], list[Score]]] = {}
     five = [outcome for outcome in Outcome if outcome not in (Outcome.UNJUDGED, Outcome.NOT_HARMFUL)]
     for seed in (0, 1, 2):  # fewer are not ranked
@@ -280,7 +287,7 @@ def test_the_table_of_metrics_has_what_evaluation_gives_and_nothing_else() -> No
             said = Score(g.prompt_id, g.reply_digest, g.arm, "j", "outcome", five[(n + seed) % 5], rubric="r@1")
             said = replace(said, label=Outcome.UNJUDGED) if n % 40 == 3 else said
             scores += [said, replace(said, name="correct", label="", value=float(n % 2))]
-        runs[seed] = generations, [*scores, *score_replies(prompts, generations, list(RULES))]
+        runs[seed] = generations, [*scores, *score_replies(prompts, generations, set(RULES) - needs_a_model)]
     winners = [Winner.WIN, Winner.LOSS, Winner.TIE, Winner.UNJUDGED]
     comparisons = [
         Comparison(p.id, "m", "base", first, "j", "r@1", winners[(n + first * (n // 4)) % 4])
@@ -298,6 +305,7 @@ def test_the_table_of_metrics_has_what_evaluation_gives_and_nothing_else() -> No
     ]
     elsewhere = (JudgeCorrected, Agreement)  # of people's labels, of panels
     others = {metric.name for metric in all_metrics().values() if isinstance(metric.estimator, elsewhere)}
+    others |= {"spbleu", "spbleu_difference"}
     assert {row.metric for row in findings} == set(all_metrics()) - others
 
 

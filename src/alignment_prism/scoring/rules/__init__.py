@@ -10,10 +10,13 @@ from collections.abc import Iterable, Sequence
 
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import Generation, Prompt, Score
+from alignment_prism.scoring.rules.chrf import CHRF
 from alignment_prism.scoring.rules.exact_match import EXACT_MATCH
+from alignment_prism.scoring.rules.multiple_choice import MULTIPLE_CHOICE
 from alignment_prism.scoring.rules.refusal_phrase import REFUSAL_PHRASE
 from alignment_prism.scoring.rules.reply_length import REPLY_LENGTH
 from alignment_prism.scoring.rules.rule import Rule
+from alignment_prism.scoring.rules.spbleu import SPBLEU
 
 __all__ = ["RULES", "Rule", "find_rule", "score_replies"]
 
@@ -21,6 +24,9 @@ RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
         EXACT_MATCH,
+        MULTIPLE_CHOICE,
+        CHRF,
+        SPBLEU,
         REFUSAL_PHRASE,
         REPLY_LENGTH,
     )

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from alignment_prism.domain.metric_table import CHECKABLE_PROMPTS
 from alignment_prism.domain.metrics import SHARE, Metric, Share
 from alignment_prism.domain.records import Prompt, PromptKind
-from alignment_prism.scoring.rules.rule import Rule
+from alignment_prism.scoring.rules.rule import Counted, Rule
 
 SCORE = "exact_match"
 
@@ -59,7 +59,7 @@ def _is_outer(character: str) -> bool:
     return character in " `" or unicodedata.category(character).startswith("P")
 
 
-def match(prompt: Prompt, reply: str) -> Mapping[str, float]:
+def match(prompt: Prompt, reply: str) -> Mapping[str, float | Counted]:
     """1 if the reply is the reference answer, else 0."""
     return {SCORE: float(normalised(reply) == normalised(prompt.reference))}
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from alignment_prism.domain.metrics import SHARE, Denominator, Metric, Share
 from alignment_prism.domain.records import Prompt
-from alignment_prism.scoring.rules.rule import Rule
+from alignment_prism.scoring.rules.rule import Counted, Rule
 
 SCORE = "refusal_phrase"
 
@@ -90,7 +90,7 @@ def opens_with_refusal(text: str) -> bool:
     return _PATTERN.match(_fold(text[:300])) is not None
 
 
-def phrase(prompt: Prompt, reply: str) -> Mapping[str, float]:
+def phrase(prompt: Prompt, reply: str) -> Mapping[str, float | Counted]:
     """1 if the reply opens as refusals do, else 0."""
     return {SCORE: float(opens_with_refusal(reply))}
 

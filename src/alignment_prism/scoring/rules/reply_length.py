@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from alignment_prism.domain.metrics import Denominator, Mean, Metric, Unit
 from alignment_prism.domain.records import Prompt
 from alignment_prism.scoring.reply_language import script_counts
-from alignment_prism.scoring.rules.rule import Rule
+from alignment_prism.scoring.rules.rule import Counted, Rule
 
 CHARACTERS, WORDS = "reply_length", "reply_words"
 
@@ -41,10 +41,10 @@ WORD_COUNT = Metric(
 )
 
 
-def lengths(prompt: Prompt, reply: str) -> Mapping[str, float]:
+def lengths(prompt: Prompt, reply: str) -> Mapping[str, float | Counted]:
     """Number of characters and, where there are spaces between words, of words."""
     text = unicodedata.normalize("NFC", reply).strip()
-    found = {CHARACTERS: float(len(text))}
+    found: dict[str, float | Counted] = {CHARACTERS: float(len(text))}
     counts = script_counts(text)
     if 2 * sum(counts.get(script, 0) for script in UNSPACED) <= sum(counts.values()):
         found[WORDS] = float(len(text.split()))

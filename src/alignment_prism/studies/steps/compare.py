@@ -30,7 +30,7 @@ def compare_step(judge: CompareSpec, label: str, candidate: Step, base: Step, pr
 
 def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, progress: Progress) -> None:
     """Compare on general prompts: which reply to a harmful one is better is no question of ability."""
-    from alignment_prism.scoring.comparisons import compare_generations
+    from alignment_prism.scoring.comparisons import compare_generations, require_winners
 
     prompts = [p for p in read_records(inputs["prompts"] / PROMPTS, Prompt) if p.kind is PromptKind.GENERAL]
     asked = {prompt.id for prompt in prompts}
@@ -41,6 +41,7 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
     known = read_records(inputs[EARLIER] / COMPARISONS, Comparison) if EARLIER in inputs else ()
     calls = {**step.options, "journal": context.journal, "progress": progress}
     comparisons = compare_generations(prompts, *sides, known=known, judge=step.settings["model"], **calls)
+    require_winners(comparisons)
     write_records(folder / COMPARISONS, comparisons, Comparison)
 
 
