@@ -63,8 +63,9 @@ def study(tmp_path: Path) -> Path:
         for n in range(16)
     ])  # fmt: skip
     lines("prompts.jsonl", [
-        {"prompt": prompt.text, "language": code}
-        for code in ("en", "fr") for prompt in [prompt for prompt in asked if prompt.language == code][:4]
+        {"prompt": prompt.text, "language": code, "scope": ("global", "local")[number % 2]}
+        for code in ("en", "fr")
+        for number, prompt in enumerate([prompt for prompt in asked if prompt.language == code][:4])
     ])  # fmt: skip
     (tmp_path / "general.csv").write_text("question\nbonjour ?\nça va ?\n", encoding="utf-8")
     return tmp_path
@@ -89,6 +90,13 @@ def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server
     assert load_findings(study / "out" / "findings.parquet") != []
     assert {row.prompts for row in result.findings() if row.metric == "harm_rate"} == {"harmful"}
     assert all("judge:openai-api/mine/judge" in row.signature for row in result.findings() if row.metric == "harm_rate")
+    transfer = {row.arm: row for row in result.transfer() if (row.language, row.seed) == ("other", -1)}
+    assert list(transfer) == ["local_only"] and transfer["local_only"].trained_scopes == "local"
+    assert (transfer["local_only"].estimate, transfer["local_only"].n) == (
+        0,
+        4,
+    )  # all harmful; global ones are half of 8
+    assert "Transfer: harm against base" in result.report.read_text(encoding="utf-8")
     assert result.notes == ()  # nothing is nano's, so nothing is said about it
     for (arm, seed), model in result.models().items():
         assert (model / "model.safetensors").is_file(), (arm, seed)

@@ -121,7 +121,7 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False, retry_unj
 
     from alignment_prism.cli.echo import echo_unjudged, quiet_hub
     from alignment_prism.cli.progress import Terminal
-    from alignment_prism.reports import contrasts_table, headline_table, seeds_table, summary_table
+    from alignment_prism.reports import contrasts_table, headline_table, seeds_table, summary_table, transfer_tables
     from alignment_prism.store.names import FINDINGS
     from alignment_prism.studies import run_study
 
@@ -136,6 +136,9 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False, retry_unj
         console.print(together)
     if by_language := headline_table(findings):
         console.print(by_language)
+    for title, sheet in transfer_tables(study.transfer()):
+        console.print(title)
+        console.print(sheet)
     if contrasts := study.contrasts():
         console.print(contrasts_table(contrasts))
     for note in study.notes:

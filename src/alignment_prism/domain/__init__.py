@@ -29,6 +29,7 @@ from alignment_prism.domain.records import (
 )
 from alignment_prism.domain.runs import Run
 from alignment_prism.domain.taxonomy import AYA_CATEGORIES, AYA_TAXONOMY, Scope, Taxonomy
+from alignment_prism.domain.transfer import Reach, Transfer, TransferQuantity
 
 __all__ = [
     "ALL",
@@ -63,6 +64,7 @@ __all__ = [
     "Prompt",
     "PromptKind",
     "Quantity",
+    "Reach",
     "Role",
     "Run",
     "Sampling",
@@ -73,6 +75,8 @@ __all__ = [
     "StoreError",
     "Taxonomy",
     "TrainingError",
+    "Transfer",
+    "TransferQuantity",
     "Winner",
     "content_digest",
     "messages_from",

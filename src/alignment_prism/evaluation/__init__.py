@@ -11,14 +11,17 @@ if TYPE_CHECKING:
     from alignment_prism.evaluation.reply_analyses import reply_findings
     from alignment_prism.evaluation.score_metrics import score_findings
     from alignment_prism.evaluation.seeds import seed_findings
+    from alignment_prism.evaluation.transfer import TrainedOn, transfer_rows
     from alignment_prism.evaluation.win_rate import win_rate_findings
 
 __all__ = [
+    "TrainedOn",
     "score_findings",
     "harm_findings",
     "over_refusal_findings",
     "reply_findings",
     "seed_findings",
+    "transfer_rows",
     "win_rate_findings",
 ]
 
@@ -28,6 +31,8 @@ _MODULES = {
     "over_refusal_findings": "over_refusal",
     "reply_findings": "reply_analyses",
     "seed_findings": "seeds",
+    "TrainedOn": "transfer",
+    "transfer_rows": "transfer",
     "win_rate_findings": "win_rate",
 }
 

@@ -55,7 +55,7 @@ def seed_findings(
     Raises:
         InputError: no run, an arm or base that is not in every run, or records that do not fit together.
     """
-    copies = _copies(runs, base_arm)
+    copies = copied_seeds(runs, base_arm)
     seen = {seed: observe(prompts, *records) for seed, records in runs.items() if seed not in copies}
     arms = _common_arms(seen, base_arm)
     harmful = {name: np.stack([_first(one, name) for one in seen.values()]) for name in (base_arm, *arms)}
@@ -116,7 +116,7 @@ def seed_findings(
     return findings
 
 
-def _copies(runs: Mapping[int, tuple[Sequence[Generation], Sequence[Score]]], base_arm: str) -> list[int]:
+def copied_seeds(runs: Mapping[int, tuple[Sequence[Generation], Sequence[Score]]], base_arm: str) -> list[int]:
     """Seeds of which some arm replied with the very weights of an earlier seed."""
     known: set[tuple[str, str]] = set()
     found = []

@@ -39,6 +39,7 @@ from alignment_prism.domain import (
     Pair,
     Prompt,
     Score,
+    Transfer,
     messages_from,
 )
 from alignment_prism.io.problems import FieldError
@@ -46,7 +47,7 @@ from alignment_prism.io.problems import FieldError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORD_TYPES: tuple[type, ...] = (Prompt, Pair, Generation, Score, Label, Comparison, Finding, Contrast)
+RECORD_TYPES: tuple[type, ...] = (Prompt, Pair, Generation, Score, Label, Comparison, Finding, Contrast, Transfer)
 """The records that have columns on disk. Any other dataclass of the same kinds of fields works as well."""
 
 R = TypeVar("R")

@@ -14,6 +14,7 @@ from alignment_prism.reports.terminal import (
     seeds_table,
     summary_table,
 )
+from alignment_prism.reports.transfer import transfer_tables
 
 __all__ = [
     "About",
@@ -35,5 +36,6 @@ __all__ = [
     "seeds_table",
     "summarise",
     "summary_table",
+    "transfer_tables",
     "write_report",
 ]

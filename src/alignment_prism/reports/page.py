@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from alignment_prism.domain import LANGUAGES, Contrast, Finding, FindingIndex, InputError
+from alignment_prism.domain import LANGUAGES, Contrast, Finding, FindingIndex, InputError, Transfer
 from alignment_prism.reports.about import About, facts_of_findings
 from alignment_prism.reports.contrasts import contrasts_table
 from alignment_prism.reports.sections import Notes, sections
+from alignment_prism.reports.transfer import transfer_tables
 from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.store import package_version
 
@@ -63,6 +64,7 @@ def write_report(
     thresholds: Sequence[Requirement] = (),
     contrasts: Sequence[Contrast] = (),
     contrast_notes: Sequence[str] = (),
+    transfer: Sequence[Transfer] = (),
     examples: Sequence[Example] = (),
     about: About | None = None,
 ) -> Path:
@@ -76,6 +78,7 @@ def write_report(
         thresholds: requirements and how the arms met them.
         contrasts: of arms with each other.
         contrast_notes: what one has to know of them.
+        transfer: what arms do in languages and scopes that they were not trained on.
         examples: prompts and replies to look at, folded away.
         about: what the study was (`read_about`, `about_study`); without it the page says what the signatures say.
 
@@ -111,8 +114,10 @@ def write_report(
         version=package_version(),
         sections=tables,
         thresholds=thresholds,
-        contrasts=contrasts_table(contrasts) if contrasts else None,
-        contrast_notes=contrast_notes,
+        sheets=[
+            *((title, sheet, ()) for title, sheet in transfer_tables(transfer)),
+            *([("Contrasts", contrasts_table(contrasts), contrast_notes)] if contrasts else []),
+        ],
         examples=examples,
         direction=direction,
         notes=notes.texts,

@@ -6,6 +6,7 @@ from __future__ import annotations
 PROMPTS = "prompts.parquet"
 FINDINGS = "findings.parquet"
 CONTRASTS = "contrasts.parquet"
+TRANSFER = "transfer.parquet"
 REPORT = "report.html"
 STUDY = "study.json"
 """The spec, as plain values."""

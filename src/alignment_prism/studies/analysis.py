@@ -16,6 +16,7 @@ from alignment_prism.domain import (
     PromptKind,
     Score,
     Signature,
+    Transfer,
     content_digest,
 )
 from alignment_prism.reports import Example, Reply
@@ -48,7 +49,6 @@ def analyse(study: Study, arms: Sequence[ArmRecords]) -> list[Finding]:
     seeds = study.seeds or (NO_SEED,)
     existing = [arm for arm in arms if not arm.is_trained]
     findings: list[Finding] = []
-    runs: dict[int, tuple[list[Generation], list[Score]]] = {}
     for seed in seeds:
         group = [*existing, *(arm for arm in arms if arm.is_trained and arm.seed == seed)]
         generations = [reply for arm in group for reply in arm.generations]
@@ -63,14 +63,44 @@ def analyse(study: Study, arms: Sequence[ArmRecords]) -> list[Finding]:
             findings += [row for row in rows if row.arm in names]
         if compared:
             findings += win_rate_findings(compared, prompts, generations, study=study.name, seed=of_arms)
-        trained = [arm for arm in group if arm.is_trained or arm.arm == base]
-        runs[seed] = (
-            [reply for arm in trained for reply in arm.generations],
-            [score for arm in trained for score in arm.scores],
-        )
+    runs = _runs(study, arms)
     if len(seeds) > 1 and base is not None and all(scores for _, scores in runs.values()):
         findings += seed_findings(prompts, runs, study=study.name, base_arm=base)
     return findings
+
+
+def analyse_transfer(study: Study, arms: Sequence[ArmRecords]) -> list[Transfer]:
+    """What the arms do in languages and scopes that they were not trained on, and how far they refuse too much.
+
+    Args:
+        study: whose steps are done.
+        arms: its records, as for `analyse`.
+    """
+    from alignment_prism.evaluation import TrainedOn, transfer_rows
+
+    runs = _runs(study, arms)
+    if study.base is None or not all(scores for _, scores in runs.values()):
+        return []
+    trained = {
+        arm.name: TrainedOn(find_method(arm.method).title, arm.share, arm.languages, arm.scopes)
+        for arm in study.spec.trained
+    }
+    return transfer_rows(study.prompts(), runs, trained, study=study.name, base_arm=study.base)
+
+
+def _runs(study: Study, arms: Sequence[ArmRecords]) -> dict[int, tuple[list[Generation], list[Score]]]:
+    """Replies and scores by seed: base and the arms that the study trained; with one seed all others too."""
+    seeds = study.seeds or (NO_SEED,)
+    runs: dict[int, tuple[list[Generation], list[Score]]] = {}
+    for seed in seeds:
+        of_seed = [
+            arm for arm in arms if arm.arm == study.base or (arm.seed == seed if arm.is_trained else len(seeds) == 1)
+        ]
+        runs[seed] = (
+            [reply for arm in of_seed for reply in arm.generations],
+            [score for arm in of_seed for score in arm.scores] + (study.given_scores() if len(seeds) == 1 else []),
+        )
+    return runs
 
 
 def check_judge(spec: StudySpec, prompts: Sequence[Prompt]) -> None:

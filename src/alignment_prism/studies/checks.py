@@ -9,7 +9,18 @@ from typing import Any
 
 from alignment_prism.domain import InputError, PromptKind, StoreError
 from alignment_prism.store import check_inputs, check_within
-from alignment_prism.store.names import COMPARISONS, FINDINGS, GENERATIONS, PLAN, PROMPTS, REPORT, SCORES, STUDY
+from alignment_prism.store.names import (
+    COMPARISONS,
+    CONTRASTS,
+    FINDINGS,
+    GENERATIONS,
+    PLAN,
+    PROMPTS,
+    REPORT,
+    SCORES,
+    STUDY,
+    TRANSFER,
+)
 from alignment_prism.studies.arms import ModelArm, RepliesArm
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.sources import Sources
@@ -17,7 +28,7 @@ from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps.compare import COMPARE
 from alignment_prism.studies.steps.score import SCORE, scorer_of
 
-OUTPUTS = (PROMPTS, GENERATIONS, SCORES, COMPARISONS, FINDINGS, REPORT, STUDY, PLAN)
+OUTPUTS = (PROMPTS, GENERATIONS, SCORES, COMPARISONS, FINDINGS, CONTRASTS, TRANSFER, REPORT, STUDY, PLAN)
 """What a study writes beside its steps."""
 
 

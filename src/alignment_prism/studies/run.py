@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.calls.journal import CallJournal
-from alignment_prism.domain import Comparison, Contrast, Finding, Generation, InputError, Prompt, Score, StoreError
+from alignment_prism.domain import (
+    Comparison,
+    Contrast,
+    Finding,
+    Generation,
+    InputError,
+    Prompt,
+    Score,
+    StoreError,
+    Transfer,
+)
 from alignment_prism.io import write_json, write_records
 from alignment_prism.prompts.translations import translations_note
 from alignment_prism.store import folder_lock
@@ -26,8 +36,15 @@ from alignment_prism.store.names import (
     PROMPTS,
     SCORES,
     STUDY,
+    TRANSFER,
 )
-from alignment_prism.studies.analysis import analyse, analyse_contrasts, check_judge, corrected_by_passport
+from alignment_prism.studies.analysis import (
+    analyse,
+    analyse_contrasts,
+    analyse_transfer,
+    check_judge,
+    corrected_by_passport,
+)
 from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.loading import load_spec
@@ -116,8 +133,12 @@ def run_study(
             write_records(out / CONTRASTS, contrasts.rows, Contrast)
         else:  # those that an earlier run left would not be of this spec
             (out / CONTRASTS).unlink(missing_ok=True)
+        if transfer := analyse_transfer(study, arms) if findings else []:
+            write_records(out / TRANSFER, transfer, Transfer)
+        else:
+            (out / TRANSFER).unlink(missing_ok=True)
         if findings:
-            write_study_report(study, findings, arms, contrasts)
+            write_study_report(study, findings, arms, contrasts, transfer)
     return study
 
 

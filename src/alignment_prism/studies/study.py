@@ -22,6 +22,7 @@ from alignment_prism.domain import (
     Prompt,
     Score,
     StoreError,
+    Transfer,
 )
 from alignment_prism.io import read_records
 from alignment_prism.scoring.scorer import deciding
@@ -35,6 +36,7 @@ from alignment_prism.store.names import (
     REPORT,
     SCORES,
     STUDY,
+    TRANSFER,
 )
 from alignment_prism.studies.plan import NO_SEED
 from alignment_prism.studies.spec import StudySpec
@@ -147,6 +149,10 @@ class Study:
     def contrasts(self) -> list[Contrast]:
         """What arms say of each other, as the spec declares; nothing where it declares nothing."""
         return read_records(self.out / CONTRASTS, Contrast) if (self.out / CONTRASTS).exists() else []
+
+    def transfer(self) -> list[Transfer]:
+        """What arms do in languages and scopes that they were not trained on; nothing where that cannot be told."""
+        return read_records(self.out / TRANSFER, Transfer) if (self.out / TRANSFER).exists() else []
 
     def prompts(self) -> list[Prompt]:
         """What every arm was asked."""
