@@ -26,15 +26,15 @@ ARMS = {"base", "sft", "dpo_sft", "dpo_sft_0"}
 PROCESS = (sys.executable, "-m", "alignment_prism.cli.main")
 
 
-def quickstart(out: Path) -> list[str]:
-    return ["quickstart", "--preset", "micro", "--out", str(out)]
+def quickstart(out: Path, jobs: int = 1) -> list[str]:
+    return ["quickstart", "--preset", "micro", "--out", str(out), "--jobs", str(jobs)]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A quickstart that ran without a stop, and what it printed."""
     out = tmp_path_factory.mktemp("quickstart") / "out"
-    done = subprocess.run([*PROCESS, *quickstart(out)], capture_output=True, text=True, check=False,
+    done = subprocess.run([*PROCESS, *quickstart(out, 2)], capture_output=True, text=True, check=False,
                           env={**os.environ, "COLUMNS": "200"})  # fmt: skip
     return out, done
 
@@ -140,20 +140,25 @@ def test_ctrl_c_in_a_training_stops_cleanly_and_the_same_command_goes_on(
     finished: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    process = subprocess.Popen([*PROCESS, *quickstart(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(
+        [*PROCESS, *quickstart(out, 2)], stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
     log = "train/dpo_sft-share0.15-*.unfinished/log.jsonl"
     deadline = time.monotonic() + 120
-    while not any('"step"' in path.read_text() for path in out.glob(log)):
+    while not any('"event": "step"' in path.read_text() for path in out.glob(log)):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group
     printed, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert "run the same command again: prism quickstart --preset micro" in error
     assert "Traceback" not in error
     assert not (out / "findings.parquet").exists()
-    assert len([path for path in (out / "train").iterdir() if path.suffix != ".unfinished"]) == 1
+    assert "DPO(SFT) on 15 % safety pairs, seed 0: stopped after step" in error
+    (left,) = (out / "train").glob("dpo_sft-share0.15-*.unfinished")
+    assert [*left.glob("dpo/checkpoint-*/complete"), *left.glob("dpo/stage.json")]  # it may have been its last step
     again = prism(*quickstart(out))
     assert again.returncode == 0, again.stderr
     assert "train SFT-Preferred on 15 % safety pairs, seed 0: done before" in again.stdout

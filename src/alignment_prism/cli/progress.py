@@ -2,28 +2,63 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from alignment_prism.domain.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as Bar
 
 WIDE = 140
 """From this width of the terminal on, a bar also shows the work's own words."""
 
 
-@contextmanager
-def progress_bar(title: str, *, terminal: Console | None = None) -> Iterator[Progress]:
-    """A moving bar on stderr while the block runs; nothing where that is no terminal.
+class Bars:
+    """Moving bars on a console, one for each piece of work that is under way; nothing where it is no terminal.
 
-    Args:
-        title: of the work.
-        terminal: where it moves; stderr unless given.
+    They may be opened and moved from several threads.
     """
+
+    def __init__(self, terminal: Console) -> None:
+        self._terminal = terminal
+        self._lock = threading.Lock()
+        self._shown: Bar | None = None
+        self._open = 0
+
+    @contextmanager
+    def bar(self, title: str) -> Iterator[Progress]:
+        """A bar while the block runs."""
+        if not self._terminal.is_terminal:
+            yield lambda done, total, words="", /: None
+            return
+        with self._lock:
+            if self._shown is None:
+                self._shown = _bars(self._terminal)
+                self._shown.start()
+            self._open += 1
+            shown = self._shown
+            task = shown.add_task(title, total=None, words="")
+
+        def tick(done: int, total: int, words: str = "", /) -> None:
+            shown.update(task, completed=done, total=total, words=words)
+
+        try:
+            yield tick
+        finally:
+            with self._lock:
+                shown.remove_task(task)
+                self._open -= 1
+                if self._open == 0:
+                    shown.stop()
+                    self._shown = None
+
+
+def _bars(terminal: Console) -> Bar:
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -32,14 +67,8 @@ def progress_bar(title: str, *, terminal: Console | None = None) -> Iterator[Pro
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
-    from rich.progress import Progress as Bars
+    from rich.progress import Progress as Bar
 
-    from alignment_prism.cli.console import console
-
-    terminal = terminal or console(stderr=True)
-    if not terminal.is_terminal:
-        yield lambda done, total, words="", /: None
-        return
     columns: tuple[ProgressColumn, ...] = (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
@@ -50,17 +79,18 @@ def progress_bar(title: str, *, terminal: Console | None = None) -> Iterator[Pro
     )
     if terminal.width >= WIDE:
         columns = (*columns, TextColumn("{task.fields[words]}", style="dim", markup=False))
-    with Bars(*columns, console=terminal, transient=True) as bars:
-        task = bars.add_task(title, total=None, words="")
+    return Bar(*columns, console=terminal, transient=True)
 
-        def tick(done: int, total: int, words: str = "", /) -> None:
-            bars.update(task, completed=done, total=total, words=words)
 
-        yield tick
+def progress_bar(title: str) -> AbstractContextManager[Progress]:
+    """A moving bar on stderr while the block runs; nothing where that is no terminal."""
+    from alignment_prism.cli.console import console
+
+    return Bars(console(stderr=True)).bar(title)
 
 
 class Terminal:
-    """Reports a study to the terminal (`alignment_prism.studies.progress.Reporter`): a moving bar for the step under
+    """Reports a study to the terminal (`alignment_prism.studies.progress.Reporter`): a moving bar for each step under
     way, a line with its time for each that is done.
 
     Where the output is no terminal there are only the lines.
@@ -73,6 +103,7 @@ class Terminal:
         from alignment_prism.cli.console import console
 
         self.console = console(stderr=stderr)
+        self._bars = Bars(self.console)
 
     def note(self, text: str) -> None:
         """A line that stays."""
@@ -86,7 +117,7 @@ class Terminal:
     def step(self, number: int, total: int, title: str) -> Iterator[Progress]:
         """A bar while the step runs, then a line."""
         began = time.monotonic()
-        with progress_bar(f"{_place(number, total)} {title}", terminal=self.console) as progress:
+        with self._bars.bar(f"{_place(number, total)} {title}") as progress:
             yield progress
         self._line(f"{_place(number, total)} {title}: {time.monotonic() - began:.1f} s")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from alignment_prism.cli.study import REPLACE
+from alignment_prism.cli.study import JOBS, REPLACE
 
 
 @click.command("quickstart")
@@ -16,7 +16,8 @@ from alignment_prism.cli.study import REPLACE
               show_default=True, help="Folder of the results; run again with it to go on.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of mixtures and trainings.")
 @REPLACE
-def command(preset: str, out: Path, seed: int, replace: bool) -> None:
+@JOBS
+def command(preset: str, out: Path, seed: int, replace: bool, jobs: int | None) -> None:
     """Align a small model by the paper's methods and evaluate it, language by language.
 
     Trains SFT-Preferred, SFT-Random, DPO(IFT) and DPO(SFT) on 15 % safety pairs, and DPO(SFT) on none; asks every
@@ -31,4 +32,4 @@ def command(preset: str, out: Path, seed: int, replace: bool) -> None:
     from alignment_prism.cli.study import run_and_show
     from alignment_prism.studies import load_spec
 
-    run_and_show(load_spec(preset, seeds=(seed,)), out, replace=replace)
+    run_and_show(load_spec(preset, seeds=(seed,)), out, replace=replace, jobs=jobs)

@@ -19,7 +19,9 @@ OUT = click.option("--out", type=click.Path(path_type=Path),
 REPLACE = click.option("--replace", is_flag=True,
                        help="Replace findings of another study in the folder; finished steps are kept.")  # fmt: skip
 
-
+JOBS = click.option("--jobs", type=click.IntRange(1), metavar="N",
+                    help="Trainings and replies of small models under way at once, on a core each; as many as there "
+                         "are cores if not given.")  # fmt: skip
 RETRY = click.option("--retry-unjudged", is_flag=True, help="Ask judges again about replies that have no verdict.")
 
 
@@ -101,8 +103,11 @@ def _counts(spec: StudySpec, sources: Sources) -> str:
 @OUT
 @REPLACE
 @RETRY
-def run(spec: str, out: Path | None, replace: bool, retry_unjudged: bool) -> None:
+@JOBS
+def run(spec: str, out: Path | None, replace: bool, retry_unjudged: bool, jobs: int | None) -> None:
     """Run a study, or go on with one that was stopped.
+
+    Findings do not depend on --jobs. Models of more than 32 MB are trained and asked one after the other.
 
     \b
     Examples:
@@ -112,10 +117,13 @@ def run(spec: str, out: Path | None, replace: bool, retry_unjudged: bool) -> Non
     from alignment_prism.studies import load_spec
 
     study = load_spec(spec)
-    run_and_show(study, out or Path("results") / study.name, replace=replace, retry_unjudged=retry_unjudged)
+    folder = out or Path("results") / study.name
+    run_and_show(study, folder, replace=replace, retry_unjudged=retry_unjudged, jobs=jobs)
 
 
-def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False, retry_unjudged: bool = False) -> None:
+def run_and_show(
+    spec: StudySpec, out: Path, *, replace: bool = False, retry_unjudged: bool = False, jobs: int | None = None
+) -> None:
     """Run a study with progress, print its tables, say where everything is."""
     import time
 
@@ -124,11 +132,13 @@ def run_and_show(spec: StudySpec, out: Path, *, replace: bool = False, retry_unj
     from alignment_prism.reports import contrasts_table, headline_table, seeds_table, summary_table, transfer_tables
     from alignment_prism.store.names import FINDINGS
     from alignment_prism.studies import run_study
+    from alignment_prism.studies.executors.local import available_cores
 
     quiet_hub(spec)
     began = time.monotonic()
     progress = Terminal()
-    study = run_study(spec, out, progress=progress, replace=replace, retry_unjudged=retry_unjudged)
+    jobs = jobs or available_cores()
+    study = run_study(spec, out, progress=progress, replace=replace, retry_unjudged=retry_unjudged, jobs=jobs)
     findings, console = study.findings(), progress.console
     console.print()
     console.print(summary_table(findings, console.width))

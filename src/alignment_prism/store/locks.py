@@ -55,6 +55,28 @@ def output_lock(output: str | Path) -> Iterator[None]:
 
 
 @contextmanager
+def turn_to_write(path: str | Path) -> Iterator[None]:
+    """Wait until no other process writes to a file that several add to, and keep them waiting while the block runs.
+
+    Where the file system knows no locks, nobody waits.
+
+    Args:
+        path: of the lock, a file beside that which is written; it stays.
+    """
+    if fcntl is None:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+@contextmanager
 def _held(path: Path, name: str) -> Iterator[None]:
     file = _take(path, name)
     try:

@@ -66,6 +66,7 @@ def run_study(
     retry_unjudged: bool = False,
     known: Sequence[str | Path] = (),
     sources: Sources | None = None,
+    jobs: int = 1,
 ) -> Study:
     """Run a study, or go on with one.
 
@@ -78,6 +79,9 @@ def run_study(
         retry_unjudged: ask judges again about replies that have no verdict, and about nothing else.
         known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
         sources: what the study starts from, where it was read already.
+        jobs: how many trainings and replies of small models are under way at once, see `executors.local.run_steps`.
+            Several take processes of their own, which begin by importing the script that this is called from: it must
+            do its work below `if __name__ == "__main__":`.
 
     Returns:
         The finished study.
@@ -116,7 +120,7 @@ def run_study(
             source.write(out)
         with CallJournal(out / CALLS) as journal:
             context = Context(out, journal, earlier)
-            run_steps(plan.steps, context, reporter, fill_gaps=retry_unjudged)
+            run_steps(plan.steps, context, reporter, fill_gaps=retry_unjudged, jobs=jobs)
         _write_index(out, spec, index)
         write_records(out / PROMPTS, sources.prompts, Prompt)
         study = Study(out)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from alignment_prism.calls.journal import CallJournal, call_key
+from alignment_prism.store.locks import turn_to_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def example_key(prompt_ids: Sequence[int], completion_ids: Sequence[int]) -> str
 
 
 class ReferenceStore:
-    """Summed log-probabilities of completions under a reference model.
+    """Summed log-probabilities of completions under a reference model; several processes may add to it.
 
     Args:
         folder: where the values are kept, one journal a space.
@@ -63,9 +64,10 @@ class ReferenceStore:
     def put_many(self, space: ReferenceSpace, values: Mapping[str, float]) -> None:
         """Keep `values`: key of the example -> sum of the completion's log-probabilities, in nats."""
         journal = self._journal(space)
-        for key, value in values.items():
-            journal.put(key, float(value))
-        journal.close()
+        with turn_to_write(journal.path.with_suffix(".lock")):
+            for key, value in values.items():
+                journal.put(key, float(value))
+            journal.close()
 
     def _journal(self, space: ReferenceSpace) -> CallJournal:
         if space.digest not in self._journals:

@@ -20,6 +20,7 @@ from alignment_prism.domain import InputError, ModelError, Pair, StoreError, Tra
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import write_text
 from alignment_prism.models.chat_templates import template_date
+from alignment_prism.models.threads import steady_threads
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.store import folder_lock
 from alignment_prism.store.artifacts import artifact_key, is_complete, read_manifest, write_artifact
@@ -101,7 +102,8 @@ def run_training(
     with _held(training.out):
         if is_complete(training.out):  # who held it until now has just finished
             return _finished(training.out, key)
-        return _train(training, inputs, key, references=references, resume=resume, progress=progress)
+        with steady_threads(training.base.folder):
+            return _train(training, inputs, key, references=references, resume=resume, progress=progress)
 
 
 def _train(

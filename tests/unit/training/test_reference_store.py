@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,3 +32,29 @@ def test_the_key_knows_where_the_completion_begins() -> None:
         len({example_key([1, 2], [3]), example_key([1], [2, 3]), example_key([1, 2, 3], []), example_key([1], [3])})
         == 4
     )
+
+
+WRITER = """
+import sys
+from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore
+folder, name = sys.argv[1:]
+store = ReferenceStore(folder)
+sys.stdin.readline()
+for batch in range(40):
+    values = {f"{name}-{batch}-{number}": float(number) for number in range(50)}
+    store.put_many(ReferenceSpace(weights="w", template="t", dtype="float32", attention="eager"), values)
+"""
+
+
+def test_two_processes_add_to_one_store_and_nothing_is_lost(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    writers = [subprocess.Popen([*command, name], stdin=subprocess.PIPE) for name in ("a", "b")]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write(b"go\n")
+        writer.stdin.flush()
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    keys = [f"{name}-{batch}-{number}" for name in ("a", "b") for batch in range(40) for number in range(50)]
+    assert ReferenceStore(tmp_path).get_many(SPACE, keys) == [float(number) for number in range(50)] * 80
+    (file,) = tmp_path.glob("*.jsonl")
+    assert file.read_bytes().count(b"\n") == 4000  # no line within another

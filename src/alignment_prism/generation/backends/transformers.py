@@ -19,6 +19,7 @@ from alignment_prism.generation.backends.decoding import Decoder, Pick, greedy, 
 from alignment_prism.generation.batching import BATCH_TOKENS, plan_batches
 from alignment_prism.models.chat_templates import prompt_ids, require_chat_template, with_arguments
 from alignment_prism.models.folders import model_folder
+from alignment_prism.models.threads import steady_threads
 from alignment_prism.models.weights import weights_digest
 
 _UNBOUNDED = 10**6
@@ -138,12 +139,14 @@ def generate_local(
     done = len(asked) - len(fitting)
     if progress is not None:
         progress(done, len(asked))
+    folder = model_folder(local.name)
     for batch in batches:
         places = [fitting[number] for number in batch]
         members = [asked[place] for place in places]
         pick = _pick(sampling, [(prompts[row], sample) for row, sample in members], decoder.device)
         try:
-            found = decoder.reply([ids[row] for row, _ in members], [limits[row] for row, _ in members], pick)
+            with steady_threads(folder):
+                found = decoder.reply([ids[row] for row, _ in members], [limits[row] for row, _ in members], pick)
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"out of memory with {len(members)} replies at once",

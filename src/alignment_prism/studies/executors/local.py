@@ -1,18 +1,26 @@
-"""Steps one after the other, in this process; what is done is not done again."""
+"""Steps on this machine: in this process, and several at once in a pool of others; what is done is not done again."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 
-from alignment_prism.domain.progress import Progress
-from alignment_prism.store import write_artifact
+from alignment_prism.models.folders import cached_snapshot
+from alignment_prism.models.threads import is_small
+from alignment_prism.studies.executors.work import do_step
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import KINDS, Context, Step
-from alignment_prism.studies.steps.kind import EARLIER
 
 
-def run_steps(steps: Sequence[Step], context: Context, reporter: Reporter, *, fill_gaps: bool = False) -> None:
-    """Do the steps that are not done, in their order.
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_steps(
+    steps: Sequence[Step], context: Context, reporter: Reporter, *, fill_gaps: bool = False, jobs: int = 1
+) -> None:
+    """Do the steps that are not done.
 
     A step is done when its artifact has its key and every file of it is as it was written; one that was altered or cut
     off is made again. A step that fails leaves nothing but what it can go on from: answers in the journal, the
@@ -23,16 +31,30 @@ def run_steps(steps: Sequence[Step], context: Context, reporter: Reporter, *, fi
         context: what they share.
         reporter: told of each step.
         fill_gaps: whether steps that are done but lack answers (`StepKind.has_gaps`) are done again for these.
+        jobs: how many trainings and replies of small models (`models.threads.is_small`) are under way at once, each in
+            a process with one thread. Whatever calls a model behind an API is done in this process, and so is what
+            computes with a larger model: that has the machine's threads for itself.
 
     Raises:
         ModelError: a model behind an API that will be needed cannot be opened; found out before any step.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what was under way can be gone on with.
     """
     waiting = {step.key for step in steps if not step.is_done(context.out)}
     if fill_gaps:
         gaps = {s.key for s in steps if s.key not in waiting and KINDS[s.kind].has_gaps(s.folder(context.out))}
     else:
         gaps = set()
-    _open_endpoints(step for step in steps if step.key in waiting | gaps)
+    todo = [step for step in steps if step.key in waiting | gaps]
+    _open_endpoints(todo)
+    aside = {step.key for step in todo if _fits_one_core(step)} if jobs > 1 else set()
+    if len(aside) > 1:
+        from alignment_prism.studies.executors.at_once import run_at_once
+
+        for number, step in enumerate(steps, start=1):
+            if step.key not in waiting | gaps:
+                reporter.skip(number, len(steps), step.title)
+        run_at_once(steps, waiting, gaps, aside, context, reporter, min(jobs, len(aside)))
+        return
     for number, step in enumerate(steps, start=1):
         if step.key not in waiting | gaps:
             reporter.skip(number, len(steps), step.title)
@@ -40,23 +62,14 @@ def run_steps(steps: Sequence[Step], context: Context, reporter: Reporter, *, fi
         if step.key in waiting and (note := step.clear(context.out)):
             reporter.note(note)
         with reporter.step(number, len(steps), step.title) as progress:
-            _do(step, context, progress, earlier=step.key in gaps)
+            do_step(step, context, progress, earlier=step.key in gaps)
 
 
-def _do(step: Step, context: Context, progress: Progress, *, earlier: bool) -> None:
-    """Do one step and leave its artifact."""
-    kind = KINDS[step.kind]
-    folder = step.folder(context.out)
-    inputs = {role: needed.folder(context.out) for role, needed in step.needs.items()}
-    if kind.makes_folder:
-        kind.do(step, inputs, folder, context, progress)
-        return
-    if earlier:
-        inputs[EARLIER] = folder
-    with write_artifact(
-        folder, kind=step.kind, spec=step.settings, inputs=step.all_inputs, seed=step.seed, replace=True
-    ) as temporary:
-        kind.do(step, inputs, temporary, context, progress)
+def _fits_one_core(step: Step) -> bool:
+    """Whether a step computes on this machine, with a model that has one thread."""
+    name = KINDS[step.kind].computes_with(step)
+    folder = None if name is None else name if os.path.isdir(name) else cached_snapshot(name)
+    return folder is not None and is_small(folder)
 
 
 def _open_endpoints(steps: Iterable[Step]) -> None:

@@ -21,12 +21,12 @@ class Context:
 
     Attributes:
         out: the study's folder.
-        journal: of the answers of models behind an API.
+        journal: of the answers of models behind an API; None where no step calls one.
         known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
     """
 
     out: Path
-    journal: Journal
+    journal: Journal | None
     known: tuple[Path, ...] = ()
 
 
@@ -44,6 +44,8 @@ class StepKind:
         do: does one step.
         endpoints: models behind an API that a step calls: they are opened before any step is done, so
             that a missing key is found out before hours of training.
+        computes_with: folder or Hub id of the model on this machine that a step computes with, as far as its size goes:
+            an executor may give the step a process of its own. None where it computes with none.
         has_gaps: whether an artifact lacks answers that could be asked for again.
         makes_folder: whether `do` makes the artifact's folder itself, so that what it reached when it was stopped
             outlives it; otherwise `folder` is a temporary one, which becomes the artifact when `do` returns.
@@ -52,5 +54,6 @@ class StepKind:
     name: str
     do: Do
     endpoints: Callable[[Step], tuple[Endpoint, ...]] = lambda step: ()
+    computes_with: Callable[[Step], str | None] = lambda step: None
     has_gaps: Callable[[Path], bool] = lambda folder: False
     makes_folder: bool = False

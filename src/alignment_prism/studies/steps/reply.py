@@ -96,4 +96,12 @@ def _endpoints(step: Step) -> tuple[Endpoint, ...]:
     return (Endpoint(model.id, step.options.get("base_url", "")),)
 
 
-REPLY = StepKind("reply", do, endpoints=_endpoints)
+def _computes_with(step: Step) -> str | None:
+    """The model, or the base of one that is trained first: it is about as large."""
+    model = _model(step)
+    if model is None:
+        return str(step.needs["model"].options["base"])
+    return None if model.is_api else model.id
+
+
+REPLY = StepKind("reply", do, endpoints=_endpoints, computes_with=_computes_with)

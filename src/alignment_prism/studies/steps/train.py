@@ -67,7 +67,11 @@ def _train_step(
 
 
 def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, progress: Progress) -> None:
-    """Train, or go on with a training that was stopped: the run folder is made, and resumed, by the training."""
+    """Train, or go on with a training that was stopped: the run folder is made, and resumed, by the training.
+
+    Reference log-probabilities are the training's own. Their last digits depend on the pairs that they were computed
+    together with, so that with a store for all trainings a result would depend on which of them came first.
+    """
     from alignment_prism.training.train import train_method
 
     section = find_method(step.settings["method"]).stages[-1].section
@@ -81,9 +85,8 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
         config=MethodConfig.model_validate(config),
         seed=step.seed or 0,
         sft_checkpoint=inputs[FIRST] / MODEL if FIRST in inputs else None,
-        references=context.out / "references",
         progress=progress,
     )
 
 
-TRAIN = StepKind("train", do, makes_folder=True)
+TRAIN = StepKind("train", do, computes_with=lambda step: str(step.options["base"]), makes_folder=True)

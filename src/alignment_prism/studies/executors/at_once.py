@@ -1,0 +1,248 @@
+"""Several steps at once: those that compute on a core each in a pool of processes, the others here, as they get ready.
+
+The main thread does what is done in this process, so that calls of models are interrupted as ever; another one hands
+steps out and hears what became of them. What both look at is a `_Board`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
+
+from alignment_prism.domain.progress import Progress
+from alignment_prism.studies.executors.pool import Pool, Told
+from alignment_prism.studies.executors.work import do_step
+from alignment_prism.studies.progress import Reporter
+from alignment_prism.studies.steps import Context, Step
+
+
+def run_at_once(
+    steps: Sequence[Step],
+    waiting: set[str],
+    gaps: set[str],
+    aside: set[str],
+    context: Context,
+    reporter: Reporter,
+    jobs: int,
+) -> None:
+    """Do steps, as many at once as may be.
+
+    When one fails, no other is begun; trainings that are under way stop at a checkpoint, and other steps are finished,
+    since they would have to be done again from their start.
+
+    Args:
+        steps: all of the study.
+        waiting: keys of those that are to be done.
+        gaps: keys of those whose gaps are to be filled.
+        aside: keys of those that processes of the pool do.
+        context: what they share.
+        reporter: told of each step.
+        jobs: processes of the pool.
+
+    Raises:
+        PrismError: of the step that failed first.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; a second one ends the processes at once.
+    """
+    board = _Board(steps, waiting, gaps, aside, context, reporter)
+    pool = Pool(jobs, context)
+    server = threading.Thread(target=board.serve, args=(pool,), name="prism-pool")
+    with board.listening():
+        server.start()
+        try:
+            while (step := board.next_here()) is not None:
+                board.do_here(step)
+        except BaseException as error:  # nothing above may leave the other thread waiting
+            board.fail(error)
+        server.join()
+    board.close()
+    if board.failure is not None:
+        raise board.failure
+    if board.signals or board.stopped:
+        raise KeyboardInterrupt("; ".join(["stopped", *board.stopped]))
+
+
+class _Board:
+    """Which steps are to be done, under way and done."""
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        waiting: set[str],
+        gaps: set[str],
+        aside: set[str],
+        context: Context,
+        reporter: Reporter,
+    ) -> None:
+        self.steps, self.waiting, self.gaps, self.aside = steps, waiting, gaps, aside
+        self.context, self.reporter = context, reporter
+        self.pending = {step.key: step for step in steps if step.key in waiting | gaps}
+        self.unfinished = set(self.pending)
+        self.failure: BaseException | None = None
+        self.stopped: list[str] = []
+        self.signals = 0
+        self._told = 0
+        self._number = {step.key: number for number, step in enumerate(steps, start=1)}
+        self._after = _longest_ways(steps)
+        self._shown: dict[str, tuple[AbstractContextManager[Progress], Progress]] = {}
+        self._changed = threading.Condition()
+        self._bell, self._ring = os.pipe()
+        for end in (self._bell, self._ring):
+            os.set_blocking(end, False)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take Ctrl-C and SIGTERM as wishes to stop, where this is the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            signal.signal(number, self._interrupt)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        self.signals += 1
+        self._wake()
+
+    def close(self) -> None:
+        """Let go of the pipe that wakes the other thread, and of what the reporter still shows."""
+        for shown, _ in self._shown.values():
+            with suppress(BaseException):
+                shown.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+        os.close(self._bell)
+        os.close(self._ring)
+
+    def next_here(self) -> Step | None:
+        """The next step for this process, when it is ready; None when there is none to wait for."""
+        with self._changed:
+            while not self._ends() and any(key not in self.aside for key in self.pending):
+                ready = self._ready(here=True)
+                if ready is not None:
+                    return self._begin(ready)
+                self._changed.wait()
+        return None
+
+    def do_here(self, step: Step) -> None:
+        """Do a step in this process, and write down how it went."""
+        try:
+            do_step(step, self.context, self._shown[step.key][1], earlier=step.key in self.gaps)
+        except KeyboardInterrupt as stopped:
+            self.signals = max(self.signals, 1)
+            self._over(step, stopped, str(stopped))
+        except Exception as error:
+            self._over(step, error)
+        else:
+            self._over(step)
+
+    def serve(self, pool: Pool) -> None:
+        """Hand steps out as they get ready, and hear what becomes of them, until there is nothing more to hand out."""
+        try:
+            while True:
+                with self._changed:
+                    while not self._ends() and pool.has_room() and (step := self._ready(here=False)) is not None:
+                        pool.hand_out(self._begin(step), earlier=step.key in self.gaps)
+                    self._pass_on(pool)
+                    if self._ends():
+                        self._changed.notify_all()  # a signal wakes this thread alone
+                    at_work = any(worker.step is not None for worker in pool.workers)
+                    if not at_work and (self._ends() or not any(key in self.aside for key in self.pending)):
+                        break
+                for told in pool.wait(self._bell):
+                    self._hear(told)
+                with suppress(BlockingIOError):
+                    os.read(self._bell, 1024)
+        except BaseException as error:
+            self.fail(error)
+            pool.kill()
+        finally:
+            pool.close()
+
+    def fail(self, error: BaseException) -> None:
+        """Something is wrong that no step has met."""
+        with self._changed:
+            self.failure = self.failure or error
+            self._changed.notify_all()
+        self._wake()
+
+    def _ends(self) -> bool:
+        return self.failure is not None or self.signals > 0 or bool(self.stopped)
+
+    def _ready(self, *, here: bool) -> Step | None:
+        """Of the steps whose inputs are there the one that most work follows after; the first of several."""
+        ready = [
+            step
+            for step in self.pending.values()
+            if (step.key not in self.aside) is here
+            and not any(needed.key in self.unfinished for needed in step.needs.values())
+        ]
+        return max(ready, key=lambda step: self._after[step.key], default=None)
+
+    def _begin(self, step: Step) -> Step:
+        del self.pending[step.key]
+        if step.key in self.waiting and (note := step.clear(self.context.out)):
+            self.reporter.note(note)
+        shown = self.reporter.step(self._number[step.key], len(self.steps), step.title)
+        self._shown[step.key] = (shown, shown.__enter__())
+        return step
+
+    def _hear(self, told: Told) -> None:
+        if told.what == "progress":
+            done, total, words = told.rest
+            self._shown[told.step.key][1](done, total, words)
+        elif told.what == "done":
+            self._over(told.step)
+        elif told.what == "stopped" or self.signals > 1:
+            self._over(told.step, KeyboardInterrupt(), told.rest[0] if told.what == "stopped" else "ended at once")
+        else:
+            self._over(told.step, *told.rest)
+
+    def _over(self, step: Step, error: BaseException | None = None, words: str = "") -> None:
+        """A step has come to its end, one way or another."""
+        shown, _ = self._shown.pop(step.key)
+        with self._changed:
+            if error is None:
+                self.unfinished.discard(step.key)
+            elif isinstance(error, KeyboardInterrupt):
+                self.stopped.append(f"{step.title}: {words}" if words else step.title)
+            else:
+                self.failure = self.failure or error
+            self._changed.notify_all()
+        with suppress(BaseException):  # the reporter's context gives back what it is given
+            shown.__exit__(None if error is None else type(error), error, None)
+        self._wake()
+
+    def _pass_on(self, pool: Pool) -> None:
+        """Tell the workers of a wish to stop, or of a failure, once; a second wish ends them."""
+        if self.signals > 1 and self._told < 3:
+            self._told = 3
+            pool.kill()
+        elif (self.signals or self.stopped) and self._told < 2:
+            self._told = 2
+            pool.stop()
+        elif self.failure is not None and self._told < 1:
+            self._told = 1
+            self.reporter.note("a step has failed; what is under way comes to its end first, or to a checkpoint")
+            pool.stop(resumable_only=True)
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):
+            os.write(self._ring, b".")
+
+
+def _longest_ways(steps: Sequence[Step]) -> dict[str, int]:
+    """Key -> how much work follows after a step and with it, at the least: trainings count for most of a study."""
+    after: dict[str, int] = {}
+    for step in reversed(steps):
+        own = {"train": 5, "reply": 2}.get(step.kind, 1)
+        after[step.key] = after.get(step.key, 0) + own
+        for needed in step.needs.values():
+            after[needed.key] = max(after.get(needed.key, 0), after[step.key])
+    return after

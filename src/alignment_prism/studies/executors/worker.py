@@ -1,0 +1,141 @@
+"""A process of the pool: does the steps that it is handed, one after the other, until nobody is there to hand it any.
+
+What it is told and what it tells are tuples over one pipe: `("do", step, earlier)` and `("stop",)` in, `("progress",
+done, total, words)`, `("done",)`, `("stopped", what)` and `("failed", error)` out.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import queue
+import signal
+import socket
+import threading
+import time
+import traceback
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from alignment_prism.domain.errors import PrismError
+from alignment_prism.studies.executors.work import do_step
+from alignment_prism.studies.steps import Context, Step
+
+BETWEEN_TICKS = 0.1
+"""Seconds for which a progress is followed by no other."""
+
+
+def work(pipe: Connection, out: Path, known: tuple[Path, ...]) -> None:
+    """Main of a worker.
+
+    It is in a session of its own, so that Ctrl-C in a terminal reaches the study alone, which then tells its workers.
+    When the study's process ends, however it does, the pipe does too: a step under way is stopped as by Ctrl-C, so that
+    a training leaves its checkpoint, and the worker ends.
+    """
+    if hasattr(os, "setsid"):
+        os.setsid()
+    stop = _Stop()
+    context = Context(out, None, known)
+    tasks: queue.SimpleQueue[tuple[Step, bool] | None] = queue.SimpleQueue()
+    busy = threading.Event()
+    threading.Thread(target=_listen, args=(pipe, tasks, stop, busy), daemon=True, name="prism-tasks").start()
+    try:
+        while (task := tasks.get()) is not None:
+            _tell(pipe, _done(task, context, pipe, busy))
+    except KeyboardInterrupt:  # just before or just after a step
+        _tell(pipe, ("stopped", ""))
+
+
+class _Stop:
+    """Turns a wish to stop into one KeyboardInterrupt, or one request to a training that listens for signals itself.
+
+    A second signal of the same stop would end a training that is about to write its checkpoint. Schedulers send SIGTERM
+    to every process, and the study tells its workers besides: what comes second is passed over.
+    """
+
+    def __init__(self) -> None:
+        self._seen, write = socket.socketpair()
+        self._seen.setblocking(False)
+        write.setblocking(False)
+        self._write = write
+        self._count = 0
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._interrupt)
+        signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)  # knows of signals that others handle too
+
+    def ask(self) -> None:
+        """Interrupt the main thread, unless a signal has done so."""
+        if self._signals() == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def _interrupt(self, number: int, frame: Any) -> None:
+        if self._signals() <= 1:
+            raise KeyboardInterrupt
+
+    def _signals(self) -> int:
+        try:
+            stops = (signal.SIGINT, signal.SIGTERM)
+            self._count += sum(number in stops for number in self._seen.recv(1024))
+        except BlockingIOError:
+            pass
+        return self._count
+
+
+def _listen(
+    pipe: Connection, tasks: queue.SimpleQueue[tuple[Step, bool] | None], stop: _Stop, busy: threading.Event
+) -> None:
+    while True:
+        try:
+            told = pipe.recv()
+        except (EOFError, OSError):
+            break
+        if told[0] == "do":
+            busy.set()
+            tasks.put((told[1], told[2]))
+        elif busy.is_set():
+            stop.ask()
+    tasks.put(None)
+    if busy.is_set():
+        stop.ask()
+
+
+def _done(task: tuple[Step, bool], context: Context, pipe: Connection, busy: threading.Event) -> tuple[Any, ...]:
+    """Do a step; how it went."""
+    step, earlier = task
+    last = 0.0
+
+    def progress(done: int, total: int, words: str = "", /) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= BETWEEN_TICKS or done == total:
+            last = now
+            _tell(pipe, ("progress", done, total, words))
+
+    try:
+        try:
+            do_step(step, context, progress, earlier=earlier)
+        finally:
+            busy.clear()
+    except KeyboardInterrupt as stopped:
+        return "stopped", str(stopped)
+    except Exception as error:
+        return "failed", _portable(error)
+    return ("done",)
+
+
+def _portable(error: Exception) -> Exception:
+    """The error as another process can read it, with its traceback as a note."""
+    if not isinstance(error, PrismError):
+        error.add_note(f"in a process of the pool:\n{traceback.format_exc()}")
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _tell(pipe: Connection, message: tuple[Any, ...]) -> None:
+    with suppress(OSError):  # the study's process has ended, and this one is about to
+        pipe.send(message)

@@ -1,0 +1,141 @@
+"""Several steps at once: the same bytes as one after the other, and nobody's work is lost when one of them ends badly.
+
+The steps are mixtures, which are drawn in moments; one that is to be under way for as long as a test wants has a seed
+that waits at a pipe when it is looked at.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from alignment_prism.domain import InputError, ModelError, Pair
+from alignment_prism.nano import world
+from alignment_prism.studies.arms import TrainedArm
+from alignment_prism.studies.executors import pool
+from alignment_prism.studies.executors.at_once import run_at_once
+from alignment_prism.studies.executors.local import run_steps
+from alignment_prism.studies.progress import Silent
+from alignment_prism.studies.spec import MixtureSpec
+from alignment_prism.studies.steps import Context, Step
+from alignment_prism.studies.steps.mix import GENERAL, SAFETY, mix_step
+from alignment_prism.studies.steps.source import source
+
+
+@pytest.fixture(autouse=True)
+def light_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here is trained: workers need no torch."""
+    monkeypatch.setattr(pool, "PRELOADED", ())
+
+
+def mixtures(out: Path, *shares: float) -> list[Step]:
+    """Steps that mix the lab's pairs, which are in the folder."""
+    safety, general = world().pairs()
+    pairs = source("pairs", {SAFETY: (Pair, safety[:60]), GENERAL: (Pair, general[:60])})
+    pairs.write(out)
+    arms = [TrainedArm(name=f"arm{share}", method="sft", share=share) for share in shares]
+    return [mix_step(arm, MixtureSpec(total=20), pairs.step, 0) for arm in arms]
+
+
+class LateSeed(int):
+    """A seed that is known as soon as somebody has written to a pipe."""
+
+    pipe: str
+    deaf: bool
+
+    def __bool__(self) -> bool:
+        with open(self.pipe, "rb") as pipe:
+            while True:
+                try:
+                    pipe.read()
+                    return False
+                except KeyboardInterrupt:
+                    if not self.deaf:
+                        raise
+
+
+def late_step(out: Path, *, deaf: bool = False) -> tuple[Step, Path]:
+    """A step that waits, and the pipe that it waits at."""
+    seed = LateSeed(7)
+    seed.pipe, seed.deaf = str(out / "pipe"), deaf
+    os.mkfifo(seed.pipe)
+    (step,) = mixtures(out, 0.25)
+    return Step(step.kind, "late mixture", "late", step.settings, step.needs, seed=seed), out / "pipe"
+
+
+def do(steps: list[Step], out: Path, jobs: int = 2) -> None:
+    keys = {step.key for step in steps}
+    run_at_once(steps, keys, set(), keys, Context(out, None), Silent(), jobs)
+
+
+def files(out: Path, steps: list[Step]) -> dict[str, bytes]:
+    found = [path for step in steps for path in step.folder(out).iterdir() if path.name != "manifest.json"]
+    return {str(path.relative_to(out)): path.read_bytes() for path in found}
+
+
+def test_what_processes_leave_is_what_one_leaves_after_the_other(tmp_path: Path) -> None:
+    steps = mixtures(tmp_path / "one", 0, 0.5, 1)
+    mixtures(tmp_path / "many")
+    run_steps(steps, Context(tmp_path / "one", None), Silent())
+    do(steps, tmp_path / "many")
+    assert len(files(tmp_path / "one", steps)) == 6
+    assert files(tmp_path / "many", steps) == files(tmp_path / "one", steps)
+    assert all(step.is_done(tmp_path / "many") for step in steps)
+
+
+def test_an_error_is_that_of_the_step_and_the_others_are_finished(tmp_path: Path) -> None:
+    steps = mixtures(tmp_path, 0, 1)
+    bad = mix_step(TrainedArm(name="x", method="sft", share=1), MixtureSpec(total=10**6), steps[0].needs["pairs"], 0)
+    with pytest.raises(InputError, match="safety"):
+        do([bad, *steps], tmp_path, jobs=3)
+    assert not bad.is_done(tmp_path) and all(step.is_done(tmp_path) for step in steps)
+
+
+def test_a_process_that_is_killed_is_an_error_that_names_its_step(tmp_path: Path) -> None:
+    (other,) = mixtures(tmp_path, 0.5)
+    late, pipe = late_step(tmp_path)
+
+    def kill() -> None:
+        with pipe.open("wb"):  # opens when the step has begun to read
+            for worker in multiprocessing.active_children():
+                os.kill(worker.pid or 0, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(ModelError, match="killed by SIGKILL") as died:
+        do([other, late], tmp_path, jobs=1)
+    killer.join()
+    assert other.is_done(tmp_path)
+    assert died.value.where == late.title and died.value.settings == {"jobs": "1"}
+    assert not late.folder(tmp_path).exists()
+
+
+@pytest.mark.parametrize(
+    ("deaf", "signals"), [(False, [signal.SIGTERM]), (True, [signal.SIGINT, signal.SIGTERM])], ids=["one", "two"]
+)
+def test_a_signal_stops_the_workers_and_a_second_one_ends_them(
+    deaf: bool, signals: list[signal.Signals], tmp_path: Path
+) -> None:
+    late, pipe = late_step(tmp_path, deaf=deaf)
+    before = signal.getsignal(signal.SIGINT)
+    ended = threading.Event()
+
+    def stop() -> None:
+        with pipe.open("wb"):
+            for number in signals:
+                os.kill(os.getpid(), number)
+            ended.wait(60)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    with pytest.raises(KeyboardInterrupt, match="stopped; late mixture"):
+        do([late], tmp_path)
+    ended.set()
+    stopper.join()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert multiprocessing.active_children() == [] and not late.folder(tmp_path).exists()
