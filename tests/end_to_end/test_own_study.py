@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prism_command import prism
 
 from alignment_prism import load_findings, load_spec, run_study
 from alignment_prism.domain import InputError, ModelError, Pair, PromptKind
@@ -142,12 +140,12 @@ def test_a_judge_that_cannot_be_opened_is_found_out_before_the_training(study: P
     assert not (study / "out" / "train").exists()
 
 
-def test_a_share_that_cannot_be_filled_says_what_is_missing(study: Path, server: Any) -> None:
+def test_a_share_that_cannot_be_filled_says_what_is_missing(
+    study: Path, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINE_API_KEY", "x")
     spec = write_spec(study, server.url, **{"total: 12": "total: 400"})
-    done = subprocess.run(
-        [sys.executable, "-m", "alignment_prism.cli.main", "study", "run", str(spec), "--out", str(study / "out")],
-        capture_output=True, text=True, check=False, env={**os.environ, "MINE_API_KEY": "x"},
-    )  # fmt: skip
+    done = prism("study", "run", spec, "--out", study / "out")
     assert done.returncode == 2
     assert "missing" in done.stderr and "Traceback" not in done.stderr
 

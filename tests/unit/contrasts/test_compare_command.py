@@ -44,7 +44,7 @@ def evaluation(folder, arms, *, n=300, judge="gpt"):
 
 
 def compare(*arguments):
-    result = CliRunner().invoke(command, [str(each) for each in arguments])
+    result = CliRunner().invoke(command, [str(each) for each in arguments], env={"COLUMNS": "200"})
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.output

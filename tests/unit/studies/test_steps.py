@@ -51,7 +51,7 @@ def test_a_step_is_done_by_another_process_to_the_same_bytes(tmp_path: Path) -> 
         source.write(out)
     waiting = [step for step in plan.steps if step.kind == "mix" or (step.kind == "score" and step.arm == "mine")]
     assert [step.kind for step in waiting] == ["mix", "score", "score"]
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         jobs = []
         for number, step in enumerate(waiting):
             inputs = {role: needed.folder(out) for role, needed in step.needs.items()}
