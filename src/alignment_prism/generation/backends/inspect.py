@@ -71,10 +71,11 @@ def generate_remote(
             requests[key] = Request(prompt.messages, seed)
             wanted.append((prompt, sample, key))
     answers = ask_all(endpoint, requests, journal=journal, progress=progress)
-    return [_generation(prompt, sample, answers[key], arm, model, sampling) for prompt, sample, key in wanted]
+    return [generation_of(prompt, sample, answers[key], arm, model, sampling) for prompt, sample, key in wanted]
 
 
-def _generation(prompt: Prompt, sample: int, answer: Answer, arm: str, model: str, sampling: Sampling) -> Generation:
+def generation_of(prompt: Prompt, sample: int, answer: Answer, arm: str, model: str, sampling: Sampling) -> Generation:
+    """The reply that an answer is, with why it ended or why there is none."""
     error = answer.error
     if not error and answer.stop == "content_filter":
         error = "the provider's content filter stopped the reply"
