@@ -106,7 +106,7 @@ def stats(
     markdown: bool,
     out: str | None,
 ) -> None:
-    """Count prompts by language, scope and category, as tables 1 and 5 of the paper do.
+    """Count prompts by language, scope and category, as the tables of the paper do.
 
     \b
     Examples:

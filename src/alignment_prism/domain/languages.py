@@ -1,6 +1,6 @@
 """Languages a study can speak of: their names, codes and scripts, and a registry a user can extend.
 
-Eight languages ship: the six of the paper's experiments (arXiv 2406.18682, section 5) and the two that its
+Eight languages ship: the six of the paper's experiments (arXiv 2406.18682) and the two that its
 red-teaming set adds, Serbian and Filipino. A user's own languages come from a file, see `io/languages.py`.
 """
 

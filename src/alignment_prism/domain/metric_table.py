@@ -142,7 +142,7 @@ HARM_DIFFERENCE = Metric(
 )
 HARM_RELATIVE_CHANGE = Metric(
     "harm_relative_change",
-    "100 * (h_model - h_base) / h_base, in per cent (arXiv 2406.18682, section 5)",
+    "100 * (h_model - h_base) / h_base, in per cent (arXiv 2406.18682)",
     "relative change",
     PER_CENT_OF_BASE,
     "lower",

@@ -9,7 +9,7 @@ from alignment_prism.domain.errors import InputError
 
 
 class Scope(StrEnum):
-    """How far a harm reaches (arXiv 2406.18682, section 2).
+    """How far a harm reaches (arXiv 2406.18682).
 
     In the Aya labels, local means bound to a culture or language, which is not the same as harmless elsewhere.
     """

@@ -1,7 +1,7 @@
 """Seeds, training and evaluation: splits by group, so that nothing of one part is known from another.
 
 A prompt, its translations, its rephrasings (one `group`) and its near-duplicates stay together. Splitting happens
-before anything is made from the seeds (the paper rephrases 100 seeds a language, arXiv 2406.18682, section 2).
+before anything is made from the seeds (the paper rephrases 100 seeds a language, arXiv 2406.18682).
 """
 
 from __future__ import annotations

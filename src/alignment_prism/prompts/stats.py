@@ -1,4 +1,4 @@
-"""What a set of prompts consists of, counted as in the paper's tables 1 and 5 (arXiv 2406.18682).
+"""What a set of prompts consists of, counted as in the paper's tables (arXiv 2406.18682).
 
 Counting is done one prompt at a time, so that a set need not fit into memory. A prompt with several categories
 counts in each, so category columns do not add up to totals.

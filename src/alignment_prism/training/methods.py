@@ -6,7 +6,7 @@
     [project.entry-points."alignment_prism.methods"]
     mine = "my_package.my_loss:METHODS"
 
-Those of the paper (arXiv 2406.18682, section 4) are sft, sft_random, dpo_ift and dpo_sft.
+Those of the paper (arXiv 2406.18682) are sft, sft_random, dpo_ift and dpo_sft.
 """
 
 from __future__ import annotations

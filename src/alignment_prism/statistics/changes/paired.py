@@ -1,7 +1,7 @@
 """Change against base, paired by prompt: the same prompts were put to both models.
 
 Pairing removes what makes a prompt hard from the comparison. The risk difference comes first, because it is defined
-for every base rate; the relative change of the paper (arXiv 2406.18682, section 5) comes with an interval that
+for every base rate; the relative change of the paper (arXiv 2406.18682) comes with an interval that
 knows when it is unbounded. One comparison of two arrays at a time; `grouped.py` does the work, for hundreds at once.
 """
 

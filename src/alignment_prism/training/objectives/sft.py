@@ -1,6 +1,6 @@
 """Supervised fine-tuning: the log-likelihood of one reply a pair, chosen or tossed for.
 
-SFT-Random asks whether preferences matter at all (arXiv 2406.18682, section 4).
+SFT-Random asks whether preferences matter at all (arXiv 2406.18682).
 """
 
 from __future__ import annotations
