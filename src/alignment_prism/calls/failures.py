@@ -115,12 +115,17 @@ class Failure:
         return {}
 
 
-def failure_of(error: BaseException) -> Failure:
-    """The failure behind an exception of a provider or of its client, whatever package raised it."""
+def failure_of(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
+    """The failure behind an exception of a provider or of its client, whatever package raised it.
+
+    Args:
+        error: what was raised.
+        secrets: as of `provider_words`; a code that holds one is not kept.
+    """
     error = _root(error)
     status = _status(error)
     body = _codes(error)
-    code = next((name for name in body if _CODE.fullmatch(name)), "")
+    code = next((name for name in body if _CODE.fullmatch(name) and masked(name, secrets) == name), "")
     message = str(error)
     if status is not None and status not in (200, 201):
         if _NO_CREDIT & set(body):

@@ -277,7 +277,7 @@ class _Run:
             except (PrismError, _Failed):
                 raise
             except Exception as error:
-                failure = failure_of(error)
+                failure = failure_of(error, self.endpoint.secrets(self.api))
                 if attempt >= self._allowed(failure, error, retries, first):
                     raise _Failed(failure, error) from error
                 pause = self._pause(failure, error, attempt)

@@ -267,7 +267,7 @@ def _arms(
         InputError: neither or both of two options that stand for one another, or a file that cannot be read.
     """
     from alignment_prism.domain import InputError
-    from alignment_prism.studies.arms import BASE, ModelArm, RepliesArm
+    from alignment_prism.studies.arms import BASE, ModelArm, RepliesArm, arm_name
 
     model, generations, arm = subject.model, subject.generations, subject.arm
     base, base_generations = subject.base, subject.base_generations
@@ -276,7 +276,7 @@ def _arms(
     if base is not None and base_generations is not None:
         raise InputError("both of --base and --base-generations", fix="give the one or the other")
     arms: list[ModelArm | RepliesArm] = []
-    arms += [ModelArm(name=arm, model=model, base_url=model_url)] if model is not None else []
+    arms += [ModelArm(name=arm_name(arm), model=model, base_url=model_url)] if model is not None else []
     arms += replies.arms((generations,), arm) if generations is not None else []
     against: ModelArm | RepliesArm | None = None
     if base is not None:

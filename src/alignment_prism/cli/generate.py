@@ -52,11 +52,12 @@ def command(
     from alignment_prism.domain import Generation
     from alignment_prism.io import write_records
     from alignment_prism.studies import ModelArm, make_spec, study_beside
+    from alignment_prism.studies.arms import arm_name
 
     spec = make_spec(
         name="generation",
         base=None,
-        arms=(ModelArm(name=arm, model=model, base_url=how.model_url),),
+        arms=(ModelArm(name=arm_name(arm), model=model, base_url=how.model_url),),
         generation=generation_spec(sampling, how, calls),
         **prompts.spec(),
     )

@@ -17,7 +17,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from alignment_prism.domain.errors import PrismError
+from alignment_prism.domain.errors import InputError, PrismError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "quickstart": (
@@ -132,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = [argument for argument in arguments if argument != "--debug"]
     _prepare()
     try:
+        _check_names(arguments)
         code = cli.main(arguments, prog_name="prism", standalone_mode=False)
     except BrokenPipeError:
         # The reader (`head`) has gone; point stdout elsewhere so that the interpreter's last flush is silent.
@@ -145,6 +146,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     except Exception as error:
         code = _report(error, arguments, debug)
     sys.exit(code)
+
+
+def _check_names(arguments: Sequence[str]) -> None:
+    """Refuse names of files that are not UTF-8 before any work: they could be written into no manifest.
+
+    Raises:
+        InputError: an argument cannot be written as UTF-8.
+    """
+    for argument in arguments:
+        if not argument.isascii():
+            try:
+                argument.encode("utf-8")
+            except UnicodeEncodeError:
+                shown = ascii(argument)
+                raise InputError(
+                    "a name that is not UTF-8", where=shown, fix="rename the file, or link to it"
+                ) from None
 
 
 def _prepare() -> None:

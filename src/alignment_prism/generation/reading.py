@@ -16,6 +16,9 @@ from alignment_prism.prompts.matching import PromptIndex, folded
 REPLY_COLUMNS = ("reply", "response", "completion", "output", "answer")
 """Columns that are taken for the reply, the first that is there."""
 
+_LAST_SAMPLE = 10**6
+"""Nobody draws more replies to a prompt."""
+
 ID_COLUMNS = ("prompt_id", "id")
 """Columns that are taken for the prompt's id, if they hold ids of the prompts."""
 
@@ -192,10 +195,13 @@ def _sample(value: Any, place: str) -> int | None:
     if value is None:
         return None
     try:
-        return int(value)
-    except (TypeError, ValueError):
+        number = int(value)
+        if isinstance(value, bool) or (isinstance(value, float) and number != value) or not 0 <= number <= _LAST_SAMPLE:
+            raise ValueError
+        return number
+    except (TypeError, ValueError, OverflowError):
         fix = "number the replies to a prompt from 0, or leave the column out"
-        raise InputError(f"the sample is no whole number: {str(value)[:40]!r}", where=place, fix=fix) from None
+        raise InputError(f"the sample is no number of a reply: {str(value)[:40]!r}", where=place, fix=fix) from None
 
 
 def _prompt_id(values: Mapping[str, Any], mapping: Mapping[str, str], index: PromptIndex) -> str | None:

@@ -126,7 +126,7 @@ class Design:
             content |= {"kind": PromptKind(content["kind"]), "arms": tuple(content["arms"])}
             content["extends"] = tuple(content["extends"])
             design = cls(**content, rows=rows)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"cannot read the design: {error}", where=str(path), fix=fix) from error
         except (AttributeError, TypeError, KeyError) as error:
             raise InputError(f"not a design file: {error}", where=str(path), fix=fix) from error

@@ -147,7 +147,7 @@ class Passport:
             )
             content |= {"outcome": Outcome(content["outcome"]), "source": tuple(content["source"])}
             found = cls(**content, cells=cells)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise InputError(f"cannot read the passport: {error}", where=str(path), fix=fix) from error
         except (AttributeError, TypeError, KeyError) as error:
             raise InputError(f"not a passport: {error}", where=str(path), fix=fix) from error

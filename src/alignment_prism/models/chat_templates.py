@@ -8,7 +8,10 @@ arms of a study. Such templates are given `TEMPLATE_DATE` in place of the clock,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +21,10 @@ from alignment_prism.domain.messages import Messages
 TEMPLATE_DATE = datetime(2025, 1, 1)
 """What templates that ask for the date are given. Part of every result of such a model: to change it is to change
 them."""
+
+SECONDS = 30.0
+"""For which a template may write, and as many milliseconds for each conversation: one that loops for ever is told from
+one that works."""
 
 _CLOCK = "strftime_now"
 """The function by which transformers lets a template ask for the date."""
@@ -38,6 +45,27 @@ def require_chat_template(tokenizer: Any, model: str) -> None:
         )
 
 
+def check_chat_template(tokenizer: Any, model: str) -> None:
+    """Make sure that the chat template writes what is said: two different questions may not become one text.
+
+    A template that refuses a lone question says so when it is used.
+
+    Raises:
+        ModelError: it writes the same of both, or does not come to an end.
+    """
+    asked = [[{"role": "user", "content": word}] for word in ("one", "two")]
+    try:
+        texts = written(tokenizer, asked, add_generation_prompt=True)
+    except TimeoutError as error:
+        fix = "mend chat_template.jinja in the model folder"
+        raise ModelError(f"the chat template cannot be used: {error}", where=model, fix=fix) from error
+    except Exception:
+        return
+    if texts[0] == texts[1]:
+        what = "the chat template writes the same whatever is asked" if texts[0] else "the chat template writes nothing"
+        raise ModelError(what, where=model, fix="mend chat_template.jinja in the model folder: it must write messages")
+
+
 def template_date(tokenizer: Any) -> str | None:
     """The date that the tokenizer's template writes (`2025-01-01`), or None where it asks for none."""
     return TEMPLATE_DATE.date().isoformat() if _CLOCK in str(tokenizer.chat_template) else None
@@ -55,12 +83,33 @@ def written(
 
     Raises:
         Exception: whatever the template raises; it is a program of the model's author.
+        TimeoutError: it does not come to an end, see `SECONDS`.
     """
     template = {} if template_date(tokenizer) is None else {"chat_template": _undated(tokenizer.get_chat_template())}
-    texts: list[str] = tokenizer.apply_chat_template(
-        conversations, tokenize=False, add_generation_prompt=add_generation_prompt, **template
-    )
+    with _alarm(SECONDS * (1 + len(conversations) / 1000)):
+        texts: list[str] = tokenizer.apply_chat_template(
+            conversations, tokenize=False, add_generation_prompt=add_generation_prompt, **template
+        )
     return texts
+
+
+@contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError when the block takes longer; in the main thread only, and where the system has such alarms."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise TimeoutError("it does not come to an end")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    left = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *left)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _undated(template: str) -> str:

@@ -83,7 +83,7 @@ def _adapter_base(folder: Path) -> str | None:
         return None
     try:
         name = json.loads(path.read_text(encoding="utf-8"))["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path.name} names no base", where=str(path), fix="save the adapter anew") from error
     base = resolve(str(name), local=True)
     if not base.is_fetched:  # the user named the adapter, and no machine that its folder may name
@@ -95,7 +95,7 @@ def _adapter_base(folder: Path) -> str | None:
 def _stable_config(path: Path) -> str:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path.name} cannot be read: {error}", where=str(path), fix="save the model anew") from error
     if not isinstance(config, dict):
         raise ModelError(f"{path.name} is not a JSON object", where=str(path), fix="save the model anew")

@@ -106,6 +106,8 @@ def write_artifact(
         ...     (temporary / "pairs.jsonl").write_text(lines)
     """
     folder = Path(folder)
+    if folder.is_symlink():  # what it leads to is replaced, and not the link
+        folder = folder.resolve()
     check_folder(folder, kind=kind, replace=replace)
     with _as_store_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -194,11 +196,14 @@ def read_manifest(folder: str | Path) -> Manifest:
                 where=str(path),
                 fix="read it with the version that wrote it, or make the artifact again",
             )
-        return Manifest(**content)
+        manifest = Manifest(**content)
+        if not all(isinstance(value, Mapping) for value in (manifest.files, *manifest.files.values())):
+            raise TypeError("files is no object of objects")
+        return manifest
     except FileNotFoundError as error:
         fix = "make it again: the work that writes it was never finished"
         raise StoreError("not a finished artifact: it has no manifest", where=str(folder), fix=fix) from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(f"the manifest is not readable: {error}", where=str(path), fix="make it again") from error
 
 

@@ -8,20 +8,41 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag
 
 from alignment_prism.calls.failures import public_address
-from alignment_prism.domain import Scope
+from alignment_prism.domain import InputError, Scope
 from alignment_prism.training.methods import find_method
 
 BASE = "base"
 """Name of the base in findings, unless a spec gives it another."""
 
 
-def _arm_name(name: str) -> str:
-    if not name.isprintable() or name != name.strip() or not 1 <= len(name) <= 200:
-        raise ValueError("a name is 1 to 200 printable characters, without spaces at its ends")
+LONGEST_NAME = 200
+
+
+def arm_name(name: str, where: str | None = None) -> str:
+    """The name of an arm, which stands in tables, messages and, rewritten, in names of folders.
+
+    Args:
+        name: that somebody gave.
+        where: they gave it, for the error.
+
+    Raises:
+        InputError: it cannot be one.
+    """
+    if not name.isprintable() or name != name.strip() or not 1 <= len(name) <= LONGEST_NAME:
+        shown = ascii(name if len(name) <= 40 else f"{name[:40]}...")
+        fix = f"a name is 1 to {LONGEST_NAME} printable characters, without spaces at its ends"
+        raise InputError(f"this cannot be the name of an arm: {shown}", where=where, fix=fix)
     return name
 
 
-ArmName = Annotated[str, AfterValidator(_arm_name)]
+def _named(name: str) -> str:
+    try:
+        return arm_name(name)
+    except InputError as error:  # with the remedy: a validator's error is one sentence
+        raise ValueError(error.fix) from None
+
+
+ArmName = Annotated[str, AfterValidator(_named)]
 Address = Annotated[str, PlainSerializer(public_address, when_used="json")]
 """Of a server; what is written of it has no credentials."""
 
@@ -152,13 +173,14 @@ def stored_arms(
         seed: of the alignment of the arms.
 
     Raises:
-        InputError: a file cannot be read or is empty.
+        InputError: a file cannot be read, is empty, or names an arm as none can be named.
     """
     from alignment_prism.generation.reading import arms_in
 
     found: dict[str, list[str]] = {}
     for file in files:
         for name in arms_in(file, arm=arm, mapping=mapping):
+            arm_name(name, None if name == arm else file)
             found.setdefault(name, []).append(file)
     return [
         RepliesArm(name=name, replies=tuple(places), map=dict(mapping or {}), arm=name, seed=seed)

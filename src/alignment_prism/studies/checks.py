@@ -105,7 +105,7 @@ def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> Non
         keys = set(before["steps"])
     except FileNotFoundError:
         return _check_foreign(out)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if replace or not (out / FINDINGS).exists():
             return
         what = f"{PLAN} cannot be read ({error}), so whose findings are there is not known"
@@ -163,7 +163,7 @@ def _check_foreign(out: Path) -> None:
 def _spec_before(out: Path) -> Mapping[str, Any]:
     try:
         content = json.loads((out / STUDY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -12,7 +12,7 @@ from alignment_prism.domain.metric_table import HARMLESS_KINDS
 from alignment_prism.io import write_records
 from alignment_prism.scoring.rules.exact_match import EXACT_MATCH
 from alignment_prism.scoring.rules.multiple_choice import MULTIPLE_CHOICE
-from alignment_prism.studies.arms import BASE, ModelArm, RepliesArm
+from alignment_prism.studies.arms import BASE, ModelArm, RepliesArm, arm_name
 from alignment_prism.studies.checks import check_folder_can_be_made
 from alignment_prism.studies.loading import make_spec
 from alignment_prism.studies.progress import Reporter
@@ -193,7 +193,7 @@ def vars_of(sampling: Sampling) -> dict[str, Any]:
 
 def _arm(model: Model, name: str) -> ModelArm | RepliesArm:
     if isinstance(model, str | Path):
-        return ModelArm(name=name, model=str(model))
+        return ModelArm(name=arm_name(name), model=str(model))
     return model.model_copy(update={"name": name}) if name == BASE else model
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from alignment_prism.domain import (
     Comparison,
@@ -69,6 +69,27 @@ class ArmRecords:
     def is_trained(self) -> bool:
         """Whether the study trained it."""
         return self.model is not None
+
+
+class _PlannedArm(BaseModel):
+    """What the plan says of an arm and seed: paths within the study's folder."""
+
+    arm: str
+    seed: int
+    model: str | None
+    replies: str | None
+    scores: list[str]
+    compare: str | None
+
+
+class _Planned(BaseModel):
+    """What is read of a plan."""
+
+    arms: list[_PlannedArm]
+    base: str | None
+    scores: str | None
+    comparisons: str | None
+    notes: list[str] = []
 
 
 class Study:
@@ -250,11 +271,11 @@ class Study:
 
     @cached_property
     def _plan(self) -> dict[str, Any]:
-        plan = self._json(PLAN)
-        if not {"arms", "base", "scores", "comparisons"} <= plan.keys():
+        try:
+            return _Planned.model_validate(self._json(PLAN), strict=True).model_dump()
+        except ValidationError as error:
             fix = "run the study again"
-            raise StoreError("the plan is not one of this version", where=str(self.out / PLAN), fix=fix)
-        return plan
+            raise StoreError("the plan is not one of this version", where=str(self.out / PLAN), fix=fix) from error
 
     def _json(self, name: str) -> dict[str, Any]:
         path = self.out / name
@@ -263,7 +284,7 @@ class Study:
         except FileNotFoundError as error:
             fix = "name the folder that a study or an evaluation was written to"
             raise StoreError(f"the folder holds no study: {name} is missing", where=str(self.out), fix=fix) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise StoreError(f"cannot be read: {error}", where=str(path), fix="run the study again") from error
         if not isinstance(content, dict):
             raise StoreError("not a JSON object", where=str(path), fix="run the study again")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import InputError, ModelError
+from alignment_prism.models.chat_templates import check_chat_template
 from alignment_prism.models.folders import model_folder
 from alignment_prism.training.settings import TrainingConfig
 
@@ -51,7 +52,7 @@ def find_base(base: str | Path, *, revision: str | None = None) -> Base:
     config_path = folder / "config.json"
     try:
         content = json.loads(config_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(
             f"not a model folder: {error}", where=str(config_path), fix="name a folder with config.json and weights"
         ) from error
@@ -239,6 +240,7 @@ def _load_tokenizer(folder: Path) -> Any:
             where=str(folder),
             fix="use an instruction-tuned model, or save a chat_template.jinja beside its tokenizer",
         )
+    check_chat_template(tokenizer, str(folder))
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ModelError("the tokenizer has neither a padding nor an end token", where=str(folder))

@@ -17,7 +17,7 @@ from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 from alignment_prism.generation.backends.decoding import Decoder, Pick, greedy, sampler
 from alignment_prism.generation.batching import BATCH_TOKENS, plan_batches
-from alignment_prism.models.chat_templates import prompt_ids, require_chat_template, with_arguments
+from alignment_prism.models.chat_templates import check_chat_template, prompt_ids, require_chat_template, with_arguments
 from alignment_prism.models.folders import model_folder
 from alignment_prism.models.threads import steady_threads
 from alignment_prism.models.weights import weights_digest
@@ -77,6 +77,7 @@ def load_local(
         tokenizer.chat_template = chat_template or tokenizer.chat_template
         require_chat_template(tokenizer, name)
         tokenizer.chat_template = with_arguments(tokenizer.chat_template, template_arguments or {})
+        check_chat_template(tokenizer, name)
         chosen: Any = (torch.float32 if device == "cpu" else "auto") if dtype == "auto" else getattr(torch, dtype)
         with _quiet():
             loaded = _load_weights(folder, chosen).to(device).eval()
