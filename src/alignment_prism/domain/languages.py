@@ -1,16 +1,22 @@
 """Languages a study can speak of: their names, codes and scripts, and a registry a user can extend.
 
-Eight languages ship: the six of the paper's experiments (arXiv 2406.18682) and the two that its
-red-teaming set adds, Serbian and Filipino. A user's own languages come from a file, see `io/languages.py`.
+Those that ship stand in `languages.json`: the eight of the paper's red-teaming set (arXiv 2406.18682) and about a
+hundred more. A user's own come from a file, see `io/languages.py`.
 """
 
 from __future__ import annotations
 
+import difflib
+import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from typing import Any
 
 from alignment_prism.domain.errors import InputError
+from alignment_prism.domain.scripts import check_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,9 @@ class Language:
         aliases: further spellings that files use (`tgl`, `Tagalog`).
         identified_as: codes that language identifiers return for text of this language and that count
             as right (`hr` and `bs` for Serbian: no identifier separates them in Latin script).
+
+    Raises:
+        InputError: a code is none: of ISO 639-3 (three letters), ISO 15924, or FLORES (`swh_Latn`).
     """
 
     code: str
@@ -38,6 +47,17 @@ class Language:
     aliases: tuple[str, ...] = ()
     identified_as: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        for script in self.scripts:
+            check_script(script)
+        if not re.fullmatch("[a-z]{3}", self.iso639_3):
+            raise InputError(f"{self.iso639_3!r} is no code of ISO 639-3", fix="write its three letters, such as swh")
+        if self.flores is not None:
+            name, _, script = self.flores.partition("_")
+            if not re.fullmatch("[a-z]{3}", name):
+                raise InputError(f"{self.flores!r} is no code of FLORES-200", fix="write it as swh_Latn")
+            check_script(script)
+
     @property
     def spellings(self) -> tuple[str, ...]:
         """Every spelling under which `Languages.find` knows this language."""
@@ -45,34 +65,15 @@ class Language:
         return (self.code, self.name, self.iso639_3, *flores, *self.aliases)
 
 
-SHIPPED: tuple[Language, ...] = (
-    Language("en", "English", "eng", ("Latn",), "eng_Latn"),
-    Language("hi", "Hindi", "hin", ("Deva",), "hin_Deva"),
-    Language("fr", "French", "fra", ("Latn",), "fra_Latn", aliases=("fre",)),
-    Language("es", "Spanish", "spa", ("Latn",), "spa_Latn", identified_as=("gl", "ca")),
-    Language(
-        "ar",
-        "Arabic",
-        "arb",
-        ("Arab",),
-        "arb_Arab",
-        rtl=True,
-        aliases=("ara", "Modern Standard Arabic"),
-        identified_as=("arz", "ary", "ars"),
-    ),
-    Language("ru", "Russian", "rus", ("Cyrl",), "rus_Cyrl"),
-    Language(
-        "sr",
-        "Serbian",
-        "srp",
-        ("Latn", "Cyrl"),
-        "srp_Cyrl",
-        aliases=("bcms",),
-        identified_as=("hr", "bs", "sh"),
-    ),
-    Language("fil", "Filipino", "fil", ("Latn",), "tgl_Latn", aliases=("tl", "tgl", "Tagalog"), identified_as=("tl",)),
-)
-"""The eight languages of the Aya Red-teaming set; the first six are those of the paper's experiments."""
+def _shipped() -> tuple[Language, ...]:
+    text = resources.files("alignment_prism.domain").joinpath("languages.json").read_text(encoding="utf-8")
+    rows: list[dict[str, Any]] = json.loads(text)
+    lists = ("scripts", "aliases", "identified_as")
+    return tuple(Language(**row | {name: tuple(row.get(name, ())) for name in lists}) for row in rows)
+
+
+SHIPPED: tuple[Language, ...] = _shipped()
+"""The languages of `languages.json`: first the eight of the Aya Red-teaming set, the six of its experiments first."""
 
 EXPERIMENT_CODES: tuple[str, ...] = ("en", "hi", "fr", "es", "ar", "ru")
 """Codes of the six languages of the paper's experiments."""
@@ -101,7 +102,7 @@ class Languages:
         for language in self.languages:
             for spelling in language.spellings:
                 other = index.setdefault(_fold(spelling), language)
-                if other is not language:
+                if other is not language and spelling != language.iso639_3:  # zho is Chinese in both scripts
                     raise InputError(
                         f"languages {other.code!r} and {language.code!r} share the spelling {spelling!r}",
                         fix="give each language its own code, name and aliases",
@@ -128,19 +129,34 @@ class Languages:
         folded = _fold(spelling)
         found = self._by_spelling.get(folded) or self._by_spelling.get(folded.split("-")[0])
         if found is None:
-            known = ", ".join(f"{language.code} ({language.name})" for language in self.languages)
+            names = {_fold(name): name for language in self.languages for name in (language.name, language.code)}
+            near = difflib.get_close_matches(folded, names, n=1, cutoff=0.82)
+            hint = f"did you mean {names[near[0]]}? or " if near else ""
             raise InputError(
                 f"unknown language {spelling!r}",
-                fix=f"use one of: {known}; or add yours",
+                fix=f"{hint}use a code of ISO 639 ({len(self)} languages are known: {self._few()}); or add yours",
                 settings={"languages": "FILE"},
             )
         return found
 
+    def _few(self) -> str:
+        return ", ".join(language.code for language in self.languages[:12]) + (", ..." if len(self) > 12 else "")
+
     def with_languages(self, more: Iterable[Language]) -> Languages:
-        """A registry with `more` added; a language with a known code replaces the one that had it."""
+        """A registry with `more` added.
+
+        One with the code, or the ISO 639-3 code, of a language replaces it, and takes its own spellings from the
+        aliases of the others; whose name it is stays an error.
+        """
         more = tuple(more)
-        replaced = {language.code for language in more}
-        return Languages(tuple(kept for kept in self.languages if kept.code not in replaced) + more)
+        codes = {language.code for language in more} | {language.iso639_3 for language in more}
+        taken = {_fold(spelling) for language in more for spelling in language.spellings}
+        kept = (
+            replace(one, aliases=tuple(alias for alias in one.aliases if _fold(alias) not in taken))
+            for one in self.languages
+            if not codes & {one.code, one.iso639_3}
+        )
+        return Languages((*kept, *more))
 
 
 LANGUAGES = Languages()

@@ -38,7 +38,7 @@ def read_languages(path: str | Path, languages: Languages = LANGUAGES) -> Langua
 
     Args:
         path: the file.
-        languages: the registry that they are added to; one with a known code replaces the language that had it.
+        languages: the registry that they are added to; one with the code of a known language replaces it.
 
     Raises:
         InputError: the file is missing, is not such a list, misses or misspells a field, has a value of another type,

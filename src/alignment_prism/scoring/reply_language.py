@@ -14,12 +14,11 @@ text: of the Tatoeba sentences in the eight languages this one rejects fewer tha
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from alignment_prism.domain.languages import Language
+from alignment_prism.domain.scripts import letters_in
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -32,59 +31,6 @@ MIN_SCRIPT_SHARE = 0.5
 
 MIN_PROBABILITY = 0.01
 """Probability of the language below which the reply is taken to be in another."""
-
-_SCRIPT_NAMES = {
-    "LATIN": "Latn",
-    "CYRILLIC": "Cyrl",
-    "ARABIC": "Arab",
-    "DEVANAGARI": "Deva",
-    "BENGALI": "Beng",
-    "TAMIL": "Taml",
-    "TELUGU": "Telu",
-    "GUJARATI": "Gujr",
-    "GURMUKHI": "Guru",
-    "KANNADA": "Knda",
-    "MALAYALAM": "Mlym",
-    "SINHALA": "Sinh",
-    "ETHIOPIC": "Ethi",
-    "GREEK": "Grek",
-    "HEBREW": "Hebr",
-    "ARMENIAN": "Armn",
-    "GEORGIAN": "Geor",
-    "THAI": "Thai",
-    "LAO": "Laoo",
-    "KHMER": "Khmr",
-    "MYANMAR": "Mymr",
-    "TIBETAN": "Tibt",
-    "HANGUL": "Hang",
-    "HIRAGANA": "Hira",
-    "KATAKANA": "Kana",
-    "CJK": "Hani",
-}
-_COMPOUND = {"Jpan": {"Hira", "Kana", "Hani"}, "Kore": {"Hang", "Hani"}, "Hans": {"Hani"}, "Hant": {"Hani"}}
-
-
-@lru_cache(maxsize=65_536)
-def _script(character: str) -> str:
-    """ISO 15924 code of a letter's or vowel sign's script, empty for anything else.
-
-    Unicode's names begin with the script, and the standard library knows them.
-    """
-    category = unicodedata.category(character)
-    if not (category.startswith("L") or category in ("Mn", "Mc")):
-        return ""
-    first, _, _ = unicodedata.name(character, "").partition(" ")
-    return _SCRIPT_NAMES.get(first.partition("-")[0], "Zzzz" if category.startswith("L") and first else "")
-
-
-def script_counts(text: str) -> dict[str, int]:
-    """Number of letters (vowel signs included) of `text` in each script, by ISO 15924 code.
-
-    `Zzzz` counts letters of scripts that this package has no name for; digits, signs and spaces count nowhere.
-    """
-    counts = Counter(map(_script, text))
-    counts.pop("", None)
-    return dict(counts)
 
 
 @lru_cache(maxsize=1)
@@ -112,15 +58,9 @@ def in_language(text: str, language: Language) -> bool:
         >>> in_language("Lo siento, no puedo ayudarte con eso.", LANGUAGES.find("fr"))
         False
     """
-    counts = script_counts(text)
-    letters = sum(counts.values())
+    own, letters = letters_in(text, language.scripts)
     if letters == 0:
         return True
-    scripts: set[str] = set()
-    for script in language.scripts:
-        scripts |= _COMPOUND.get(script, {script})
-    unknown = scripts - set(_SCRIPT_NAMES.values())
-    own = sum(n for script, n in counts.items() if script in scripts or (unknown and script == "Zzzz"))
     if own < MIN_SCRIPT_SHARE * letters:
         return False
     accepted = {language.code, *language.identified_as} & _identifiable()

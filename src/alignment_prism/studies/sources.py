@@ -12,6 +12,7 @@ from alignment_prism.domain import (
     Comparison,
     Generation,
     InputError,
+    Languages,
     Pair,
     PairKind,
     Prompt,
@@ -20,6 +21,7 @@ from alignment_prism.domain import (
 )
 from alignment_prism.io import Intake, read_records
 from alignment_prism.models.names import ModelRef, resolve
+from alignment_prism.scoring.prompt_language import check_prompt_languages
 from alignment_prism.studies.arms import ModelArm, RepliesArm
 from alignment_prism.studies.spec import NANO, StudySpec
 
@@ -68,6 +70,8 @@ def load_sources(spec: StudySpec) -> Sources:
     safety, general = _pairs(spec, world) if spec.trained else ([], [])
     intake = Intake()
     everything = _prompts(spec, world, intake)
+    if not spec.uses_nano_prompts:
+        check_prompt_languages(everything, _languages(spec))
     if spec.translate is not None:
         everything = _tasks(spec, everything)
     asked = limited(_of_kinds(spec, everything), spec.prompt_limit)
@@ -91,12 +95,17 @@ def load_sources(spec: StudySpec) -> Sources:
 
 def _tasks(spec: StudySpec, sentences: Sequence[Prompt]) -> list[Prompt]:
     """Translation tasks of parallel sentences."""
-    from alignment_prism.io.languages import read_languages
     from alignment_prism.prompts.translation_tasks import translation_prompts
 
     assert spec.translate is not None
-    languages = read_languages(spec.languages) if spec.languages else LANGUAGES
-    return translation_prompts(sentences, spec.translate.pivot, limit=spec.prompt_limit, languages=languages)
+    return translation_prompts(sentences, spec.translate.pivot, limit=spec.prompt_limit, languages=_languages(spec))
+
+
+def _languages(spec: StudySpec) -> Languages:
+    """The languages that the spec knows, its own file's included."""
+    from alignment_prism.io.languages import read_languages
+
+    return read_languages(spec.languages) if spec.languages else LANGUAGES
 
 
 def _of_kinds(spec: StudySpec, prompts: Sequence[Prompt]) -> list[Prompt]:
@@ -174,10 +183,9 @@ def _prompts(spec: StudySpec, world: World | None, intake: Intake) -> list[Promp
         assert world is not None  # `uses_nano` is true where prompts are `nano`
         prompts = list(world.evaluation_prompts())
     else:
-        from alignment_prism.io.languages import read_languages
         from alignment_prism.prompts import load_prompts
 
-        languages = read_languages(spec.languages) if spec.languages else LANGUAGES
+        languages = _languages(spec)
         prompts = [
             prompt
             for entry in spec.prompts

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from alignment_prism.domain import LANGUAGES, InputError, Language, PromptKind, Scope
+from alignment_prism.domain import LANGUAGES, InputError, Language, Languages, PromptKind, Scope
 from alignment_prism.io import Intake
 from alignment_prism.preferences import read_pairs
 from alignment_prism.prompts import FORMATS, SOURCES, read_prompts
@@ -80,8 +80,8 @@ def test_dolly_200_of_the_aya_evaluation_suite(tmp_path):
     prompts = read(parquet(tmp_path / "test-00000-of-00001.parquet", *rows))
     assert [prompt.language for prompt in prompts] == ["hi", "sr", "ru", "fr", "ar", "es"]
     assert {prompt.cluster for prompt in prompts} == {"dolly-42"} and {prompt.reference for prompt in prompts} == {""}
-    # `dolly_machine_translated` has a hundred more languages: those that nobody named are rejects, not prompts.
-    rows += [{"id": 9, "inputs": "x", "targets": "y", "language": "yor", "script": "Latn", "source_id": 43}]
+    # `dolly_machine_translated` has a hundred more languages: those that nobody knows are rejects, not prompts.
+    rows += [{"id": 9, "inputs": "x", "targets": "y", "language": "qya", "script": "Latn", "source_id": 43}]
     intake = Intake(keep_going=True)
     read_prompts(parquet(tmp_path / "machine.parquet", *rows), intake=intake)
     assert intake.counts() == {"rows": 7, "accepted": 6, "rejected": 1}
@@ -131,10 +131,11 @@ def test_multijail(tmp_path):
     row = {"id": "301", "source": "openai", "tags": "['Discrimination & injustice', 'Conspiracy']", **MULTIJAIL}
     path = table(tmp_path / "MultiJail.csv", {**row, "ar": "كلمات\r\nأخرى"})
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    english, arabic = read(path)
+    eight = Languages(LANGUAGES.languages[:8])
+    english, arabic = read(path, languages=eight)
     assert (english.id, arabic.id) == ("multijail-301-en", "multijail-301-ar") and arabic.text == "كلمات\r\nأخرى"
     assert english.categories == ("Discrimination & injustice", "Conspiracy")
-    more = LANGUAGES.with_languages(
+    more = eight.with_languages(
         [Language("sw", "Swahili", "swh", ("Latn",)), Language("zh", "Chinese", "zho", ("Hans",))]
     )
     assert [prompt.language for prompt in read(path, languages=more)] == ["en", "zh", "ar", "sw"]

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from alignment_prism.domain import InputError, PromptKind, Scope
+from alignment_prism.domain import LANGUAGES, InputError, Languages, PromptKind, Scope
 from alignment_prism.io import Intake
 from alignment_prism.prompts import read_prompts
 
@@ -73,6 +73,8 @@ def test_multijail_with_its_mark_its_lists_and_line_ends_in_fields(realdata):
     path = realdata / "multijail" / "MultiJail.csv"
     assert path.read_bytes().startswith(b"\xef\xbb\xbf")
     prompts, intake = read(path)
+    assert {prompt.language for prompt in prompts} == {"en", "zh", "it", "vi", "ar", "ko", "th", "bn", "sw", "jv"}
+    prompts, intake = read(path, languages=Languages(LANGUAGES.languages[:8]))
     assert sum("\r\n" in prompt.text for prompt in prompts) == 2, "line ends inside of fields stay"
     assert Counter(prompt.language for prompt in prompts) == {"en": 315, "ar": 315}
     assert all(prompt.categories for prompt in prompts)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from alignment_prism.domain import LANGUAGES, Language
-from alignment_prism.scoring.reply_language import MIN_LETTERS, in_language, script_counts
+from alignment_prism.domain.scripts import script_counts
+from alignment_prism.scoring.reply_language import MIN_LETTERS, in_language
 
 TATOEBA = {"ar": "ara", "fr": "fra", "hi": "hin", "ru": "rus", "es": "spa", "sr": "srp", "fil": "tgl"}
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from alignment_prism.domain.metrics import Denominator, Mean, Metric, Unit
 from alignment_prism.domain.records import Prompt
-from alignment_prism.scoring.reply_language import script_counts
+from alignment_prism.domain.scripts import script_counts
 from alignment_prism.scoring.rules.rule import Counted, Rule
 
 CHARACTERS, WORDS = "reply_length", "reply_words"

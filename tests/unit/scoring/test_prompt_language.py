@@ -1,0 +1,93 @@
+"""Prompts in another language than they claim, as files have them; and the registry of languages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from alignment_prism.cli.main import main
+from alignment_prism.domain import LANGUAGES, InputError, Language, Languages, Prompt, user
+from alignment_prism.io.languages import read_languages
+from alignment_prism.prompts import read_prompts
+from alignment_prism.scoring.prompt_language import check_prompt_languages
+
+ENGLISH = [f"Could you please tell me what number {n} means to people" for n in range(24)]
+
+
+def asked(code: str, texts: list[str] = ENGLISH, **metadata: str) -> list[Prompt]:
+    return [Prompt(f"{code}{n}", user(text), code, source="x", metadata=metadata) for n, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize(("code", "why"), [("ru", "not written in Cyrl"), ("ar", "Arab"), ("fr", "another language")])
+def test_an_english_column_is_no_other_language(code: str, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        check_prompt_languages(asked(code))
+
+
+def test_a_few_foreign_words_a_romanised_set_and_unknown_languages_pass() -> None:
+    check_prompt_languages(asked("en"))
+    check_prompt_languages(asked("ru", ["Скажите, пожалуйста, что такое Python"] * 3 + ENGLISH[:2]))
+    check_prompt_languages(asked("hi", script="Latn"))
+    check_prompt_languages(asked("qya"))
+    check_prompt_languages(asked("ru", ["1 + 1 = ?", "2"] * 10))
+    with pytest.raises(InputError, match="unknown script 'Latin'") as error:
+        check_prompt_languages(asked("hi", script="Latin"))
+    assert "'Latn'" in (error.value.fix or "")
+
+
+def test_real_prompts_are_in_their_languages(realdata: Path) -> None:
+    aya = read_prompts(realdata / "aya_redteaming_partial" / "aya_partial_merged.jsonl")
+    check_prompt_languages(aya)
+    check_prompt_languages(read_prompts(realdata / "multijail" / "MultiJail.csv"))
+    english = read_prompts(realdata / "xstest" / "xstest_prompts.csv", defaults={"language": "ar"})
+    with pytest.raises(InputError, match="449 of 449 prompts are called Arabic"):
+        check_prompt_languages(english)
+    french = [replace(one, language="es") for one in aya if one.language == "fr"]
+    with pytest.raises(InputError, match="another language"):
+        check_prompt_languages(french)
+
+
+def test_the_command_refuses_before_any_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "p.jsonl"
+    rows = [json.dumps({"instruction": text, "instruction_translated": "Скажите мне"}) for text in ENGLISH]
+    file.write_text("\n".join(rows), encoding="utf-8")
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", "over-refusal", "--model", "openai-api/local/m", "--model-url", "http://localhost:1/v1",
+              "--prompts", str(file), "--map", "prompt=instruction", "--language", "ru", "--kind", "benign_mention",
+              "--judge", "openai-api/local/j", "--judge-url", "http://localhost:1/v1",
+              "--out", str(tmp_path / "out")])  # fmt: skip
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and "24 of 24 prompts are called Russian (ru)" in said and "Could you" not in said
+
+
+def test_about_a_hundred_languages_by_any_code() -> None:
+    assert len(LANGUAGES) >= 100
+    for spelling, code in {"deu": "de", "ger": "de", "swh_Latn": "sw", "zho_Hant": "zh-Hant", "zh": "zh", "jpn": "ja",
+                           "pt-BR": "pt", "bcms": "sr", "hrv": "hr", "Farsi": "fa", "iw": "he"}.items():  # fmt: skip
+        assert LANGUAGES.find(spelling).code == code
+    assert {one.code for one in LANGUAGES if one.rtl} >= {"ar", "fa", "he", "ur", "ps", "ug", "yi"}
+    assert all(one.flores is None or one.flores[:3] == one.iso639_3 or one.code == "fil" for one in LANGUAGES)
+    assert {"hr", "bs"} <= set(LANGUAGES.find("sr").identified_as)
+    with pytest.raises(InputError, match="unknown language") as error:
+        LANGUAGES.find("Swahilli")
+    assert "Swahili" in (error.value.fix or "")
+
+
+def test_scripts_and_codes_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    def read(row: str) -> Languages:
+        (tmp_path / "l.yaml").write_text(f"- {{{row}}}\n", encoding="utf-8")
+        return read_languages(tmp_path / "l.yaml")
+
+    with pytest.raises(InputError, match="unknown script 'Japanese'") as error:
+        read("code: jx, name: Jx, iso639_3: jxx, scripts: [Japanese]")
+    assert "'Jpan'" in (error.value.fix or "") and str(tmp_path) in str(error.value.where)
+    with pytest.raises(InputError, match="ISO 639-3"):
+        read("code: jx, name: Jx, iso639_3: j, scripts: [Latn]")
+    with pytest.raises(InputError, match="FLORES"):
+        read("code: jx, name: Jx, iso639_3: jxx, scripts: [Latn], flores: Jx-Latn")
+    mine = read("code: swa, name: Swahili, iso639_3: swh, scripts: [Latn, Arab]")  # in place of the one that ships
+    assert mine.find("Swahili").scripts == ("Latn", "Arab") and "sw" not in mine
+    assert Language("sjn", "Sindarin", "sjn", ("Latn",)).flores is None
