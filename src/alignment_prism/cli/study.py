@@ -29,13 +29,13 @@ RETRY = click.option("--retry-unjudged", is_flag=True, help="Ask judges again ab
 def command() -> None:
     """Studies: several models, aligned and evaluated in one go, from a YAML file.
 
-    SPEC is the file, or the name of a preset: quickstart, micro. `prism study show quickstart` prints one to start
-    from, every knob explained.
+    SPEC is the file, or the name of a preset: quickstart, micro, nano-paper, nano-transfer. `prism study show
+    quickstart` prints one to start from, every knob explained.
     """
 
 
 @command.command("show")
-@click.argument("preset", type=click.Choice(["quickstart", "micro"]))
+@click.argument("preset", type=click.Choice(["quickstart", "micro", "nano-paper", "nano-transfer"]))
 def show(preset: str) -> None:
     """Print a preset, to begin a spec of your own with.
 

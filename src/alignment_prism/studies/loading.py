@@ -18,14 +18,14 @@ from alignment_prism.training.settings import MethodConfig
 
 C = TypeVar("C", bound=CalledSpec)
 
-PRESETS = ("quickstart", "micro")
+PRESETS = ("quickstart", "micro", "nano-paper", "nano-transfer")
 
 
 def load_spec(path: str | Path, **overrides: Any) -> StudySpec:
     """Read a spec and check it.
 
     Args:
-        path: the YAML file, or the name of a preset: `quickstart` or `micro`.
+        path: the YAML file, or the name of a preset (`PRESETS`).
         overrides: top-level keys that replace the file's (`seeds=(1,)`).
 
     Raises:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -28,13 +27,13 @@ from alignment_prism.studies.arms import (
     TranslateSpec,
     base_from,
 )
+from alignment_prism.studies.grid import Grids, grid_arms
+from alignment_prism.studies.method_settings import training_of
 from alignment_prism.training.settings import (
     DEFAULT_ENGINE,
     DEFAULT_PRESET,
     ENGINES,
     MethodConfig,
-    load_config,
-    presets,
 )
 
 NANO = "nano"
@@ -261,6 +260,8 @@ class StudySpec(Part):
             laid over the preset under `preset` (`aya-23-8b` if there is none).
         engine: what trains: `transformers`, or `trl`, which gives the same models up to rounding.
         arms: what is evaluated beside the base: methods to train, models that exist, stored replies.
+        grid: further arms to train, combination by combination, see `alignment_prism.studies.grid.GridSpec`; one or
+            several. They follow the other arms, among which they are when a spec has been read.
         seeds: of the alignment: of mixtures and trainings.
         prompts: what is evaluated: `nano` or a list of files.
         kinds: of the prompts that are asked; empty for all.
@@ -288,6 +289,7 @@ class StudySpec(Part):
     training: str | dict[str, Any] = DEFAULT_PRESET
     engine: Annotated[str, AfterValidator(_engine)] = DEFAULT_ENGINE
     arms: tuple[Arm, ...] = ()
+    grid: Grids = Field(default=(), exclude=True)
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     prompts: Literal["nano"] | tuple[PromptFile, ...] = "nano"
     kinds: tuple[PromptKind, ...] = ()
@@ -305,6 +307,16 @@ class StudySpec(Part):
     contrasts: tuple[ContrastSpec, ...] = ()
     examples: Annotated[int, Field(ge=0)] = 6
     notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _grid_is_arms(self) -> StudySpec:
+        """The arms of the grid among the others, so that nobody else needs to know that there was one."""
+        if self.grid:
+            arms = (*self.arms, *grid_arms(self.grid, {arm.name for arm in self.arms}))
+            for name, value in (("arms", arms), ("grid", ())):
+                object.__setattr__(self, name, value)  # the spec is frozen once it is made
+            self.__pydantic_fields_set__.add("arms")
+        return self
 
     @model_validator(mode="after")
     def _parts_fit_together(self) -> StudySpec:
@@ -370,28 +382,15 @@ class StudySpec(Part):
 
     def method_config(self, arm: TrainedArm) -> MethodConfig:
         """The arm's settings: the study's, with its own laid over them."""
-        return MethodConfig.model_validate(overlay(_training(self), arm.config))
+        return MethodConfig.model_validate(overlay(training_of(self.training), arm.config))
 
 
 def training_settings(spec: StudySpec) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any]]]:
     """Every set of training settings, with the key path that its faults are reported under."""
     if not spec.trained:
         return
-    training = _training(spec)
+    training = training_of(spec.training)
     yield ("training",), training
     for number, arm in enumerate(spec.arms):
         if isinstance(arm, TrainedArm):
             yield ("arms", number, "config"), overlay(training, arm.config)
-
-
-def _training(spec: StudySpec) -> dict[str, Any]:
-    """The study's training settings, those of its preset included."""
-    own = {"preset": spec.training} if isinstance(spec.training, str) else dict(spec.training)
-    name = own.pop("preset", DEFAULT_PRESET)
-    below = _preset(name) if name in presets() else load_config(name)
-    return overlay(below.model_dump(), own)
-
-
-@lru_cache
-def _preset(name: str) -> MethodConfig:
-    return load_config(name)

@@ -17,6 +17,7 @@ from alignment_prism.models.names import ModelKind, ModelRef
 from alignment_prism.models.shipped import shipped_base
 from alignment_prism.store import write_artifact
 from alignment_prism.studies import Sources, StudySpec, build_plan, load_sources, load_spec
+from alignment_prism.studies.checks import check_study
 from alignment_prism.studies.sources import limited
 from alignment_prism.studies.steps import KINDS, Context
 
@@ -228,3 +229,18 @@ def test_a_chat_template_that_changed_is_another_model(tmp_path: Path) -> None:
     template.write_text(template.read_text() + " ")
     after = {step.title: step.key for step in build_plan(spec, load_sources(spec)).steps}
     assert before.keys() == after.keys() and not set(before.values()) & set(after.values())
+
+
+def test_the_presets_of_grids_train_what_they_say() -> None:
+    paper = load_spec("nano-paper")
+    # 3 shares, 2 scopes and English, by 4 methods, over 5 seeds; the SFT stage of DPO(SFT) is SFT-Preferred's model
+    counts = Counter(step.kind for step in build_plan(paper, SOURCES).steps)
+    assert (len(paper.arms), counts["mix"], counts["train"], counts["reply"]) == (24, 6 * 5, 24 * 5, 24 * 5 + 1)
+    transfer = load_spec("nano-transfer")
+    assert {arm.languages for arm in transfer.trained} == {None, *((code,) for code in ("en hi fr es ar ru").split())}
+    assert {arm.scopes for arm in transfer.trained} == {None, ("global",), ("local",)}
+    # 2 shares, 6 languages, 2 scopes, by 3 methods, over 3 seeds
+    assert Counter(step.kind for step in build_plan(transfer, SOURCES).steps)["train"] == 10 * 3 * 3
+    sources = load_sources(paper)
+    for spec in (paper, transfer):
+        check_study(spec, sources)  # the lab's pools can fill every mixture

@@ -41,9 +41,10 @@ def test_the_presets_are_the_studies_they_say_they_are() -> None:
     assert load_spec("micro", seeds=(7,)).seeds == (7,)
 
 
-def test_every_knob_of_a_preset_is_commented() -> None:
+@pytest.mark.parametrize("name", ["quickstart", "nano-paper", "nano-transfer"])
+def test_every_knob_of_a_preset_is_commented(name: str) -> None:
     folder = Path(__file__).parents[3] / "src/alignment_prism/studies/presets"
-    lines = (folder / "quickstart.yaml").read_text(encoding="utf-8").splitlines()
+    lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     block = ""
     for line in lines:
         if line.rstrip() and not line.startswith((" ", "#")):
@@ -53,6 +54,7 @@ def test_every_knob_of_a_preset_is_commented() -> None:
             ":" in line
             and not line.strip().startswith(("#", "- {"))
             and block not in ("name", "pairs", "judge", "compare")
+            and not (block == "grid" and key in ("- methods", "shares"))  # explained where they are first
         ):
             assert "#" in line or line.rstrip().endswith(":") or key in ("temperature", "top_p"), line
 
@@ -175,3 +177,45 @@ def test_comparisons_and_trainings_need_a_base() -> None:
     with pytest.raises(InputError, match="neither a base nor an arm"):
         load_spec("micro", base=None, compare=None, arms=[])
     assert all(isinstance(arm, TrainedArm) for arm in load_spec("micro").arms)
+
+
+GRID = """\
+name: mine
+training: nano
+arms: [{name: sft_15, method: sft, share: 0.2}]
+grid:
+  - {methods: [SFT-Preferred, dpo_sft], shares: [0, 0.125], scopes: [all, local], languages: [all, [fr, en]]}
+"""
+
+
+def test_a_grid_is_every_combination_by_a_name_that_says_which(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(GRID)
+    spec = load_spec(tmp_path / "study.yaml")
+    # A share of 0 has nothing to choose: 2 methods; 12.5 %: 2 scopes x 2 languages x 2 methods.
+    assert [arm.name for arm in spec.arms] == [
+        "sft_15", "sft_0", "dpo_sft_0", "sft_12.5", "dpo_sft_12.5", "sft_12.5_fr-en", "dpo_sft_12.5_fr-en",
+        "sft_12.5_local", "dpo_sft_12.5_local", "sft_12.5_local_fr-en", "dpo_sft_12.5_local_fr-en",
+    ]  # fmt: skip
+    last = spec.arms[-1]
+    assert isinstance(last, TrainedArm)
+    assert (last.method, last.share, last.scopes, last.languages) == ("dpo_sft", 0.125, ("local",), ("fr", "en"))
+    assert type(spec).model_validate(spec.model_dump(mode="json")) == spec  # what a study's folder keeps
+    assert type(spec).model_validate(spec.model_dump(exclude_unset=True)).arms == spec.arms
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("0.125", "0.15"), "the grid makes an arm 'sft_15', and there is one of that name"),
+        (("[0, 0.125]", "[0.1, 0.1]"), "0.1 is there twice"),
+        (("[all, local]", "[everywhere]"), "everywhere"),
+        (("dpo_sft]", "ppo]"), "ppo"),
+        (("[0, 0.125]", "[]"), "at least 1"),
+        (("scopes:", "scope:"), "scope"),
+    ],
+)
+def test_a_grid_that_cannot_be_meant_is_refused(change: tuple[str, str], words: str, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(GRID.replace(*change))
+    with pytest.raises(InputError, match=words) as refused:
+        load_spec(tmp_path / "study.yaml")
+    assert "study.yaml" in str(refused.value) and "grid" in str(refused.value)
