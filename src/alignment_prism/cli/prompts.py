@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from alignment_prism.cli.border import border
 from alignment_prism.cli.console import echo, echo_problem, echo_rejects
 from alignment_prism.cli.options import group
 from alignment_prism.cli.prompt_options import SET, ReadingOptions, RowOptions
@@ -32,6 +33,9 @@ def command() -> None:
     A set is a file (JSONL, JSON, CSV, TSV, Parquet; all but Parquet also .gz), a set known by name (aya, dolly), or a
     Hub dataset (owner/name). No prompt is ever printed, only ids, rows and lengths.
     """
+
+
+command.add_command(border)
 
 
 @command.command("validate", short_help="Say what is wrong: file, row, field, value, fix.")
