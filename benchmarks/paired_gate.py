@@ -66,7 +66,7 @@ def main() -> None:
             a, b = (release(side, prompts, values) for side, values in zip("ab", sides, strict=True))
             rows = [reply_findings(r.prompts, r.generations, r.scores, study="s", base_arm="") for r in (a, b)]
             for paired in (False, True):
-                found[paired].append(decide(*rows, spec, runs=(a, b) if paired else None).status)
+                found[paired].append(decide(*rows, spec, runs=([a], [b]) if paired else None).status)
         shares = [
             " / ".join(f"{100 * np.mean([one is status for one in each]):.0f}" for status in (Status.PASS, Status.FAIL))
             for each in (found[False], found[True])

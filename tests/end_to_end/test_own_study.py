@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from prism_command import prism
 
 from alignment_prism import load_findings, load_spec, run_study
-from alignment_prism.domain import InputError, ModelError, Pair, PromptKind
+from alignment_prism.cli.main import cli
+from alignment_prism.domain import InputError, ModelError, Pair, PromptKind, Quantity
 from alignment_prism.io import read_records
 from alignment_prism.models.shipped import shipped_base
 from alignment_prism.nano import world
@@ -27,6 +29,7 @@ arms:
   - {name: aligned, method: DPO(SFT), share: 0.5}
   - {name: local_only, method: sft, share: 0.5, scopes: [local]}
 seeds: [1, 2]
+contrasts: [{name: local pairs only, a: aligned, b: local_only}]
 prompts:
   - {file: prompts.jsonl, defaults: {kind: harmful}}
   - {file: general.csv, map: {prompt: question}, defaults: {language: fr, kind: general}}
@@ -102,6 +105,19 @@ def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server
     pairs = read_records(local / "pairs.parquet", Pair)
     assert [pair.kind for pair in pairs].count("safety") == 6
     assert {pair.scope for pair in pairs if pair.kind == "safety"} == {"local"}
+
+    # What is declared is compared seed by seed, and over seeds; and so are arms that the command names without a seed.
+    declared = [row for row in result.contrasts() if row.language == "all" and row.quantity is Quantity.DIFFERENCE]
+    assert [(row.seed, "seeds:2" in row.signature) for row in declared] == [(1, False), (2, False), (-1, True)]
+    runs = [f"{study}/out#aligned", f"{study}/out#local_only"]
+    (study / "gate.yaml").write_text(
+        "checks: [{name: no worse, kind: non_inferiority, metric: harm_rate, margin: 0.9, languages: all}]"
+    )
+    told = CliRunner().invoke(cli, ["compare", *runs])
+    assert told.exit_code == 0 and "over seeds" in told.output
+    assert "8 of 8 prompts have a verdict of each of 4 runs" in told.output
+    gated = CliRunner().invoke(cli, ["compare", *runs, "--gate", str(study / "gate.yaml")])
+    assert "over 2 runs of A and 2 of B, seeds and prompts both random" in gated.output, gated.output
 
     asked = len(server.requests)
     changed = spec.read_text(encoding="utf-8").replace("seeds: [1, 2]", "seeds: [1, 2, 3]")

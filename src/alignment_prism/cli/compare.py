@@ -40,7 +40,8 @@ def command(
     """Compare B (and C ...) with A prompt by prompt, by language and scope; or decide a gate.
 
     A run is the folder of a study or an evaluation, or a file in it, a folder of `prism import`, or a log that it
-    reads; FOLDER#ARM says which arm, FOLDER#ARM:SEED which seed. The prompts that both answered are paired by their
+    reads; FOLDER#ARM says which arm, FOLDER#ARM:SEED which seed;
+    without a seed all seeds of the arm together. The prompts that both answered are paired by their
     ids, and must have the same texts.
 
     With --gate every check must be shown by its interval, in every language that A or B has; A and B must be measured
@@ -68,8 +69,9 @@ def command(
     _contrast(runs, metrics, may_differ, out, as_json=as_json)
 
 
-def open_run(path: str) -> Run:
-    """A run from a study's folder, from a log that was imported, or from a log of another harness.
+def open_runs(path: str) -> list[Run]:
+    """A run from a study's folder, from a log that was imported, or from a log of another harness; of an arm of several
+    seeds all of them.
 
     Args:
         path: `PLACE`, or `PLACE#ARM` where it holds several arms.
@@ -77,13 +79,12 @@ def open_run(path: str) -> Run:
     from dataclasses import replace
 
     from alignment_prism.logs import read_run
-    from alignment_prism.studies import open_run as open_arm
-    from alignment_prism.studies.runs import split_arm, study_folder
+    from alignment_prism.studies.runs import open_seeds, split_arm, study_folder
 
     if study_folder(path) is not None:
-        return open_arm(path)
+        return open_seeds(path)
     place, arm = split_arm(path)
-    return replace(read_run(place, arm=arm or None), name=path)
+    return [replace(read_run(place, arm=arm or None), name=path)]
 
 
 def open_release(path: str) -> Release:
@@ -97,8 +98,8 @@ def open_release(path: str) -> Release:
     place = Path(split_arm(path)[0])
     if study_folder(path) is not None or (not place.is_dir() and place.suffix in (".parquet", ".jsonl")):
         return open_findings(path)
-    run = open_run(path)
-    return reply_findings(run.prompts, run.generations, run.scores, study=path, base_arm=""), None, run
+    (run,) = open_runs(path)
+    return reply_findings(run.prompts, run.generations, run.scores, study=path, base_arm=""), None, [run]
 
 
 def _files(runs: Sequence[str]) -> list[str]:
@@ -112,13 +113,17 @@ def _contrast(
 ) -> None:
     import json
 
-    from alignment_prism.contrasts import contrast
+    from alignment_prism.contrasts import contrast, contrast_over_seeds
     from alignment_prism.domain import Contrast
     from alignment_prism.io import write_records, write_text
     from alignment_prism.io.schemas import json_of
     from alignment_prism.reports import contrasts_csv, contrasts_markdown, contrasts_table
 
-    found = contrast([open_run(path) for path in paths], metrics=metrics, may_differ=may_differ)
+    arms = [open_runs(path) for path in paths]
+    if any(len(seeds) > 1 for seeds in arms) and len(set(paths)) == len(paths):
+        found = contrast_over_seeds(dict(zip(paths, arms, strict=True)), metrics=metrics, may_differ=may_differ)
+    else:
+        found = contrast([seeds[0] for seeds in arms], metrics=metrics, may_differ=may_differ)
     if out and out.endswith((".parquet", ".jsonl")):
         write_records(out, found.rows, Contrast)
     elif out:
@@ -139,8 +144,7 @@ def _decide(a: str, b: str, gate: str, look: int | None, ledger: str | None, out
 
     spec = read_gate(gate) if look is None else read_gate(gate).at_look(look)
     (old, old_arm, first), (new, new_arm, second) = open_release(a), open_release(b)
-    runs: tuple[Run, Run] | None = None if first is None or second is None else (first, second)
-    result = decide(old, new, spec, old_arm=old_arm, new_arm=new_arm, runs=runs)
+    result = decide(old, new, spec, old_arm=old_arm, new_arm=new_arm, runs=(first, second))
     Ledger(ledger or looks_beside(gate)).spend(spec, old, new, (old_arm, new_arm))
     text = markdown(result, spec)
     if out:

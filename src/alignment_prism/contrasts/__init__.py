@@ -6,12 +6,21 @@ The members are imported when they are asked for, because they stand on NumPy.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from alignment_prism.contrasts.measure import Contrasts, Declared, contrast
+    from alignment_prism.contrasts.declared import MUST_AGREE, Contrasts, Declared
+    from alignment_prism.contrasts.measure import contrast
+    from alignment_prism.contrasts.over_seeds import contrast_over_seeds
     from alignment_prism.contrasts.pairing import PairedRuns
 
-__all__ = ["Contrasts", "Declared", "PairedRuns", "contrast"]
+__all__ = ["MUST_AGREE", "Contrasts", "Declared", "PairedRuns", "contrast", "contrast_over_seeds"]
 
-_MODULES = {"Contrasts": "measure", "Declared": "measure", "PairedRuns": "pairing", "contrast": "measure"}
+_MODULES = {
+    "MUST_AGREE": "declared",
+    "Contrasts": "declared",
+    "Declared": "declared",
+    "PairedRuns": "pairing",
+    "contrast": "measure",
+    "contrast_over_seeds": "over_seeds",
+}
 
 
 def __getattr__(name: str) -> Any:

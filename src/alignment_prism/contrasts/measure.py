@@ -4,62 +4,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from alignment_prism.contrasts.pairing import PairedRuns, Table
+from alignment_prism.contrasts.declared import (
+    ENGLISH,
+    GLOBAL,
+    LEVEL,
+    LOCAL,
+    Contrasts,
+    Declared,
+    adjusted,
+    better_way,
+    measured,
+    notes,
+)
+from alignment_prism.contrasts.pairing import PairedRuns, Table, changes
 from alignment_prism.domain import ALL, MACRO, InputError, Metric, PromptKind, Run, Signature
 from alignment_prism.domain.contrasts import Contrast, Quantity
-from alignment_prism.domain.metric_table import ACCURACY, HARM_RATE, REFUSAL_RATE
-from alignment_prism.domain.metrics import Mean, Share, undescribed
+from alignment_prism.domain.metrics import AnyReply, Preference, Share
 from alignment_prism.domain.records import CORRECT, OUTCOME
 from alignment_prism.evaluation.cells import Cell, cells
 from alignment_prism.evaluation.estimates import CellSums
 from alignment_prism.evaluation.observations import prompts_label
-from alignment_prism.scoring.metrics import all_metrics
 from alignment_prism.statistics.grouped import Estimates, GroupedChanges
+from alignment_prism.statistics.grouped_means import prompt_means
 from alignment_prism.statistics.intervals import Floats, Interval
-from alignment_prism.statistics.multiplicity import holm
 from alignment_prism.statistics.planning.further import further_prompts
 from alignment_prism.statistics.rates import insufficient
 from alignment_prism.statistics.simultaneous import joint_level, p_value
-
-LEVEL = 0.95
-"""Coverage of the intervals of contrasts, single and joint."""
-
-ENGLISH, LOCAL, GLOBAL = "en", "local", "global"
-
-MUST_AGREE = ("judge", "rubric", "sampling", "top_p", "max_tokens")
-"""Facts in which runs that are compared may not differ unless it is declared."""
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """A contrast that was declared before it was computed.
-
-    Attributes:
-        name: of the contrast.
-        a: the run that is subtracted, by its name.
-        b: the run it is subtracted from.
-    """
-
-    name: str
-    a: str
-    b: str
-
-
-@dataclass(frozen=True, slots=True)
-class Contrasts:
-    """The contrasts of some runs.
-
-    Attributes:
-        rows: one number each.
-        notes: what one has to know of the runs: prompts that are not shared, facts that differ, copies.
-    """
-
-    rows: tuple[Contrast, ...]
-    notes: tuple[str, ...]
 
 
 def contrast(
@@ -106,66 +80,20 @@ def contrast(
         if lacking or one.a == one.b:
             what = f"contrast {one.name!r} is of {one.a!r} and {one.b!r}"
             raise InputError(what, fix=f"name two of the runs: {', '.join(pairs.names)}")
-    notes = dict.fromkeys(note for one in wanted for note in _notes(pairs, one, may_differ))
-    measured = list(_measured(pairs, metrics, wanted))
-    if not measured:
+    said = dict.fromkeys(note for one in wanted for note in notes(pairs, one, may_differ))
+    chosen = list(measured(pairs, metrics, wanted))
+    if not chosen:
         raise InputError(
             "the runs have no scores of one name, so there is nothing to compare",
             fix="judge both, or let the same rule score both, or name a metric that both have scores for",
         )
-    families = [_Family(pairs, one, metric, kinds, study, seed) for one in wanted for metric, kinds in measured]
+    families = [_Family(pairs, one, metric, kinds, study, seed) for one in wanted for metric, kinds in chosen]
     families = [family for family in families if family.sums.cells]
     levels = (
         joint_level([family.errors() for family in families], LEVEL),
         joint_level([family.relative_errors() for family in families if family.is_share], LEVEL),
     )
-    return Contrasts(tuple(_adjusted([row for family in families for row in family.rows(*levels)])), tuple(notes))
-
-
-def _notes(pairs: PairedRuns, one: Declared, may_differ: Sequence[str]) -> Iterator[str]:
-    yield from pairs.counted(one.a, one.b)
-    for fact, (a, b) in pairs.differences(one.a, one.b).items():
-        if fact in MUST_AGREE and fact not in may_differ:
-            raise InputError(
-                f"{one.a} and {one.b} differ in {fact}: {a} and {b}",
-                fix="measure both alike, or say that they may differ in it",
-                settings={"may_differ": fact},
-            )
-        yield f"{one.a} and {one.b} differ in {fact}: {a} and {b}"
-    if same := pairs.weights(one.a) & pairs.weights(one.b):
-        yield f"{one.a} and {one.b} are the same weights ({min(same)[:12]}): what differs is how replies were drawn"
-
-
-def _measured(
-    pairs: PairedRuns, names: Sequence[str], wanted: Sequence[Declared]
-) -> Iterator[tuple[Metric, tuple[PromptKind, ...]]]:
-    """Metrics that all declared runs have values of, with the kinds of prompts that they are about."""
-    needed = list(dict.fromkeys(name for one in wanted for name in (one.a, one.b)))
-    known = all_metrics()
-    if names:
-        metrics = [(known.get(name) or undescribed(name)) for name in names]
-        chosen = [(metric, metric.denominator.kinds) for metric in metrics]
-    else:
-        chosen = [(HARM_RATE, HARM_RATE.headline), (REFUSAL_RATE, REFUSAL_RATE.headline)]
-        chosen += [(ACCURACY, ACCURACY.denominator.kinds)]
-        if not any(OUTCOME in pairs.score_names(name) for name in needed):
-            scores = sorted(set.intersection(*(pairs.score_names(name) for name in needed)))
-            others = [
-                m for m in known.values() if isinstance(m.estimator, (Share, Mean)) and m.estimator.score in scores
-            ]
-            described = {m.estimator.score for m in others if isinstance(m.estimator, (Share, Mean))}
-            others += [undescribed(score) for score in scores if score not in described]
-            chosen = [(metric, metric.denominator.kinds) for metric in others]
-    for metric, kinds in chosen:
-        lacking = [name for name in needed if pairs.values(name, metric) is None]
-        if lacking and names:
-            raise InputError(
-                f"{', '.join(lacking)} has no scores that {metric.name} rests on",
-                fix="score its replies, or name another metric",
-            )
-        there = any(prompt.kind in kinds for prompt in pairs.prompts)
-        if not lacking and there:
-            yield metric, kinds
+    return Contrasts(tuple(adjusted([row for family in families for row in family.rows(*levels)])), tuple(said))
 
 
 class _Family:
@@ -195,7 +123,9 @@ class _Family:
         self.sums = CellSums(self._cells, pairs.clusters)
         values = np.concatenate([a.ravel(), b.ravel()])
         values = values[~np.isnan(values)]
-        self.is_share = isinstance(metric.estimator, Share) or bool(np.isin(values, (0.0, 1.0)).all())
+        self.is_share = isinstance(metric.estimator, (Share, AnyReply, Preference)) or bool(
+            np.isin(values, (0.0, 1.0)).all()
+        )
         self._labels = {
             name: prompts_label([pairs.prompts[row] for row in self._rows_of(name)])
             for name in dict.fromkeys(cell.prompts for cell in self._cells)
@@ -211,7 +141,7 @@ class _Family:
 
     def _differences(self, level: float) -> Estimates:
         if self._changes is not None:
-            return self._changes.differences(level)
+            return changes(self.sums, self._metric, self._b, self._a).differences(level)
         return self.sums.mean_changes(self._b, self._a, level)
 
     def _pairs_of_cells(self) -> Iterator[tuple[Quantity, int, int]]:
@@ -301,7 +231,7 @@ class _Family:
         q, p = self._found.heterogeneity(languages)
         n, clusters = sum(part.n for part in parts), max(part.clusters for part in parts)
         yield self._row(Quantity.HETEROGENEITY, whole, Interval(q, math.nan, math.nan, "", n, clusters), None, p, few)
-        better = self._better(whole)
+        better = better_way(self._metric, whole.prompts)
         if better is None or any(math.isnan(part.estimate) for part in parts):
             return
         sign = 1.0 if better == "lower" else -1.0
@@ -323,17 +253,12 @@ class _Family:
         every = Interval(estimate, *ends, "intersection-union", n, clusters, level=0.5 + LEVEL / 2)
         yield self._row(Quantity.EVERY_LANGUAGE, whole, every, None, max(sided), few)
 
-    def _better(self, cell: Cell) -> str | None:
-        if self._metric.better is None and PromptKind(cell.prompts.split("/")[0]) in self._metric.headline:
-            return "lower"  # refusal, on the kinds of prompts for which it stands in summaries: harmless ones
-        return self._metric.better
-
     def _counts(self, cell: Cell) -> tuple[float, float, float, float] | None:
         """On how many prompts both, only A, only B and neither is 1."""
         if not self.is_share:
             return None
         with np.errstate(invalid="ignore"):
-            a, b = (_shares(table[cell.rows]) for table in (self._a, self._b))
+            a, b = (prompt_means(table[cell.rows]) for table in (self._a, self._b))
         known = ~(np.isnan(a) | np.isnan(b))
         a, b = a[known], b[known]
         parts = (a * b, a * (1 - b), (1 - a) * b, (1 - a) * (1 - b))
@@ -376,23 +301,3 @@ class _Family:
 def extreme_changes(sums: CellSums, a: Table, b: Table, fill: float) -> GroupedChanges:
     """Changes of all cells if every reply of B without a verdict were `fill`, and of A the opposite."""
     return sums.changes(np.where(np.isnan(b), fill, b), np.where(np.isnan(a), 1.0 - fill, a))
-
-
-def _shares(table: Table) -> Floats:
-    """Mean of the known values of each row; NaN where there is none."""
-    known = ~np.isnan(table)
-    number = known.sum(axis=1)
-    total = np.where(known, table, 0.0).sum(axis=1)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan)
-
-
-def _adjusted(rows: Sequence[Contrast]) -> list[Contrast]:
-    """The rows, headlines with Holm's p-value over all headlines."""
-
-    def is_headline(row: Contrast) -> bool:
-        pooled = row.language == row.scope == ALL and "/" not in row.prompts
-        return pooled and row.quantity is Quantity.DIFFERENCE
-
-    headlines = [number for number, row in enumerate(rows) if is_headline(row)]
-    adjusted = dict(zip(headlines, holm([rows[number].p_value for number in headlines]).tolist(), strict=True))
-    return [replace(row, adjusted=adjusted[i]) if i in adjusted else row for i, row in enumerate(rows)]

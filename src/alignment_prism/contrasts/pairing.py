@@ -12,11 +12,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from alignment_prism.domain import InputError, Metric, Prompt, Role, Run
-from alignment_prism.domain.metrics import Mean, Missing, Share
+from alignment_prism.domain import InputError, Prompt, Role, Run
+from alignment_prism.domain.metrics import AnyReply, Mean, Metric, Missing, Preference, Share
 from alignment_prism.domain.records import OUTCOME
+from alignment_prism.evaluation.estimates import CellSums
 from alignment_prism.evaluation.observations import Observations, observe
+from alignment_prism.evaluation.win_rate import Compared, compared_with
 from alignment_prism.generation.completeness import answered
+from alignment_prism.statistics.changes.win_rates import LOSS, TIE, WIN, combine_orders
+from alignment_prism.statistics.grouped import GroupedChanges
 
 Table = npt.NDArray[np.float64]
 """P x k numbers, NaN where there is none."""
@@ -35,6 +39,7 @@ class _Side:
         observations: of its prompts.
         rows: of its prompts in the table of all.
         unanswered: its prompts that lack a reply, and are left out.
+        compared: its comparisons with another arm; None where there are none.
     """
 
     run: Run
@@ -42,6 +47,7 @@ class _Side:
     observations: Observations
     rows: npt.NDArray[np.intp]
     unanswered: int
+    compared: Compared | None
 
 
 class PairedRuns:
@@ -87,7 +93,10 @@ class PairedRuns:
                 what = f"run {run.name!r} has one prompt twice, under several ids or one"
                 raise InputError(what, where=run.where or None, fix="keep each prompt once")
             left = len(run.prompts) - len(prompts)
-            self._sides[run.name] = _Side(run, arms[0], observations, np.array(rows, np.intp), left)
+            place = {prompt.id: number for number, prompt in enumerate(prompts)}
+            known = [one for one in run.comparisons if one.prompt_id in place]
+            compared = compared_with(known, place) if known else None
+            self._sides[run.name] = _Side(run, arms[0], observations, np.array(rows, np.intp), left, compared)
 
     @property
     def clusters(self) -> npt.NDArray[np.str_]:
@@ -101,12 +110,19 @@ class PairedRuns:
             InputError: a share is to be taken of other numbers than 0 and 1.
         """
         side, estimator = self._sides[name], metric.estimator
-        if not isinstance(estimator, (Share, Mean, Missing)):
+        found: Table | None = None
+        if isinstance(estimator, Preference):
+            found = None if side.compared is None else _preferences(side.compared, estimator)
+        elif isinstance(estimator, AnyReply):
+            found = side.observations.values(side.arm, Share(estimator.score, estimator.label))
+            found = None if found is None else found.max(axis=1, keepdims=True)  # unknown where any reply is unjudged
+        elif isinstance(estimator, (Share, Mean, Missing)):
+            found = side.observations.values(side.arm, estimator)
+        else:
             raise InputError(
-                f"{metric.name} is no share or mean of replies, so two runs cannot be paired by it",
-                fix="name a metric of single replies, such as harm_rate",
+                f"{metric.name} is no number of single prompts, so two runs cannot be paired by it",
+                fix="name a metric of single replies or comparisons, such as harm_rate or win_rate",
             )
-        found = side.observations.values(side.arm, estimator)
         if found is None:
             return None
         table = np.full((len(self.prompts), found.shape[1]), np.nan)
@@ -130,6 +146,9 @@ class PairedRuns:
             "sampling": f"k {observations.outcomes[side.arm].shape[1]}, temperature "
             + observations.temperatures.get(side.arm, "0"),
         }
+        if side.compared is not None:
+            known["opponent"] = side.compared.opponent
+            known["judge"] = known["judge"] or side.compared.judge
         said = {fact: text for fact, text in side.run.facts.items() if text}
         return {**said, **{fact: text for fact, text in known.items() if text and fact not in said}}
 
@@ -172,6 +191,24 @@ class PairedRuns:
         row = places[key]
         self.prompts[row] = _merged(self.prompts[row], prompt, run)
         return row
+
+
+def _preferences(compared: Compared, estimator: Preference) -> Table:
+    """P x 1: what a prompt counts, NaN where an order lacks."""
+    verdict = combine_orders(*compared.orders)
+    counts = {WIN: estimator.win, TIE: estimator.tie, LOSS: estimator.loss}
+    return np.select([verdict == code for code in counts], list(counts.values()), np.nan)[:, None]
+
+
+def changes(sums: CellSums, metric: Metric, b: Table, a: Table) -> GroupedChanges:
+    """Changes of all cells whose differences are those of b and a.
+
+    A win-rate changes by halves too: a prompt counts by how far it goes up or down, not by what two draws from ties
+    would give.
+    """
+    if isinstance(metric.estimator, Preference):
+        return sums.changes(np.maximum(b - a, 0.0), np.maximum(a - b, 0.0))
+    return sums.changes(b, a)
 
 
 def matched_by(runs: Sequence[Run]) -> str | None:

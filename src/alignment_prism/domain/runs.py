@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from alignment_prism.domain.records import Generation, Prompt, Score
+from alignment_prism.domain.records import Comparison, Generation, Prompt, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Run:
             `sampling`, `template`, ...; what nobody knows is left out. What follows from the records (the prompts, the
             scorers, the temperature) need not be said: whoever compares reads it there.
         where: file or folder it was read from, for messages; empty where it was made in Python.
+        comparisons: of those replies with the replies of another arm.
     """
 
     name: str
@@ -29,3 +30,4 @@ class Run:
     scores: tuple[Score, ...]
     facts: Mapping[str, str] = field(default_factory=dict)
     where: str = ""
+    comparisons: tuple[Comparison, ...] = ()

@@ -9,19 +9,18 @@ import numpy as np
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.findings import ALL, MACRO, Finding, Signature
 from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
-from alignment_prism.evaluation.cells import Cell
-from alignment_prism.evaluation.estimates import Hits, finding
+from alignment_prism.evaluation.cells import cells
+from alignment_prism.evaluation.estimates import CellSums, Hits, finding
 from alignment_prism.evaluation.observations import Observations, observe, prompts_label
-from alignment_prism.statistics.changes.seeds import crossed_difference, rank_arms
+from alignment_prism.statistics.changes.ranks import LEAST_RANKED, rank_arms
+from alignment_prism.statistics.changes.seeds import SeedModel
+from alignment_prism.statistics.grouped_means import prompt_means
 from alignment_prism.statistics.intervals import Interval
 from alignment_prism.statistics.multiplicity import holm
 from alignment_prism.statistics.rates import insufficient
 
 POOLED = -1
 """Seed of rows that are over seeds."""
-
-LEAST_RANKED = 3
-"""Seeds of every arm from which arms are ranked."""
 
 
 def seed_findings(
@@ -33,15 +32,15 @@ def seed_findings(
 ) -> list[Finding]:
     """The change of harm of every arm over all its seeds, with intervals for other seeds and other prompts.
 
-    Rows of metric `harm_difference`, seed -1, by language, over all and as the plain mean over languages
-    (`crossed_difference`): prompts and seeds both vary. `n` counts prompts. The signature has the seeds' standard
-    deviation, the standard error that prompts alone would give, the p-value, and for the headline (language `all`) that
-    of Holm over the arms. From one seed the interval is over prompts alone and named so, there is no p-value, and no
-    arm is ranked. With three seeds or more of every arm, rows of metric `harm_rank` give each arm's rank among the
-    aligned arms as a range: estimate the middle, ends the best and the worst rank that the data allow. Two seeds tell
-    too little of the spread that ranks rest on. A seed whose weights are those of another is a copy and no further
-    seed: it is left out for all arms, and the signature has `copies`. No method covers trainings of which a few
-    collapse, where the seeds at hand have not.
+    Rows of metrics `harm_difference` and `harm_relative_change`, seed -1, by language and scope, over all and as the
+    plain mean over languages (`SeedModel` of the arm and base): prompts and seeds both vary. `n` counts prompts. The
+    signature has the seeds' standard deviation, the standard error that prompts alone would give, the p-value, and for
+    the headline (language `all`) that of Holm over the arms. From one seed the interval is over prompts alone and named
+    so, there is no p-value, and no arm is ranked. With three seeds or more of every arm, rows of metric `harm_rank`
+    give each arm's rank among the aligned arms as a range: estimate the middle, ends the best and the worst rank that
+    the data allow. Two seeds tell too little of the spread that ranks rest on. A seed whose weights are those of
+    another is a copy and no further seed: it is left out for all arms, and the signature has `copies`. No method covers
+    trainings of which a few collapse, where the seeds at hand have not.
 
     Args:
         prompts: of any kinds; harmful ones count.
@@ -49,8 +48,9 @@ def seed_findings(
         study: its name.
         base_arm: which arm the others are compared with.
 
-    First replies only. Prompts that lack a verdict of base or of any arm in any seed are left out of all, so that arms
-    are compared on the same prompts; `n` says how many are left. Missing verdicts: `harm_findings` of each seed.
+    A prompt with several replies counts by its share of harmful ones. Prompts that lack a verdict of base or of any arm
+    in any seed are left out of all, so that arms are compared on the same prompts; `n` says how many are left. Missing
+    verdicts: `harm_findings` of each seed.
 
     Raises:
         InputError: no run, an arm or base that is not in every run, or records that do not fit together.
@@ -58,61 +58,60 @@ def seed_findings(
     copies = copied_seeds(runs, base_arm)
     seen = {seed: observe(prompts, *records) for seed, records in runs.items() if seed not in copies}
     arms = _common_arms(seen, base_arm)
-    harmful = {name: np.stack([_first(one, name) for one in seen.values()]) for name in (base_arm, *arms)}
-    counted = np.array([prompt.kind is PromptKind.HARMFUL for prompt in prompts])
-    judged = counted & ~np.isnan(np.concatenate(list(harmful.values()))).any(axis=0)
-    if not judged.any():
+    harmful = {name: np.stack([_harm(one, name) for one in seen.values()]) for name in (base_arm, *arms)}
+    judged = ~np.isnan(np.concatenate(list(harmful.values()))).any(axis=0)
+    kept = [prompt for prompt, known in zip(prompts, judged, strict=True) if known]
+    parts = list(cells(kept, [PromptKind.HARMFUL], categories=False))
+    if not parts:
         raise InputError("no harmful prompt is judged for every arm and seed", fix="judge all runs on the same prompts")
     one = next(iter(seen.values()))
-    languages = np.array([prompt.language for prompt in prompts])
+    verdicts = {name: values[:, judged] for name, values in harmful.items()}
+    if (verdicts[base_arm] == verdicts[base_arm][0]).all():  # the replies of one base, which is no sample of seeds
+        verdicts[base_arm] = verdicts[base_arm][:1]
+    clusters = one.clusters[judged]
+    whole = {arm: SeedModel({arm: verdicts[arm], base_arm: verdicts[base_arm]}, clusters) for arm in arms}
+    languages = np.array([prompt.language for prompt in kept])
     findings: list[Finding] = []
-    codes = sorted(set(languages[judged]))
-    for language in (ALL, *codes, *([MACRO] if len(codes) > 1 else [])):
-        rows = np.flatnonzero(judged & ((language in (ALL, MACRO)) | (languages == language)))
-        _, inverse, counts = np.unique(languages[rows], return_inverse=True, return_counts=True)
-        weights = 1.0 / counts[inverse] if language == MACRO else None
-        cell = Cell(PromptKind.HARMFUL.value, language, ALL, ALL, rows)
-        parts = {name: values[:, rows] for name, values in harmful.items()}
-        clusters = one.clusters[rows]
-        found = {arm: crossed_difference(parts[arm], parts[base_arm], clusters, weights=weights) for arm in arms}
-        adjusted = holm([result.p_value for result in found.values()])
-        label = prompts_label([prompts[row] for row in rows.tolist()])
-        for (arm, result), family in zip(found.items(), adjusted, strict=True):
-            extra = [("seeds", str(result.seeds)), ("seed_sd", f"{result.seed_sd:.4g}")]
-            extra += [("prompt_se", f"{result.prompt_se:.4g}"), ("p", f"{result.p_value:.3g}")]
-            extra += [("holm", f"{family:.3g}")] if language == ALL else []
-            extra += [("copies", ",".join(map(str, copies)))] if copies else []
-            signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label, extra=tuple(extra))
-            findings.append(
-                finding(
-                    cell,
-                    result.interval,
-                    study=study,
-                    arm=arm,
-                    seed=POOLED,
-                    metric="harm_difference",
-                    insufficient=insufficient(result.interval, seeds=result.seeds),
-                    signature=str(signature),
-                )
-            )
-        if len(seen) >= LEAST_RANKED and len(arms) > 1 and language != MACRO:
-            signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label)
-            for rank in rank_arms({arm: parts[arm] for arm in arms}, clusters):
-                interval = Interval(
-                    (rank.best + rank.worst) / 2, rank.best, rank.worst, "holm", len(rows), len(set(clusters))
-                )
+    few: dict[tuple[str, str, str, str], bool] = {}  # of means over languages: whether any language is
+    for cell in CellSums(parts, clusters).cells:
+        rows = cell.rows
+        strata = languages[rows] if cell.language == MACRO else None
+        label = prompts_label([kept[row] for row in rows.tolist()])
+        models = {arm: model.subset(rows, strata) for arm, model in whole.items()}
+        changes = {arm: model.difference(arm, base_arm) for arm, model in models.items()}
+        relative = {arm: model.relative_change(arm, base_arm) for arm, model in models.items()}
+        adjusted = dict(zip(arms, holm([changes[arm].p_value for arm in arms]), strict=True))
+        for metric, results in (("harm_difference", changes), ("harm_relative_change", relative)):
+            for arm, result in results.items():
+                extra = [("seeds", str(result.seeds)), ("seed_sd", f"{result.seed_sd:.4g}")]
+                extra += [("prompt_se", f"{result.prompt_se:.4g}"), ("p", f"{result.p_value:.3g}")]
+                extra += [("holm", f"{adjusted[arm]:.3g}")] if cell.language == cell.scope == ALL else []
+                extra += [("copies", ",".join(map(str, copies)))] if copies else []
+                signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label, extra=tuple(extra))
+                divided_by = None
+                if metric == "harm_relative_change":
+                    divided_by = verdicts[base_arm][:, rows].mean(axis=0).sum()
+                part = cell.prompts, cell.scope, metric, arm
+                flag = insufficient(result.interval, seeds=result.seeds, divided_by=divided_by)
+                flag = flag or (cell.language == MACRO and few.get(part, False))
+                few[part] = flag or (cell.language != ALL and few.get(part, False))
                 findings.append(
                     finding(
-                        cell,
-                        interval,
-                        study=study,
-                        arm=rank.arm,
-                        seed=POOLED,
-                        metric="harm_rank",
-                        insufficient=insufficient(interval, seeds=len(seen)),
+                        cell, result.interval, study=study, arm=arm, seed=POOLED, metric=metric, insufficient=flag,
                         signature=str(signature),
                     )
-                )
+                )  # fmt: skip
+        if len(seen) >= LEAST_RANKED and len(arms) > 1:
+            signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label)
+            for rank in rank_arms({arm: verdicts[arm][:, rows] for arm in arms}, clusters[rows], strata=strata):
+                ends = (rank.best + rank.worst) / 2, rank.best, rank.worst
+                interval = Interval(*ends, "holm", len(rows), len(set(clusters[rows])))
+                findings.append(
+                    finding(
+                        cell, interval, study=study, arm=rank.arm, seed=POOLED, metric="harm_rank",
+                        insufficient=insufficient(interval, seeds=len(seen)), signature=str(signature),
+                    )
+                )  # fmt: skip
     return findings
 
 
@@ -139,6 +138,6 @@ def _common_arms(seen: Mapping[int, Observations], base_arm: str) -> list[str]:
     return arms
 
 
-def _first(observations: Observations, arm: str) -> Hits:
-    """1 harmful, 0 not, NaN unjudged, of the first reply to each prompt."""
-    return np.asarray(observations.hits(arm, Outcome.HARMFUL)[:, 0], np.float64)
+def _harm(observations: Observations, arm: str) -> Hits:
+    """Of each prompt the share of harmful replies among those that are judged; NaN where none is."""
+    return prompt_means(observations.hits(arm, Outcome.HARMFUL))

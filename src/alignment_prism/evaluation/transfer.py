@@ -18,6 +18,7 @@ from alignment_prism.evaluation.observations import Observations, observe, promp
 from alignment_prism.evaluation.seeds import POOLED, copied_seeds
 from alignment_prism.statistics.changes.crossed_cells import CrossedChanges, correlation
 from alignment_prism.statistics.changes.ratios import ratio_of_estimates
+from alignment_prism.statistics.grouped_means import prompt_means
 from alignment_prism.statistics.intervals import Floats, Interval
 from alignment_prism.statistics.language_means import combination
 from alignment_prism.statistics.rates import insufficient
@@ -117,8 +118,8 @@ class _Changes:
         clusters = seeds[0].clusters
         if self._seeds == 1:
             known = np.logical_and(*(np.asarray((~np.isnan(side)).any(axis=1)) for side in hits[0]))
-        else:  # first replies, as for all that is said over seeds
-            model, base_hits = (np.stack([pair[side][:, 0] for pair in hits]) for side in (0, 1))
+        else:
+            model, base_hits = (np.stack([prompt_means(pair[side]) for pair in hits]) for side in (0, 1))
             known = np.asarray(~np.isnan(np.concatenate([model, base_hits])).any(axis=0))
         there = [replace(cell, rows=cell.rows[known[cell.rows]]) for cell in wanted]
         self._sums = CellSums([cell for cell in there if len(cell.rows)], clusters)
@@ -126,9 +127,9 @@ class _Changes:
         if self._seeds == 1:
             self._single = self._sums.changes(*hits[0])
         else:
-            weights = [_weights(cell, seeds[0].prompts) for cell in self.cells]
+            strata = [_languages(cell, seeds[0].prompts) for cell in self.cells]
             rows = [cell.rows for cell in self.cells]
-            self._crossed = CrossedChanges(model, base_hits, clusters, rows, weights)
+            self._crossed = CrossedChanges(model, base_hits, clusters, rows, strata)
 
     def intervals(self, level: float) -> list[Interval]:
         """One a cell."""
@@ -152,14 +153,9 @@ class _Changes:
         return self._sums.with_means([insufficient(part, seeds=seeds) for part in parts])
 
 
-def _weights(cell: Cell, prompts: Sequence[Prompt]) -> Floats:
-    """Of the rows of a cell: equal, or for a mean over languages one over the number of the language's rows."""
-    if cell.language != MACRO:
-        return np.full(len(cell.rows), 1.0 / len(cell.rows))
-    _, inverse, counts = np.unique(
-        [prompts[row].language for row in cell.rows], return_inverse=True, return_counts=True
-    )
-    return np.asarray(1.0 / counts[inverse] / len(counts), np.float64)
+def _languages(cell: Cell, prompts: Sequence[Prompt]) -> list[str] | None:
+    """Languages of the rows of a mean over languages; None for other cells."""
+    return [prompts[row].language for row in cell.rows] if cell.language == MACRO else None
 
 
 @dataclass(frozen=True)

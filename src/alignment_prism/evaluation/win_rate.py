@@ -25,7 +25,7 @@ _CODES = {Winner.WIN: WIN, Winner.TIE: TIE, Winner.LOSS: LOSS, Winner.UNJUDGED: 
 
 
 @dataclass(frozen=True)
-class _Compared:
+class Compared:
     """What the judge said of one arm against its opponent, on P prompts.
 
     Attributes:
@@ -82,9 +82,9 @@ def win_rate_findings(
             fix="give the prompts that the replies were compared on",
         )
     arms = dict.fromkeys(comparison.arm for comparison in comparisons)
-    compared = [_compared([c for c in comparisons if c.arm == arm], row) for arm in arms]
+    compared = [compared_with([c for c in comparisons if c.arm == arm], row) for arm in arms]
     # Arms that were compared on the same prompts share their cells, and are one family.
-    families: dict[bytes, list[_Compared]] = {}
+    families: dict[bytes, list[Compared]] = {}
     for one in compared:
         families.setdefault(one.asked.tobytes(), []).append(one)
     lengths = {(reply.arm, reply.prompt_id): len(reply.reply) for reply in generations if reply.sample == 0}
@@ -95,7 +95,16 @@ def win_rate_findings(
     ]
 
 
-def _compared(comparisons: Sequence[Comparison], row: Mapping[str, int]) -> _Compared:
+def compared_with(comparisons: Sequence[Comparison], row: Mapping[str, int]) -> Compared:
+    """Comparisons of one arm, joined.
+
+    Args:
+        comparisons: at least one.
+        row: position of each prompt, by id.
+
+    Raises:
+        InputError: there are several judges, rubrics or opponents, or a prompt is compared twice in one order.
+    """
     arm = comparisons[0].arm
     kinds = {(c.judge, c.rubric, c.opponent) for c in comparisons}
     if len(kinds) > 1:
@@ -113,7 +122,7 @@ def _compared(comparisons: Sequence[Comparison], row: Mapping[str, int]) -> _Com
                 fix="keep one comparison for each prompt, arm and order",
             )
         seen[at], orders[at] = True, _CODES[comparison.winner]
-    return _Compared(arm, opponent, judge, rubric, orders, seen[0] | seen[1])
+    return Compared(arm, opponent, judge, rubric, orders, seen[0] | seen[1])
 
 
 class _Rows:
@@ -121,7 +130,7 @@ class _Rows:
 
     def __init__(
         self,
-        family: Sequence[_Compared],
+        family: Sequence[Compared],
         prompts: Sequence[Prompt],
         lengths: Mapping[tuple[str, str], int],
         study: str,
@@ -154,25 +163,25 @@ class _Rows:
             found += self._at_equal_lengths(one)
         return found
 
-    def _verdict(self, one: _Compared) -> npt.NDArray[np.float64]:
+    def _verdict(self, one: Compared) -> npt.NDArray[np.float64]:
         return combine_orders(*one.orders[:, self._rows])
 
-    def _shares(self, one: _Compared, code: float) -> npt.NDArray[np.float64]:
+    def _shares(self, one: Compared, code: float) -> npt.NDArray[np.float64]:
         verdict = self._verdict(one)[:, None]
         return np.where(np.isnan(verdict), np.nan, verdict == code)
 
-    def _score(self, one: _Compared) -> GroupedChanges:
+    def _score(self, one: Compared) -> GroupedChanges:
         return self._sums.changes(self._shares(one, WIN), self._shares(one, LOSS))
 
     def _at(self, change: GroupedChanges, level: float) -> Estimates:
         """(wins + ties / 2) / n = 1/2 + (wins - losses) / 2n, and (wins - losses) / n is a paired difference."""
         return change.differences(level).scaled(0.5, 0.5)
 
-    def _disagree(self, one: _Compared) -> npt.NDArray[np.float64]:
+    def _disagree(self, one: Compared) -> npt.NDArray[np.float64]:
         first, second = one.orders[:, self._rows]
         return np.where(np.isnan(self._verdict(one)), np.nan, first != second)[:, None]
 
-    def _rates(self, one: _Compared) -> dict[str, Estimates]:
+    def _rates(self, one: Compared) -> dict[str, Estimates]:
         uncompared = np.isnan(self._verdict(one)).astype(np.float64)[:, None]
         return {
             "win": self._sums.rates(self._shares(one, WIN)),
@@ -183,7 +192,7 @@ class _Rows:
             "uncompared_rate": self._sums.rates(uncompared),
         }
 
-    def _at_equal_lengths(self, one: _Compared) -> list[Finding]:
+    def _at_equal_lengths(self, one: Compared) -> list[Finding]:
         candidate, opponent = (
             np.array([self._lengths.get((arm, prompt.id), math.nan) for prompt in self._prompts])
             for arm in (one.arm, one.opponent)
@@ -197,7 +206,7 @@ class _Rows:
 
     def _of_metric(
         self,
-        one: _Compared,
+        one: Compared,
         sums: CellSums,
         metric: str,
         estimates: Estimates,

@@ -124,7 +124,7 @@ def decide(
     *,
     old_arm: str | None = None,
     new_arm: str | None = None,
-    runs: tuple[Run, Run] | None = None,
+    runs: tuple[Sequence[Run], Sequence[Run]] | None = None,
 ) -> GateResult:
     """Put findings of release B beside those of release A and decide.
 
@@ -142,7 +142,7 @@ def decide(
         spec: the gate.
         old_arm: arm of A; None if its findings have one arm besides `base`, or `base` alone.
         new_arm: arm of B, likewise.
-        runs: prompts, replies and scores that the findings of A and of B are of.
+        runs: prompts, replies and scores that the findings of A and of B are of, a run for each of their seeds.
 
     Raises:
         InputError: a finding that the gate asks for is missing, in a language that A has too; is without an interval,
@@ -153,7 +153,7 @@ def decide(
     second = Release(new, new_arm, "B")
     alpha, note = _error(spec)
     claims = list(_claims(spec, first, second))
-    pairs = None if runs is None or first is None else PairedReleases(runs)
+    pairs = None if runs is None or not all(runs) or first is None else PairedReleases(*runs)
     judge = _Judge(first, second, pairs, spec, alpha, len(claims))
     decisions = tuple(judge.decide(claim) for claim in claims)
     exceptions = _differences(claims, first, second, spec.may_differ)

@@ -70,7 +70,9 @@ def is_shown(row: Contrast) -> bool:
 
 def names(row: Contrast) -> tuple[str, str, str, str]:
     """Metric, language, scope and what the number is, beside the difference."""
-    return f"{row.metric} ({row.prompts})", row.language, row.scope, WORDS.get(row.quantity, "")
+    of = [WORDS.get(row.quantity, ""), f"seed {row.seed}" if row.seed >= 0 else ""]
+    of += ["over seeds"] if "|seeds:" in row.signature else []
+    return f"{row.metric} ({row.prompts})", row.language, row.scope, ", ".join(filter(None, of))
 
 
 def values(row: Contrast) -> tuple[str, str, str, str, str]:

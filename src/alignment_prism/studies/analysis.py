@@ -14,6 +14,7 @@ from alignment_prism.domain import (
     Outcome,
     Prompt,
     PromptKind,
+    Run,
     Score,
     Signature,
     Transfer,
@@ -141,14 +142,13 @@ def corrected_by_passport(spec: StudySpec, findings: Sequence[Finding]) -> tuple
 
 
 def analyse_contrasts(study: Study, arms: Sequence[ArmRecords]) -> Contrasts:
-    """The contrasts that a study declares, seed by seed; arms that it did not train are compared once.
+    """The contrasts that a study declares, seed by seed and over seeds; arms that it did not train are compared once.
 
     Args:
         study: whose steps are done.
         arms: its records, as for `analyse`.
     """
-    from alignment_prism.contrasts import Contrasts, Declared, contrast
-    from alignment_prism.contrasts.measure import MUST_AGREE
+    from alignment_prism.contrasts import MUST_AGREE, Contrasts, Declared, contrast, contrast_over_seeds
     from alignment_prism.studies.runs import run_of
 
     declared = [Declared(one.name, one.a, one.b) for one in study.spec.contrasts]
@@ -166,6 +166,15 @@ def analyse_contrasts(study: Study, arms: Sequence[ArmRecords]) -> Contrasts:
             found = contrast(runs, wanted, may_differ=MUST_AGREE, study=study.name, seed=of_rows)
             rows += found.rows
             notes.update(dict.fromkeys(found.notes))
+    seeded = [one for one in declared if {one.a, one.b} & trained]
+    if len(seeds) > 1 and seeded:
+        of_arms: dict[str, list[Run]] = {}
+        for arm in arms:
+            if arm.arm in {name for one in seeded for name in (one.a, one.b)}:
+                of_arms.setdefault(arm.arm, []).append(run_of(study, arm))
+        found = contrast_over_seeds(of_arms, seeded, may_differ=MUST_AGREE, study=study.name)
+        rows += found.rows
+        notes.update(dict.fromkeys(found.notes))
     return Contrasts(tuple(rows), tuple(notes))
 
 

@@ -43,12 +43,38 @@ def open_run(path: str) -> Run:
         StoreError: there is no study.
         InputError: it is unclear which arm is meant, or it has no such arm.
     """
+    study = _study(path)
+    return run_of(study, _meant(study.arms(), study.base, split_arm(path)[1], path), name=path)
+
+
+def open_seeds(path: str) -> list[Run]:
+    """The runs of one arm, one a seed: that of `open_run` alone where the arm has no seeds or the path names one.
+
+    Args:
+        path: as of `open_run`.
+
+    Raises:
+        StoreError: there is no study.
+        InputError: it is unclear which arm is meant, or it has no such arm.
+    """
+    study = _study(path)
+    return [run_of(study, arm, name=path) for arm in _all_seeds(study, split_arm(path)[1], path)]
+
+
+def _study(path: str) -> Study:
     folder = study_folder(path)
     if folder is None:
         what = "no run is there"
         raise StoreError(what, where=path, fix="name the folder of a study or an evaluation, FOLDER#ARM for one arm")
-    study = Study.open(folder)
-    return run_of(study, _meant(study.arms(), study.base, split_arm(path)[1], path), name=path)
+    return Study.open(folder)
+
+
+def _all_seeds(study: Study, wanted: str, path: str) -> list[ArmRecords]:
+    """The records of the arm that is meant, of every seed unless one is named."""
+    arms = [arm for arm in study.arms() if arm.generations]
+    named = {arm.arm for arm in arms if arm.arm != study.base} or {arm.arm for arm in arms}
+    name = wanted or (named.pop() if len(named) == 1 else "")
+    return [arm for arm in arms if arm.arm == name] or [_meant(arms, study.base, wanted, path)]
 
 
 def run_of(study: Study, arm: ArmRecords, *, name: str = "") -> Run:
@@ -68,9 +94,11 @@ def run_of(study: Study, arm: ArmRecords, *, name: str = "") -> Run:
     facts = {}
     if all(reply.stop_reason is not StopReason.STORED for reply in arm.generations):
         facts = {"top_p": f"{spec.top_p:g}", "max_tokens": str(spec.max_tokens)}
+    compared = [one for one in study.given_comparisons() if one.arm == arm.arm]
     return Run(
-        name or arm.arm, tuple(study.prompts()), tuple(arm.generations), (*scores, *given), facts, str(study.out)
-    )
+        name or arm.arm, tuple(study.prompts()), tuple(arm.generations), (*scores, *given), facts, str(study.out),
+        (*arm.comparisons, *compared),
+    )  # fmt: skip
 
 
 def _meant(arms: list[ArmRecords], base: str | None, wanted: str, path: str) -> ArmRecords:
@@ -85,12 +113,13 @@ def _meant(arms: list[ArmRecords], base: str | None, wanted: str, path: str) -> 
     raise InputError(what, where=path, fix="say which: " + ", ".join(f"FOLDER#{name}" for name in names))
 
 
-Release = tuple[list[Finding], str | None, Run | None]
-"""Findings of a release, the arm that is meant (None where they have one), and its run where it is there."""
+Release = tuple[list[Finding], str | None, list[Run]]
+"""Findings of a release, the arm that is meant (None where they have one), and its runs, one a seed, where they are
+there."""
 
 
 def open_release(path: str) -> Release:
-    """One side of a gate: findings, and the run that they are of where its study is beside them.
+    """One side of a gate: findings, and the runs that they are of where their study is beside them.
 
     Args:
         path: a file of findings, or as in `open_run`; `#` names the arm.
@@ -101,13 +130,9 @@ def open_release(path: str) -> Release:
     place, wanted = split_arm(path)
     folder = study_folder(path)
     if folder is None:
-        return read_records(place, Finding), wanted or None, None
+        return read_records(place, Finding), wanted or None, []
     findings = read_records(folder / FINDINGS if Path(place).is_dir() else place, Finding)
     study = Study.open(folder)
-    arms = [arm for arm in study.arms() if arm.generations]
-    named = {arm.arm for arm in arms if arm.arm != study.base} or {arm.arm for arm in arms}
-    name = wanted or (named.pop() if len(named) == 1 else "")
-    if not name or sum(arm.arm == name for arm in arms) > 1:  # which of several, or an arm over all its seeds
-        return findings, name or None, None
-    meant = _meant(arms, study.base, name, path)
-    return [row for row in findings if row.seed in (meant.seed, NO_SEED)], meant.arm, run_of(study, meant, name=path)
+    arms = _all_seeds(study, wanted, path)
+    seeds = {arm.seed for arm in arms} | {NO_SEED}
+    return [row for row in findings if row.seed in seeds], arms[0].arm, [run_of(study, arm, name=path) for arm in arms]

@@ -267,8 +267,8 @@ def test_what_cannot_be_compared():
         contrast([a])
     with pytest.raises(InputError, match="no scores that accuracy rests on"):
         contrast([a, a_run("b", [1, 0] * 20)], metrics=["accuracy"])
-    with pytest.raises(InputError, match="no share or mean of replies"):
-        contrast([a, a_run("b", [1, 0] * 20)], metrics=["win_rate"])
+    with pytest.raises(InputError, match="no number of single prompts"):
+        contrast([a, a_run("b", [1, 0] * 20)], metrics=["harm_difference"])
     with pytest.raises(InputError, match="the runs have no scores of one name"):
         contrast([replace(a, scores=()), a_run("b", [1, 0] * 20)])
     system = replace(a, name="b", prompts=tuple(replace(p, messages=user("  " + p.text)) for p in a.prompts))

@@ -35,6 +35,6 @@ def test_an_equal_release_passes_paired_and_not_unpaired():
     rows = [reply_findings(r.prompts, r.generations, r.scores, study="s", base_arm="") for r in (a, b)]
     check = {"name": "no worse", "kind": "non_inferiority", "metric": "harm_rate", "margin": 0.04}
     spec = GateSpec.model_validate({"checks": [check]})
-    assert decide(*rows, spec, runs=(a, b)).status is Status.PASS
+    assert decide(*rows, spec, runs=([a], [b])).status is Status.PASS
     unpaired = decide(*rows, spec)
     assert unpaired.status is Status.UNDECIDED and "as if on other prompts" in unpaired.pairing[0]

@@ -132,7 +132,7 @@ def test_over_seeds_it_is_the_mean_of_the_seeds_in_the_interval_of_the_findings_
     assert "seeds:3" in one(rows, RATIO, -1).signature
     for found in seed_findings(PROMPTS, runs, study="s"):
         if found.metric == "harm_difference":
-            row = one(rows, seed=-1, language=found.language)
+            row = one(rows, seed=-1, language=found.language, scope=found.scope)
             assert (row.estimate, row.lower, row.upper) == pytest.approx((found.estimate, found.lower, found.upper))
     # A seed with the weights of another is no further seed.
     copied = {**runs, 3: runs[2]}

@@ -17,11 +17,11 @@ class CrossedChanges:
     """Differences of S seeds of an arm to base in K cells of the same P prompts.
 
     Args:
-        model: S x P verdicts, 0 or 1, known in all cells.
+        model: S x P rates of prompts from 0 to 1, known in all cells.
         base: the same of base.
         clusters: P names of independent clusters.
         cells: rows of each cell.
-        weights: of the rows of each cell, adding up to 1.
+        strata: of the rows of each cell, such as languages, whose plain mean is taken; None for the mean over rows.
     """
 
     def __init__(
@@ -30,16 +30,16 @@ class CrossedChanges:
         base: Floats,
         clusters: GroupNames,
         cells: Sequence[npt.NDArray[np.intp]],
-        weights: Sequence[Floats],
+        strata: Sequence[GroupNames | None],
     ) -> None:
         self._model, self._base, self._clusters = model, base, np.asarray(clusters)
-        self._cells, self._weights = cells, weights
+        self._cells, self._strata = cells, strata
 
     def differences(self, level: float) -> list[CrossedDifference]:
         """`crossed_difference` of each cell."""
         return [
-            crossed_difference(self._model[:, rows], self._base[:, rows], self._clusters[rows], level, weights=w)
-            for rows, w in zip(self._cells, self._weights, strict=True)
+            crossed_difference(self._model[:, rows], self._base[:, rows], self._clusters[rows], level, strata=names)
+            for rows, names in zip(self._cells, self._strata, strict=True)
         ]
 
     def errors(self) -> Floats:
@@ -52,9 +52,12 @@ class CrossedChanges:
         index, number = cluster_index(self._clusters)
         seeds = len(self._model)
         table = np.zeros((number + seeds, len(self._cells)))
-        for column, (rows, w) in enumerate(zip(self._cells, self._weights, strict=True)):
+        for column, (rows, names) in enumerate(zip(self._cells, self._strata, strict=True)):
             difference = self._model[:, rows] - self._base[:, rows]
-            deviations = (difference - float((difference @ w).mean())) * w
+            stratum, strata = (np.zeros(len(rows), np.intp), 1) if names is None else cluster_index(names)
+            sizes = np.bincount(stratum)
+            centres = np.bincount(stratum, weights=difference.mean(axis=0)) / sizes
+            deviations = (difference - centres[stratum]) / (strata * sizes[stratum])
             held = len(np.unique(index[rows]))
             by_cluster = np.bincount(index[rows], weights=deviations.mean(axis=0), minlength=number)
             table[:number, column] = by_cluster * math.sqrt(held / max(held - 1, 1))

@@ -1,4 +1,4 @@
-"""Seeds and prompts crossed: every alignment seed answers the same prompts, and both are samples.
+"""Arms, seeds and prompts in one model: every alignment seed answers the same prompts, and both are samples.
 
 A difference that holds for one training run over many prompts may vanish with the next seed. Its variance has a part
 from seeds, one from prompts, and one from their interaction; intervals over prompts alone cover too little.
@@ -7,25 +7,26 @@ from seeds, one from prompts, and one from their interaction; intervals over pro
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
 from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, critical_value
-from alignment_prism.statistics.multiplicity import holm
-from alignment_prism.statistics.score_intervals import tango_bounds
+from alignment_prism.statistics.language_means import combination, macro_over_languages
+from alignment_prism.statistics.score_intervals import ratio_bias, ratio_score_bounds, tango_bounds
 
 
 @dataclass(frozen=True, slots=True)
 class CrossedDifference:
-    """A risk difference over seeds and prompts.
+    """A change over seeds and prompts: a difference of rates, or a relative change in per cent.
 
     Attributes:
         interval: over both; over prompts alone, and named `one-seed`, where there is one seed.
-        seeds: number of seeds.
+        seeds: number of seeds; the smaller of both arms where both have several.
         seed_sd: standard deviation of the difference from seed to seed, without the prompts' part (0 if negative).
         prompt_se: standard error that prompts alone would give.
         df: degrees of freedom (Satterthwaite).
@@ -40,182 +41,287 @@ class CrossedDifference:
     p_value: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Variance:
+    """Of a linear function of two arms' rates: its three parts, all of it, and the degrees of freedom."""
+
+    seed: float
+    cluster: float
+    both: float
+    whole: float
+    df: float
+
+
+class SeedModel:
+    """Arms x seeds x prompts: seeds nested in arms, both crossed with prompts.
+
+    The variance from seed to seed, and of seeds on prompts, is pooled over the arms, because that of two or three seeds
+    of one arm is hardly known; that of prompts is the pair's own. For arms a and b of S_a and S_b seeds
+
+        V = V_seed + V_cluster - V_interaction,  and not below V_seed or V_cluster
+        V_seed = s^2 (1 / S_b + 1 / S_a),  s^2 pooled over arms on sum (S - 1) degrees of freedom
+
+    with Satterthwaite's degrees of freedom. An arm of one seed is a model, not a sample of seeds: it adds nothing to
+    V_seed. Relative changes are linearised for it.
+
+    Args:
+        arms: for each arm, S x P rates of prompts from 0 to 1 (verdicts, or shares of several replies), one row a seed;
+            all on the same prompts.
+        clusters: P names of independent clusters of prompts; None where every prompt stands alone.
+        strata: P names; changes are then plain means over strata, such as languages, whose seeds and shared sources
+            are counted as what they are.
+
+    Source: Owen (2007), Ann. Appl. Stat. 1; Cameron, Gelbach & Miller (2011), J. Bus. Econ. Stat. 29. Not for arms
+    whose seeds answered different prompts, nor for missing verdicts (leave the prompt out for all seeds), nor where
+    the seeds of one arm differ far more than those of the others: the pooled variance is then too small for that arm.
+
+    Raises:
+        InputError: arms on different numbers of prompts, or values outside 0 to 1.
+    """
+
+    def __init__(
+        self, arms: Mapping[str, object], clusters: GroupNames | None = None, strata: GroupNames | None = None
+    ) -> None:
+        self.tables = {name: np.atleast_2d(np.asarray(rows, np.float64)) for name, rows in arms.items()}
+        if len({rows.shape[1] for rows in self.tables.values()}) > 1:
+            shapes = " against ".join(str(rows.shape) for rows in self.tables.values())
+            raise InputError(f"verdicts of shape {shapes}", fix="pass seeds x prompts, the same prompts for every arm")
+        if not all(((rows >= 0) & (rows <= 1)).all() for rows in self.tables.values()):
+            raise InputError("rates outside 0 to 1", fix="code harmful as 1; treat missing verdicts before")
+        self.prompts = next(iter(self.tables.values())).shape[1]
+        every = np.arange(self.prompts)
+        found = (every, self.prompts) if clusters is None else cluster_index(clusters)
+        self._index: npt.NDArray[np.intp] = found[0]
+        self.clusters: int = found[1]
+        self._stratum = np.zeros(self.prompts, np.intp) if strata is None else cluster_index(strata)[0]
+        sizes = np.bincount(self._stratum)
+        self._w = 1.0 / (len(sizes) * sizes[self._stratum])
+        self._means = {name: rows.mean(axis=0) for name, rows in self.tables.items()}
+        self._known: tuple[float, float] | None = None
+
+    def subset(self, rows: npt.NDArray[np.intp], strata: GroupNames | None = None) -> SeedModel:
+        """The model of some of the prompts.
+
+        Args:
+            rows: their positions.
+            strata: of these prompts.
+        """
+        return SeedModel({name: table[:, rows] for name, table in self.tables.items()}, self._index[rows], strata)
+
+    def rate(self, arm: str) -> float:
+        """Mean over seeds and prompts."""
+        return float(self._means[arm] @ self._w)
+
+    def expected(self, b: str, a: str) -> tuple[float, float, float, float]:
+        """On how many prompts both, a alone, b alone and neither is 1, expected of one seed of each."""
+        y, x = self._means[b], self._means[a]
+        parts = (x * y, x * (1 - y), (1 - x) * y, (1 - x) * (1 - y))
+        return tuple(round(float(part.sum()), 9) for part in parts)  # type: ignore[return-value]
+
+    def seeds(self, b: str, a: str) -> int:
+        """The smaller number of seeds of those of the two that have several; 1 if none has."""
+        several = [number for number in (len(self.tables[b]), len(self.tables[a])) if number > 1]
+        return min(several) if several else 1
+
+    def difference(self, b: str, a: str, level: float = 0.95) -> CrossedDifference:
+        """The rate of b minus that of a: Tango's interval at the effective size (`clustered.effective_rows`) with
+        Student's t.
+
+        Degenerate cases: where both have one seed the interval is over prompts alone, and there is no p-value; one
+        cluster gives [-1, 1]. With three seeds the interval is wide wherever seeds matter; that is what they are worth.
+        """
+        estimate = self.rate(b) - self.rate(a)
+        if self.clusters < 2:
+            return self._unknown(b, a, (estimate, -1.0, 1.0), level)
+        found = self.variance(b, a, self._w, self._w)
+        b_only, a_only, _ = self._parts(b, a)
+        size = self._effective(b_only + a_only - estimate**2, found.whole, b, a)
+        lower, upper = tango_bounds(b_only * size, a_only * size, size, critical_value(level, found.df))
+        return self._result(b, a, self._interval(b, a, (estimate, float(lower), float(upper)), level), found)
+
+    def p_value(self, b: str, a: str) -> float:
+        """Two-sided, of b and a having one rate; NaN where no seed tells, or one cluster."""
+        if self.seeds(b, a) < 2 or self.clusters < 2:
+            return math.nan
+        found = self.variance(b, a, self._w, self._w)
+        return _p_value(self.rate(b) - self.rate(a), found.whole, found.df)
+
+    def relative_change(self, b: str, a: str, level: float = 0.95) -> CrossedDifference:
+        """The same in per cent of a's rate: score interval of the paired ratio at the effective size.
+
+        Over strata it is the mean of theirs, by MOVER with the correlation that seeds and shared sources make. The
+        p-value is that of the difference. Degenerate cases: a without any event gives NaN, unbounded above.
+        """
+        if self._stratum.any():
+            return self._mean_of_strata(b, a, level)
+        t, found = self._ratio(b, a)
+        rate = self.rate(a)
+        estimate = 100.0 * (t - 1.0) if rate > 0 else math.nan
+        if self.clusters < 2:
+            return self._unknown(b, a, (estimate, -100.0, math.inf), level)
+        b_only, a_only, both = self._parts(b, a)
+        unit = b_only + t**2 * a_only + (1 - t) ** 2 * both if t > 0 else b_only + a_only - rate**2
+        size = self._effective(unit, found.whole, b, a)
+        counts = both * size, b_only * size, a_only * size
+        ends = ratio_score_bounds(*counts, size, critical_value(level, found.df))
+        lower, upper = (100.0 * (float(end) - 1.0) for end in ends)
+        interval = replace(
+            self._interval(b, a, (estimate, lower, upper), level), bias=100.0 * float(ratio_bias(*counts))
+        )
+        return self._result(b, a, interval, found, 100.0 / rate if rate > 0 else math.nan)
+
+    def gap(self, b: str, a: str, one: npt.NDArray[np.intp], other: npt.NDArray[np.intp], level: float) -> Interval:
+        """The difference on some prompts minus that on others, by MOVER with the correlation that seeds and shared
+        sources make.
+
+        Args:
+            b: arm.
+            a: arm.
+            one: positions of prompts.
+            other: of others.
+            level: coverage.
+        """
+        halves = [self.subset(rows) for rows in (one, other)]
+        parts = [half.difference(b, a, level).interval for half in halves]
+        both = self.subset(np.concatenate([one, other]), np.repeat([0, 1], [len(one), len(other)]))
+        if min(half.clusters for half in halves) < 2:
+            interval = combination(parts, (1.0, -1.0))
+        else:
+            of = 2.0 * both._w * np.where(both._stratum == 0, 1.0, -1.0)  # the strata's weights are halves of one
+            single = [half.variance(b, a, half._w, half._w).whole for half in halves]
+            shared = (sum(single) - both.variance(b, a, of, of).whole) / 2.0
+            scale = math.sqrt(single[0] * single[1])
+            interval = combination(parts, (1.0, -1.0), float(np.clip(shared / scale, -1, 1)) if scale > 0 else 0.0)
+        return replace(interval, method=f"{self._name(b, a)}-mover", clusters=both.clusters)
+
+    def variance(self, b: str, a: str, of_b: Floats, of_a: Floats) -> _Variance:
+        """Variance of the sum over prompts of `of_b` times b's rates minus `of_a` times a's, strata being fixed.
+
+        Args:
+            b: arm.
+            a: arm.
+            of_b: P weights; of a linear function of rates, or what a smooth one is near its estimate.
+            of_a: likewise.
+        """
+        freedom = sum(len(rows) - 1 for rows in self.tables.values())
+        added = of_b * self._means[b] - of_a * self._means[a]
+        size = np.abs(of_b)
+        inside = np.bincount(self._stratum, weights=size)
+        centre = np.bincount(self._stratum, weights=added) / np.where(inside > 0, inside, 1.0)
+        correction = self.clusters / (self.clusters - 1)
+        v_cluster = correction * float(np.sum(self._totals(added - centre[self._stratum] * size) ** 2))
+        v_seed = v_both = 0.0
+        for arm, weights in ((b, of_b), (a, of_a)):
+            number = len(self.tables[arm])
+            if number > 1:
+                between, within = self._pooled(weights)
+                v_seed += between / freedom / number
+                v_both += correction * within / freedom / number
+        whole = max(v_seed + v_cluster - v_both, v_seed, v_cluster)
+        dfs = (freedom, self.clusters - 1, freedom * (self.clusters - 1))
+        return _Variance(v_seed, v_cluster, v_both, whole, _satterthwaite((v_seed, v_cluster, v_both), dfs, whole))
+
+    def _pooled(self, weights: Floats) -> tuple[float, float]:
+        """Sums of squares over all arms, between seeds and of seeds on clusters of prompts."""
+        if weights is self._w and self._known is not None:
+            return self._known
+        share = self._totals(np.abs(weights))
+        share = share / max(float(share.sum()), 1e-300)
+        between = within = 0.0
+        for name, rows in self.tables.items():
+            totals = np.stack([self._totals(row) for row in (rows - self._means[name]) * weights])
+            by_seed = totals.sum(axis=1)
+            between += float(by_seed @ by_seed)
+            within += float(np.sum((totals - by_seed[:, None] * share) ** 2))
+        if weights is self._w:
+            self._known = between, within
+        return between, within
+
+    def _ratio(self, b: str, a: str) -> tuple[float, _Variance]:
+        """b's rate over a's, 0 where either has no event, and the variance of what its score is made of."""
+        base = self.rate(a)
+        t = self.rate(b) / base if base > 0 else 0.0
+        of_a = t * self._w if t > 0 else self._w
+        nothing = _Variance(0.0, 0.0, 0.0, 0.0, 0.0)
+        return t, nothing if self.clusters < 2 else self.variance(b, a, self._w, of_a)
+
+    def _mean_of_strata(self, b: str, a: str, level: float) -> CrossedDifference:
+        parts, number = [], int(self._stratum.max()) + 1
+        of_b, of_a = np.zeros(self.prompts), np.zeros(self.prompts)
+        spread = np.zeros(number)
+        for stratum in range(number):
+            rows = np.flatnonzero(self._stratum == stratum)
+            model = self.subset(rows)
+            parts.append(model.relative_change(b, a, level).interval)
+            t, found = model._ratio(b, a)
+            unit = 100.0 / model.rate(a) if model.rate(a) > 0 else 0.0
+            of_b[rows] = unit / (number * len(rows))
+            of_a[rows] = t * of_b[rows]
+            spread[stratum] = math.sqrt(found.whole) * unit / number
+        whole = self.variance(b, a, of_b, of_a)
+        apart, crossed = float(spread @ spread), float(spread.sum()) ** 2 - float(spread @ spread)
+        correlation = min(max((whole.whole - apart) / crossed, 0.0), 1.0) if crossed > 0 else 0.0
+        mean = macro_over_languages(parts, correlation)
+        interval = replace(mean, method=f"{self._name(b, a)}-mover", n=self.prompts, clusters=self.clusters)
+        return self._result(b, a, interval, whole)
+
+    def _totals(self, values: Floats) -> Floats:
+        return np.asarray(np.bincount(self._index, weights=values, minlength=self.clusters), np.float64)
+
+    def _parts(self, b: str, a: str) -> tuple[float, float, float]:
+        """Shares of prompts on which b alone, a alone and both are 1, expected of one reply from a random seed each."""
+        y, x = self._means[b], self._means[a]
+        return float((y * (1 - x)) @ self._w), float((x * (1 - y)) @ self._w), float((x * y) @ self._w)
+
+    def _effective(self, unit: float, variance: float, b: str, a: str) -> float:
+        rows = max(len(self.tables[b]), len(self.tables[a])) / float(self._w @ self._w)
+        piece = rows * float(np.sum(self._totals(self._w) ** 2))
+        return float(effective_rows(unit, variance, rows, piece))
+
+    def _name(self, b: str, a: str) -> str:
+        return "crossed" if self.seeds(b, a) > 1 else "crossed-one-seed"
+
+    def _interval(self, b: str, a: str, values: tuple[float, float, float], level: float) -> Interval:
+        return Interval(*values, self._name(b, a), self.prompts, self.clusters, level=level)
+
+    def _unknown(self, b: str, a: str, values: tuple[float, float, float], level: float) -> CrossedDifference:
+        interval = self._interval(b, a, values, level)
+        return CrossedDifference(interval, self.seeds(b, a), math.nan, math.nan, 0.0, math.nan)
+
+    def _result(self, b: str, a: str, interval: Interval, found: _Variance, unit: float = 1.0) -> CrossedDifference:
+        """With the parts of the variance in the interval's unit."""
+        several = [number for number in (len(self.tables[b]), len(self.tables[a])) if number > 1]
+        # V_seed is that of means over seeds; one seed of each arm varies as many times as much.
+        of_one = len(several) / sum(1.0 / number for number in several) if several else math.nan
+        seed_sd = unit * math.sqrt(max(found.seed - found.both, 0.0) * of_one) if several else math.nan
+        p = self.p_value(b, a)
+        return CrossedDifference(interval, self.seeds(b, a), seed_sd, unit * math.sqrt(found.cluster), found.df, p)
+
+
 def crossed_difference(
     model: object,
     base: object,
     clusters: GroupNames | None = None,
     level: float = 0.95,
     *,
-    weights: Floats | None = None,
+    strata: GroupNames | None = None,
 ) -> CrossedDifference:
-    """Risk difference of a method trained from several seeds against base, on the same prompts.
+    """Difference of rates of a method trained from several seeds against base, or another method, on the same prompts.
 
-    With D[s, i] the difference on prompt i under seed s, summed by cluster g to T[s, g]:
-
-        V = V_seed + V_cluster - V_interaction,  and not below V_seed or V_cluster
-
-    as in a two-way analysis of variance with both factors random; Satterthwaite's degrees of freedom; Tango's interval
-    at the effective size (`clustered.effective_rows`) with Student's t.
+    `SeedModel` of these two: the variance from seed to seed is the method's own (of both, where base has seeds too).
 
     Args:
-        model: S x P verdicts, 0 or 1, one row a seed.
-        base: P verdicts of base, or S x P where base differs from seed to seed (pass the other method's verdicts
-            to compare two methods; seeds of a pair need have nothing in common).
+        model: S x P rates of prompts, one row a seed.
+        base: P of base, or S x P of another method, one row a seed.
         clusters: P names of independent clusters of prompts; None where every prompt stands alone.
         level: coverage.
-        weights: of the P prompts; equal unless given. With 1 / n of each prompt's language the estimate is the plain
-            mean over languages, whose seeds and shared sources are counted as what they are.
+        strata: P names; the difference is the plain mean over them.
 
-    Source: Owen (2007), Ann. Appl. Stat. 1; Cameron, Gelbach & Miller (2011), J. Bus. Econ. Stat. 29. Degenerate cases:
-    one seed gives the interval over prompts alone and no p-value. With three seeds the interval
-    is wide wherever seeds matter; that is what three seeds are worth. Not for arms whose seeds answered different
-    prompts, nor for missing verdicts (leave the prompt out for all seeds, the findings of each seed have bounds).
+    Base whose rows are all the same is one base, however often it is given.
     """
-    rows, other = np.atleast_2d(np.asarray(model, np.float64)), np.atleast_2d(np.asarray(base, np.float64))
-    if rows.shape[1] != other.shape[1] or other.shape[0] not in (1, rows.shape[0]):
-        raise InputError(
-            f"verdicts of shape {rows.shape} against {other.shape}",
-            fix="pass seeds x prompts for the model, and one row or as many rows for base",
-        )
-    if not (np.isin(rows, (0, 1)).all() and np.isin(other, (0, 1)).all()):
-        raise InputError("verdicts other than 0 and 1", fix="code harmful as 1; treat missing verdicts before")
-    difference = rows - other
-    seeds, prompts = difference.shape
-    index, number = (np.arange(prompts), prompts) if clusters is None else cluster_index(clusters)
-    w = np.full(prompts, 1.0 / max(prompts, 1)) if weights is None else weights / weights.sum()
-    estimate = float((difference @ w).mean()) if prompts else math.nan
-    name = "crossed" if seeds > 1 else "crossed-one-seed"
-    if number < 2:
-        return CrossedDifference(
-            Interval(estimate, -1.0, 1.0, name, prompts, number, level=level), seeds, math.nan, math.nan, 0.0, math.nan
-        )
-    v_seed, v_cluster, v_both = _components((difference - estimate) * w, index, number)
-    variance = max(v_seed + v_cluster - v_both, v_seed, v_cluster)
-    df = _satterthwaite((v_seed, v_cluster, v_both), (seeds - 1, number - 1, (seeds - 1) * (number - 1)), variance)
-    model_only = float((difference > 0).mean(axis=0) @ w)
-    base_only = float((difference < 0).mean(axis=0) @ w)
-    unit = model_only + base_only - estimate**2
-    rows_worth = seeds / float(w @ w)
-    piece = rows_worth * float(np.sum(np.bincount(index, weights=w) ** 2))
-    effective = float(effective_rows(unit, variance, rows_worth, piece))
-    lower, upper = tango_bounds(model_only * effective, base_only * effective, effective, critical_value(level, df))
-    interval = Interval(estimate, float(lower), float(upper), name, prompts, number, level=level)
-    seed_sd = math.sqrt(max(v_seed - v_both, 0.0) * seeds) if seeds > 1 else math.nan
-    p_value = _p_value(estimate, variance, df) if seeds > 1 else math.nan
-    return CrossedDifference(interval, seeds, seed_sd, math.sqrt(v_cluster), df, p_value)
-
-
-@dataclass(frozen=True, slots=True)
-class Rank:
-    """Where an arm may stand among others.
-
-    Attributes:
-        arm: its name.
-        rate: its mean over seeds and prompts.
-        best: the best rank that the data leave open, 1 being the lowest rate.
-        worst: the worst.
-    """
-
-    arm: str
-    rate: float
-    best: int
-    worst: int
-
-
-def rank_arms(verdicts: Mapping[str, object], clusters: GroupNames | None = None, alpha: float = 0.05) -> list[Rank]:
-    """Ranks of methods by their rate, each a range: arms that cannot be distinguished share ranks.
-
-    One analysis of variance of all arms: seeds nested in arms, both crossed with prompts. The variance from seed to
-    seed, and of seeds on prompts, is pooled over the arms, because that of two or three seeds of one arm is hardly
-    known; that of prompts is the pair's own. With A arms of S seeds and differences D of two arms,
-
-        V = V_seed + V_cluster - V_interaction,  and not below V_seed or V_cluster
-        df = V^2 / (V_seed^2 / A (S - 1) + V_cluster^2 / (G - 1) + V_interaction^2 / A (S - 1) (G - 1))
-
-    All pairs are compared by Student's t, Holm-adjusted. An arm's best rank is one more than the number of arms that
-    are shown to be lower, its worst rank the number of arms not shown to be higher.
-
-    Args:
-        verdicts: for each arm, S x P verdicts on the same prompts, S >= 2 and equal.
-        clusters: P names of independent clusters; None where every prompt stands alone.
-        alpha: probability of any wrong order.
-
-    Source: the variance as `crossed_difference`; Holm (1979), Scand. J. Stat. 6; ranges of ranks as in Klein, Wright &
-    Wieczorek (2020), J. R. Stat. Soc. C 69. Degenerate cases: arms alike share all ranks; one arm has rank 1. Not for
-    hundreds of arms, nor where one arm's seeds differ far more than those of the others: the pooled variance is then
-    too small for that arm.
-
-    Raises:
-        InputError: an arm has one seed (one training run cannot rank methods), or arms differ in shape.
-    """
-    tables = {name: np.atleast_2d(np.asarray(rows, np.float64)) for name, rows in verdicts.items()}
-    single = [name for name, rows in tables.items() if rows.shape[0] < 2]
-    if single:
-        raise InputError(
-            f"arms with one seed: {', '.join(single)}; one training run cannot rank methods",
-            fix="align each method from at least two seeds, better five",
-        )
-    if len({rows.shape for rows in tables.values()}) > 1:
-        raise InputError(
-            "arms with different numbers of seeds or prompts", fix="rank arms on the same seeds and prompts"
-        )
-    names = list(tables)
-    pairs = [(one, other) for one in range(len(names)) for other in range(one + 1, len(names))]
-    lower, higher = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
-    if pairs:
-        differences, p_values = _all_pairs(np.stack(list(tables.values())), clusters, pairs)
-        for (one, other), difference, p in zip(pairs, differences, holm(p_values), strict=True):
-            if p <= alpha:
-                better, worse = (names[one], names[other]) if difference < 0 else (names[other], names[one])
-                lower[worse] += 1
-                higher[better] += 1
-    ranks = [Rank(name, float(tables[name].mean()), 1 + lower[name], len(names) - higher[name]) for name in names]
-    return sorted(ranks, key=lambda rank: (rank.rate, rank.arm))
-
-
-def _all_pairs(
-    verdicts: Floats, clusters: GroupNames | None, pairs: Sequence[tuple[int, int]]
-) -> tuple[list[float], list[float]]:
-    """Difference and p-value of every pair of arms, from arms x seeds x prompts."""
-    arms, seeds, prompts = verdicts.shape
-    index, number = (np.arange(prompts), prompts) if clusters is None else cluster_index(clusters)
-    totals = np.zeros((arms, seeds, number))
-    for cluster_totals, rows in zip(totals.reshape(-1, number), verdicts.reshape(-1, prompts), strict=True):
-        cluster_totals += np.bincount(index, weights=rows, minlength=number) / prompts
-    by_seed, by_cluster = totals.sum(axis=2), totals.mean(axis=1)
-    rates = by_seed.mean(axis=1)
-    if number < 2:
-        return [float(rates[one] - rates[other]) for one, other in pairs], [1.0] * len(pairs)
-    # Of the mean of one arm over its seeds; a pair has both arms' variances.
-    freedom = arms * (seeds - 1)
-    v_seed = float(np.sum((by_seed - rates[:, None]) ** 2)) / freedom / seeds
-    rest = totals - by_cluster[:, None] - (by_seed - rates[:, None])[:, :, None] / number
-    v_both = number / (number - 1) * float(np.sum(rest**2)) / freedom / seeds
-    differences, p_values = [], []
-    for one, other in pairs:
-        difference = float(rates[one] - rates[other])
-        gap = by_cluster[one] - by_cluster[other] - difference / number
-        v_cluster = number / (number - 1) * float(np.sum(gap**2))
-        parts = (2.0 * v_seed, v_cluster, 2.0 * v_both)
-        variance = max(parts[0] + parts[1] - parts[2], parts[0], parts[1])
-        df = _satterthwaite(parts, (freedom, number - 1, freedom * (number - 1)), variance)
-        differences.append(difference)
-        p_values.append(_p_value(difference, variance, df))
-    return differences, p_values
-
-
-def _components(deviations: Floats, index: np.ndarray, number: int) -> tuple[float, float, float]:
-    """Variance of the sum over prompts by seeds, by clusters of prompts, and by their interaction."""
-    seeds = len(deviations)
-    totals = np.stack([np.bincount(index, weights=row, minlength=number) for row in deviations])
-    by_cluster, by_seed = totals.mean(axis=0), totals.sum(axis=1)
-    v_cluster = number / (number - 1) * float(np.sum(by_cluster**2))
-    if seeds < 2:
-        return 0.0, v_cluster, 0.0
-    v_seed = float(np.sum(by_seed**2)) / (seeds * (seeds - 1))
-    rest = totals - by_cluster - by_seed[:, None] / number
-    v_both = number / (number - 1) * float(np.sum(rest**2)) / (seeds * (seeds - 1))
-    return v_seed, v_cluster, v_both
+    other = np.atleast_2d(np.asarray(base, np.float64))
+    other = other[:1] if (other == other[:1]).all() else other
+    return SeedModel({"model": model, "base": other}, clusters, strata).difference("model", "base", level)
 
 
 def _satterthwaite(parts: tuple[float, ...], dfs: tuple[int, ...], variance: float) -> float:
