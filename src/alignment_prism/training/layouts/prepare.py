@@ -18,6 +18,7 @@ from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.probe import spread, why_not_packed
 from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
+from alignment_prism.training.norms import fuse_norms
 from alignment_prism.training.settings import TrainingConfig
 
 HEAD_SAMPLE = 64
@@ -117,6 +118,8 @@ def _load(start: _Start, attention: str) -> _Loaded:
     check_targets(model, settings.adapter)
     if processes().num_processes == 1:  # several may hold parts of it only
         model.to(processes().device)
+    if processes().device.type == "cpu":
+        fuse_norms(model)
     restore = disable_dropout(model) if start.uses_reference else _nothing
     texts = [[*examples[index].prompt, *examples[index].completions[0]] for index in spread(examples)]
     notices = (add_completion_head(model, [text[-HEAD_SAMPLE:] for text in texts]), router_notice(model.config))
