@@ -11,6 +11,7 @@ from alignment_prism.cli.console import echo
 
 if TYPE_CHECKING:
     from alignment_prism.studies import Sources, StudySpec
+    from alignment_prism.studies.housekeeping import Status
 
 SPEC = click.argument("spec", metavar="SPEC")
 OUT = click.option("--out", type=click.Path(path_type=Path),
@@ -157,3 +158,86 @@ def run_and_show(
     progress.note(f"finished in {time.monotonic() - began:.0f} s")
     progress.note(f"report:   {study.report}")
     progress.note(f"findings: {study.out / FINDINGS}")
+
+
+@command.command("status")
+@click.argument("folder", type=click.Path(path_type=Path))
+def show_status(folder: Path) -> None:
+    """How far a study is: steps that are done, begun, waiting, and what the last one that failed said.
+
+    Running the same command again does what is missing, and nothing else.
+
+    \b
+    Example:
+      prism study status results/mine
+    """
+    from alignment_prism.studies.housekeeping import status
+
+    found = status(folder)
+    echo(f"{folder}: {_progress(found)}")
+    for step, number in found.begun.items():
+        echo(f"begun:   {step}, at step {number}")
+    for step in found.waiting:
+        echo(f"waiting: {step}")
+    for title, error in found.failed.items():
+        echo(f"failed:  {title}: {error}")
+
+
+@command.command("ls")
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("results"))
+def list_studies(folder: Path) -> None:
+    """The studies in a folder, results if none is given, and how far each is.
+
+    \b
+    Example:
+      prism study ls results
+    """
+    from alignment_prism.studies.housekeeping import studies_in
+
+    for found in studies_in(folder):
+        echo(f"{found.out}: {_progress(found)}")
+
+
+@command.command("gc")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--yes", is_flag=True, help="Remove them; without it they are only listed.")
+def collect(folder: Path, yes: bool) -> None:
+    """Artifacts in a study's folder that its findings do not rest on: what an earlier spec left.
+
+    Nothing but steps of ours that the study's plan does not know is listed or removed.
+
+    \b
+    Examples:
+      prism study gc results/mine
+      prism study gc results/mine --yes
+    """
+    from alignment_prism.studies.housekeeping import remove_unused, unused
+
+    found = remove_unused(folder) if yes else unused(folder)
+    for one in found:
+        echo(f"{one.bytes / 1e6:10,.1f} MB  {one.folder}")
+    what = "removed" if yes else "to remove with --yes"
+    echo(f"{len(found)} folders, {sum(one.bytes for one in found) / 1e6:,.1f} MB {what}")
+
+
+@command.command("schema")
+def schema() -> None:
+    """The JSON Schema of a spec, by which editors complete and check one.
+
+    \b
+    Example:
+      prism study schema > study.schema.json
+    """
+    import json
+
+    from alignment_prism.studies import StudySpec
+
+    echo(json.dumps(StudySpec.model_json_schema(), indent=1, ensure_ascii=False))
+
+
+def _progress(found: Status) -> str:
+    total = len(found.done) + len(found.begun) + len(found.waiting)
+    parts = [f"{len(found.done)} of {total} steps done", "findings" if found.has_findings else "no findings yet"]
+    if found.failed:
+        parts.append(f"{len(found.failed)} failed")
+    return ", ".join(parts + (["a process is at work here"] if found.is_running else []))

@@ -12,6 +12,8 @@ STUDY = "study.json"
 """The spec, as plain values."""
 PLAN = "plan.json"
 """Which steps the findings of a folder rest on."""
+STEPS = "steps.jsonl"
+"""The log of steps: what began and how it ended."""
 CALLS = "calls.jsonl"
 """The journal of calls of judges and models behind an API."""
 

@@ -35,6 +35,7 @@ from alignment_prism.store.names import (
     PLAN,
     PROMPTS,
     SCORES,
+    STEPS,
     STUDY,
     TRANSFER,
 )
@@ -53,6 +54,7 @@ from alignment_prism.studies.progress import Reporter, Silent
 from alignment_prism.studies.report import write_study_report
 from alignment_prism.studies.sources import Sources, fetch_models, load_sources
 from alignment_prism.studies.spec import StudySpec
+from alignment_prism.studies.step_log import Logged
 from alignment_prism.studies.steps import Context
 from alignment_prism.studies.study import ArmRecords, Study
 
@@ -120,7 +122,7 @@ def run_study(
             source.write(out)
         with CallJournal(out / CALLS) as journal:
             context = Context(out, journal, earlier)
-            run_steps(plan.steps, context, reporter, fill_gaps=retry_unjudged, jobs=jobs)
+            run_steps(plan.steps, context, Logged(reporter, out / STEPS), fill_gaps=retry_unjudged, jobs=jobs)
         _write_index(out, spec, index)
         write_records(out / PROMPTS, sources.prompts, Prompt)
         study = Study(out)

@@ -1,0 +1,135 @@
+"""Studies as folders: how far one is, which there are, and what in one belongs to no findings any more."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alignment_prism.domain import StoreError
+from alignment_prism.store import folder_lock
+from alignment_prism.store.artifacts import is_complete
+from alignment_prism.store.names import FINDINGS, PLAN, STEPS, unfinished_beside
+from alignment_prism.studies.step_log import read_step_log
+from alignment_prism.studies.steps import KINDS
+from alignment_prism.studies.steps.source import SOURCE
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How far a study is.
+
+    Attributes:
+        out: its folder.
+        done: folders of steps whose artifacts are there, within `out`.
+        begun: those of trainings that were stopped, and their last step.
+        waiting: those of steps that nothing is there of.
+        failed: what a step failed with the last time, by its title, unless it was done later.
+        has_findings: whether there are any.
+        is_running: whether a process is at work in the folder.
+    """
+
+    out: Path
+    done: tuple[str, ...]
+    begun: dict[str, int]
+    waiting: tuple[str, ...]
+    failed: dict[str, str]
+    has_findings: bool
+    is_running: bool
+
+
+def status(out: str | Path) -> Status:
+    """How far the study in a folder is; reads no artifact, so that files that were altered since are not noticed.
+
+    Raises:
+        StoreError: the folder holds no study.
+    """
+    out = Path(out)
+    done, begun, waiting = [], {}, []
+    for folder in _steps(out).values():
+        unfinished = out / unfinished_beside(folder)
+        if is_complete(out / folder):
+            done.append(folder)
+        elif unfinished.is_dir():
+            steps = [line["step"] for line in read_step_log(unfinished / "log.jsonl") if line.get("event") == "step"]
+            begun[folder] = max(steps, default=0)
+        else:
+            waiting.append(folder)
+    failed: dict[str, str] = {}
+    for line in read_step_log(out / STEPS):
+        if line["event"] == "failed":
+            failed[line["step"]] = line["error"]
+        elif line["event"] == "done":
+            failed.pop(line["step"], None)
+    return Status(out, tuple(done), begun, tuple(waiting), failed, (out / FINDINGS).exists(), _is_running(out))
+
+
+def studies_in(folder: str | Path) -> Iterator[Status]:
+    """The study in a folder, and those in its folders."""
+    folder = Path(folder)
+    for out in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ():
+        if (out / PLAN).is_file():
+            yield status(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """An artifact, or a training that was stopped, which the study's plan does not know."""
+
+    folder: Path
+    bytes: int
+
+
+def unused(out: str | Path) -> list[Unused]:
+    """What an earlier spec left in a study's folder: artifacts of ours that its findings do not rest on.
+
+    Anything else in the folder is nobody's but the user's, and not among them.
+
+    Raises:
+        StoreError: the folder holds no study.
+    """
+    out = Path(out)
+    known = set(_steps(out).values())
+    known |= {unfinished_beside(folder) for folder in known}
+    found = []
+    for kind in (*KINDS, SOURCE):
+        for path in sorted((out / kind).glob("*/")):
+            ours = is_complete(path) or (path.name.endswith(".unfinished") and (path / "key").is_file())
+            if ours and path.relative_to(out).as_posix() not in known:
+                found.append(Unused(path, sum(file.stat().st_size for file in path.rglob("*") if file.is_file())))
+    return found
+
+
+def remove_unused(out: str | Path) -> list[Unused]:
+    """Remove what `unused` finds, and say what it was.
+
+    Raises:
+        StoreError: the folder holds no study, or another process is at work in it.
+    """
+    with folder_lock(out):
+        found = unused(out)
+        for one in found:
+            shutil.rmtree(one.folder)
+    return found
+
+
+def _steps(out: Path) -> dict[str, str]:
+    try:
+        plan: dict[str, Any] = json.loads((out / PLAN).read_text(encoding="utf-8"))
+        return dict(plan["steps"])
+    except FileNotFoundError as error:
+        fix = "name the folder that a study or an evaluation was written to"
+        raise StoreError(f"the folder holds no study: {PLAN} is missing", where=str(out), fix=fix) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"cannot be read: {error}", where=str(out / PLAN), fix="run the study again") from error
+
+
+def _is_running(out: Path) -> bool:
+    try:
+        with folder_lock(out):
+            return False
+    except StoreError:
+        return True
