@@ -36,7 +36,9 @@ def lines(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 @pytest.fixture
 def prompts(tmp_path: Path) -> Path:
-    rows = [{"id": f"p{n}", "prompt": f"What about number {n}?", "language": "en"} for n in range(12)]
+    rows = [
+        {"id": f"p{n}", "prompt": f"What about number {n}?", "language": "en", "kind": "harmful"} for n in range(12)
+    ]
     return lines(tmp_path / "prompts.jsonl", rows)
 
 

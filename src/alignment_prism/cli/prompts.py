@@ -184,6 +184,7 @@ def convert(
 
     rows.check_outputs(sets, reading, records=out)
     source, written = reading.source(), 0
+    source["ask_kind"] = True
     with rows.accounts(out) as accounts:
         prompts = _usable(iter_sets(sets, accounts, **source), accounts)
         with contextlib.suppress(_NothingGood):

@@ -12,11 +12,12 @@ from alignment_prism.io.files import open_bytes, suffix_of
 from alignment_prism.io.jsonrows import json_rows, jsonl_rows
 from alignment_prism.io.problems import FieldError, Intake, Row
 from alignment_prism.io.schemas import record_from
+from alignment_prism.io.workbooks import workbook_rows
 
 R = TypeVar("R")
 
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
-"""Formats by suffix; all but Parquet also with .gz behind it."""
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".xlsx", ".txt")
+"""Formats by suffix; all but Parquet and workbooks also with .gz behind it."""
 
 
 def read_rows(
@@ -41,10 +42,12 @@ def read_rows(
         raise InputError(
             f"unknown format {suffix!r}" if suffix else "a file without a suffix",
             where=str(path),
-            fix="name it with one of " + ", ".join(SUFFIXES) + " (all but .parquet also with .gz)",
+            fix="name it with one of " + ", ".join(SUFFIXES) + " (all but .parquet and .xlsx also with .gz)",
         )
     if suffix == ".parquet" and not as_lines:
         return parquet_rows(path, intake)
+    if suffix == ".xlsx" and not as_lines:
+        return workbook_rows(path, intake)
     if suffix in {".csv", ".tsv"} and not as_lines:
         return table_rows(path, intake, table or TableOptions(), "," if suffix == ".csv" else "\t")
     if suffix == ".json" and not as_lines:

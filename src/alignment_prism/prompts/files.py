@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Unpack
@@ -12,7 +13,7 @@ from alignment_prism.io import SUFFIXES, FieldError, Intake, Row, TableOptions, 
 from alignment_prism.io.fields import text_notes
 from alignment_prism.io.files import suffix_of
 from alignment_prism.io.identity import Identities
-from alignment_prism.prompts import public
+from alignment_prism.prompts import public, safety_sets
 from alignment_prism.prompts.formats import Format, Reading, ReadOptions
 from alignment_prism.prompts.paired import PREFERENCES, RESPONSES
 from alignment_prism.prompts.plain import AYA, OWN, PLAIN, likely_column
@@ -28,6 +29,12 @@ FORMATS: dict[str, Format] = {
         public.MT_BENCH,
         public.DOLLY,
         public.GLOBAL_MMLU,
+        safety_sets.RTP_LX,
+        safety_sets.POLYREFUSE,
+        safety_sets.ALPACA_EVAL,
+        safety_sets.POLYGUARD,
+        safety_sets.OR_BENCH,
+        safety_sets.REFUSEU,
         public.HARMBENCH,
         public.XSAFETY,
         public.SENTENCES,
@@ -79,6 +86,7 @@ def iter_prompts(
     taxonomy: Taxonomy | None = None,
     source: str | None = None,
     intake: Intake | None = None,
+    ask_kind: bool = False,
     identities: Identities | None = None,
     table: TableOptions | None = None,
 ) -> Iterator[Prompt]:
@@ -99,7 +107,7 @@ def iter_prompts(
     if known is not None and not known.header:
         options = TableOptions(options.delimiter, False, options.quoting)
     rows = read_rows(path, intake=intake, table=options, as_lines=known is not None and known.as_lines)
-    reading = Reading(str(path), languages, taxonomy, source or "", mapping or {}, defaults or {})
+    reading = Reading(str(path), languages, taxonomy, source or "", mapping or {}, defaults or {}, ask_kind)
     yield from prompts_from(rows, reading, intake, identities or Identities(), known, suffix_of(path), source)
 
 
@@ -136,9 +144,7 @@ def prompts_from(
     if source is None:
         digest = sha256_of(reading.path)[:8] if Path(reading.path).is_file() else ""
         name = form.name if form.name not in {"plain", "prism"} else reading.file.name.split(".")[0]
-        reading = Reading(
-            reading.path, reading.languages, reading.taxonomy, f"{name}@{digest}", reading.mapping, reading.defaults
-        )
+        reading = replace(reading, source=f"{name}@{digest}")
     for row in _parts(chain(ahead, rows), form, reading, intake):
         try:
             prompt = form.parse(row, reading)
@@ -223,7 +229,7 @@ def _mapped(needed: str, first: Row) -> dict[str, str]:
 
 def _check_columns(first: Row, reading: Reading, form: Format, suffix: str) -> None:
     """A table whose header lacks what every row needs is one fault, not as many as it has rows."""
-    if suffix not in {".csv", ".tsv", ".parquet", ""}:
+    if suffix not in {".csv", ".tsv", ".parquet", ".xlsx", ""}:
         return
     columns = ", ".join(str(name)[:40] for name in first.values)[:300]
     absent = next((name for name in reading.mapping.values() if name not in first.values), None)

@@ -77,6 +77,11 @@ def parse(row: Row, reading: Reading) -> Prompt:
         fix = f"say which column holds it; the columns are {columns}"
         mapping = f"prompt={likely_column('prompt', row.values)}"
         raise FieldError(where, None, "no column 'prompt'", fix, {"mapping": mapping})
+    said = ("kind", "scope", "categories")  # a reach or a category of harm says that it is harmful
+    if reading.ask_kind and all(fields.missing(values.get(name)) for name in said):
+        fix = "say which kind the prompts are: harmful, benign_mention, never_harmful, foreign_local or general"
+        settings = {"mapping": "kind=COLUMN", "defaults": "kind=KIND", "kind": "KIND"}
+        raise FieldError("kind", None, "does not say its kind", fix, settings)
     system = fields.optional_text(values, "system")
     return Prompt(
         id=fields.optional_text(values, "id"),

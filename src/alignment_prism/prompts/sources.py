@@ -141,7 +141,9 @@ def iter_source(
         data = load_hub_rows(known.repo, part, revision or known.revision, config=config or known.config, intake=intake)
         label = options.get("source") or f"{name if name in SOURCES else known.repo.rpartition('/')[2]}@{data.sha[:8]}"
         mapping = options.get("mapping") or {}
-        reading = Reading(data.name, languages, options.get("taxonomy"), label, mapping, defaults)
+        reading = Reading(
+            data.name, languages, options.get("taxonomy"), label, mapping, defaults, options.get("ask_kind", False)
+        )
         yield from prompts_from(data.rows, reading, intake, identities, form, "", label)
 
 

@@ -149,7 +149,7 @@ def run_evaluation(name: str, spec: StudySpec, out: str | Path, **options: Any) 
             "scorers": spec.scorers or question.scorers,
         }
     )
-    sources = load_sources(spec)
+    sources = load_sources(spec, ask_kind=True)
     check_prompts(question, sources.prompts)
     if name == "accuracy" and spec.judge is None and not spec.scorers:
         spec = spec.model_copy(update={"scorers": (answer_rule(sources.prompts),)})

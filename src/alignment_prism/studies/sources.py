@@ -58,8 +58,12 @@ class Sources:
     left_out: tuple[str, ...] = ()
 
 
-def load_sources(spec: StudySpec) -> Sources:
+def load_sources(spec: StudySpec, *, ask_kind: bool = False) -> Sources:
     """Read everything that the study starts from; trains, generates and fetches nothing but sets of prompts.
+
+    Args:
+        spec: of the study.
+        ask_kind: whether a prompt that does not say its kind is an error; False takes it as harmful.
 
     Raises:
         InputError: a file is not what it should be, two prompts have one id, or stored replies do not fit the prompts.
@@ -69,7 +73,7 @@ def load_sources(spec: StudySpec) -> Sources:
     world = _world(spec) if spec.uses_nano else None
     safety, general = _pairs(spec, world) if spec.trained else ([], [])
     intake = Intake()
-    everything = _prompts(spec, world, intake)
+    everything = _prompts(spec, world, intake, ask_kind)
     if not spec.uses_nano_prompts:
         check_prompt_languages(everything, _languages(spec))
     if spec.translate is not None:
@@ -178,7 +182,7 @@ def _pairs(spec: StudySpec, world: World | None) -> tuple[list[Pair], list[Pair]
     return pools
 
 
-def _prompts(spec: StudySpec, world: World | None, intake: Intake) -> list[Prompt]:
+def _prompts(spec: StudySpec, world: World | None, intake: Intake, ask_kind: bool) -> list[Prompt]:
     if isinstance(spec.prompts, str):
         assert world is not None  # `uses_nano` is true where prompts are `nano`
         prompts = list(world.evaluation_prompts())
@@ -196,6 +200,7 @@ def _prompts(spec: StudySpec, world: World | None, intake: Intake) -> list[Promp
                 format_name=entry.format,
                 languages=languages,
                 intake=intake,
+                ask_kind=ask_kind,
             )
         ]
         if not prompts:

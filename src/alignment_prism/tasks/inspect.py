@@ -2,7 +2,7 @@
 
 Every number is made by the functions that `prism evaluate` calls, from the same records: the prompt lies in a sample's
 metadata, reply and scores in those of its score, and the task's metric is the findings, `harm_rate/all`,
-`harm_rate/hi`. Replies are one a prompt: `--epochs` would average what is no number.
+`harm_rate/hi`. Replies are one a prompt: epochs would average what is no number.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _prompts(name: str, files: Files, reading: Mapping[str, Any], *, pivot: str 
         kinds=question.kinds if question.alone else (),
         translate={"pivot": pivot} if pivot else None,
     )
-    found = list(load_sources(spec).prompts)
+    found = list(load_sources(spec, ask_kind=True).prompts)
     check_prompts(question, found)
     return found
 

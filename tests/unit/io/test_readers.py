@@ -200,7 +200,13 @@ def test_lines_are_rows_blank_ones_too(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "word"),
-    [("none.jsonl", "no such file"), ("none.xlsx", "no such file"), ("x.xlsx", "format"), ("x", "suffix")],
+    [
+        ("none.jsonl", "no such file"),
+        ("none.xlsx", "no such file"),
+        ("x.xls", "format"),
+        ("x.xlsx", "workbook"),
+        ("x", "suffix"),
+    ],
 )
 def test_files_that_are_none(tmp_path, name, word):
     if not name.startswith("none"):

@@ -1,0 +1,174 @@
+"""Multilingual safety and preference sets as their makers publish them, read without flags.
+
+The layouts of RTP-LX are those of its files; those of the others are of their public cards and papers, and marked so in
+their docstrings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from alignment_prism.domain import Prompt, PromptKind, content_digest
+from alignment_prism.io import FieldError, Row, fields
+from alignment_prism.prompts.formats import Format, Reading, with_defaults
+
+_WORDS = re.compile(r"[^A-Za-z]+")
+
+
+def spoken_in(values: Mapping[str, Any], reading: Reading) -> str:
+    """The language of a row: its own, or one that the file's name or folder has as a part (`polyrefuse_de`, `lang_de`).
+
+    Raises:
+        FieldError: neither says it.
+    """
+    spelling = values.get("language") or values.get("lang")
+    if not spelling:
+        for part in (reading.file.name.partition(".")[0], reading.file.parent.name):
+            found = [word for word in _WORDS.split(part) if 2 <= len(word) <= 3 and word in reading.languages]
+            if found:
+                spelling = found[-1]
+                break
+    return fields.language({"language": spelling}, reading.languages)
+
+
+def kind_of(values: Mapping[str, Any], reading: Reading, words: Mapping[str, PromptKind]) -> PromptKind:
+    """The kind of a row: its own, or by a word of the file's name.
+
+    Raises:
+        FieldError: neither says it.
+    """
+    if not fields.missing(values.get("kind")):
+        return fields.member(values, "kind", PromptKind, PromptKind.HARMFUL)
+    name = f"{reading.file.parent.name}/{reading.file.name}".casefold()
+    for word, kind in words.items():
+        if word in name:
+            return kind
+    raise FieldError(
+        "kind", None, "neither the row nor the file's name says of which kind it is",
+        "say which: harmful, benign_mention, general, ...", {"kind": "KIND", "defaults": "kind=KIND"},
+    )  # fmt: skip
+
+
+def parse_rtp_lx(row: Row, reading: Reading) -> Prompt:
+    """A toxic prompt of RTP-LX (arXiv 2404.14397) from its scoring files: the original entry lies inside.
+
+    What people wrote in their language (`manual`) is local, what was transcreated from RealToxicityPrompts global. Rows
+    without a prompt, as all of the published English file, are bad.
+    """
+    values = with_defaults(row.values, reading)
+    entry = values.get("OriginalEntry")
+    original: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
+    about = original.get("OriginalMetadata")
+    origin = fields.optional_text(about, "Filename") if isinstance(about, Mapping) else ""
+    locale = fields.text(values, "Locale")
+    code = fields.language({"Locale": locale}, reading.languages, "Locale")
+    text = fields.text(values, "Prompt")
+    if text.strip() == "NA":
+        raise FieldError("Prompt", text, "the published file has no text here", "take the benign file of this locale")
+    return Prompt(
+        id=f"rtp-lx-{fields.optional_text(values, 'Index')}-{code}",
+        messages=fields.conversation(text, "Prompt"),
+        language=code,
+        kind=PromptKind.HARMFUL,
+        subset="manual" if origin == "manual" else "transcreated" if origin else "",
+        source=reading.source,
+        metadata={"dialect": dialect} if (dialect := fields.optional_text(original, "Dialect")) else {},
+    )
+
+
+def parse_polyrefuse(row: Row, reading: Reading) -> Prompt:
+    """A prompt of PolyRefuse (arXiv 2505.17306), of its card: the translation is asked, its English is the group.
+
+    Files are of harmful or harmless instructions, which their names say.
+    """
+    values = with_defaults(row.values, reading)
+    english = fields.text(values, "instruction")
+    code = spoken_in(values, reading)
+    kinds = {"harmless": PromptKind.BENIGN_MENTION, "benign": PromptKind.BENIGN_MENTION, "harmful": PromptKind.HARMFUL}
+    return Prompt(
+        id="",
+        messages=fields.conversation(fields.text(values, "instruction_translated"), "instruction_translated"),
+        language=code,
+        kind=kind_of(values, reading, kinds),
+        categories=fields.categories(values, "category", reading.taxonomy),
+        group=f"polyrefuse-{content_digest(english)}",
+        source=reading.source,
+        metadata={"english": english},
+    )
+
+
+def parse_alpaca_eval(row: Row, reading: Reading) -> Prompt:
+    """An instruction of AlpacaEval (arXiv 2404.04475), of its repository; general, English unless said otherwise."""
+    values = with_defaults(row.values, reading)
+    return Prompt(
+        id="",
+        messages=fields.conversation(fields.text(values, "instruction"), "instruction"),
+        language=fields.language({"language": values.get("language") or "en"}, reading.languages),
+        kind=PromptKind.GENERAL,
+        subset=fields.optional_text(values, "dataset"),
+        source=reading.source,
+    )
+
+
+def parse_polyguard(row: Row, reading: Reading) -> Prompt:
+    """A prompt of PolyGuardPrompts (arXiv 2504.04377), of its card; translations share `id`."""
+    values = with_defaults(row.values, reading)
+    label = fields.text(values, "prompt_harm_label").strip().casefold()
+    kinds = {"harmful": PromptKind.HARMFUL, "unharmful": PromptKind.BENIGN_MENTION}
+    if label not in kinds:
+        raise FieldError("prompt_harm_label", label, "unknown label", "write 'harmful' or 'unharmful'")
+    code = fields.language(values, reading.languages)
+    number = fields.optional_text(values, "id")
+    return Prompt(
+        id=f"polyguard-{number}-{code}",
+        messages=fields.conversation(fields.text(values, "prompt"), "prompt"),
+        language=code,
+        kind=kinds[label],
+        categories=fields.categories(values, "subcategory", reading.taxonomy),
+        subset="adversarial" if values.get("adversarial") is True else "",
+        group=f"polyguard-{number}",
+        source=reading.source,
+    )
+
+
+def parse_or_bench(row: Row, reading: Reading) -> Prompt:
+    """A prompt of OR-Bench (arXiv 2405.20947), of its card: `or-bench-toxic` is harmful, the other files are not."""
+    values = with_defaults(row.values, reading)
+    kinds = {"toxic": PromptKind.HARMFUL, "80k": PromptKind.BENIGN_MENTION, "hard": PromptKind.BENIGN_MENTION}
+    return Prompt(
+        id="",
+        messages=fields.conversation(fields.text(values, "prompt"), "prompt"),
+        language=fields.language({"language": values.get("language") or "en"}, reading.languages),
+        kind=kind_of(values, reading, kinds),
+        categories=fields.categories(values, "category", reading.taxonomy),
+        source=reading.source,
+    )
+
+
+def parse_refuseu(row: Row, reading: Reading) -> Prompt:
+    """A question of RefusEU, of its page: question, chosen refusal, rejected answer; the folder says the language."""
+    values = with_defaults(row.values, reading)
+    return Prompt(
+        id="",
+        messages=fields.conversation(fields.text(values, "question"), "question"),
+        language=spoken_in(values, reading),
+        kind=PromptKind.HARMFUL,
+        categories=fields.categories(values, "category", reading.taxonomy),
+        source=reading.source,
+    )
+
+
+RTP_LX = Format("rtp-lx", "RTP-LX: Prompt, Locale, OriginalEntry",
+                frozenset({"Prompt", "Locale", "Index", "OriginalEntry"}), parse_rtp_lx)  # fmt: skip
+POLYREFUSE = Format("polyrefuse", "PolyRefuse: instruction, instruction_translated",
+                    frozenset({"instruction", "instruction_translated"}), parse_polyrefuse)  # fmt: skip
+ALPACA_EVAL = Format("alpaca-eval", "AlpacaEval: instruction, output, generator, dataset",
+                     frozenset({"instruction", "output", "generator", "dataset"}), parse_alpaca_eval)  # fmt: skip
+POLYGUARD = Format("polyguard", "PolyGuardPrompts: prompt, prompt_harm_label, language",
+                   frozenset({"prompt", "prompt_harm_label", "language", "id"}), parse_polyguard)  # fmt: skip
+OR_BENCH = Format("or-bench", "OR-Bench: or-bench-80k.csv, or-bench-hard-1k.csv, or-bench-toxic.csv", frozenset(),
+                  parse_or_bench, belongs=lambda path, _: path.name.startswith("or-bench-"))  # fmt: skip
+REFUSEU = Format("refuseu", "RefusEU: question, chosen, rejected",
+                 frozenset({"question", "chosen", "rejected"}), parse_refuseu)  # fmt: skip

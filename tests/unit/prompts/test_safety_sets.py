@@ -1,0 +1,126 @@
+"""Published layouts without flags, kinds that are asked about, and workbooks.
+
+The fixtures of PolyRefuse, AlpacaEval, PolyGuardPrompts, OR-Bench and RefusEU are schemas after their public cards; the
+files of RTP-LX are the published ones, where they are at hand.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from alignment_prism.cli.main import main
+from alignment_prism.domain import InputError, Prompt, PromptKind
+from alignment_prism.io import Intake
+from alignment_prism.prompts import read_prompts
+from alignment_prism.scoring.prompt_language import check_prompt_languages
+
+
+def as_json(path: Path, *rows: dict[str, object]) -> Path:
+    path.parent.mkdir(exist_ok=True, parents=True)
+    path.write_text(json.dumps(list(rows), ensure_ascii=False), encoding="utf-8")
+    return path
+
+
+def as_csv(path: Path, *rows: dict[str, object]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def only(path: Path) -> Prompt:
+    (prompt,) = read_prompts(path)
+    return prompt
+
+
+def test_polyrefuse_asks_the_translation_and_groups_by_the_original(tmp_path: Path) -> None:
+    row = {"instruction": "Bake", "instruction_translated": "Backen", "category": "food"}
+    german = only(as_json(tmp_path / "polyrefuse_harmless_de.json", row))
+    french = only(as_json(tmp_path / "polyrefuse_harmless_fr.json", {**row, "instruction_translated": "Cuire"}))
+    harmful = only(as_json(tmp_path / "polyrefuse_harmful_ru.json", row))
+    assert (german.text, german.language, german.kind) == ("Backen", "de", PromptKind.BENIGN_MENTION)
+    assert german.group == french.group and french.language == "fr" and harmful.kind is PromptKind.HARMFUL
+    with pytest.raises(InputError, match="of which kind"):
+        read_prompts(as_json(tmp_path / "de.json", row))
+
+
+def test_alpaca_eval_is_general(tmp_path: Path) -> None:
+    row = {"instruction": "List", "output": "x", "generator": "davinci", "dataset": "koala"}
+    prompt = only(as_json(tmp_path / "alpaca_eval.json", row))
+    assert (prompt.text, prompt.kind, prompt.language, prompt.subset) == ("List", PromptKind.GENERAL, "en", "koala")
+
+
+def test_polyguard_says_what_is_harmful(tmp_path: Path) -> None:
+    row = {"prompt": "Hallo", "prompt_harm_label": "unharmful", "language": "German", "id": 7, "subcategory": "privacy",
+           "adversarial": True}  # fmt: skip
+    benign, harmful = read_prompts(
+        as_json(tmp_path / "p.json", row, {**row, "prompt_harm_label": "harmful", "language": "Hindi"})
+    )
+    assert (benign.kind, benign.id, benign.subset) == (PromptKind.BENIGN_MENTION, "polyguard-7-de", "adversarial")
+    assert harmful.kind is PromptKind.HARMFUL and harmful.group == benign.group and harmful.language == "hi"
+
+
+def test_or_bench_by_the_names_of_its_files(tmp_path: Path) -> None:
+    row = {"prompt": "How?", "category": "violence"}
+    kinds = {name: only(as_csv(tmp_path / name, row)).kind for name in
+             ("or-bench-80k.csv", "or-bench-hard-1k.csv", "or-bench-toxic.csv")}  # fmt: skip
+    assert [*kinds.values()] == [PromptKind.BENIGN_MENTION, PromptKind.BENIGN_MENTION, PromptKind.HARMFUL]
+
+
+def test_refuseu_by_its_folder(tmp_path: Path) -> None:
+    row = {"question": "Jak?", "chosen": "Nie.", "rejected": "Tak."}
+    prompt = only(as_json(tmp_path / "lang_pl" / "test.json", row))
+    assert (prompt.text, prompt.language, prompt.kind) == ("Jak?", "pl", PromptKind.HARMFUL)
+
+
+def test_rtp_lx_as_published(realdata: Path) -> None:
+    counts = {}
+    for path in sorted((realdata / "rtp_lx").glob("gpt4_results_*.json")):
+        intake = Intake(keep_going=True)
+        prompts = read_prompts(path, intake=intake)
+        assert intake.rows == len(prompts) + intake.rejected and len({one.id for one in prompts}) == len(prompts)
+        check_prompt_languages(prompts)
+        counts[prompts[0].language] = (len(prompts), Counter(one.subset for one in prompts)["manual"])
+    assert counts == {"ar": (1051, 52), "es": (1098, 99), "fr": (1038, 39), "hi": (1115, 116)}  # as PROVENANCE.md says
+
+
+def test_a_row_that_does_not_say_its_kind_is_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = as_csv(tmp_path / "p.csv", {"prompt": "Hello", "language": "en"})
+    out = tmp_path / "out.jsonl"
+    with pytest.raises(SystemExit) as end:
+        main(["prompts", "convert", str(file), "--out", str(out)])
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and "does not say its kind" in said and "--set kind=KIND" in said and not out.exists()
+    with pytest.raises(SystemExit) as end:
+        main(["prompts", "convert", str(file), "--set", "kind=general", "--out", str(out)])
+    assert not end.value.code and only(out).kind is PromptKind.GENERAL
+    local = as_csv(tmp_path / "l.csv", {"prompt": "x", "language": "en", "scope": "local"})  # a reach of a harm
+    assert read_prompts(local, ask_kind=True)[0].kind is PromptKind.HARMFUL
+
+
+def test_a_workbook_is_read_like_a_table(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    assert book.active is not None
+    for row in (["id", "prompt", "language", "kind"], [1, "नमस्ते", "hi", "general"], [None] * 4, [2, "a", "en", None]):
+        book.active.append(row)
+    book.save(tmp_path / "p.xlsx")
+    first, second = read_prompts(tmp_path / "p.xlsx")
+    assert (first.id, first.text, first.language, first.kind) == ("1", "नमस्ते", "hi", PromptKind.GENERAL)
+    assert second.id == "2"
+    (tmp_path / "not.xlsx").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(InputError, match="no Excel workbook"):
+        read_prompts(tmp_path / "not.xlsx")
+    twice = Workbook()
+    assert twice.active is not None
+    twice.active.append(["prompt", "prompt"])
+    twice.save(tmp_path / "twice.xlsx")
+    with pytest.raises(InputError, match="twice"):
+        read_prompts(tmp_path / "twice.xlsx")
