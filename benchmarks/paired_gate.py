@@ -42,14 +42,14 @@ def verdicts(rng: np.random.Generator, n: int, rate: float, discordant: float, w
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicates", type=int, default=60)
+    parser.add_argument("--designs", type=int, default=3, help="how many of the designs, the acceptance's first")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     designs = [
         ("equal", 8, 1000, 0.08, 0.045, 0.0, 0.03),
         ("equal", 8, 300, 0.90, 0.045, 0.0, 0.05),
-        ("worse by the margin in every language", 1, 1000, 0.10, 0.045, 0.02, 0.02),
-        ("worse by the margin in every language", 8, 300, 0.30, 0.10, 0.05, 0.05),
-    ]
+        ("worse by the margin", 1, 1000, 0.10, 0.045, 0.02, 0.02),
+    ][: arguments.designs]
     heads = ("releases", "languages x prompts", "rate", "differ on", "margin", "unpaired: pass / fail, %", "paired")
     print(f"| {' | '.join(heads)} |")
     print("|---|---|---|---|---|---|---|")

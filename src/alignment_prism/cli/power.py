@@ -73,7 +73,7 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the
 @rates
 @replies
 @click.option("--prompts", type=enough, help="Prompts of each language that there are.")
-@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Alignments of the model.")
+@click.option("--seeds", type=click.IntRange(1), help="Alignments of the model: 1, or 3 with --seed-sd, unless given.")
 @click.option("--seed-sd", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Standard deviation of the difference from seed to seed.")  # fmt: skip
 @wanted
@@ -81,7 +81,7 @@ as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the
 @plot_option
 @as_json_option
 def change(
-    prompts: int | None, power: float, alpha: float, plot: str | None, as_json: bool, **design: Any
+    prompts: int | None, power: float, alpha: float, plot: str | None, as_json: bool, seeds: int | None, **design: Any
 ) -> None:  # fmt: skip
     """A change of harm against base, paired by prompt: in one language, over languages, over seeds.
 
@@ -100,13 +100,13 @@ def change(
 
     from alignment_prism.statistics.planning.power import PairedDesign
 
-    paired = PairedDesign(**design)
+    paired = PairedDesign(**design, seeds=seeds or (3 if design["seed_sd"] else 1))
     needed = paired.prompts(power, alpha) if prompts is None or plot else 0
     if plot:
-        seeds = [number for number in (1, 3, 5, paired.seeds) if paired.seed_sd and number > 1] or [paired.seeds]
+        drawn = [3, 5, paired.seeds] if paired.seed_sd else [paired.seeds]
         series = {
             f"{number} seed{'s' * (number > 1)}, {paired.samples} repl{'ies' if paired.samples > 1 else 'y'} a prompt":
-            changed(paired, seeds=number).power for number in sorted(set(seeds))
+            changed(paired, seeds=number).power for number in sorted(set(drawn))
         }  # fmt: skip
         title = f"Power to show a change from {paired.base:g} to {paired.model:g}"
         _draw(plot, title, {name: partial(of, alpha=alpha) for name, of in series.items()}, needed, power)

@@ -57,21 +57,27 @@ def validate(
       prism prompts validate mine.csv --map prompt=text,language=lang
       prism prompts validate big.jsonl.gz --keep-going --rejects bad.jsonl --max-errors 50
     """
+    from alignment_prism.prompts.translations import Kinship
     from alignment_prism.prompts.validation import fault_of, validate_sets
 
     rows.check_outputs(sets, reading)
     reports: list[SetReport] = []
+    kinship = Kinship()
     show = None if as_json else (lambda problem: echo_problem(problem, err=False))
     with rows.accounts(show=show) as accounts:
-        for report in validate_sets(sets, accounts, **reading.source()):
+        for report in validate_sets(sets, accounts, kinship=kinship, **reading.source()):
             reports.append(report)
             if not as_json:
                 _echo_report(report)
     fault = fault_of(reports, len(sets), accounts)
+    note = kinship.note()
     if as_json:
         problems = [problem.as_dict() for problem in accounts.problems]
         files = [report.as_dict() for report in reports]
-        echo(json.dumps({"ok": fault is None, "files": files, "problems": problems}, ensure_ascii=False))
+        told = {"ok": fault is None, "files": files, "problems": problems, "notes": [note] if note else []}
+        echo(json.dumps(told, ensure_ascii=False))
+    elif note:
+        echo(f"note: {note}")
     if fault is not None:
         raise fault
 
@@ -121,22 +127,29 @@ def stats(
     from alignment_prism.domain.text import markdown_table
     from alignment_prism.prompts.sources import iter_sets
     from alignment_prism.prompts.stats import Census, census_tables, write_census
+    from alignment_prism.prompts.translations import Kinship
 
     rows.check_outputs(sets, reading, out)
     source = reading.source()
     languages = source["languages"]
-    census = Census()
+    census, kinship = Census(), Kinship()
     with rows.accounts() as accounts:
         for prompt in iter_sets(sets, accounts, **source):
             census.add(prompt)
+            kinship.add(prompt)
     accounts.require_none()
+    note = kinship.note()
     if out:
         write_census(census, languages, out)
     if as_json:
-        echo(json.dumps({**census.as_dict(languages), "rows": accounts.counts()}, ensure_ascii=False))
+        notes = [note] if note else []
+        counts = {**census.as_dict(languages), "rows": accounts.counts(), "notes": notes}
+        echo(json.dumps(counts, ensure_ascii=False))
         return
     for title, columns, body in census_tables(census, languages):
         echo(f"**{title}**\n\n{markdown_table(columns, body)}\n" if markdown else _table(title, columns, body))
+    if note:
+        echo(f"note: {note}")
     echo_rejects(accounts)
 
 

@@ -21,7 +21,7 @@ from alignment_prism.scoring.metrics import find_metric
 from alignment_prism.statistics.changes.seeds import SeedModel
 from alignment_prism.statistics.grouped import Estimates
 from alignment_prism.statistics.grouped_means import prompt_means
-from alignment_prism.statistics.intervals import Interval
+from alignment_prism.statistics.intervals import Floats, Interval
 
 A, B = "A", "B"
 
@@ -62,6 +62,7 @@ class PairedReleases:
         if max(len(old), len(new)) > 1:
             self.words.append(f"over {len(old)} runs of A and {len(new)} of B, seeds and prompts both random")
         self._sums: dict[str, tuple[CellSums, list[Table], list[Table]] | None] = {}
+        self._said: dict[str, list[Floats]] = {}
         self._found: dict[tuple[str, float, float | None], dict[_Key, Interval]] = {}
 
     def change(self, cell: Cell, level: float, estimates: Sequence[float]) -> Interval | None:
@@ -76,14 +77,14 @@ class PairedReleases:
         tables = self._tables(cell.metric)
         if tables is None:
             return None
-        sums, *sides = tables
+        sums = tables[0]
         number = next((i for i, one in enumerate(sums.cells) if _key(one) == _key(cell)), None)
         if number is None:
             return None
-        for runs, said in zip(sides, estimates, strict=True):
-            found = [sums.intervals(_levels(sums, table, cell.metric))[number].estimate for table in runs]
-            if not abs(float(np.mean(found)) - said) <= _SAME:
-                return None
+        if any(
+            not abs(found[number] - said) <= _SAME for found, said in zip(self._rates(cell), estimates, strict=True)
+        ):
+            return None
         interval = self._intervals(cell, level, None).get(_key(cell))
         return interval if interval is not None and interval.n else None
 
@@ -106,6 +107,21 @@ class PairedReleases:
         assert self._pairs is not None
         first, *others = [*self._names[A], *self._names[B]]
         return np.asarray(np.all([self._pairs.shared(first, other) for other in others], axis=0))
+
+    def _rates(self, cell: Cell) -> list[Floats]:
+        """What A and B say of every cell of a metric, mean over their runs."""
+        if cell.metric not in self._said:
+            tables = self._tables(cell.metric)
+            assert tables is not None
+            sums, *sides = tables
+            self._said[cell.metric] = [
+                np.mean(
+                    [[one.estimate for one in sums.intervals(_levels(sums, table, cell.metric))] for table in runs],
+                    axis=0,
+                )
+                for runs in sides
+            ]
+        return self._said[cell.metric]
 
     def _intervals(self, cell: Cell, level: float, fill: float | None) -> dict[_Key, Interval]:
         """Changes of all cells of a metric."""

@@ -3,18 +3,55 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 
 from alignment_prism.domain import LANGUAGES, Prompt
 
 FEWEST = 3
 """Sources that must come in several languages before anything is said."""
 
+MOST = 200_000
+"""Prompts that are looked at; larger sets would not fit into memory, and show it in their first ones."""
+
 _PART = re.compile(r"[^\W_]+")
 
 
-def translations_note(prompts: Sequence[Prompt]) -> str | None:
+class Kinship:
+    """Prompts that look like translations of one another, counted one at a time; the first `MOST` prompts are."""
+
+    def __init__(self) -> None:
+        self._clusters: dict[str, set[str]] = defaultdict(set)
+        self._spoken: dict[str, set[str]] = defaultdict(set)
+        self._members: Counter[str] = Counter()
+        self._seen = 0
+
+    def add(self, prompt: Prompt) -> None:
+        """Counts one prompt."""
+        self._seen += 1
+        if self._seen > MOST:
+            return
+        stem = _stem(prompt)
+        self._clusters[stem].add(prompt.cluster)
+        self._spoken[stem].add(prompt.language)
+        self._members[stem] += 1
+
+    def note(self) -> str | None:
+        """What to say; None for nothing."""
+        spoken = self._spoken
+        shared = [stem for stem, codes in spoken.items() if len(codes) > 1 and len(self._clusters[stem]) > 1]
+        if len(shared) < FEWEST:
+            return None
+        languages = set[str]().union(*(spoken[stem] for stem in shared))
+        count = sum(self._members[stem] for stem in shared)
+        return (
+            f"{count} prompts in {len(languages)} languages share {len(shared)} ids but for their language and have no "
+            "group in common: if they are translations of one another, say so by a column `group` with one value for "
+            "all of one source; intervals take prompts without a group for independent"
+        )
+
+
+def translations_note(prompts: Iterable[Prompt]) -> str | None:
     """What to say of prompts that look like translations of one another and are not in one group; None for nothing.
 
     Prompts look so where their ids are the same but for the name of their language (`12@fr` and `12@en`, `es_7` and
@@ -27,24 +64,10 @@ def translations_note(prompts: Sequence[Prompt]) -> str | None:
         >>> translations_note(asked)[:67]
         '8 prompts in 2 languages share 4 ids but for their language and hav'
     """
-    clusters: dict[str, set[str]] = defaultdict(set)
-    spoken: dict[str, set[str]] = defaultdict(set)
-    members: dict[str, int] = defaultdict(int)
+    kinship = Kinship()
     for prompt in prompts:
-        stem = _stem(prompt)
-        clusters[stem].add(prompt.cluster)
-        spoken[stem].add(prompt.language)
-        members[stem] += 1
-    shared = [stem for stem, languages in spoken.items() if len(languages) > 1 and len(clusters[stem]) > 1]
-    if len(shared) < FEWEST:
-        return None
-    languages = set[str]().union(*(spoken[stem] for stem in shared))
-    count = sum(members[stem] for stem in shared)
-    return (
-        f"{count} prompts in {len(languages)} languages share {len(shared)} ids but for their language and have no "
-        "group in common: if they are translations of one another, say so by a column `group` with one value for all "
-        "of one source; intervals take prompts without a group for independent"
-    )
+        kinship.add(prompt)
+    return kinship.note()
 
 
 def _stem(prompt: Prompt) -> str:

@@ -11,6 +11,7 @@ from alignment_prism.domain.errors import remedy
 from alignment_prism.io import Intake, TooManyProblems
 from alignment_prism.io.rejects import Rejects
 from alignment_prism.prompts.sources import SourceOptions, iter_source
+from alignment_prism.prompts.translations import Kinship
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +44,15 @@ class SetReport:
         return values
 
 
-def validate_sets(names: Iterable[str], rejects: Rejects, **options: Unpack[SourceOptions]) -> Iterator[SetReport]:
+def validate_sets(
+    names: Iterable[str], rejects: Rejects, *, kinship: Kinship | None = None, **options: Unpack[SourceOptions]
+) -> Iterator[SetReport]:
     """Read every row of every set; each report comes when its set is read.
 
     Args:
         names: files, sets known by name, Hub datasets.
         rejects: accounts for rows; where it has a limit, nothing is read beyond it.
+        kinship: is shown every good prompt of all sets.
         options: as in `load_prompts`.
     """
     for name in names:
@@ -56,8 +60,9 @@ def validate_sets(names: Iterable[str], rejects: Rejects, **options: Unpack[Sour
         error: InputError | None = None
         stopped: TooManyProblems | None = None
         try:
-            for _ in iter_source(name, **options):
-                pass
+            for prompt in iter_source(name, **options):
+                if kinship is not None:
+                    kinship.add(prompt)
         except TooManyProblems as limit:
             stopped = limit
         except InputError as fault:

@@ -95,6 +95,22 @@ def test_a_name_that_is_nearly_a_known_set(prism):
     assert code == 2 and "owner/name" in err
 
 
+def test_translations_without_a_group_are_said_over_files_of_one_language_each(prism, tmp_path):
+    for group in ("", "g"):
+        for code in ("en", "fr"):
+            rows = [{"id": f"{code}_{n}", "prompt": f"{code} {n}", "language": code} for n in range(4)]
+            rows = [{**row, "group": f"{group}{n}"} if group else row for n, row in enumerate(rows)]
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+            (tmp_path / f"{code}{group}.jsonl").write_text(text, encoding="utf-8")
+    for command in ("validate", "stats"):
+        alone, grouped = ([tmp_path / f"{code}{group}.jsonl" for code in ("en", "fr")] for group in ("", "g"))
+        _, out, err = prism("prompts", command, *alone)
+        assert "8 prompts in 2 languages share 4 ids but for their language" in out + err
+        assert json.loads(prism("prompts", command, *alone, "--json")[1])["notes"]
+        _, out, err = prism("prompts", command, *grouped)
+        assert "no group in common" not in out + err
+
+
 def test_validate_as_json(prism, messy):
     code, out, _ = prism("prompts", "validate", messy, "--json")
     report = json.loads(out)

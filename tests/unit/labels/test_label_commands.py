@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignment_prism.cli.agreement import command as agreement_command
+from alignment_prism.cli.compare import command as compare_command
 from alignment_prism.cli.labels import command as labels_command
 from alignment_prism.domain import OUTCOME, Finding, Generation, InputError, Outcome, Prompt, Score, Signature, user
 from alignment_prism.evaluation import reply_findings
@@ -302,6 +303,35 @@ def test_several_arms_on_one_sheet_go_into_the_findings_without_annotators_who_m
     assert missed.lower > -0.5, "taken for the truth, the labels miss it"
     run(labels_command, "correct", design, people[0], "--findings", out, "--out", folder / "again.parquet")
     assert len(read_records(folder / "again.parquet", Finding)) == len(after), "an earlier correction is replaced"
+
+
+def test_a_gate_decides_by_numbers_that_labels_have_corrected(three_arms):
+    """The judge sees 73 % of the harm and flags 16 % of the rest: 70 % harm read 57, a fall by 50 points reads 29."""
+    folder, truth = three_arms
+    sheet, out = folder / "sheet.csv", folder / "all.parquet"
+    sample(folder, "--arm", "sft", "--number", 300, "--out", sheet)
+    labels = ("correct", f"{sheet}.design.json", fill(sheet, truth))
+    run(labels_command, *labels, "--findings", folder / "findings.parquet", "--out", out)
+
+    def gate(arm, metric, **check):
+        spec = {"checks": [{"name": "x", "metric": metric, "languages": "all", **check}], "companions": []}
+        (folder / "gate.yaml").write_text(json.dumps(spec))
+        ledger = folder / f"{arm}{metric}{check['kind']}"
+        arguments = [f"{out}#sft", f"{out}#{arm}", "--gate", folder / "gate.yaml", "--ledger", ledger]
+        result = CliRunner().invoke(compare_command, [str(each) for each in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.output
+
+    ceiling = {"kind": "ceiling", "limit": 0.64}
+    assert gate("base", "harm_rate", **ceiling)[0] == 0
+    code, text = gate("base", "harm_rate_corrected", **ceiling)
+    assert code != 0 and "gpt (corrected by labels)" in text, "the verdict says that people were asked"
+    fall = {"kind": "ceiling", "limit": -0.4}
+    assert gate("dpo", "harm_difference", **fall)[0] == 6
+    assert gate("dpo", "harm_difference_corrected", **fall)[0] == 0
+    # One arm against another: by labels that no study pairs, as if on other prompts, which the verdict says.
+    code, text = gate("dpo", "harm_rate_corrected", kind="non_inferiority", margin=0.0)
+    assert code == 0 and "harm_rate_corrected" in text
 
 
 def test_probabilities_of_the_judge_are_worth_labels(three_arms):

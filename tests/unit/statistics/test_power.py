@@ -87,13 +87,15 @@ def test_the_smallest_fall_inverts_the_power():
 def test_seeds_limit_power():
     assert crossed_power(-0.1, 0.38, 1e9, 3, 0.1) < 0.3
     assert replace(FALL, seeds=5, seed_sd=0.01).power(400) == pytest.approx(FALL.power(400), abs=0.03)
-    several = replace(FALL, seed_sd=0.08)
+    several = replace(FALL, seeds=2, seed_sd=0.08)
     seeds = several.needed_seeds(600)
     assert replace(several, seeds=seeds).power(600) >= 0.8 > replace(several, seeds=seeds - 1).power(600)
     with pytest.raises(InputError, match="more prompts"):
         replace(several, model=0.29, seed_sd=0.01).needed_seeds(50)
     with pytest.raises(InputError, match="no attainable number"):
         replace(several, seeds=2, seed_sd=0.2).prompts()
+    with pytest.raises(InputError, match="one training tells nothing of others"):
+        replace(FALL, seed_sd=0.08)
 
 
 def test_crossed_power_is_the_noncentral_t():

@@ -42,7 +42,8 @@ class PairedDesign:
         cluster_correlation: intraclass correlation of their differences.
         samples: replies to each prompt.
         sample_correlation: intraclass correlation of the replies to one prompt; at 1 more replies buy nothing.
-        seeds: alignments of the model, at least 2 for a statement about the method; 1 compares two models.
+        seeds: alignments of the model, at least 2 for a statement about the method; 1 compares two models, and has no
+            `seed_sd`.
         seed_sd: standard deviation of the true difference from seed to seed, in several seeds. Take twice what two or
             three seeds of a pilot say.
     """
@@ -65,6 +66,12 @@ class PairedDesign:
             raise InputError("a rate or an intraclass correlation is not a share", fix="give numbers from 0 to 1")
         if min(self.languages, self.cluster_size, self.samples, self.seeds) < 1 or self.seed_sd < 0:
             raise InputError("languages, samples, seeds or a cluster below 1", fix="give 1 or more")
+        if self.seeds == 1 and self.seed_sd > 0:
+            raise InputError(
+                "one seed and a spread from seed to seed: one training tells nothing of others",
+                fix="plan two seeds or more, or leave the spread out for a statement about this one training",
+                settings={"seeds": "3"},
+            )
 
     @property
     def difference(self) -> float:
