@@ -10,7 +10,8 @@ import click
 from alignment_prism.cli.console import echo
 
 if TYPE_CHECKING:
-    from alignment_prism.studies import Sources, StudySpec
+    from alignment_prism.studies import Plan, Sources, StudySpec
+    from alignment_prism.studies.estimate import Prices
     from alignment_prism.studies.housekeeping import Status
 
 SPEC = click.argument("spec", metavar="SPEC")
@@ -53,8 +54,13 @@ def show(preset: str) -> None:
 @command.command("plan")
 @SPEC
 @OUT
-def plan(spec: str, out: Path | None) -> None:
-    """Check a spec and everything it names, and list its steps; trains and generates nothing.
+@click.option("--prices", type=click.Path(path_type=Path),
+              help="YAML file with prices and speeds in place of those that ship.")  # fmt: skip
+def plan(spec: str, out: Path | None, prices: Path | None) -> None:
+    """Check a spec and everything it names, list its steps, and reckon what those that are not done take.
+
+    Trains and generates nothing. Calls are exact; tokens, hours of a GPU and US dollars are reckoned from lengths in
+    characters, parameters and a table of prices and speeds, as printed below them.
 
     \b
     Examples:
@@ -65,7 +71,9 @@ def plan(spec: str, out: Path | None) -> None:
     from alignment_prism.domain import StoreError
     from alignment_prism.studies import build_plan, load_sources, load_spec
     from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
+    from alignment_prism.studies.estimate import load_prices
 
+    table = load_prices(prices)
     study = load_spec(spec)
     folder = out or Path("results") / study.name
     check_folder_can_be_made(folder)
@@ -76,18 +84,46 @@ def plan(spec: str, out: Path | None) -> None:
     echo(f"{study.name}: {_counts(study, sources)}")
     for what in sources.left_out:
         echo(f"left out: {what}", err=True)
-    done = 0
+    done = {step.key for step in whole.steps if step.is_done(folder)}
     width = len(str(len(whole.steps)))
     for number, step in enumerate(whole.steps, start=1):
-        is_done = step.is_done(folder)
-        done += is_done
-        echo(f"[{number:>{width}}/{len(whole.steps)}] {step.title}{': done' if is_done else ''}")
-    echo(f"{len(whole.steps) - done} of {len(whole.steps)} steps to do, into {folder}")
+        echo(f"[{number:>{width}}/{len(whole.steps)}] {step.title}{': done' if step.key in done else ''}")
+    echo(f"{len(whole.steps) - len(done)} of {len(whole.steps)} steps to do, into {folder}")
+    _echo_estimate(whole, study, sources, table, done)
     try:
         check_place(folder, whole, study, replace=False)
     except StoreError as error:  # the plan stands; running it needs another folder, or --replace
         fix = advice(error.fix or "", error.settings, run)
         echo(f"note: {error.what}: {fix}", err=True)
+
+
+def _echo_estimate(plan: Plan, spec: StudySpec, sources: Sources, prices: Prices, done: set[str]) -> None:
+    """What the steps that are left take, a line a kind and model, and what that was reckoned with."""
+    from alignment_prism.doctor.checks import parameters_in
+    from alignment_prism.models.folders import cached_snapshot
+    from alignment_prism.studies.estimate import CHARACTERS, estimate
+
+    def parameters(name: str) -> int:
+        folder = Path(name) if Path(name).is_dir() else cached_snapshot(name)
+        return 0 if folder is None else parameters_in(folder)
+
+    rows = estimate(plan, spec, sources, prices, done=done, parameters=parameters)
+    for row in rows:
+        parts = [f"{row.steps} steps"]
+        parts += [f"{row.calls:,} calls"] if row.calls else []
+        parts.append(f"{row.tokens_in / 1e6:,.2f} M tokens read, {row.tokens_out / 1e6:,.2f} M written at most")
+        if not row.calls:
+            parts.append("parameters unknown" if row.gpu_hours is None else f"{row.gpu_hours:,.3g} GPU-hours")
+        parts.append("no price known" if row.dollars is None else f"${row.dollars:,.2f}")
+        echo(f"{row.what}: {', '.join(parts)}")
+    if rows:
+        gpu, known = prices.gpu, [row.dollars for row in rows if row.dollars is not None]
+        some = "" if len(known) == len(rows) else " without what has no price"
+        echo(
+            f"together ${sum(known):,.2f}{some}, reckoned with {CHARACTERS} characters a token, {gpu.name} at "
+            f"${gpu.per_hour:g} an hour, {gpu.tflops:g} TFLOP/s used to {100 * gpu.training:g} % by trainings "
+            f"and {100 * gpu.replies:g} % by replies; --prices takes a table of your own"
+        )
 
 
 def _counts(spec: StudySpec, sources: Sources) -> str:

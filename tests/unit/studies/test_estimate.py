@@ -1,0 +1,89 @@
+"""What a plan takes, by arithmetic on paper."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alignment_prism.domain import InputError, Pair, Prompt, PromptKind, Scope, user
+from alignment_prism.models.names import ModelKind, ModelRef
+from alignment_prism.studies import Sources, StudySpec, build_plan
+from alignment_prism.studies.estimate import estimate, load_prices
+
+SAFETY = [Pair(f"s{n}", user("a" * 30), "b" * 60, "c" * 90, "en", "safety", Scope.GLOBAL) for n in range(50)]
+GENERAL = [Pair(f"g{n}", user("a" * 30), "b" * 60, "c" * 90, "en", "general") for n in range(50)]
+PROMPTS = [Prompt(f"p{n}", user("q" * 30), "en", PromptKind.HARMFUL, Scope.LOCAL) for n in range(6)]
+PROMPTS += [Prompt(f"p{n}", user("q" * 30), "en", PromptKind.GENERAL) for n in range(6, 10)]
+SOURCES = Sources(
+    PROMPTS, {"base": ModelRef(ModelKind.FOLDER, "b", "base"), "api": ModelRef(ModelKind.API, "o/m", "o/m")},
+    {"base": "digest", "api": "api:o/m"}, {}, SAFETY, GENERAL,
+)  # fmt: skip
+SPEC = StudySpec.model_validate(
+    {
+        "name": "x",
+        "training": {"preset": "nano", "sft": {"epochs": 3}},
+        "mixture": {"total": 60},
+        "arms": [
+            {"name": "one", "method": "sft", "share": 0.5},
+            {"name": "two", "method": "dpo_ift", "share": 0.5},
+            {"name": "api", "model": "o/m"},
+        ],
+        "generation": {"max_tokens": 100, "samples": 2, "temperature": 1},
+        "judge": {"model": "judge/known", "max_tokens": 50},
+        "compare": {"model": "judge/unknown"},
+    }
+)
+PRICES = """\
+gpu: {name: slow, tflops: 0.001, training: 0.5, replies: 0.1, per_hour: 2}
+models: {judge/known: [1, 10], o/m: [0, 1]}
+"""
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    (tmp_path / "prices.yaml").write_text(PRICES)
+    return tmp_path / "prices.yaml"
+
+
+def test_calls_tokens_hours_and_money_are_those_of_the_steps_that_are_left(prices: Path) -> None:
+    plan = build_plan(SPEC, SOURCES)
+    rows = {
+        row.what: row for row in estimate(plan, SPEC, SOURCES, load_prices(prices), parameters=lambda name: 1_000_000)
+    }
+    train = rows["train from nano"]
+    # SFT: 60 pairs x (10 + 20) tokens x 3 epochs; DPO: 60 x (10 + 20 + 30) x 2 epochs
+    assert (train.steps, train.calls, train.tokens_in) == (2, 0, 60 * 30 * 3 + 60 * 60 * 2)
+    # 6 operations a token and parameter, and 2 for DPO's references: at 0.5 x 10^9 a second
+    operations = (60 * 30 * 3 * 6 + 60 * 60 * (2 * 6 + 2)) * 1e6
+    assert train.gpu_hours == pytest.approx(operations / 0.5e9 / 3600)
+    assert train.dollars == pytest.approx(2 * operations / 0.5e9 / 3600)
+    replies = rows["replies of trained models"]
+    assert (replies.steps, replies.tokens_in, replies.tokens_out) == (2, 2 * 2 * 10 * 10, 2 * 2 * 10 * 100)
+    assert replies.gpu_hours == pytest.approx(2 * (400 + 4000) * 1e6 / 1e8 / 3600)
+    asked = rows["reply by o/m"]
+    assert (asked.calls, asked.tokens_in, asked.tokens_out, asked.gpu_hours) == (20, 200, 2000, 0)
+    assert asked.dollars == pytest.approx(2000 / 1e6)
+    judge = rows["judge by judge/known"]
+    # base and three arms, 20 replies each; instructions 700, prompt 10, reply 100; a verdict of 50
+    assert (judge.steps, judge.calls, judge.tokens_in, judge.tokens_out) == (4, 80, 80 * 810, 80 * 50)
+    assert judge.dollars == pytest.approx((80 * 810 + 80 * 50 * 10) / 1e6)
+    compare = rows["compare by judge/unknown"]
+    # three arms with base, 4 general prompts, 2 samples, both orders
+    assert (compare.calls, compare.dollars) == (3 * 4 * 2 * 2, None)
+
+
+def test_what_is_done_takes_nothing_and_what_is_not_known_is_not_made_up(prices: Path) -> None:
+    plan, table = build_plan(SPEC, SOURCES), load_prices(prices)
+    done = {step.key for step in plan.steps if step.kind != "train"}
+    (left,) = estimate(plan, SPEC, SOURCES, table, done=done, parameters=lambda name: 0)
+    assert (left.what, left.gpu_hours, left.dollars) == ("train from nano", None, None)
+    assert estimate(plan, SPEC, SOURCES, table, done={step.key for step in plan.steps}, parameters=lambda _: 1) == []
+
+
+def test_a_table_of_prices_is_checked(prices: Path) -> None:
+    assert load_prices().models and 0 < load_prices().gpu.replies < load_prices().gpu.training < 1
+    prices.write_text(PRICES.replace("training: 0.5", "training: 35"))
+    with pytest.raises(InputError, match="training") as refused:
+        load_prices(prices)
+    assert "prices.yaml" in str(refused.value)
