@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import InputError, Message, ModelError, Prompt, Role, Sampling, StopReason, user
 from alignment_prism.generation.backends.decoding import Decoder, greedy
 from alignment_prism.generation.backends.transformers import generate_local, load_local
@@ -201,3 +203,38 @@ def test_garbage_weights_are_a_model_error(folder: Path, tmp_path: Path) -> None
     (copy / "model.safetensors").write_bytes(b"\x00" * 64)
     with pytest.raises(ModelError, match="cannot be loaded"):
         load_local(copy)
+
+
+class Killed(BaseException):
+    """Nothing catches it."""
+
+
+@pytest.mark.parametrize("draw", [Sampling(max_tokens=6), Sampling(temperature=1.0, max_tokens=6, samples=2, seed=3)])
+def test_a_run_that_was_killed_draws_the_other_batches_only(
+    draw: Sampling, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = load_local(folder)
+    prompts = asked(*(f"{n} word " * (1 + n % 3) for n in range(12)), "too long for the context" * 4)
+    options: dict[str, Any] = {"arm": "m", "sampling": draw, "batch_tokens": 100}
+    whole = generate_local(local, prompts, **options)
+    batches: list[int] = []
+    real = Decoder.reply
+
+    def counted(self: Decoder, ids: Any, limits: Any, pick: Any) -> list[list[int]]:
+        batches.append(len(ids))
+        return real(self, ids, limits, pick)
+
+    def kill(done: int, total: int) -> None:
+        if len(batches) == 2:
+            raise Killed
+
+    monkeypatch.setattr(Decoder, "reply", counted)
+    with CallJournal(tmp_path / "calls.jsonl") as journal, pytest.raises(Killed):
+        generate_local(local, prompts, journal=journal, progress=kill, **options)
+    assert len(CallJournal(tmp_path / "calls.jsonl")) == sum(batches) > 0
+    with CallJournal(tmp_path / "calls.jsonl") as journal:
+        assert generate_local(local, prompts, journal=journal, **options) == whole
+    assert sum(batches) == 12 * draw.samples  # each reply was drawn once in both runs; one prompt has no room for any
+    with CallJournal(tmp_path / "calls.jsonl") as journal:  # another draw is not taken for this one
+        other = replace(draw, max_tokens=5)
+        assert generate_local(local, prompts, journal=journal, **{**options, "sampling": other}) != whole

@@ -43,7 +43,7 @@ def reply(
         prompts: what to ask.
         sampling: how replies are drawn; None is one greedy reply of at most 512 tokens.
         arm: name of the model within its study.
-        journal: of a model behind an API: where answers are kept, so that a run that was killed asks for the rest only.
+        journal: where replies are kept, so that a run that was killed draws the rest only.
         progress: told how many replies are there.
         base_url: of a model behind an API: address of the server, where it is not the provider's own.
         connections: of a model behind an API: calls under way at once.
@@ -86,5 +86,6 @@ def reply(
         arm=arm,
         sampling=sampling,
         batch_tokens=batch_tokens,
+        journal=journal,
         progress=progress,
     )

@@ -54,17 +54,21 @@ def weights_digest(folder: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def model_digest(folder: str | Path) -> str:
+def model_digest(folder: str | Path, weights: str | None = None) -> str:
     """Sixteen hexadecimal digits over everything in a model folder that shapes its replies.
 
     Entering: `weights_digest`; the bytes of tokenizer, chat templates and `generation_config.json`; for an adapter the
     digest of its base. Two folders of one digest give the same replies to the same prompts.
 
+    Args:
+        folder: of the model.
+        weights: its `weights_digest`, where that is known already.
+
     Raises:
         ModelError: as `weights_digest`; or the base of an adapter is not there.
     """
     folder = Path(folder)
-    digest = hashlib.sha256(f"weights={weights_digest(folder)}\n".encode())
+    digest = hashlib.sha256(f"weights={weights or weights_digest(folder)}\n".encode())
     for path in sorted({path for pattern in _BESIDE_WEIGHTS for path in folder.rglob(pattern)}):
         name = path.relative_to(folder).as_posix()
         if name not in _CONFIGS and path.is_file():

@@ -14,7 +14,7 @@ from alignment_prism.calls.runner import Journal, Request, ask_all
 from alignment_prism.domain.messages import Messages
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
-from alignment_prism.models.names import HUB, resolve
+from alignment_prism.models.names import HUB
 from alignment_prism.scoring.form import Form
 
 CONNECTIONS = 32
@@ -90,7 +90,7 @@ class JudgeCalls(Mapping[str, Request]):
         if not self:
             return {}
         if is_local(self.model):
-            return self._on_this_machine(is_verdict, journal, progress)
+            return self._on_this_machine(journal, progress)
         arguments = dict(self.form.template_arguments)
         endpoint = Endpoint(
             self.model,
@@ -121,31 +121,22 @@ class JudgeCalls(Mapping[str, Request]):
     def __len__(self) -> int:
         return len(self._cases)
 
-    def _on_this_machine(
-        self, is_verdict: Callable[[str, Answer], bool], journal: Journal | None, progress: Progress | None
-    ) -> dict[str, Answer]:
-        """Answers of a model that runs here; those in the journal are of the same weights."""
+    def _on_this_machine(self, journal: Journal | None, progress: Progress | None) -> dict[str, Answer]:
+        """Answers of a model that runs here. It answers greedily, so that it is never asked twice."""
         from alignment_prism.generation import reply
 
-        weights = resolve(self.model).digest()
-        kept = {key: Answer.from_journal(journal.get(call_key(key, weights))) for key in self} if journal else {}
-        answers = {key: answer for key, answer in kept.items() if answer is not None and is_verdict(key, answer)}
-        waiting = [Prompt(key, self.asked(key), "und") for key in self if key not in answers]
         replies = reply(
             self.model,
-            waiting,
+            [Prompt(key, self.asked(key), "und") for key in self],
             Sampling(max_tokens=self.form.max_tokens + self.form.thought_tokens),
             arm="judge",
+            journal=journal,
             progress=progress,
             device=self.device,
             chat_template=self.form.chat_template,
             template_arguments=self.form.template_arguments,
         )
-        for said in replies if waiting else ():
-            answers[said.prompt_id] = answer = _answer(said)
-            if journal is not None and not answer.error:
-                journal.put(call_key(said.prompt_id, weights), answer.as_dict())
-        return answers
+        return {said.prompt_id: _answer(said) for said in replies}
 
 
 def is_local(model: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from scripted_server import Reply, Server
 
+from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import InputError, Message, Outcome, Prompt, Role, Score, user
 from alignment_prism.domain.records import Generation
 from alignment_prism.models.chat_templates import with_arguments
@@ -244,6 +245,10 @@ def test_a_guard_on_this_machine(tmp_path: Path) -> None:
     assert said[0] and outcomes[0].label == "harmful" and outcomes[0].raw.strip() == said[0]
     assert outcomes[1].label == ("harmful" if said[1] == said[0] else "unjudged")
     assert {score.scorer for score in outcomes} == {base}
+    journal = CallJournal(tmp_path / "calls.jsonl")
+    for _ in range(2):  # what it answered is not asked again
+        assert Judge(base, str(path), device="cpu", journal=journal).score(prompts, REPLIES) == scores
+        assert len(journal) == len({score.reply_digest for score in outcomes})
 
 
 def test_a_format_that_is_written_out_whole_goes_past_the_chat_template() -> None:

@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from alignment_prism.calls.answer import Answer
+from alignment_prism.calls.journal import call_key
+from alignment_prism.calls.runner import Journal
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
@@ -19,8 +22,7 @@ from alignment_prism.generation.backends.decoding import Decoder, Pick, greedy, 
 from alignment_prism.generation.batching import BATCH_TOKENS, plan_batches
 from alignment_prism.models.chat_templates import check_chat_template, prompt_ids, require_chat_template, with_arguments
 from alignment_prism.models.folders import model_folder
-from alignment_prism.models.threads import steady_threads
-from alignment_prism.models.weights import weights_digest
+from alignment_prism.models.weights import model_digest, weights_digest
 
 _UNBOUNDED = 10**6
 """Context lengths from here on are placeholders of tokenizers that know none."""
@@ -33,6 +35,7 @@ class LocalModel:
     Attributes:
         name: what was asked for: folder or Hub id.
         weights: digest of the weights.
+        digest: of everything that shapes its replies.
         model: of transformers, in evaluation mode.
         tokenizer: its tokenizer, with a chat template.
         context: most tokens of prompt and reply together; None where the configuration does not say.
@@ -40,6 +43,7 @@ class LocalModel:
 
     name: str
     weights: str
+    digest: str
     model: Any
     tokenizer: Any
     context: int | None
@@ -67,6 +71,7 @@ def load_local(
     """
     folder = model_folder(model)
     weights = weights_digest(folder)
+    digest = model_digest(folder, weights)
     from transformers import AutoTokenizer
 
     name = str(model)
@@ -90,7 +95,7 @@ def load_local(
             fix="give a folder with config.json, safetensors and tokenizer of a causal language model, "
             "as save_pretrained writes it",
         ) from error
-    return LocalModel(name, weights, loaded, tokenizer, _context(loaded.config, tokenizer))
+    return LocalModel(name, weights, digest, loaded, tokenizer, _context(loaded.config, tokenizer))
 
 
 def generate_local(
@@ -100,6 +105,7 @@ def generate_local(
     arm: str,
     sampling: Sampling,
     batch_tokens: int | None = None,
+    journal: Journal | None = None,
     progress: Progress | None = None,
     device: str = "auto",
 ) -> list[Generation]:
@@ -116,6 +122,7 @@ def generate_local(
         arm: name of the model within its study.
         sampling: temperature 0 is greedy; more than one sample needs a temperature.
         batch_tokens: most positions of a batch (prompt and reply, padding included); lower it when memory is short.
+        journal: where replies are kept after every batch, so that a run that was killed draws the other batches only.
         progress: told after every batch.
         device: as in `load_local`.
 
@@ -131,7 +138,10 @@ def generate_local(
     fitting = [place for place, (row, _) in enumerate(asked) if limits[row] > 0]
     stops = _stop_ids(local)
     decoder = Decoder(local.model, stops, pad=local.tokenizer.pad_token_id or stops[0])
-    replies: dict[int, list[int]] = {}
+    keys = (
+        [_key(local, ids[row], limits[row], sampling, sample) for row, sample in asked] if journal is not None else []
+    )
+    drawn: dict[int, Answer] = {}
     batches = plan_batches(
         [len(ids[asked[place][0]]) for place in fitting],
         new_tokens=max((limits[asked[place][0]] for place in fitting), default=0),
@@ -140,42 +150,56 @@ def generate_local(
     done = len(asked) - len(fitting)
     if progress is not None:
         progress(done, len(asked))
-    folder = model_folder(local.name)
     for batch in batches:
         places = [fitting[number] for number in batch]
-        members = [asked[place] for place in places]
-        pick = _pick(sampling, [(prompts[row], sample) for row, sample in members], decoder.device)
-        try:
-            with steady_threads(folder):
+        kept = [Answer.from_journal(journal.get(keys[place])) if journal is not None else None for place in places]
+        if None in kept:  # a batch is drawn whole: what rounding depends on is the same as in a run that went through
+            members = [asked[place] for place in places]
+            pick = _pick(sampling, [(prompts[row], sample) for row, sample in members], decoder.device)
+            try:
                 found = decoder.reply([ids[row] for row, _ in members], [limits[row] for row, _ in members], pick)
-        except torch.OutOfMemoryError as error:
-            raise ModelError(
-                f"out of memory with {len(members)} replies at once",
-                where=local.name,
-                fix=f"let a batch have fewer positions than {batch_tokens or BATCH_TOKENS}",
-                settings={"batch_tokens": str((batch_tokens or BATCH_TOKENS) // 2)},
-            ) from error
-        replies.update(zip(places, found, strict=True))
-        done += len(members)
+            except torch.OutOfMemoryError as error:
+                raise ModelError(
+                    f"out of memory with {len(members)} replies at once",
+                    where=local.name,
+                    fix=f"let a batch have fewer positions than {batch_tokens or BATCH_TOKENS}",
+                    settings={"batch_tokens": str((batch_tokens or BATCH_TOKENS) // 2)},
+                ) from error
+            texts = _decode(local.tokenizer, found, stops)
+            kept = [
+                Answer(text, _stop_reason(tokens, stops), len(ids[row]), len(tokens))
+                for text, tokens, (row, _) in zip(texts, found, members, strict=True)
+            ]
+            for place, answer in zip(places, kept, strict=True):
+                if journal is not None and answer is not None:
+                    journal.put(keys[place], answer.as_dict())
+        drawn.update((place, answer) for place, answer in zip(places, kept, strict=True) if answer is not None)
+        done += len(places)
         if progress is not None:
             progress(done, len(asked))
-    texts = _decode(local.tokenizer, [replies.get(place, []) for place in range(len(asked))], stops)
+    empty = Answer("", StopReason.CONTEXT, completion_tokens=0)
     return [
         Generation(
             prompt_id=prompts[row].id,
             arm=arm,
             model=local.name,
             weights=local.weights,
-            reply=texts[place],
+            reply=drawn.get(place, empty).text,
             sample=sample,
             prompt_tokens=len(ids[row]),
-            completion_tokens=len(replies.get(place, [])),
-            stop_reason=_stop_reason(replies.get(place), stops),
+            completion_tokens=drawn.get(place, empty).completion_tokens,
+            stop_reason=StopReason(drawn.get(place, empty).stop),
             temperature=sampling.temperature,
             seed=sampling.seed,
         )
         for place, (row, sample) in enumerate(asked)
     ]
+
+
+def _key(local: LocalModel, ids: Sequence[int], limit: int, sampling: Sampling, sample: int) -> str:
+    """Key of a reply in the journal, from everything that shapes it but the batch that it is drawn in."""
+    draw = (sampling.temperature, sampling.top_p, sampling.seed, sample) if sampling.temperature else ()
+    return call_key("reply", local.digest, local.model.device.type, str(local.model.dtype), draw, limit, ids)
 
 
 def _check(sampling: Sampling) -> None:
@@ -262,7 +286,5 @@ def _decode(tokenizer: Any, replies: Sequence[Sequence[int]], stops: Sequence[in
     return texts
 
 
-def _stop_reason(reply: Sequence[int] | None, stops: Sequence[int]) -> StopReason:
-    if reply is None:
-        return StopReason.CONTEXT
+def _stop_reason(reply: Sequence[int], stops: Sequence[int]) -> StopReason:
     return StopReason.STOP if reply and reply[-1] in stops else StopReason.MAX_TOKENS
