@@ -1,28 +1,35 @@
 """What happens to a study when its process is killed, its files are damaged, or its input is hostile.
 
-    python benchmarks/reliability.py [kills] [damage] [bombs] [--tries 12] [--seed 0] [--write docs/reliability.md]
+    python benchmarks/reliability.py [kills] [damage] [bombs] [--tries 3] [--seed 0] [--seconds 170]
+                                     [--results results.jsonl] [--write docs/reliability.md]
 
 Each part prints rows of one table: what was tried, how often, and how often it went wrong.
 
 - `kills`: a small study of the lab (a training with checkpoints, replies, scores, comparisons, findings) is killed with
-  SIGKILL at `--tries` random moments in a row, each time started by the same command again, and then left to end. Wrong
-  is anything but findings byte-identical to those of a run that nobody disturbed.
-- `damage`: of every kind of file of the finished study one is damaged, by a flipped bit and by a cut, and the same
-  command is run again. Wrong are other findings, or an end that is neither whole nor an error with a remedy.
+  SIGKILL at `--tries` random moments, each time in a new folder, and then run to its end; and again in one folder at as
+  many moments in a row. Wrong is anything but findings, replies and weights byte-identical to those of a run that
+  nobody disturbed.
+- `damage`: of every kind of file of the finished study one is damaged, by a flipped bit and by a cut, `--tries` times
+  each, and the same command is run again. Wrong are other findings, replies or weights, or an end that is neither whole
+  nor an error with a remedy.
 - `bombs`: files that unpack to far more than they look, read by `prism prompts validate` in a process of its own, with
   its seconds and memory. Wrong is more than `SECONDS` or `MEMORY`, or an exit without a clear error.
 
-With `--write` the rows take the place of those of the same parts between the marks of the page.
+A part ends after `--seconds`; with `--results` the next run of the same seed goes on where it stopped, and its rows are
+of all tries so far. With `--write` the rows take the place of those of the same parts between the marks of the page.
+The studies run in processes that are forked from one that has imported everything.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import os
 import platform
 import random
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -31,10 +38,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
+from contextlib import AbstractContextManager, redirect_stderr, redirect_stdout
+from functools import partial
 from importlib import metadata
 from io import StringIO
 from pathlib import Path
+
+from alignment_prism.domain.errors import PrismError
+from alignment_prism.domain.progress import Progress
 
 PRISM = (sys.executable, "-m", "alignment_prism.cli.main")
 SECONDS, MEMORY = 60.0, 2**30
@@ -52,82 +63,181 @@ judge: {model: nano/oracle}
 compare: {model: nano/oracle}
 """
 Row = tuple[str, str, str, str]
+TABLES = ("findings.parquet", "generations.parquet", "scores.parquet", "comparisons.parquet")
 
 
-def run(arguments: list[str], **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PRISM, *arguments], capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+class Tries:
+    """Outcomes of single tries, kept in a file from run to run; none is begun when the time is over."""
+
+    def __init__(self, path: Path | None, seconds: float) -> None:
+        self.path = path
+        self.until = time.monotonic() + seconds
+        self.known: dict[str, str] = {}
+        if path is not None and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                self.known.update([json.loads(line)])
+
+    def outcome(self, name: str, do: Callable[[], str]) -> str | None:
+        """What came of a try; None where there is no time left for it."""
+        if name not in self.known:
+            if time.monotonic() > self.until:
+                return None
+            self.known[name] = do()
+            if self.path is not None:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps([name, self.known[name]]) + "\n")
+        return self.known[name]
 
 
-def kills(work: Path, tries: int, rng: random.Random) -> Iterator[Row]:
-    command = [*PRISM, "study", "run", str(work / "small.yaml"), "--out"]
-    start = time.monotonic()
-    subprocess.run([*command, str(work / "whole")], capture_output=True, text=True, check=True)
-    lasts = time.monotonic() - start
-    killed = 0
-    for _ in range(tries):
-        process = subprocess.Popen([*command, str(work / "out")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def forked(do: Callable[[], str], seconds: float | None = None) -> str | None:
+    """What a function says in a process of its own; None if it was killed after so many seconds."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if not process:
         try:
-            code = process.wait(rng.uniform(0.3, 1.0) * lasts * 0.6)
-            assert code == 0, code
-            shutil.rmtree(work / "out")  # it came to its end: from the beginning
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            killed += 1
-    ended = run(["study", "run", str(work / "small.yaml"), "--out", str(work / "out")])
-    same = ended.returncode == 0 and equal(work / "whole", work / "out")
-    litter = [path.name for path in (work / "out").rglob("*") if path.name.endswith(".part") or ".tmp-" in path.name]
-    note = "findings, replies and weights byte-identical" if same else "not the same"
-    note += f"; {len(litter)} files left half-written" if litter else "; nothing half-written is left"
-    yield "SIGKILL at random moments in a row, then to the end", f"{killed}", "0" if same and not litter else "1", note
+            with redirect_stderr(StringIO()), redirect_stdout(StringIO()):
+                said = do()
+        except BaseException as error:
+            said = type(error).__name__
+        os.write(writing, said.encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        if seconds is not None and not select.select([pipe], [], [], seconds)[0]:
+            os.kill(process, signal.SIGKILL)
+        said = pipe.read()
+    os.waitpid(process, 0)
+    return said or None
 
 
-def equal(one: Path, other: Path) -> bool:
-    names = ["findings.parquet", "generations.parquet", "scores.parquet"]
-    names += [path.relative_to(one).as_posix() for path in one.rglob("*.safetensors")]
-    return all((one / name).read_bytes() == (other / name).read_bytes() for name in names)
+class Lab:
+    """A small study, what its runs share, and one that nobody disturbed."""
+
+    def __init__(self, work: Path) -> None:
+        from alignment_prism.studies import load_spec, run_study
+        from alignment_prism.studies.sources import load_sources
+
+        self.work, self.whole, self.out = work, work / "whole", work / "out"
+        self.spec = load_spec(work / "small.yaml")
+        self.sources = load_sources(self.spec)
+        run_study(self.spec, self.out, sources=self.sources)  # everything is imported now
+        shutil.rmtree(self.out)
+        start = time.monotonic()
+        said = forked(self.run) or "killed"
+        assert said.endswith("done"), said
+        self.lasts = time.monotonic() - start
+        self.out.rename(self.whole)  # every run is in the same place: replies name their model's folder
+
+    def run(self) -> str:
+        """Run the study in its place; says how much was done."""
+        from alignment_prism.studies import run_study
+        from alignment_prism.studies.progress import Silent
+
+        class Counting(Silent):
+            done = 0
+
+            def step(self, number: int, total: int, title: str) -> AbstractContextManager[Progress]:
+                Counting.done += 1
+                return super().step(number, total, title)
+
+        run_study(self.spec, self.out, sources=self.sources, progress=Counting())
+        return f"{Counting.done} steps done"
+
+    def same(self) -> bool:
+        """Whether the place holds what the undisturbed run left."""
+        names = [*TABLES, *(path.relative_to(self.whole).as_posix() for path in self.whole.rglob("*.safetensors"))]
+        return all((self.out / name).read_bytes() == (self.whole / name).read_bytes() for name in names)
+
+    def litter(self) -> bool:
+        """Whether something half-written lies in the place."""
+        return any(path.name.endswith(".part") or ".tmp-" in path.name for path in self.out.rglob("*"))
 
 
-def damage(work: Path, tries: int, rng: random.Random) -> Iterator[Row]:
-    from alignment_prism.domain.errors import PrismError
-    from alignment_prism.studies import run_study
+def kills(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[Row]:
+    lab, draw = Lab(work), rng.random()
 
-    spec, whole = work / "small.yaml", work / "whole"
-    if not whole.exists():
-        run_study(spec, whole)
-    findings = (whole / "findings.parquet").read_bytes()
+    def once(share: float) -> str:
+        shutil.rmtree(lab.out, ignore_errors=True)
+        if forked(lab.run, share * lab.lasts) is not None:
+            return "over"
+        return ended()
+
+    def ended() -> str:
+        said = forked(lab.run)
+        if not (said or "").endswith("done") or not lab.same():
+            return f"not the same ({said})"
+        return "half-written files are left" if lab.litter() else "the same"
+
+    def in_a_row() -> str:
+        shutil.rmtree(lab.out, ignore_errors=True)
+        killed = 0
+        while killed < tries:
+            if forked(lab.run, rng.uniform(0.05, 0.9) * lab.lasts) is None:
+                killed += 1
+            elif not lab.same():
+                return "not the same"
+            else:
+                shutil.rmtree(lab.out)  # it came to its end: from the beginning
+        return ended()
+
+    counts: Counter[str] = Counter()
+    while counts.total() - counts["over"] < tries:
+        share = random.Random(f"{draw} {counts.total()}").uniform(0.02, 1.0)
+        found = kept.outcome(f"kill {counts.total()}", partial(once, share))
+        if found is None:
+            break
+        counts[found] += 1
+    over = counts.pop("over", 0)
+    note = ", ".join(f"{count} {what}" for what, count in counts.most_common())
+    note += f"; {over} more had come to their end before" if over else ""
+    yield "SIGKILL at a random moment, resumed", str(counts.total()), str(counts.total() - counts["the same"]), note
+    row = kept.outcome("kills in a row", in_a_row)
+    if row is not None:
+        yield "SIGKILL at random moments in a row, then to the end", str(tries), str(int(row != "the same")), row
+
+
+def damage(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[Row]:
+    lab, draw = Lab(work), rng.random()
     kinds: dict[str, list[Path]] = {}
-    for path in sorted(path for path in whole.rglob("*") if path.is_file() and path.stat().st_size):
-        place = path.relative_to(whole)
+    for path in sorted(path for path in lab.whole.rglob("*") if path.is_file() and path.stat().st_size):
+        place = path.relative_to(lab.whole)
         kinds.setdefault("/".join(re.sub(r"-[0-9a-f]{10}$", "", part) for part in place.parts), []).append(place)
+
+    def rerun() -> str:
+        try:
+            said = lab.run()
+        except PrismError as error:
+            return "an error with a remedy" if error.fix else "an error without one"
+        if not lab.same():
+            return "other results"
+        return "the same, nothing to do again" if said.startswith("0 ") else "the same, damaged steps done again"
+
+    def one(kind: str, hurt: Callable[[Path, random.Random], None], chance: random.Random) -> str:
+        shutil.rmtree(lab.out, ignore_errors=True)
+        shutil.copytree(lab.whole, lab.out)
+        hurt(lab.out / chance.choice(kinds[kind]), chance)
+        return forked(rerun) or "killed"
+
+    fine = ("the same, nothing to do again", "the same, damaged steps done again", "an error with a remedy")
     for name, hurt in (("a flipped bit", flip), ("a cut", cut)):
         outcomes: Counter[str] = Counter()
-        wrong: list[str] = []
-        for kind, places in rng.sample(sorted(kinds.items()), min(tries, len(kinds))):
-            out = work / "hurt"
-            shutil.rmtree(out, ignore_errors=True)
-            shutil.copytree(whole, out)
-            hurt(out / rng.choice(places), rng)
-            try:
-                with redirect_stderr(StringIO()):
-                    run_study(spec, out)
-                same = (out / "findings.parquet").read_bytes() == findings
-                outcomes["the same findings" if same else "other findings"] += 1
-            except PrismError as error:
-                same = bool(error.fix)
-                outcomes["an error with a remedy" if same else "an error without one"] += 1
-            except Exception as error:
-                same = False
-                outcomes[type(error).__name__] += 1
-            if not same:
-                wrong.append(kind)
-        count = sum(outcomes.values())
-        said = ", ".join(f"{number} {what}" for what, number in outcomes.most_common())
+        places: dict[str, set[str]] = {}
+        for number in range(tries):
+            for kind in sorted(kinds):
+                chance = random.Random(f"{draw} {name} {number} {kind}")
+                found = kept.outcome(f"{name} {number} {kind}", partial(one, kind, hurt, chance))
+                if found is not None:
+                    outcomes[found] += 1
+                    places.setdefault(found, set()).add(kind)
+        wrong = sum(count for what, count in outcomes.items() if what not in fine)
+        said = ", ".join(f"{count} {what}" for what, count in outcomes.most_common())
+        shown = sorted(kind for what, where in places.items() if what not in fine[:2] for kind in where)
+        tried = {kind for where in places.values() for kind in where}
         yield (
-            f"{name} in one of the {len(kinds)} kinds of files of a finished study, resumed",
-            str(count),
-            str(len(wrong)),
-            said + (f" ({', '.join(wrong)})" if wrong else ""),
+            f"{name} in a file of each of {len(tried)} of {len(kinds)} kinds of a finished study, resumed",
+            str(outcomes.total()),
+            str(wrong),
+            said + (f" ({', '.join(shown)})" if shown else ""),
         )
 
 
@@ -142,7 +252,7 @@ def cut(path: Path, rng: random.Random) -> None:
     path.write_bytes(data[: rng.randrange(len(data))])
 
 
-def bombs(work: Path, tries: int, rng: random.Random) -> Iterator[Row]:
+def bombs(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[Row]:
     for name, (file, make) in BOMBS.items():
         path = work / file
         process = os.fork()
@@ -200,7 +310,7 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None]]] = {
 }
 
 
-PARTS: dict[str, Callable[[Path, int, random.Random], Iterator[Row]]] = {
+PARTS: dict[str, Callable[[Path, int, random.Random, Tries], Iterator[Row]]] = {
     "kills": kills,
     "damage": damage,
     "bombs": bombs,
@@ -234,7 +344,9 @@ def write(page: Path, part: str, rows: list[Row], how: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all if none is named")
-    parser.add_argument("--tries", type=int, default=12, help="kills in a row; kinds of files that are damaged")
+    parser.add_argument("--tries", type=int, default=3, help="kills; times that each kind of file is damaged")
+    parser.add_argument("--seconds", type=float, default=170, help="after which a part begins no further try")
+    parser.add_argument("--results", type=Path, help="where outcomes are kept, for a further run to go on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", type=Path, help="page whose rows are replaced")
     options = parser.parse_args()
@@ -243,8 +355,9 @@ def main() -> None:
         (work / "small.yaml").write_text(SPEC, encoding="utf-8")
         for part in options.parts or PARTS:
             start = time.monotonic()
+            kept = Tries(options.results, options.seconds)
             rows = []
-            for row in PARTS[part](work, options.tries, random.Random(options.seed)):
+            for row in PARTS[part](work, options.tries, random.Random(options.seed), kept):
                 print(" | ".join(row), flush=True)
                 rows.append(row)
             seconds = time.monotonic() - start
