@@ -185,7 +185,7 @@ def nano_thresholds(spec: StudySpec, findings: Sequence[Finding]) -> list[Thresh
     """
     from alignment_prism.nano.thresholds import check_thresholds
 
-    if not spec.uses_nano_prompts:
+    if not spec.uses_nano_prompts or spec.kinds:  # thresholds are of the whole evaluation set
         return []
     held = [arm for arm in spec.trained if arm.share > 0 and not find_method(arm.method).control]
     return [

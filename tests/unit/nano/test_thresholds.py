@@ -89,3 +89,13 @@ def test_seeds_are_told_apart():
 def test_missing_findings_are_an_error_that_names_them():
     with pytest.raises(InputError, match="accuracy"):
         check_thresholds([row for row in BASE + findings("arm") if row.metric != "accuracy"], "arm")
+
+
+def test_a_study_that_asks_some_kinds_of_prompts_is_held_against_no_threshold() -> None:
+    from alignment_prism.studies import make_spec, nano_thresholds
+
+    arms = [{"name": "one", "method": "sft", "share": 1}]
+    some = make_spec(name="s", arms=arms, kinds=["harmful", "never_harmful"])
+    assert nano_thresholds(some, []) == []
+    with pytest.raises(InputError, match="no finding"):
+        nano_thresholds(make_spec(name="s", arms=arms), [])
