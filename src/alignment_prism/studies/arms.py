@@ -70,7 +70,7 @@ class TrainedArm(Part):
 
     Attributes:
         name: of the arm in findings.
-        method: one that `prism align --methods` lists, ours or of another package.
+        method: by its name, ours or of another package (`alignment_prism.training.methods`).
         share: of safety pairs in its mixture, 0 to 1.
         scopes: take safety pairs of these scopes only: `[global]` and `[local]` are the paper's ablations.
         languages: take safety pairs in these languages only, by their codes; general pairs stay in all of theirs.

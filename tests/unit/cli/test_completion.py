@@ -60,7 +60,7 @@ def test_commands_subcommands_options_values_and_sets(shell: str, tmp_path: Path
     assert set(tab(shell, "prism prompts s", tmp_path)) == {"split", "stats"}
     assert set(tab(shell, "prism doctor --ju", tmp_path)) == {"--judge", "--judge-url"}
     assert set(tab(shell, "prism align --method dpo", tmp_path)) == {"dpo_ift", "dpo_sft"}
-    assert set(tab(shell, "prism prompts stats --language f", tmp_path)) == {"fr", "fil"}
+    assert set(tab(shell, "prism prompts stats --language fi", tmp_path)) == {"fi", "fil"}
     assert "xsafety" in tab(shell, "prism prompts convert --format xs", tmp_path)
     assert "aya" in tab(shell, "prism prompts stats ay", tmp_path)
 
