@@ -57,6 +57,9 @@ def _formats(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
     return _beginning([CompletionItem(name, help=each.words) for name, each in FORMATS.items()], incomplete)
 
 
+SETS = click.argument("sets", type=SET, nargs=-1, required=True, metavar="FILE|NAME...")
+
+
 @dataclass(frozen=True, slots=True)
 class ReadingOptions:
     """How sets of prompts are read."""

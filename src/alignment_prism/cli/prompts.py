@@ -12,18 +12,13 @@ import click
 from alignment_prism.cli.border import border
 from alignment_prism.cli.console import echo, echo_problem, echo_rejects
 from alignment_prism.cli.options import group
-from alignment_prism.cli.prompt_options import SET, ReadingOptions, RowOptions
+from alignment_prism.cli.prompt_options import SET, SETS, ReadingOptions, RowOptions
+from alignment_prism.cli.prompt_writing import NothingGood, require_some, usable, variants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from alignment_prism.domain import Prompt
-    from alignment_prism.io.rejects import Rejects
     from alignment_prism.prompts.overlap import Match, Overlap
     from alignment_prism.prompts.splits import Split
     from alignment_prism.prompts.validation import SetReport
-
-SETS = click.argument("sets", type=SET, nargs=-1, required=True, metavar="FILE|NAME...")
 
 
 @click.group("prompts")
@@ -164,10 +159,6 @@ def _table(title: str, columns: list[str], rows: list[list[Any]]) -> str:
     return "\n".join([*lines, ""])
 
 
-class _NothingGood(Exception):
-    """No row can be used: the file is not written, but that of rejects is."""
-
-
 @command.command("convert", short_help="Write sets of any kind as prompts of this package.")
 @SETS
 @click.option("--out", type=click.Path(), required=True, help="The prompts, .jsonl, .jsonl.gz or .parquet.")
@@ -191,7 +182,7 @@ def convert(
       prism prompts convert mine.csv --map prompt=text,language=lang --out mine.jsonl --keep-going
       prism prompts convert xsafety/fr/*.csv --out fr.jsonl
     """
-    from alignment_prism.domain import InputError, Prompt
+    from alignment_prism.domain import Prompt
     from alignment_prism.io import write_records
     from alignment_prism.prompts.sources import iter_sets
 
@@ -199,30 +190,16 @@ def convert(
     source, written = reading.source(), 0
     source["ask_kind"] = True
     with rows.accounts(out) as accounts:
-        prompts = _usable(iter_sets(sets, accounts, **source), accounts)
-        with contextlib.suppress(_NothingGood):
+        prompts = usable(iter_sets(sets, accounts, **source), accounts)
+        with contextlib.suppress(NothingGood):
             written = write_records(out, prompts, Prompt)
-    if accounts.rows and not written:
-        echo_rejects(accounts)
-        fix = f"{accounts.path} has each with its reason; is this the right file, and the right --map?"
-        raise InputError(f"none of {accounts.rows} rows can be used", where=", ".join(sets)[:300], fix=fix)
+    require_some(written, sets, accounts)
     if as_json:
         counts = {"written": written, "rejected": accounts.rejected, "files": accounts.counts()}
         echo(json.dumps(counts, ensure_ascii=False))
     else:
         echo_rejects(accounts)
         echo(f"{accounts.rows} rows: {written} prompts in {out}, {accounts.rejected} rejected")
-
-
-def _usable(prompts: Iterator[Prompt], accounts: Rejects) -> Iterator[Prompt]:
-    """The prompts; faults of theirs are raised at their end, before the file that they go to takes its place."""
-    written = 0
-    for prompt in prompts:
-        written += 1
-        yield prompt
-    accounts.require_none()
-    if accounts.rows and not written:
-        raise _NothingGood
 
 
 @command.command("overlap", short_help="Find prompts of one set that another has too.")
@@ -385,3 +362,6 @@ def _echo_split(divided: Split, out: str) -> None:
         echo(f"{part}: {total} ({each})")
     together = divided.manifest["grouped_prompts"]
     echo(f"{together} prompts were kept together with their like; wrote {out} and {out}.manifest.json")
+
+
+command.add_command(variants)

@@ -1,7 +1,8 @@
 """Cells: the groups of prompts that a number is given for.
 
 For each kind of prompt, and each named subset of it: every language and all together, every scope and all together, and
-every category and all together. Categories are not crossed with scopes; such cells would be too small to read.
+every category and all together. What the metadata say of `country`, `dialect`, `register` and `script` are categories
+too (`script=Latn`). Categories are not crossed with scopes; such cells would be too small to read.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def _of_part(prompts: Sequence[Prompt], rows: npt.NDArray[np.intp], name: str, c
         return
     languages = sorted({prompts[row].language for row in rows})
     scopes = sorted({scope.value for row in rows if (scope := prompts[row].scope) is not None})
-    labels = sorted({category for row in rows for category in prompts[row].categories}) if categories else []
+    labels = sorted({category for row in rows for category in _categories(prompts[row])}) if categories else []
     for language in (ALL, *languages):
         spoken = _where(rows, [language in (ALL, prompts[row].language) for row in rows])
         for scope in (ALL, *scopes):
@@ -66,9 +67,19 @@ def _of_part(prompts: Sequence[Prompt], rows: npt.NDArray[np.intp], name: str, c
             if len(reached):
                 yield Cell(name, language, scope, ALL, reached)
         for label in labels:
-            named = _where(spoken, [label in prompts[row].categories for row in spoken])
+            named = _where(spoken, [label in _categories(prompts[row]) for row in spoken])
             if len(named):
                 yield Cell(name, language, ALL, label, named)
+
+
+ABOUT = ("country", "dialect", "register", "script")
+"""Keys of a prompt's metadata that have cells of their own."""
+
+
+def _categories(prompt: Prompt) -> tuple[str, ...]:
+    """The categories of a prompt, and what its metadata say of `ABOUT`."""
+    about = ((name, prompt.metadata.get(name)) for name in ABOUT)
+    return (*prompt.categories, *(f"{name}={value}" for name, value in about if isinstance(value, str) and value))
 
 
 def _where(rows: npt.NDArray[np.intp], kept: Sequence[bool]) -> npt.NDArray[np.intp]:
