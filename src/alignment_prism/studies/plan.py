@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,11 @@ class _Planner:
         self.steps: dict[str, Step] = {}
         self.prompts = self.source("prompts", {PROMPTS: (Prompt, sources.prompts)})
 
+    @cached_property
+    def pairs(self) -> Step:
+        """The pools that mixtures are drawn from: digested once, whatever the number of arms."""
+        return self.source("pairs", {SAFETY: (Pair, self.given.safety), GENERAL: (Pair, self.given.general)})
+
     def add(self, step: Step) -> Step:
         """The step, or one of the same key that is there already."""
         return self.steps.setdefault(step.key, step)
@@ -157,8 +163,7 @@ class _Planner:
         """The step that leaves an arm's model, after those that it needs."""
         (arm,) = (arm for arm in self.spec.trained if arm.name == name)
         assert self.spec.base is not None  # a spec with a trained arm has one
-        tables = {SAFETY: (Pair, self.given.safety), GENERAL: (Pair, self.given.general)}
-        mixture = self.add(mix_step(arm, self.spec.mixture, self.source("pairs", tables), seed))
+        mixture = self.add(mix_step(arm, self.spec.mixture, self.pairs, seed))
         base = self.spec.base.name
         place = (self.given.digests[base], self.given.models[base].id)
         for step in train_steps(self.spec, arm, mixture, place, seed):
