@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from alignment_prism.domain.metrics import (
-    NUMBER,
+    AGREEMENT,
     PER_CENT_OF_BASE,
     POINTS,
     RANK,
@@ -113,9 +113,9 @@ PANEL_AGREEMENT = Metric(
 )
 PANEL_ALPHA = Metric(
     "panel_alpha",
-    "Krippendorff's alpha of a panel's members: agreement beyond chance, 1 at most",
+    "Krippendorff's alpha of a panel's members: agreement beyond chance",
     "panel's alpha",
-    NUMBER,
+    AGREEMENT,
     "higher",
     PANEL_REPLIES,
     Agreement(OUTCOME, "krippendorff"),

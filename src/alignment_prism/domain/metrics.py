@@ -67,6 +67,9 @@ PER_CENT_UNITS = (SHARE, POINTS, PER_CENT_OF_BASE)
 RANK = Unit("rank", low=1.0)
 """A rank, 1 the best; its interval is the range of ranks that the data allow."""
 
+AGREEMENT = Unit("1 at most", high=1.0, decimals=2)
+"""Of coefficients of agreement: 0 is what chance gives."""
+
 NUMBER = Unit("", decimals=3)
 """A number of a metric that nobody has described."""
 
