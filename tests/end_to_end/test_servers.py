@@ -87,13 +87,21 @@ def test_a_spec_has_the_limit_too(tmp_path: Path) -> None:
     assert spec.judge is not None and (spec.generation.timeout, spec.judge.timeout) == (7, 2.5)
 
 
-@pytest.mark.parametrize("ends", ["well", "halfway"])
+@pytest.mark.parametrize(
+    ("ends", "where"), [("well", "//me:{}@{}"), ("halfway", "//me:{}@{}"), ("well", "//{1}?key={0}")]
+)
 def test_credentials_of_an_address_stand_in_no_file_and_on_no_terminal(
-    ends: str, server: Server, second_server: Server, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ends: str,
+    where: str,
+    server: Server,
+    second_server: Server,
+    prompts: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     server.script = lambda messages: HELP
     second_server.script = lambda messages: VERDICT if ends == "well" or len(second_server.requests) < 2 else 401
-    model, judge = (one.url.replace("http://", f"http://me:{SECRET}@") for one in (server, second_server))
+    model, judge = ("http:" + where.format(SECRET, one.url.removeprefix("http://")) for one in (server, second_server))
     out = tmp_path / "out"
     code = code_of(
         *("evaluate", "harm", "--prompts", prompts, "--model", "openai-api/local/m", "--model-url", model),
