@@ -19,6 +19,10 @@ from alignment_prism.studies.executors.work import do_step
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import Context, Step
 
+HEARTBEAT = 0.5
+"""Seconds after which the main thread looks up: a signal that the system has delivered to another thread is heeded by
+the main one alone, and does not wake it."""
+
 
 def run_at_once(
     steps: Sequence[Step],
@@ -57,7 +61,8 @@ def run_at_once(
                 board.do_here(step)
         except BaseException as error:  # nothing above may leave the other thread waiting
             board.fail(error)
-        server.join()
+        while server.is_alive():
+            server.join(HEARTBEAT)
     board.close()
     if board.failure is not None:
         raise board.failure
@@ -127,7 +132,7 @@ class _Board:
                 ready = self._ready(here=True)
                 if ready is not None:
                     return self._begin(ready)
-                self._changed.wait()
+                self._changed.wait(HEARTBEAT)
         return None
 
     def do_here(self, step: Step) -> None:
