@@ -107,7 +107,8 @@ def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server
     assert {pair.scope for pair in pairs if pair.kind == "safety"} == {"local"}
 
     # What is declared is compared seed by seed, and over seeds; and so are arms that the command names without a seed.
-    declared = [row for row in result.contrasts() if row.language == "all" and row.quantity is Quantity.DIFFERENCE]
+    differences = [row for row in result.contrasts() if row.quantity is Quantity.DIFFERENCE]
+    declared = [row for row in differences if row.language == row.scope == "all"]
     assert [(row.seed, "seeds:2" in row.signature) for row in declared] == [(1, False), (2, False), (-1, True)]
     runs = [f"{study}/out#aligned", f"{study}/out#local_only"]
     (study / "gate.yaml").write_text(

@@ -273,7 +273,8 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys) -> None:  # type: i
 def test_ctrl_c_in_a_real_process(tmp_path: Path) -> None:
     script = tmp_path / "slow.py"
     script.write_text(
-        "import time, click\n"
+        "import signal, time, click\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "from alignment_prism.cli.main import cli, main\n"
         "@click.command('slow')\n"
         "def slow():\n"
