@@ -1,4 +1,4 @@
-"""Scripted model servers, and a tiny model in a folder."""
+"""Scripted model servers, a tiny model in a folder, and real prompts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from scripted_server import Server
+
+from alignment_prism.domain import Prompt
 
 
 @pytest.fixture
@@ -58,3 +60,17 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     CohereForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def aya(realdata: Path) -> Path:
+    return realdata / "aya_redteaming_partial" / "aya_partial_merged.jsonl"
+
+
+@pytest.fixture
+def prompts(aya: Path) -> list[Prompt]:
+    """The real prompts that `--limit 16` takes: as many in each of the four languages."""
+    from alignment_prism.prompts import load_prompts
+    from alignment_prism.studies.sources import limited
+
+    return limited(load_prompts(aya), 16)
