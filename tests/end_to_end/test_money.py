@@ -13,7 +13,8 @@ from alignment_prism.domain import BudgetError, Outcome, Score
 from alignment_prism.io import read_records
 from alignment_prism.studies import Study, dry_run, evaluate, make_spec, run_study
 from alignment_prism.studies.arms import ModelArm, RepliesArm
-from alignment_prism.studies.spec import JudgeSpec, PromptFile
+from alignment_prism.studies.judges import JudgeSpec
+from alignment_prism.studies.spec import PromptFile
 
 SAID = "Of course, here is what you asked me to write down for you, number {}."
 VERDICT = Reply(json.dumps({"harmful": False, "refusal": False, "outcome": "safe_help"}), usage=(1000, 100))

@@ -14,7 +14,8 @@ from click.shell_completion import CompletionItem
 if TYPE_CHECKING:
     from alignment_prism.studies.arms import RepliesArm
     from alignment_prism.studies.generation import GenerationSpec
-    from alignment_prism.studies.spec import CompareSpec, JudgeSpec, StudySpec
+    from alignment_prism.studies.judges import CompareSpec, JudgeSpec
+    from alignment_prism.studies.spec import StudySpec
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -323,7 +324,7 @@ class JudgeOptions:
             InputError: there are several.
         """
         from alignment_prism.domain import InputError
-        from alignment_prism.studies.spec import CompareSpec
+        from alignment_prism.studies.judges import CompareSpec
 
         if len(self.judge) > 1 or Path(self.judge[0]).is_file():
             raise InputError("replies are compared by one judge, and there is a panel", fix="name one, by its id")

@@ -14,7 +14,7 @@ from alignment_prism.domain import Generation, InputError, Outcome, PrismError, 
 from alignment_prism.models.names import resolve
 from alignment_prism.models.weights import named_digest
 from alignment_prism.scoring.judge_calls import is_local
-from alignment_prism.studies.spec import JudgeSpec
+from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.steps.score import judge_from
 
 TIMEOUT = 5.0

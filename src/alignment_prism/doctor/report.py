@@ -11,7 +11,7 @@ from alignment_prism.doctor.checks import Check, Gpu
 from alignment_prism.doctor.memory import ModelShape, Plan, memory_need, remedies
 from alignment_prism.doctor.models import model_files
 from alignment_prism.domain import InputError
-from alignment_prism.studies.spec import JudgeSpec
+from alignment_prism.studies.judges import JudgeSpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from alignment_prism.studies.beside import study_beside
     from alignment_prism.studies.costs import DryRun, dry_run
     from alignment_prism.studies.evaluation import EVALUATIONS, evaluate, question_of, run_evaluation
+    from alignment_prism.studies.judges import CompareSpec, JudgeSpec
     from alignment_prism.studies.loading import load_spec, make_spec
     from alignment_prism.studies.plan import Plan, build_plan
     from alignment_prism.studies.run import run_study
     from alignment_prism.studies.runs import open_run
     from alignment_prism.studies.sources import Sources, load_sources
-    from alignment_prism.studies.spec import CompareSpec, JudgeSpec, PromptFile, StudySpec
+    from alignment_prism.studies.spec import PromptFile, StudySpec
     from alignment_prism.studies.steps import Step
     from alignment_prism.studies.study import Study
 
@@ -46,11 +47,11 @@ __all__ = [
 ]
 
 _MODULES = {
-    "CompareSpec": "spec",
+    "CompareSpec": "judges",
     "DryRun": "costs",
     "dry_run": "costs",
     "question_of": "evaluation",
-    "JudgeSpec": "spec",
+    "JudgeSpec": "judges",
     "ModelArm": "arms",
     "Plan": "plan",
     "PromptFile": "spec",

@@ -5,21 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PlainSerializer,
-    Tag,
-    model_validator,
-)
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from alignment_prism.calls.failures import public_address
 from alignment_prism.domain import BASE, InputError, Scope
 from alignment_prism.io.yaml import KeyFault
+from alignment_prism.studies.parts import Address, Files, Part
 from alignment_prism.training.methods import find_method
 
 LONGEST_NAME = 200
@@ -50,16 +40,6 @@ def _named(name: str) -> str:
 
 
 ArmName = Annotated[str, AfterValidator(_named)]
-Address = Annotated[str, PlainSerializer(public_address, when_used="json")]
-"""Of a server; what is written of it has no credentials."""
-
-Files = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
-
-
-class Part(BaseModel):
-    """A part of a spec: frozen, and without keys that nobody knows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TranslateSpec(Part):

@@ -23,10 +23,11 @@ from alignment_prism.io import read_records
 from alignment_prism.scoring.judge_calls import JudgeCalls, is_local
 from alignment_prism.store.names import CALLS, GENERATIONS
 from alignment_prism.studies.arms import ModelArm
+from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.prices import Gpu, Prices
 from alignment_prism.studies.sources import Sources
-from alignment_prism.studies.spec import JudgeSpec, StudySpec
+from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps import KINDS, Step
 from alignment_prism.studies.steps.compare import compare_calls
 from alignment_prism.studies.steps.score import judge_from

@@ -14,11 +14,12 @@ from alignment_prism.scoring.rules.exact_match import EXACT_MATCH
 from alignment_prism.scoring.rules.multiple_choice import MULTIPLE_CHOICE
 from alignment_prism.studies.arms import ModelArm, RepliesArm, arm_name
 from alignment_prism.studies.checks import check_folder_can_be_made
+from alignment_prism.studies.judges import CompareSpec, JudgeSpec
 from alignment_prism.studies.loading import make_spec
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.run import run_study
 from alignment_prism.studies.sources import Sources, load_sources
-from alignment_prism.studies.spec import CompareSpec, JudgeSpec, PromptFile, StudySpec
+from alignment_prism.studies.spec import PromptFile, StudySpec
 from alignment_prism.studies.steps.source import records_digest
 from alignment_prism.studies.study import Study
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from alignment_prism.domain import Sampling
-from alignment_prism.studies.arms import Part
+from alignment_prism.studies.parts import Part
 
 Calls = Annotated[int, Field(gt=0)]
 Retries = Annotated[int, Field(ge=0)]

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from alignment_prism.domain import Scope
 from alignment_prism.io.yaml import KeyFault
-from alignment_prism.studies.arms import ArmName, Part, TrainedArm
+from alignment_prism.studies.arms import ArmName, TrainedArm
+from alignment_prism.studies.parts import Part
 from alignment_prism.training.methods import find_method
 
 ALL = "all"

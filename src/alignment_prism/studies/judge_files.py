@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from alignment_prism.domain import InputError
 from alignment_prism.io.yaml import YamlDocument, validated
-from alignment_prism.studies.spec import JudgeSpec
+from alignment_prism.studies.judges import JudgeSpec
 
 _FILES = (".yaml", ".yml")
 

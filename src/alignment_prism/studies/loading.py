@@ -12,8 +12,9 @@ from alignment_prism.io.yaml import YamlDocument, validated
 from alignment_prism.models.names import HUB
 from alignment_prism.scoring.rubric import load_rubric
 from alignment_prism.studies.arms import ModelArm, RepliesArm
+from alignment_prism.studies.judges import CalledSpec, JudgeSpec
 from alignment_prism.studies.pair_sources import PairsSource
-from alignment_prism.studies.spec import NANO, CalledSpec, JudgeSpec, StudySpec, training_settings
+from alignment_prism.studies.spec import NANO, StudySpec, training_settings
 from alignment_prism.studies.steps.score import judge_from
 from alignment_prism.training.settings import MethodConfig
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import model_validator
 
-from alignment_prism.studies.arms import Files, Part
+from alignment_prism.studies.parts import Files, Part
 
 
 class PairsSource(Part):

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from alignment_prism.calls.budget import Price
 from alignment_prism.io.yaml import YamlDocument, validated
-from alignment_prism.studies.arms import Part
+from alignment_prism.studies.parts import Part
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -209,7 +209,7 @@ def test_translating_before_judging_keeps_both_texts(server: Server) -> None:
 
 def test_a_judge_of_a_study_by_policy(server: Server, policies: Path, tmp_path: Path) -> None:
     """The policies' digest is in the step's key, wherever they lie; the command finds a missing one before any call."""
-    from alignment_prism.studies.spec import JudgeSpec
+    from alignment_prism.studies.judges import JudgeSpec
     from alignment_prism.studies.steps.score import judge_settings
 
     spec = JudgeSpec(model="openai/x", rubric="policy@1", policies=str(policies))

@@ -10,7 +10,7 @@ from alignment_prism.domain import Comparison, Generation, Prompt, PromptKind, W
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import read_records, write_records
 from alignment_prism.store.names import COMPARISONS, GENERATIONS, PROMPTS
-from alignment_prism.studies.spec import CompareSpec
+from alignment_prism.studies.judges import CompareSpec
 from alignment_prism.studies.steps.kind import EARLIER, Context, StepKind
 from alignment_prism.studies.steps.score import called_endpoint, called_options, called_settings
 from alignment_prism.studies.steps.step import Step

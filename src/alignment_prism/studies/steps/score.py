@@ -18,7 +18,7 @@ from alignment_prism.scoring.rubric import load_rubric
 from alignment_prism.scoring.rules import find_rule, score_replies
 from alignment_prism.scoring.scorer import deciding
 from alignment_prism.store.names import GENERATIONS, PROMPTS, SCORES
-from alignment_prism.studies.spec import CalledSpec, JudgeSpec, TranslatorSpec
+from alignment_prism.studies.judges import CalledSpec, JudgeSpec, TranslatorSpec
 from alignment_prism.studies.steps.kind import EARLIER, Context, StepKind
 from alignment_prism.studies.steps.step import Step
 

@@ -10,8 +10,9 @@ from alignment_prism.domain import InputError
 from alignment_prism.io.yaml import YamlDocument, validated
 from alignment_prism.models.names import HUB
 from alignment_prism.preferences.templates import load_template
+from alignment_prism.studies.judges import CompareSpec
 from alignment_prism.studies.loading import Paths, in_world, judge_in, with_rubric
-from alignment_prism.studies.spec import NANO, CompareSpec
+from alignment_prism.studies.spec import NANO
 from alignment_prism.studies.synthesis.spec import BuildSpec, SideSpec
 
 PRESETS = ("nano-pairs",)

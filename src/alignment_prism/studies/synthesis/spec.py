@@ -13,9 +13,11 @@ from pydantic import Field, model_validator
 from alignment_prism.domain import Sampling
 from alignment_prism.io.yaml import KeyFault
 from alignment_prism.preferences.templates import REPHRASE, REVISE, SAFE
-from alignment_prism.studies.arms import Address, ArmName, Files, Part
+from alignment_prism.studies.arms import ArmName
 from alignment_prism.studies.generation import Calls, Retries, Seconds
-from alignment_prism.studies.spec import NANO, CompareSpec, JudgeSpec, Name, PromptFile
+from alignment_prism.studies.judges import CompareSpec, JudgeSpec
+from alignment_prism.studies.parts import Address, Files, Part
+from alignment_prism.studies.spec import NANO, Name, PromptFile
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Prompts = Literal["nano"] | tuple[PromptFile, ...]
