@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from alignment_prism.cli.console import echo_problem, echo_rejects
+from alignment_prism.cli.console import echo, echo_problem, echo_rejects
 from alignment_prism.cli.options import option
 from alignment_prism.cli.parse import parse_mapping, registry
 from alignment_prism.store.names import rejects_beside
@@ -39,6 +39,7 @@ class PairOptions:
         """The pairs of the files; bad rows are listed, and with an output kept beside it."""
         from alignment_prism.io.rejects import open_rejects
         from alignment_prism.preferences.files import read_files
+        from alignment_prism.preferences.labelled import NOTES
 
         beside = rejects_beside(out) if out else ""
         with open_rejects(beside, self.keep_going, self.max_errors, echo_problem) as rejects:
@@ -52,4 +53,7 @@ class PairOptions:
                 prefer=self.prefer,
             )
         echo_rejects(rejects)
+        for note in NOTES:
+            if count := rejects.noted(note):
+                echo(f"  note: {count} row{'s' if count != 1 else ''}: {note}", err=True)
         return pairs

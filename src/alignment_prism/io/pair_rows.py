@@ -101,6 +101,10 @@ def _single(values: Mapping[str, Any]) -> tuple[Messages, str, str]:
 
 
 def _conversation(values: Mapping[str, Any]) -> tuple[Messages, str, str]:
+    if "response" in values and not {"chosen", "rejected"} & values.keys():
+        fix = f"say which column has the label of the reply; the columns are: {', '.join(map(str, values))}"
+        what = "no column 'response_label' or 'response_harm_label'"
+        raise FieldError("response_label", None, what, fix, {"mapping": "response_label=COLUMN"})
     chosen, rejected = values.get("chosen"), values.get("rejected")
     for name, reply in (("chosen", chosen), ("rejected", rejected)):
         if fields.missing(reply):
@@ -172,12 +176,19 @@ def _from_responses(values: Mapping[str, Any], prefer: str) -> dict[str, Any]:
     label = values.get(column)
     if label not in (0, 1) or isinstance(label, bool):
         raise FieldError(column, label, "which response is preferred is not said", "write 0 or 1")
-    taken = ("response_0", "response_1", column, "is_response_0_safe", "is_response_1_safe")
-    safe = [fields.optional_truth(values, f"is_response_{number}_safe") for number in (label, 1 - label)]
-    return {
-        **{name: value for name, value in values.items() if name not in taken},
-        "chosen": values.get(f"response_{label}"),
-        "rejected": values.get(f"response_{1 - label}"),
-        "chosen_harmful": None if safe[0] is None else not safe[0],
-        "rejected_harmful": None if safe[1] is None else not safe[1],
-    }
+    sides = {"chosen": label, "rejected": 1 - label}
+    parts = ("response_{}", "is_response_{}_safe", "response_{}_source", "response_{}_harm_category")
+    taken = {column, *(part.format(number) for part in parts for number in sides.values())}
+    found = {name: value for name, value in values.items() if name not in taken}
+    harms = []
+    for side, number in sides.items():
+        fields.text(values, f"response_{number}")
+        safe = fields.optional_truth(values, f"is_response_{number}_safe")
+        found |= {side: values.get(f"response_{number}"), f"{side}_harmful": None if safe is None else not safe}
+        if writer := fields.optional_text(values, f"response_{number}_source"):
+            found[f"{side}_model"] = writer
+        said = values.get(f"response_{number}_harm_category")
+        harms.append([name for name, does in said.items() if does] if isinstance(said, Mapping) else [])
+    if (harmful := harms[1] or harms[0]) and "categories" not in values:
+        found["categories"] = harmful
+    return found

@@ -63,7 +63,7 @@ def iter_pairs(
             by_folder = _folder_language(path, languages)
         try:
             if column := label_column(values):
-                labelled.add(row, values, column)
+                labelled.add(row, values, column, intake)
                 intake.accept()
                 continue
             pair = _own(values, languages) or pair_from(values, languages=languages, taxonomy=taxonomy, prefer=prefer)
