@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -19,6 +20,7 @@ class Repo:
     commits: dict[str, dict[str, bytes]]
     refs: dict[str, str]
     gated: bool = False
+    private: bool = False
 
     def commit(self, revision: str) -> str | None:
         found = self.refs.get(revision, revision)
@@ -33,6 +35,8 @@ class Hub:
     port: int
     token: str = "hf_right"
     requests: list[str] = field(default_factory=list)
+    large: dict[str, bytes] = field(default_factory=dict)
+    """What came by Git LFS, by SHA-256."""
     server: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
@@ -52,6 +56,14 @@ ROUTE = re.compile(
 )
 
 
+WRITES = re.compile(r"^/api/repos/create$|^/api/validate-yaml$|^/lfs/|/lfs/objects/batch$|/(?P<verb>preupload|commit)/")
+
+
+def mode(path: str) -> str:
+    """How the Hub takes a file, by the .gitattributes that it gives every repository."""
+    return "lfs" if path.endswith((".safetensors", ".parquet")) else "regular"
+
+
 class Handler(BaseHTTPRequestHandler):
     """The part of the Hub's API that its clients ask when they load a data set or look at a model."""
 
@@ -66,10 +78,15 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self.respond()
 
+    def do_PUT(self) -> None:
+        self.respond()
+
     def respond(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append(f"{self.command} {path}")
+        if WRITES.search(path):
+            return self.write(path, body)
         found = ROUTE.match(path)
         repo = self.hub.repos.get(f"{found['kind'] or 'models/'}{found['repo']}") if found else None
         if found is None or repo is None:
@@ -89,8 +106,52 @@ class Handler(BaseHTTPRequestHandler):
             wanted = asked_for(body, self.headers.get("Content-Type", ""))
             return self.json([entry(name, data) for name, data in files.items() if name in wanted])
         siblings = [{"rfilename": name} for name in files]
-        about = {"id": found["repo"], "sha": sha, "siblings": siblings, "private": False, "tags": []}
+        about = {"id": found["repo"], "sha": sha, "siblings": siblings, "private": repo.private, "tags": []}
         return self.json({**about, "gated": "manual" if repo.gated else False, "downloads": 0, "disabled": False})
+
+    def write(self, path: str, body: bytes) -> None:
+        """What a client asks of the Hub to send a folder: a repository, how each file goes, LFS, one commit."""
+        if path.startswith("/lfs/"):  # the address is the permission, as with storage behind the Hub
+            self.hub.large[path.removeprefix("/lfs/")] = body
+            return self.json({})
+        if path == "/api/validate-yaml":
+            return self.json({"errors": [], "warnings": []})
+        if self.headers["Authorization"] != f"Bearer {self.hub.token}":
+            return self.refuse(403, "Forbidden")
+        rows = [json.loads(line) for line in body.splitlines() if line]
+        if path == "/api/repos/create":
+            about = rows[0]
+            private = about.get("private") or about.get("visibility") == "private"
+            name = f"{about['organization']}/{about['name']}"
+            self.hub.repos[f"{about.get('type') or 'model'}s/{name}"] = Repo(
+                {"0" * 40: {}}, {"main": "0" * 40}, private=private
+            )
+            return self.json({"url": f"http://127.0.0.1:{self.hub.port}/{name}", "id": name, "name": name})
+        if path.endswith("/lfs/objects/batch"):
+            here = f"http://127.0.0.1:{self.hub.port}/lfs/"
+            objects = [{**one, "actions": {"upload": {"href": here + one["oid"]}}} for one in rows[0]["objects"]]
+            return self.json({"transfer": "basic", "objects": objects})
+        found = WRITES.search(path)
+        name = path.removeprefix("/api/").partition(f"/{found['verb']}/")[0]
+        repo = self.hub.repos[name]
+        if found["verb"] == "preupload":
+            modes = [
+                {"path": one["path"], "shouldIgnore": False, "uploadMode": mode(one["path"])}
+                for one in rows[0]["files"]
+            ]
+            return self.json({"files": modes})
+        files = dict(repo.commits[repo.refs["main"]])
+        for row in rows:
+            value = row["value"]
+            if row["key"] == "file":
+                files[value["path"]] = base64.b64decode(value["content"])
+            elif row["key"] == "lfsFile":
+                files[value["path"]] = self.hub.large[value["oid"]]
+        sha = hashlib.sha1(body).hexdigest()
+        repo.commits[sha] = files
+        repo.refs["main"] = sha
+        here = f"http://127.0.0.1:{self.hub.port}/{name.removeprefix('models/')}"
+        return self.json({"commitUrl": f"{here}/commit/{sha}", "commitOid": sha})
 
     def file(self, data: bytes | None, sha: str) -> None:
         if data is None:

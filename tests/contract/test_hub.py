@@ -102,7 +102,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     known = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-    here = {"HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_HOME": str(home), "NO_PROXY": "127.0.0.1"}
+    here = {"HF_ENDPOINT": f"http://127.0.0.1:{port}", "HF_HOME": str(home), "NO_PROXY": "127.0.0.1",
+            "HF_HUB_DISABLE_XET": "1"}  # Xet's own storage is no part of this server  # fmt: skip
     environment = {**known, **here}
     with forks(
         "alignment_prism", "torch", "transformers.models.auto.modeling_auto", "datasets", "scipy.stats", env=environment
@@ -277,3 +278,66 @@ def test_a_model_by_its_id_replies_and_is_aligned_and_the_second_time_from_the_c
     assert replies[0] == replies[1] and "5" in replies[0]
     done = prism("generate", "--model", "hub:lab/none", "--prompts", str(prompts), "--out", "third.jsonl")
     assert done.returncode != 0 and "lab/none" in done.stderr and "fix:" in done.stderr
+
+
+def write_pairs(place: Path) -> None:
+    """Three safety pairs in a file."""
+    pairs = [
+        {
+            "id": f"p{n}",
+            "prompt": f"ask {n}",
+            "chosen": f"no {n}",
+            "rejected": f"yes {n}",
+            "language": "en",
+            "kind": "safety",
+        }
+        for n in range(3)
+    ]
+    (place / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
+
+
+def test_a_data_set_is_sent_as_one_private_commit(hub: Hub, prism: Prism) -> None:
+    write_pairs(prism.folder)
+    done = prism(
+        "preferences", "export", "pairs.jsonl", "--name", "mine", "--licence", "pairs.jsonl=mit", "--out", "mine"
+    )
+    assert done.returncode == 0, done.stderr
+    (prism.folder / "mine" / ".DS_Store").write_bytes(b"x")
+    before = list(hub.requests)
+    done = prism("push", "mine", "lab/mine", "--dry-run", HF_TOKEN=hub.token)
+    assert done.returncode == 0, done.stderr
+    assert "dataset lab/mine, private" in done.stdout and "nothing was sent" in done.stdout
+    assert hub.requests == before
+    done = prism("push", "mine", "lab/mine", HF_TOKEN=hub.token)
+    assert done.returncode == 0, done.stderr
+    assert hub.token not in done.stdout + done.stderr
+    repo = hub.repos["datasets/lab/mine"]
+    assert repo.private and len(repo.commits) == 2
+    mine = prism.folder / "mine"
+    files = [path for path in mine.rglob("*") if path.is_file() and not path.name.startswith(".")]
+    sent = {path.relative_to(mine).as_posix(): path.read_bytes() for path in files}
+    assert repo.commits[repo.refs["main"]] == sent and "README.md" in sent
+    assert all(f"  {name}" in done.stdout for name in sent)
+    assert sorted(hub.large.values()) == sorted(data for name, data in sent.items() if name.endswith(".parquet"))
+    done = prism("push", "mine", "lab/mine", "--public", HF_TOKEN=hub.token)
+    assert done.returncode == 2 and "the repository is private already" in done.stderr
+
+
+def test_a_model_is_sent_with_its_card_and_nothing_without(hub: Hub, prism: Prism) -> None:
+    model = prism.folder / "model"
+    shutil.copytree(shipped_base(), model)
+    (model / "README.md").unlink(missing_ok=True)
+    done = prism("push", "model", "lab/mine", HF_TOKEN=hub.token)
+    assert done.returncode == 2 and "no card" in done.stderr
+    (model / "README.md").write_text("---\nlibrary_name: transformers\ntags:\n- alignment-prism\n---\n\n# Mine\n")
+    for code, words, environment in ((2, "no token", {}), (2, "may write there", {"HF_TOKEN": "hf_wrong"})):
+        done = prism("push", "model", "lab/mine", **environment)
+        assert done.returncode == code and words in done.stderr and "hf_wrong" not in done.stderr
+    done = prism("push", "model", "lab/mine", "--public", HF_TOKEN=hub.token)
+    assert done.returncode == 0, done.stderr
+    repo = hub.repos["models/lab/mine"]
+    assert not repo.private
+    assert repo.commits[repo.refs["main"]]["model.safetensors"] == (model / "model.safetensors").read_bytes()
+    hub.stop()
+    done = prism("push", "model", "lab/mine", "--public", HF_TOKEN=hub.token)
+    assert done.returncode == 2 and "fix:" in done.stderr and hub.token not in done.stderr

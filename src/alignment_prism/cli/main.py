@@ -56,6 +56,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "compare": ("alignment_prism.cli.compare:command", "Compare two sets of findings."),
     "report": ("alignment_prism.cli.report:command", "Write a report page from findings, or show them as a table."),
+    "push": ("alignment_prism.cli.push:command", "Send a model or a data set with its card to the Hugging Face Hub."),
     "nano": ("alignment_prism.cli.nano:command", "Build and inspect the embedded lab."),
     "doctor": ("alignment_prism.cli.doctor:command", "Say what this machine and installation can do."),
     "completion": ("alignment_prism.cli.completion:command", "Let bash, zsh or fish complete commands and options."),
