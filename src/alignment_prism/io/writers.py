@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -23,6 +24,9 @@ BATCH = 1024
 """Records per Parquet write."""
 PART = ".part"
 """Ends the temporary name of a file that is being written."""
+_OURS: set[Path] = set()
+"""Temporary paths that this process is writing to."""
+_BEGINNING = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -36,12 +40,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     fix = "check that the folder may be written to and has room, then run the same again"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
-        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=PART, dir=path.parent)
-        os.close(handle)
+        with _BEGINNING:
+            _remove_leftovers(path)
+            handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=PART, dir=path.parent)
+            os.close(handle)
+            temporary = Path(name)
+            _OURS.add(temporary.absolute())
     except OSError as error:
         raise StoreError(f"cannot write: {error}", where=str(path), fix=fix) from error
-    temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb") as stream:
@@ -54,13 +60,31 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise StoreError(f"cannot write: {error}", where=str(path), fix=fix) from error
     finally:
         temporary.unlink(missing_ok=True)
+        _OURS.discard(temporary.absolute())
 
 
-def is_alive(process: int) -> bool:
-    """Whether a process of this machine still runs."""
+@contextlib.contextmanager
+def writing_to(*temporary: Path) -> Iterator[None]:
+    """Let it be known within this process that paths with its number are being written to."""
+    ours = {path.absolute() for path in temporary}
+    _OURS.update(ours)
+    try:
+        yield
+    finally:
+        _OURS.difference_update(ours)
+
+
+def is_under_way(temporary: Path, process: int) -> bool:
+    """Whether the process that made a temporary path, of this machine, still writes to it.
+
+    Numbers of processes come again: in a container that is started anew, a command has the number that the one before
+    it had. What bears this process's own number, and is not its own, was left by such a one.
+    """
+    if process == os.getpid():
+        return temporary.absolute() in _OURS
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no system counts so far
         return False
     except OSError:
         return True  # it exists and is another user's
@@ -75,7 +99,7 @@ def _remove_leftovers(path: Path) -> None:
     """Remove what processes of this machine left that were killed while they wrote the same file."""
     name = re.compile(rf"\.{re.escape(f'{path.name}.{socket.gethostname()}')}-(\d+)-\w+{re.escape(PART)}")
     for other in path.parent.iterdir():
-        if (found := name.fullmatch(other.name)) and not is_alive(int(found[1])):
+        if (found := name.fullmatch(other.name)) and not is_under_way(other, int(found[1])):
             other.unlink(missing_ok=True)
 
 

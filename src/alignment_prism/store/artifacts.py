@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain.errors import StoreError
-from alignment_prism.io.writers import is_alive
+from alignment_prism.io.writers import is_under_way, writing_to
 from alignment_prism.store.names import MANIFEST
 from alignment_prism.store.outputs import REFUSALS, WRITE_FIX, check_writable
 
@@ -109,19 +109,20 @@ def write_artifact(
     if folder.is_symlink():  # what it leads to is replaced, and not the link
         folder = folder.resolve()
     check_folder(folder, kind=kind, replace=replace)
+    temporary = folder.with_name(_temporary_name(folder, os.getpid()))
     with _as_store_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(folder)
-        temporary = folder.with_name(_temporary_name(folder, os.getpid()))
         temporary.mkdir()
-    try:
-        yield temporary
-        with _as_store_errors(folder):
-            _finish(temporary, kind, dict(spec or {}), dict(inputs or {}), seed)
-            check_folder(folder, kind=kind, replace=replace)  # somebody may have put something there meanwhile
-            _move_into_place(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with writing_to(temporary, _replaced(temporary)):
+        try:
+            yield temporary
+            with _as_store_errors(folder):
+                _finish(temporary, kind, dict(spec or {}), dict(inputs or {}), seed)
+                check_folder(folder, kind=kind, replace=replace)  # somebody may have put something there meanwhile
+                _move_into_place(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
@@ -287,12 +288,17 @@ def _finish(temporary: Path, kind: str, spec: dict[str, Any], inputs: dict[str, 
 
 def _move_into_place(temporary: Path, folder: Path) -> None:
     """Rename; a folder that is replaced is renamed first and removed last, see `_restore`."""
-    replaced = temporary.with_name(temporary.name + OLD)
+    replaced = _replaced(temporary)
     if folder.exists():  # empty, or an artifact of the same kind: `check_folder` has seen to it
         folder.rename(replaced)
     temporary.rename(folder)
     _flush(folder.parent)
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _replaced(temporary: Path) -> Path:
+    """Where what is replaced stands until it is removed."""
+    return temporary.with_name(temporary.name + OLD)
 
 
 def _restore(folder: Path) -> None:
@@ -351,7 +357,7 @@ def _temporaries(folder: Path) -> list[Path]:
 def _is_under_way(path: Path, folder: Path) -> bool:
     """Whether the process that made a temporary folder still runs."""
     process = path.name.removesuffix(OLD).removeprefix(_temporary_name(folder, 0).removesuffix("0"))
-    return is_alive(int(process))
+    return is_under_way(path, int(process))
 
 
 def _remove_leftovers(folder: Path) -> None:

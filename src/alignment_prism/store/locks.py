@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ except ImportError:  # no such locks on this system: nothing is guarded
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".prism.lock"
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
+"""A folder may be from somebody else: a lock that is a link would have us write to whatever it leads to."""
 
 
 @contextmanager
@@ -95,9 +98,13 @@ def _take(path: Path, name: str, *, shared: bool = False) -> int | None:
         return None
     while True:
         try:
-            file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
         except OSError as error:
             fix = "choose another place, one that may be written to"
+            if error.errno == errno.ELOOP:
+                raise StoreError(
+                    "the lock is a link, and what it leads to would be lost", where=str(path), fix="remove it"
+                ) from error
             raise StoreError(f"cannot write: {error.strerror}", where=name, fix=fix) from error
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -15,15 +15,18 @@ from pathlib import Path
 import pytest
 
 from alignment_prism.domain import StoreError
+from alignment_prism.io.writers import write_text
 from alignment_prism.store import (
     artifact_key,
     file_digest,
+    folder_lock,
     is_complete,
     read_manifest,
     storage_fault,
     verify,
     write_artifact,
 )
+from alignment_prism.store.locks import LOCK
 
 
 def make(folder: Path, text: str = "eins", **spec: object) -> None:
@@ -253,3 +256,30 @@ def test_a_full_disk_midway_ends_a_command_with_the_exit_code_of_the_store(tmp_p
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 5 and "No space left" in done.stderr and "defect" not in done.stderr
+
+
+def test_leftovers_of_an_earlier_process_of_the_same_number_are_in_nobodys_way(tmp_path: Path) -> None:
+    """In a container that is started anew, the command has the number that the one that was killed had."""
+    make(tmp_path / "one", "eins")
+    mine = f".one.tmp-{socket.gethostname()}-{os.getpid()}"
+    (tmp_path / mine).mkdir()
+    (tmp_path / mine / "half").write_text("half")
+    (tmp_path / "one").rename(tmp_path / f"{mine}-old")  # killed between the two renames, the new one not whole
+    assert is_complete(tmp_path / "one")
+    with write_artifact(tmp_path / "one", kind="thing", replace=True) as temporary:
+        (temporary / "b.txt").write_text("zwei")
+        assert is_complete(tmp_path / "one")  # looks for what is to be restored, and leaves this one alone
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+    (tmp_path / f".two.{socket.gethostname()}-{os.getpid()}-abc.part").write_text("half")
+    (tmp_path / f".two.{socket.gethostname()}-{10**30}-abc.part").write_text("no process has this number")
+    write_text(tmp_path / "two", "zwei")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / LOCK).symlink_to(tmp_path / "precious")
+    with pytest.raises(StoreError, match="lock is a link"), folder_lock(tmp_path / "study"):
+        pass
+    assert (tmp_path / "precious").read_text() == "mine"
