@@ -19,8 +19,9 @@ from alignment_prism.domain import InputError, ModelError, Pair
 from alignment_prism.nano import world
 from alignment_prism.store.names import CALLS
 from alignment_prism.studies.arms import TrainedArm
-from alignment_prism.studies.executors import pool, worker
+from alignment_prism.studies.executors import at_once, pool, worker
 from alignment_prism.studies.executors.at_once import run_at_once
+from alignment_prism.studies.executors.crew import Told
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.progress import Silent
 from alignment_prism.studies.spec import MixtureSpec
@@ -152,5 +153,16 @@ def test_a_worker_reads_the_journal_and_has_its_answers_written(tmp_path: Path) 
     there.put("new", {"text": "x"})
     assert ours.recv() == ("answer", "new", {"text": "x"})
     assert (there.get("before"), there.get("other")) == (1, None)
+    with CallJournal(tmp_path / "shared" / CALLS) as shared:
+        shared.put("elsewhere", 3)
+    there = worker._Journal(theirs, tmp_path / CALLS, tmp_path / "shared" / CALLS)
+    assert [there.get(key) for key in ("elsewhere", "elsewhere", "before", "other")] == [3, 3, 1, None]
+    assert ours.recv() == ("kept", "elsewhere") and not ours.poll()
+    with CallJournal(tmp_path / "shared" / CALLS) as shared, CallJournal(tmp_path / CALLS, cache=shared) as journal:
+        board = at_once._Board((), set(), set(), set(), Context(tmp_path, journal), Silent())
+        board._hear(Told(late_step(tmp_path)[0], "kept", ("elsewhere",)))
+        board.close()
+        assert journal.taken == 1
+    assert CallJournal(tmp_path / CALLS).get("elsewhere") == 3
     ours.close()
     there.put("late", 2)  # the study's process has ended, and this one is about to

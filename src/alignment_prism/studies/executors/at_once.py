@@ -201,7 +201,7 @@ class _Board:
         if told.what == "progress":
             done, total, words = told.rest
             self._shown[told.step.key][1](done, total, words)
-        elif told.what == "answer":
+        elif told.what in ("answer", "kept"):
             self._keep(*told.rest)
         elif told.what == "done":
             self._over(told.step)
@@ -210,11 +210,14 @@ class _Board:
         else:
             self._over(told.step, *told.rest)
 
-    def _keep(self, key: str, value: Any) -> None:
-        """Write down what a worker's model has replied; the others come to a checkpoint if that cannot be done."""
+    def _keep(self, key: str, *value: Any) -> None:
+        """Write down what a worker's model has replied, or was found in the cache; the others come to a checkpoint if
+        that cannot be done."""
         try:
-            if self.context.journal is not None:
-                self.context.journal.put(key, value)
+            if self.context.journal is not None and value:
+                self.context.journal.put(key, *value)
+            elif self.context.journal is not None:
+                self.context.journal.get(key)  # which takes it over
         except StoreError as error:
             self.fail(error)
 

@@ -10,7 +10,7 @@ from alignment_prism.studies.steps import Step
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is heard of a step: `progress`, `answer`, `done`, `stopped` or `failed`, and what goes with it."""
+    """What is heard of a step: `progress`, `answer`, `kept`, `done`, `stopped` or `failed`, and what goes with it."""
 
     step: Step
     what: str

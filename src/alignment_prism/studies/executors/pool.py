@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import ModelError, PrismError, TrainingError
 from alignment_prism.studies.executors.crew import Told
 from alignment_prism.studies.executors.worker import work
@@ -77,7 +78,7 @@ class Pool:
                 if step is not None:
                     told.append(Told(step, "failed", (_death(step, worker.process.exitcode),)))
                 continue
-            if what not in ("progress", "answer"):
+            if what not in ("progress", "answer", "kept"):
                 worker.step = None
             if step is not None:
                 told.append(Told(step, what, tuple(rest)))
@@ -108,7 +109,8 @@ class Pool:
 
     def _started(self) -> Worker:
         ours, theirs = _context().Pipe()
-        arguments = (theirs, self.context.out, self.context.known)
+        cache = self.context.journal.cache if isinstance(self.context.journal, CallJournal) else None
+        arguments = (theirs, self.context.out, self.context.known, None if cache is None else cache.path)
         process = _context().Process(target=work, args=arguments, daemon=True, name="prism-worker")
         process.start()
         theirs.close()

@@ -1,8 +1,8 @@
 """A process of the pool: does the steps that it is handed, one after the other, until nobody is there to hand it any.
 
 What it is told and what it tells are tuples over one pipe: `("do", step, earlier)` and `("stop",)` in, `("progress",
-done, total, words)`, `("answer", key, value)` for the journal, `("done",)`, `("stopped", what)` and `("failed", error)`
-out.
+done, total, words)`, `("answer", key, value)` for the journal, `("kept", key)` for it to take over from the cache,
+`("done",)`, `("stopped", what)` and `("failed", error)` out.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ BETWEEN_TICKS = 0.1
 """Seconds for which a progress is followed by no other."""
 
 
-def work(pipe: Connection, out: Path, known: tuple[Path, ...]) -> None:
-    """Main of a worker.
+def work(pipe: Connection, out: Path, known: tuple[Path, ...], cache: Path | None) -> None:
+    """Main of a worker; `cache` is the file of answers that runs share.
 
     It is in a session of its own, so that Ctrl-C in a terminal reaches the study alone, which then tells its workers.
     When the study's process ends, however it does, the pipe does too: a step under way is stopped as by Ctrl-C, so that
@@ -41,7 +41,7 @@ def work(pipe: Connection, out: Path, known: tuple[Path, ...]) -> None:
     if hasattr(os, "setsid"):
         os.setsid()
     stop = _Stop()
-    context = Context(out, _Journal(pipe, out / CALLS), known)
+    context = Context(out, _Journal(pipe, out / CALLS, cache), known)
     tasks: queue.SimpleQueue[tuple[Step, bool] | None] = queue.SimpleQueue()
     busy = threading.Event()
     threading.Thread(target=_listen, args=(pipe, tasks, stop, busy), daemon=True, name="prism-tasks").start()
@@ -53,22 +53,29 @@ def work(pipe: Connection, out: Path, known: tuple[Path, ...]) -> None:
 
 
 class _Journal:
-    """The study's journal as a worker has it: it reads in it, and what it adds is written by the study's process.
+    """The study's journal as a worker has it: it reads in it and its cache, and what it adds is written by the study's
+    process.
 
     A worker pays for nothing, for it calls no model behind an API.
     """
 
-    def __init__(self, pipe: Connection, path: Path) -> None:
+    def __init__(self, pipe: Connection, path: Path, cache: Path | None = None) -> None:
         self.budget: Budget | None = None
         self._pipe = pipe
-        self._path = path
-        self._before: CallJournal | None = None
+        self._paths = [path] if cache is None else [path, cache]
+        self._before: list[CallJournal] = []
+        self._taken: set[str] = set()
 
     def get(self, key: str) -> Any:
-        """What earlier runs have put under a key, or None."""
-        if self._before is None:  # no step takes what another one of this run has put
-            self._before = CallJournal(self._path)
-        return self._before.get(key)
+        """What earlier runs have put under a key, here or in the cache, or None."""
+        if not self._before:  # no step takes what another one of this run has put
+            self._before = [CallJournal(path) for path in self._paths]
+        own, *shared = self._before
+        value = own.get(key)
+        if value is None and shared and (value := shared[0].get(key)) is not None and key not in self._taken:
+            self._taken.add(key)
+            _tell(self._pipe, ("kept", key))
+        return value
 
     def put(self, key: str, value: Any, *, model: str = "") -> None:
         """Have a value written down."""
