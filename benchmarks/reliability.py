@@ -6,9 +6,10 @@
 Each part prints rows of one table: what was tried, how often, and how often it went wrong.
 
 - `kills`: a small study of the lab (a training with checkpoints, replies, scores, comparisons, findings) is killed with
-  SIGKILL at `--tries` random moments, each time in a new folder, and then run to its end; and again in one folder at as
-  many moments in a row. Wrong is anything but findings, replies and weights byte-identical to those of a run that
-  nobody disturbed.
+  SIGKILL at `--tries` random moments, each time in a new folder, and then run to its end; half as often, it is
+  killed a second time while it goes on; and in one folder at as many moments in a row. Moments are drawn by what the
+  process has computed, so that other jobs of the machine shift none. Wrong is anything but findings, replies and
+  weights byte-identical to those of a run that nobody disturbed.
 - `damage`: of every kind of file of the finished study one is damaged, by a flipped bit and by a cut, `--tries` times
   each, and the same command is run again. Wrong are other findings, replies or weights, or an end that is neither whole
   nor an error with a remedy.
@@ -31,6 +32,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import importlib
 import os
 import platform
 import random
@@ -49,10 +51,11 @@ from importlib import metadata
 from pathlib import Path
 
 import reliability_input
-from reliability_tries import Row, Tries, forked
+from reliability_tries import Row, Tries, forked, measured
 
 from alignment_prism.domain.errors import PrismError
 from alignment_prism.domain.progress import Progress
+from alignment_prism.domain.records import Prompt
 
 PRISM = (sys.executable, "-m", "alignment_prism.cli.main")
 SECONDS, MEMORY = 30.0, 2**30
@@ -65,31 +68,50 @@ pairs: {safety: nano, general: nano}
 mixture: {total: 24}
 training: {preset: micro, training: {save_every: 1}}
 arms: [{name: sft, method: sft, share: 0.5}]
-prompts: nano
-prompt_limit: 1
+prompts: [{file: lab.parquet}]
 generation: {max_tokens: 16}
 judge: {model: nano/oracle}
 compare: {model: nano/oracle}
 """
+LANGUAGES, EACH = ("en", "hi"), 3
+"""Prompts of the lab that the small study asks: so many of each kind."""
+LOADED = ("alignment_prism.studies.run", "alignment_prism.scoring", "inspect_ai.model", "altair", "scipy.stats")
+"""What every run imports. Figures are drawn in no process that is forked from: their renderer has threads of its own,
+and a fork has none of them."""
 TABLES = ("findings.parquet", "generations.parquet", "scores.parquet", "comparisons.parquet")
+
+
+def write_prompts(path: Path) -> None:
+    """Some prompts of the lab."""
+    from alignment_prism.io import write_records
+    from alignment_prism.studies import load_spec
+    from alignment_prism.studies.sources import load_sources
+
+    of_lab = [prompt for prompt in load_sources(load_spec("micro")).prompts if prompt.language in LANGUAGES]
+    groups: dict[tuple[str, str], list[Prompt]] = {}
+    for prompt in of_lab:
+        groups.setdefault((prompt.language, prompt.kind.value), []).append(prompt)
+    write_records(path, [prompt for group in groups.values() for prompt in group[:EACH]])
 
 
 class Lab:
     """A small study, what its runs share, and one that nobody disturbed."""
 
     def __init__(self, work: Path) -> None:
-        from alignment_prism.studies import load_spec, run_study
+        from alignment_prism.studies import load_spec
+        from alignment_prism.studies.shards import run_shard
         from alignment_prism.studies.sources import load_sources
 
         self.work, self.whole, self.out = work, work / "whole", work / "out"
+        write_prompts(work / "lab.parquet")
         self.spec = load_spec(work / "small.yaml")
         self.sources = load_sources(self.spec)
-        run_study(self.spec, self.out, sources=self.sources)  # everything is imported now
+        for module in LOADED:
+            importlib.import_module(module)
+        run_shard(self.spec, self.out, 1, 1)  # what trains and replies is loaded now, and no figure has been drawn
         shutil.rmtree(self.out)
-        start = time.monotonic()
-        said = forked(self.run) or "killed"
-        assert said.endswith("done"), said
-        self.lasts = time.monotonic() - start
+        said, self.computes = measured(self.run)
+        assert (said or "killed").endswith("done"), said
         self.out.rename(self.whole)  # every run is in the same place: replies name their model's folder
 
     def run(self) -> str:
@@ -120,11 +142,9 @@ class Lab:
 def kills(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[Row]:
     lab, draw = Lab(work), rng.random()
 
-    def once(share: float) -> str:
-        shutil.rmtree(lab.out, ignore_errors=True)
-        if forked(lab.run, share * lab.lasts) is not None:
-            return "over"
-        return ended()
+    def run(share: float) -> bool:
+        """Whether it was killed after so much of what an undisturbed run computes."""
+        return forked(lab.run, share * lab.computes) is None
 
     def ended() -> str:
         said = forked(lab.run)
@@ -132,11 +152,20 @@ def kills(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[R
             return f"not the same ({said})"
         return "half-written files are left" if lab.litter() else "the same"
 
-    def in_a_row() -> str:
+    def once(chance: random.Random) -> str:
+        shutil.rmtree(lab.out, ignore_errors=True)
+        return ended() if run(chance.uniform(0.02, 1.0)) else "over"
+
+    def twice(chance: random.Random) -> str:
+        shutil.rmtree(lab.out, ignore_errors=True)
+        first = chance.uniform(0.05, 0.8)
+        return ended() if run(first) and run(chance.uniform(0.1, 0.9) * (1.1 - first)) else "over"
+
+    def in_a_row(chance: random.Random) -> str:
         shutil.rmtree(lab.out, ignore_errors=True)
         killed = 0
         while killed < tries:
-            if forked(lab.run, rng.uniform(0.05, 0.9) * lab.lasts) is None:
+            if run(chance.uniform(0.02, 0.3)):
                 killed += 1
             elif not lab.same():
                 return "not the same"
@@ -144,44 +173,23 @@ def kills(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[R
                 shutil.rmtree(lab.out)  # it came to its end: from the beginning
         return ended()
 
-    def twice(first: float, second: float) -> str:
-        """Killed, gone on with, and killed again while it goes on."""
-        shutil.rmtree(lab.out, ignore_errors=True)
-        if forked(lab.run, first * lab.lasts) is not None:
-            return "over"
-        if forked(lab.run, second * (1.1 - first) * lab.lasts) is not None:
-            return "over"
-        return ended()
-
-    counts: Counter[str] = Counter()
-    while counts.total() - counts["over"] < tries:
-        share = random.Random(f"{draw} {counts.total()}").uniform(0.02, 1.0)
-        found = kept.outcome(f"kill {counts.total()}", partial(once, share))
-        if found is None:
-            break
-        counts[found] += 1
-    over = counts.pop("over", 0)
-    note = ", ".join(f"{count} {what}" for what, count in counts.most_common())
-    note += f"; {over} more had come to their end before" if over else ""
-    yield "SIGKILL at a random moment, resumed", str(counts.total()), str(counts.total() - counts["the same"]), note
-    counts = Counter()
-    for number in range(tries):
-        chance = random.Random(f"{draw} twice {number}")
-        found = kept.outcome(f"twice {number}", partial(twice, chance.uniform(0.05, 0.8), chance.uniform(0.1, 0.9)))
-        if found is not None:
+    for name, do, count in (
+        (f"SIGKILL {tries} times in a row at random moments, then to the end", in_a_row, 1),
+        ("SIGKILL at a random moment, resumed", once, tries),
+        ("SIGKILL twice, the second while it is resumed", twice, tries // 2),
+    ):
+        counts: Counter[str] = Counter()
+        while counts.total() - counts["over"] < count:
+            chance = random.Random(f"{draw} {name} {counts.total()}")
+            found = kept.outcome(f"{name} {counts.total()}", partial(do, chance))
+            if found is None:
+                break
             counts[found] += 1
-    over = counts.pop("over", 0)
-    note = ", ".join(f"{count} {what}" for what, count in counts.most_common())
-    note += f"; {over} more had come to their end before" if over else ""
-    yield (
-        "SIGKILL twice, the second while it is resumed",
-        str(counts.total()),
-        str(counts.total() - counts["the same"]),
-        note,
-    )
-    row = kept.outcome("kills in a row", in_a_row)
-    if row is not None:
-        yield "SIGKILL at random moments in a row, then to the end", str(tries), str(int(row != "the same")), row
+        over = counts.pop("over", 0)
+        note = ", ".join(f"{count} {what}" for what, count in counts.most_common())
+        note += f"; {over} more had come to their end before" if over else ""
+        if counts:
+            yield name, str(counts.total()), str(counts.total() - counts["the same"]), note
 
 
 def damage(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[Row]:

@@ -20,6 +20,8 @@ Row = tuple[str, str, str, str]
 """What was tried, how often, how often it went wrong, and what came of it."""
 HANGS = 20
 """Seconds of a processor after which a try is taken for one that never ends; other jobs do not count."""
+LOOK = 0.01
+"""Seconds after which one looks how much a process has computed."""
 LONGEST = 4000
 """Characters of a message, all its lines together; more is a wall of text."""
 
@@ -48,7 +50,13 @@ class Tries:
 
 
 def forked(do: Callable[[], str], seconds: float | None = None) -> str | None:
-    """What a function says in a process of its own; None if it was killed after so many seconds, or died."""
+    """What a function says in a process of its own; None if it was killed after so many seconds of a processor, or
+    died."""
+    return measured(do, seconds)[0]
+
+
+def measured(do: Callable[[], str], seconds: float | None = None) -> tuple[str | None, float]:
+    """As `forked`, with the seconds of a processor that it took."""
     reading, writing = os.pipe()
     process = os.fork()
     if not process:
@@ -62,11 +70,19 @@ def forked(do: Callable[[], str], seconds: float | None = None) -> str | None:
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as pipe:
-        if seconds is not None and not select.select([pipe], [], [], seconds)[0]:
-            os.kill(process, signal.SIGKILL)
+        while seconds is not None and not select.select([pipe], [], [], LOOK)[0]:
+            if _computed(process) >= seconds:
+                os.kill(process, signal.SIGKILL)
+                break
         said = pipe.read()
-    os.waitpid(process, 0)
-    return said or None
+    usage = os.wait4(process, 0)[2]
+    return said or None, usage.ru_utime + usage.ru_stime
+
+
+def _computed(process: int) -> float:
+    """Seconds of a processor that all threads of a process have taken: other jobs do not count."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class _Hangs(BaseException):
