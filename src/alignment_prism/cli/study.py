@@ -35,6 +35,9 @@ ADDRESS = click.option("--address", default="", metavar="HOST:PORT",
 SHARD = click.option("--shard", metavar="I/N",
                      help="Do part I of N of the trainings and replies, and no more: of processes that share the "
                           "folder. The command without it does the rest.")  # fmt: skip
+UNJUDGED = "unjudged_rate"
+"""The metric that says whether any reply has no verdict."""
+
 RETRY = click.option("--retry-unjudged", is_flag=True, help="Ask judges again about replies that have no verdict.")
 
 
@@ -173,7 +176,10 @@ def run_and_show(
     from alignment_prism.cli.dry_run import echo_usage
     from alignment_prism.cli.echo import echo_unjudged, quiet_hub
     from alignment_prism.cli.progress import Terminal
+    from alignment_prism.domain import Finding
+    from alignment_prism.io import read_records
     from alignment_prism.reports import contrasts_table, headline_table, seeds_table, summary_table, transfer_tables
+    from alignment_prism.reports.terminal import IN_TABLES
     from alignment_prism.store.names import FINDINGS
     from alignment_prism.studies import run_study
     from alignment_prism.studies.executors.local import available_cores
@@ -184,7 +190,7 @@ def run_and_show(
     jobs = jobs or available_cores()
     options: dict[str, Any] = {"replace": replace, "retry_unjudged": retry_unjudged, "jobs": jobs, **how}
     study = run_study(spec, out, progress=progress, **options)
-    findings, console = study.findings(), progress.console
+    findings, console = read_records(study.out / FINDINGS, Finding, only=IN_TABLES), progress.console
     console.print()
     console.print(summary_table(findings, console.width))
     if together := seeds_table(findings):
@@ -198,7 +204,8 @@ def run_and_show(
         console.print(contrasts_table(contrasts))
     for note in study.notes:
         progress.note(note)
-    echo_unjudged(study)
+    if any(row.metric == UNJUDGED and row.estimate > 0 for row in findings) or not findings:
+        echo_unjudged(study)
     echo_usage(study, how.get("prices"))
     progress.note(f"finished in {time.monotonic() - began:.0f} s")
     progress.note(f"report:   {study.report}")

@@ -10,19 +10,25 @@ from alignment_prism.domain import InputError
 from alignment_prism.io.delimited import TableOptions, line_rows, table_rows
 from alignment_prism.io.files import open_bytes, suffix_of
 from alignment_prism.io.jsonrows import json_rows, jsonl_rows
-from alignment_prism.io.parquet import parquet_rows
+from alignment_prism.io.parquet import Only, parquet_rows
 from alignment_prism.io.problems import FieldError, Intake, Row
 from alignment_prism.io.schemas import record_from
 from alignment_prism.io.workbooks import workbook_rows
 
 R = TypeVar("R")
 
+
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".xlsx", ".txt")
 """Formats by suffix; all but Parquet and workbooks also with .gz behind it."""
 
 
 def read_rows(
-    path: str | Path, *, intake: Intake | None = None, table: TableOptions | None = None, as_lines: bool = False
+    path: str | Path,
+    *,
+    intake: Intake | None = None,
+    table: TableOptions | None = None,
+    as_lines: bool = False,
+    only: Only | None = None,
 ) -> Iterator[Row]:
     """Rows of a JSONL, JSON, CSV, TSV, Parquet or text file as plain values, one at a time.
 
@@ -32,6 +38,7 @@ def read_rows(
             bad row raises. Whoever takes a row accepts or rejects it.
         table: how a CSV or TSV file is written.
         as_lines: read the file as plain lines whatever its suffix.
+        only: rows of a Parquet file that are wanted; the others are not counted. None wants all.
 
     Raises:
         InputError: the file is missing, of no known format, or (strict) has a bad row.
@@ -46,7 +53,7 @@ def read_rows(
             fix="name it with one of " + ", ".join(SUFFIXES) + " (all but .parquet and .xlsx also with .gz)",
         )
     if suffix == ".parquet" and not as_lines:
-        return parquet_rows(path, intake)
+        return parquet_rows(path, intake, only)
     if suffix == ".xlsx" and not as_lines:
         return workbook_rows(path, intake)
     if suffix in {".csv", ".tsv"} and not as_lines:
@@ -58,14 +65,22 @@ def read_rows(
     return line_rows(path, intake)
 
 
-def iter_records(path: str | Path, record_type: type[R], *, intake: Intake | None = None) -> Iterator[R]:
+def iter_records(
+    path: str | Path, record_type: type[R], *, intake: Intake | None = None, only: Only | None = None
+) -> Iterator[R]:
     """Records of one of our own files, one at a time; bad rows go to the intake.
+
+    Args:
+        path: of the file.
+        record_type: of its rows.
+        intake: where bad rows go.
+        only: as in `read_rows`.
 
     Raises:
         InputError: as `read_rows`.
     """
     intake = intake if intake is not None else Intake()
-    for row in read_rows(path, intake=intake):
+    for row in read_rows(path, intake=intake, only=only):
         try:
             record = record_from(record_type, row.values)
         except FieldError as error:
@@ -76,10 +91,12 @@ def iter_records(path: str | Path, record_type: type[R], *, intake: Intake | Non
     intake.check()
 
 
-def read_records(path: str | Path, record_type: type[R], *, intake: Intake | None = None) -> list[R]:
-    """All records of one of our own files, Parquet or JSONL.
+def read_records(
+    path: str | Path, record_type: type[R], *, intake: Intake | None = None, only: Only | None = None
+) -> list[R]:
+    """All records of one of our own files, Parquet or JSONL; with `only` those that are wanted, see `iter_records`.
 
     Raises:
         InputError: the file is missing or (without a keep-going intake) has a row that is no such record.
     """
-    return list(iter_records(path, record_type, intake=intake))
+    return list(iter_records(path, record_type, intake=intake, only=only))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from alignment_prism.domain import ALL, Finding, FindingIndex, Metric
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
 from alignment_prism.domain.metrics import Estimator, Mean, Missing, Share
+from alignment_prism.io.parquet import Only
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.numbers import (
     arm_title,
@@ -21,6 +22,14 @@ from alignment_prism.scoring.metrics import all_metrics, find_metric
 
 LABEL_WIDTH, CELL_WIDTH = 24, 13
 """Characters that the summary needs for its labels and for a cell with an interval."""
+
+
+def _is_in_tables(category: str, language: str, scope: str, metric: str) -> bool:
+    return category == ALL and (language == ALL or (scope == ALL and metric == HARM_RATE.name))
+
+
+IN_TABLES = Only(("category", "language", "scope", "metric"), _is_in_tables)
+"""Findings that `summary_table`, `headline_table` and `seeds_table` look at, a few in a hundred of a large study's."""
 
 
 def summary_table(findings: Iterable[Finding], width: int = 120) -> Sheet:

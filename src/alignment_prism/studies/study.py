@@ -26,7 +26,9 @@ from alignment_prism.domain import (
     StoreError,
     Transfer,
 )
+from alignment_prism.domain.records import OUTCOME
 from alignment_prism.io import read_records
+from alignment_prism.io.parquet import Only
 from alignment_prism.reports import Findings
 from alignment_prism.scoring.scorer import deciding
 from alignment_prism.store.names import (
@@ -75,6 +77,9 @@ class ArmRecords:
     def is_trained(self) -> bool:
         """Whether the study trained it."""
         return self.model is not None
+
+
+_OUTCOMES = Only(("name",), lambda name: name == OUTCOME)
 
 
 class _PlannedArm(BaseModel):
@@ -239,7 +244,8 @@ class Study:
 
         The reasons hold no word of the replies.
         """
-        scores = [*(score for arm in self.arms() for score in arm.scores), *self.given_scores()]
+        places = [*(folder for arm in self._plan["arms"] for folder in arm["scores"]), self._plan["scores"]]
+        scores = [score for place in places for score in self._read(place, SCORES, Score, _OUTCOMES)]
         said = [score for score in deciding(scores) if score.outcome is not None]
         return len(said), Counter(score.error for score in said if score.outcome is Outcome.UNJUDGED)
 
@@ -275,8 +281,8 @@ class Study:
             arm["base"],
         )
 
-    def _read(self, folder: str | None, name: str, record: type[R]) -> list[R]:
-        return [] if folder is None else read_records(self.out / folder / name, record)
+    def _read(self, folder: str | None, name: str, record: type[R], only: Only | None = None) -> list[R]:
+        return [] if folder is None else read_records(self.out / folder / name, record, only=only)
 
     def _one_seed(self, seed: int | None) -> int:
         seeds = self.seeds

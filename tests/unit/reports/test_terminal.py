@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import toy_study
 from click.testing import CliRunner
 from rich.console import Console, RenderableType
 
 from alignment_prism.cli.report import command as report_command
 from alignment_prism.domain import Finding, FindingIndex, InputError, StoreError
-from alignment_prism.io import write_records
+from alignment_prism.io import read_records, write_records
 from alignment_prism.reports import (
     Sheet,
     about_study,
@@ -25,10 +26,12 @@ from alignment_prism.reports import (
     language_table,
     outcomes_table,
     read_about,
+    seeds_table,
     summarise,
     summary_table,
     write_report,
 )
+from alignment_prism.reports.terminal import IN_TABLES
 
 ARMS = ("base", "sft", "sft_random", "dpo_ift", "dpo_sft", "dpo_sft_0")
 
@@ -154,6 +157,19 @@ def report(*arguments: object) -> str:
         raise result.exception
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def test_what_the_tables_of_a_study_look_at_is_enough_for_them(tmp_path: Path) -> None:
+    rows = list(toy_study.results(2, each=4, arms=("sft", "dpo_15")).findings)
+    file = tmp_path / "findings.parquet"
+    write_records(file, rows, Finding)
+    few = read_records(file, Finding, only=IN_TABLES)
+    assert len(few) < len(rows) / 4
+    wanted = [row for row in rows if IN_TABLES.wanted(row.category, row.language, row.scope, row.metric)]
+    assert list(map(repr, few)) == list(map(repr, wanted))
+    tables = (summary_table, headline_table, seeds_table)
+    assert [table(few) for table in tables] == [table(rows) for table in tables]
+    assert all(table(rows) for table in tables)
 
 
 def test_a_pipe_gets_one_line_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

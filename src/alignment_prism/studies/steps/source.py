@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,14 @@ def records_digest(records: Iterable[Any]) -> str:
 
 def _plain(value: Any) -> Any:
     """What `dataclasses.asdict` gives, without a copy of every value in it: a study is named by tens of thousands."""
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return tuple(map(_plain, value)) if type(value) in (tuple, list) else value
+    kind: Any = type(value)
+    if kind is str or value is None:
+        return value
+    if names := _fields(kind):
+        return {name: _plain(getattr(value, name)) for name in names}
+    return tuple(map(_plain, value)) if kind in (tuple, list) else value
+
+
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
