@@ -175,6 +175,8 @@ def _as_input_error(
     # A union reports each of its members: the fault that lies deepest is of the member that was meant.
     path, fault = max((each for each in faults if each[0][: len(first)] == first), key=lambda each: len(each[0]))
     more = len({keys for keys, _ in faults if keys[: len(first)] != first})
+    if fault["type"] == "missing" and (misspelt := _misspelt(path, faults)) is not None:
+        (path, fault), more = misspelt, more - 1
     cause = fault.get("ctx", {}).get("error")
     place = (*prefix, *path, *getattr(cause, "place", ()))
     name = key_path(place) or "top level"
@@ -191,15 +193,63 @@ def _as_input_error(
         what, fix = f"{name}: {cause.what}", cause.fix or fix
     elif isinstance(cause, KeyFault):
         what = message
-    elif isinstance(value, (str, int, float, bool, type(None))):
-        what = f"{name}: {message} (it is {_shortened(value)})"
-        if fault["type"] in ("tuple_type", "list_type"):
-            fix = f"write a list: [{_shortened(value)}]"
     else:
-        what = f"{name}: {message}"
+        here = [other for keys, other in faults if keys == path]
+        shown = f" (it is {_shortened(value)})" if isinstance(value, (str, int, float, bool, type(None))) else ""
+        what = f"{name}: {_expected(here) or message}{shown}"
+        fix = _remedy(fault, here, _models_at(model, path)) or fix
     if more:
         fix += f"; {more} more fault{'s' if more > 1 else ''} after this one"
     return InputError(what, where=source.where(place), fix=fix)
+
+
+_At = tuple[tuple[str | int, ...], Any]
+"""Key path, and pydantic's fault there."""
+
+
+def _misspelt(missing: KeyPath, faults: Sequence[_At]) -> _At | None:
+    """The unknown key that was meant for a missing one; None where there is none like it."""
+    beside = {
+        str(keys[-1]): (keys, fault)
+        for keys, fault in faults
+        if fault["type"] == "extra_forbidden" and keys[:-1] == tuple(missing[:-1])
+    }
+    close = difflib.get_close_matches(str(missing[-1]), beside, n=1)
+    return beside[close[0]] if close else None
+
+
+_LIST, _MAPPING = "a list", "a mapping of keys"
+_KINDS = {"tuple_type": _LIST, "list_type": _LIST, "model_type": _MAPPING, "dict_type": _MAPPING}
+"""Pydantic's types of faults -> what the file should have there, in the words of YAML."""
+
+
+def _expected(faults: Sequence[Any]) -> str:
+    """What should stand where it has a list or a mapping; empty where Pydantic's words will do."""
+    kinds = [_KINDS.get(fault["type"]) for fault in faults]
+    if not any(kinds):
+        return ""
+    said = [kind or fault["msg"].removeprefix("Input should be ") for kind, fault in zip(kinds, faults, strict=True)]
+    return "Input should be " + " or ".join(dict.fromkeys(said))
+
+
+def _remedy(fault: Any, here: Sequence[Any], models: Sequence[type[BaseModel]]) -> str:
+    """How to write what was meant; empty where nobody knows."""
+    value, kinds = fault.get("input"), {_KINDS.get(each["type"]) for each in here}
+    first = next(iter(models[0].model_fields)) if models else ""
+    alone = isinstance(value, (str, int, float, bool))
+    if _LIST in kinds and alone:
+        return f"write a list: [{{{first}: {value}}}]" if first else f"write a list: [{_shortened(value)}]"
+    if _LIST in kinds:
+        return "write a list: a dash before each entry"
+    if _MAPPING in kinds and alone and first:
+        return f"write {{{first}: {value}}}"
+    if _MAPPING in kinds:
+        return "write keys and values" + (f"; its keys: {', '.join(models[0].model_fields)}" if models else "")
+    per_cent = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value) if isinstance(value, str) else None
+    if per_cent or (fault.get("ctx", {}).get("le") == 1 and isinstance(value, (int, float)) and 1 < value <= 100):
+        number = float(per_cent[1] if per_cent else value)
+        return f"write {number / 100:g} for {number:g} %"
+    return ""
 
 
 _REMEDIES = {"missing": "add it", "string_type": "write a text, in quotes where it looks like a number"}
@@ -225,12 +275,17 @@ def _keys_of(loc: Sequence[str | int], values: Any, kind: str) -> tuple[str | in
 
 def _known_keys(model: type[BaseModel], path: KeyPath) -> list[str]:
     """Keys that the mapping at a path may have."""
+    return list(dict.fromkeys(name for each in _models_at(model, path) for name in each.model_fields))
+
+
+def _models_at(model: type[BaseModel], path: KeyPath) -> list[type[BaseModel]]:
+    """What the mapping at a path may be."""
     models = [getattr(model, "written_as", lambda: model)()]
     for part in path:
         if isinstance(part, str):
             fields = [each.model_fields[part] for each in models if part in each.model_fields]
             models = [inner for field in fields for inner in _models_in(field.annotation)]
-    return list(dict.fromkeys(name for each in models for name in each.model_fields))
+    return models
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

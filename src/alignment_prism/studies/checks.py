@@ -67,7 +67,11 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
             fix="leave the comparison out, or add general prompts; say which they are with kind: general",
         )
     for name in spec.scorers:
-        find_rule(name).check(sources.prompts)
+        try:
+            find_rule(name).check(sources.prompts)
+        except InputError as error:
+            error.where = error.where or "scorers"
+            raise
     for judge in spec.judges:
         Endpoint(judge.model, judge.base_url).check_address()
     if sources.build is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from alignment_prism.domain import Sampling
+from alignment_prism.io.yaml import KeyFault
 from alignment_prism.studies.parts import Part
 
 Calls = Annotated[int, Field(gt=0)]
@@ -40,6 +41,14 @@ class GenerationSpec(Part):
     max_connections: Calls | None = None
     retries: Retries | None = None
     timeout: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> GenerationSpec:
+        if self.samples > 1 and self.temperature == 0:
+            raise KeyFault(
+                f"{self.samples} samples of one greedy reply would be the same: set a temperature", "samples"
+            )
+        return self
 
     def sampling(self) -> Sampling:
         """As generation takes it."""

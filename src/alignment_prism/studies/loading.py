@@ -169,6 +169,9 @@ def judge_in(
         judge = judge.model_copy(update={"policies": str(folder / judge.policies)})
     if (folder / judge.model).is_dir():
         judge = judge.model_copy(update={"model": str(folder / judge.model)})
+    elif "/" not in judge.model and not judge.model.startswith(HUB):
+        fix = f"name its provider too, as in openai/{judge.model}, or a model folder"
+        raise InputError(f"no provider in {judge.model!r}", where=source.where((*place, "model")), fix=fix)
     return in_world(with_rubric(judge, source, folder, place), world)
 
 

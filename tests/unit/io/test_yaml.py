@@ -72,7 +72,7 @@ def test_settings_over_settings() -> None:
     ("old", "new", "what", "where"),
     [
         ("share: 0.15", "share: 1.5", "arms[0].share: Input should be less than or equal to 1 (it is 1.5)", "line 4"),
-        ("share: 0.15", "shrae: 0.15", "the key 'arms[0].share' is missing", "line 4"),
+        ("share: 0.15", "shrae: 0.15", "unknown key 'arms[0].shrae'", "line 4"),
         ("method: DPO(SFT)", "method: PPO", "unknown method 'PPO'", "line 6"),
         ("beta: 0.2", "beta: -1", "arms[1].config.dpo_sft.beta: Input should be greater than 0 (it is -1)", "line 9"),
         ("beta: 0.2", "betta: 1", "unknown key 'arms[1].config.dpo_sft.betta'", "line 9"),
@@ -181,11 +181,11 @@ def test_languages_of_ones_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "what", "fix"),
     [
-        ("scripts: [Latn]", "scripts: Latn", "[1].scripts: Input should be a valid tuple (it is 'Latn')", "['Latn']"),
+        ("scripts: [Latn]", "scripts: Latn", "[1].scripts: Input should be a list (it is 'Latn')", "['Latn']"),
         ("scripts: [Latn]", "scripts: []", "[1].scripts: Tuple should have at least 1 item", ""),
-        ("aliases: [kiswahili]", "aliases: 5", "[1].aliases: Input should be a valid tuple (it is 5)", "[5]"),
+        ("aliases: [kiswahili]", "aliases: 5", "[1].aliases: Input should be a list (it is 5)", "[5]"),
         ("identified_as: [swc]", "flores: 5", "[1].flores: Input should be a valid string (it is 5)", "quotes"),
-        ("iso639_3: swh", "iso_639: swh", "the key '[1].iso639_3' is missing", "1 more fault"),
+        ("iso639_3: swh", "iso_639: swh", "unknown key '[1].iso_639'", "did you mean 'iso639_3'?"),
         ("aliases:", "alias:", "unknown key '[1].alias'", "did you mean 'aliases'?"),
         ("name: Swahili", "name: French", "share the spelling 'French'", "its own code"),
     ],

@@ -291,3 +291,32 @@ def test_a_grid_that_cannot_be_meant_is_refused(change: tuple[str, str], words: 
     with pytest.raises(InputError, match=words) as refused:
         load_spec(tmp_path / "study.yaml")
     assert "study.yaml" in str(refused.value) and "grid" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "fix"),
+    [
+        ("grid: {methods: [sft], share: [0.15]}", "unknown key 'grid.share'", "did you mean 'shares'?"),
+        ("grid: {method: [sft], shares: [0.15]}", "unknown key 'grid.method'", "did you mean 'methods'?"),
+        ("arms: [{name: a, method: sft, shares: 0.15}]", "unknown key 'arms[0].shares'", "did you mean 'share'?"),
+        ("grid: {methods: sft, shares: [0.15]}", "grid.methods: Input should be a list", "write a list: ['sft']"),
+        ("grid: {methods: [sft], shares: [15]}", "less than or equal to 1 (it is 15)", "write 0.15 for 15 %"),
+        ("arms: [{name: a, method: sft, share: 7.5 %}]", "(it is '7.5 %')", "write 0.075 for 7.5 %"),
+        ("arms: {name: a, method: sft, share: 0.15}", "arms: Input should be a list", "a dash before each entry"),
+        ("judge: nano/oracle", "judge: Input should be a mapping of keys", "write {model: nano/oracle}"),
+        ("judge: {model: gpt-4o}", "no provider in 'gpt-4o'", "openai/gpt-4o"),
+        ("prompts: mine.jsonl", "prompts: Input should be 'nano' or a list", "write a list: [{file: mine.jsonl}]"),
+        ("mixture: 2000", "mixture: Input should be a mapping of keys", "write {total: 2000}"),
+        ("pairs: [safety.jsonl]", "pairs: Input should be a mapping of keys", "its keys: safety, general, build"),
+        ("generation: {samples: 4}", "4 samples of one greedy reply would be the same: set a temperature", ""),
+    ],
+)
+def test_what_is_often_written_wrong_is_answered_in_the_words_of_the_file(
+    text: str, what: str, fix: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"name: mine\n{text}\n")
+    with pytest.raises(InputError) as wrong:
+        load_spec(file)
+    assert what in wrong.value.what and fix in (wrong.value.fix or "")
+    assert "line 2" in (wrong.value.where or "")
