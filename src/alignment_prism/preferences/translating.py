@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from alignment_prism.domain import Generation, Message, Pair, Prompt, PromptKind, StopReason, content_digest
+from alignment_prism.domain import Generation, InputError, Message, Pair, Prompt, PromptKind, StopReason, content_digest
 
 Translate = Callable[[Sequence[str], str, str], Sequence[str]]
 """From texts, the code of their language and that of the target to as many translations."""
@@ -42,6 +42,20 @@ def translate_pairs(pairs: Sequence[Pair], into: Sequence[str], translate: Trans
                 if all(said[text].strip() for text in _texts(pair)) and said[pair.chosen] != said[pair.rejected]:
                     found.append(_said(pair, said, target, by))
     return found
+
+
+def check_translated(pairs: Sequence[Pair], done: Sequence[Pair]) -> None:
+    """Check that something was translated.
+
+    Raises:
+        InputError: nothing was.
+    """
+    if not done:
+        raise InputError(
+            f"none of {len(pairs)} pairs could be translated: a text came back empty, or both replies alike",
+            fix="see whether the model translates between these languages, and allow longer answers",
+            settings={"max_tokens": "512"},
+        )
 
 
 def _texts(pair: Pair) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from prism_command import prism
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
@@ -42,7 +45,12 @@ def nllb(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, max_position_embeddings=128,
         pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
     )  # fmt: skip
-    M2M100ForConditionalGeneration(config).save_pretrained(folder)
+    torch.manual_seed(0)
+    model = M2M100ForConditionalGeneration(config)
+    with torch.no_grad():  # it says letters, and no marks of languages
+        model.model.shared.weight[len(vocabulary) :] = 0
+        model.model.shared.weight[: len(special)] = 0
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
@@ -86,6 +94,60 @@ def test_madlad_is_told_the_target_by_a_mark(tmp_path: Path) -> None:
     loaded.model.generate = lambda **arguments: seen.append(arguments) or generate(**arguments)
     loaded.translate(["ab"], LANGUAGES.find("en"), LANGUAGES.find("fr"), max_tokens=3)
     assert seen[0]["input_ids"][0, 0] == fast.get_vocab()["<2fr>"] and "forced_bos_token_id" not in seen[0]
+
+
+@pytest.fixture(scope="module")
+def converted(nllb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model as CTranslate2's converter writes it."""
+    from ctranslate2.converters import TransformersConverter
+
+    folder = tmp_path_factory.mktemp("converted") / "ct2"
+    TransformersConverter(str(nllb), copy_files=["tokenizer.json", "tokenizer_config.json"]).convert(str(folder))
+    return folder
+
+
+def test_ctranslate2_says_what_transformers_says(nllb: Path, converted: Path) -> None:
+    texts = ["Take two.\n\n- Mix them!\n```\nx = 1\n```\nServe.", "Wait? " * 20]
+    english, french = LANGUAGES.find("en"), LANGUAGES.find("fr")
+    said = [
+        load_translator(str(folder)).translate(texts, english, french, max_tokens=6) for folder in (nllb, converted)
+    ]
+    assert said[0] == said[1] and said[0][0].count("\n") == 6
+    beams = [
+        load_translator(str(folder)).translate(["Mix."], english, french, max_tokens=6, beams=2)
+        for folder in (nllb, converted)
+    ]
+    assert beams[0] == beams[1]
+    with pytest.raises(ModelError, match="no token for Lojban"):
+        load_translator(str(converted)).translate(texts, english, Language("jbo", "Lojban", "jbo", ("Latn",)))
+
+
+def test_pairs_are_translated_by_a_converted_model_by_the_command(converted: Path, tmp_path: Path) -> None:
+    alike = Pair("q", user("Why?"), "αβ", "γδ", "en")  # letters that the vocabulary lacks
+    write_records(tmp_path / "en.jsonl", [replace(PAIR, chosen="- Mix.\n- Serve."), alike], Pair)
+    command = ("preferences", "translate", "en.jsonl", "--model", converted, "--max-tokens", "6", "--out", "fr.jsonl")
+    done = prism(*command, "--into", "fr", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 pairs of 2 in fr" in done.stdout and "1 left out" in done.stdout
+    (pair,) = read_pairs(tmp_path / "fr.jsonl")
+    assert pair.language == "fr" and pair.metadata["translated_by"] == str(converted)
+    assert pair.chosen.count("\n") == 1 and pair.chosen.startswith("- ")
+    write_records(tmp_path / "en.jsonl", [alike], Pair)
+    none = prism(*command, "--into", "fr", "--replace", folder=tmp_path)
+    assert none.returncode == 2 and "none of 1 pairs" in none.stderr and len(read_pairs(tmp_path / "fr.jsonl")) == 1
+
+
+def test_what_lacks_for_ctranslate2_is_said(converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for name in ("model.bin", "config.json", "shared_vocabulary.json"):
+        (bare / name).write_bytes((converted / name).read_bytes())
+    with pytest.raises(ModelError, match="no tokenizer is beside"):
+        load_translator(str(bare))
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)  # as where the extra is not installed
+    with pytest.raises(ModelError, match="not installed") as caught:
+        load_translator(str(converted))
+    assert "alignment-prism[ctranslate2]" in str(caught.value.fix)
 
 
 def test_a_model_that_is_no_translator_is_said_to_be_none() -> None:
