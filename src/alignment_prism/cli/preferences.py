@@ -33,13 +33,17 @@ command.add_command(xray)
 
 
 @command.command("show")
-@click.argument("preset", type=click.Choice(["nano-pairs"]))
+@click.argument("preset", type=click.Choice(["nano-pairs", "on-policy"]))
 def show(preset: str) -> None:
     """Print the spec of a build, to begin one of your own with.
 
+    nano-pairs goes from seed prompts to pairs; on-policy has both sides of a file's pairs written anew by the model
+    that is to be aligned.
+
     \b
-    Example:
+    Examples:
       prism preferences show nano-pairs > pairs.yaml
+      prism preferences show on-policy > repair.yaml
     """
     from alignment_prism.studies.synthesis.loading import preset_text
 
@@ -191,7 +195,7 @@ def translate(
     from alignment_prism.domain import Generation, Prompt
     from alignment_prism.io import write_records
     from alignment_prism.preferences.files import write_pairs
-    from alignment_prism.preferences.translating import references_of
+    from alignment_prism.preferences.translating import check_translated, references_of
     from alignment_prism.studies.synthesis.translate import translated_pairs
 
     there = [references / name for name in ("prompts.jsonl", "replies.jsonl")] if references else []
@@ -209,11 +213,15 @@ def translate(
             journal=journal,
             progress=progress,
         )
+    check_translated(pairs, done)
     write_pairs(done, out, files, {"translated_by": model, "into": list(into), "of": len(pairs)})
     for path, records, kind in zip(there, references_of(done), (Prompt, Generation), strict=False):
         write_records(path, records, kind)  # type: ignore[arg-type]
     calls.unlink(missing_ok=True)
     echo(f"{len(done)} pairs of {len(pairs)} in {', '.join(into)}; wrote {out}")
+    asked = sum(pair.language != code for pair in pairs for code in set(into))
+    if asked > len(done):
+        echo(f"{asked - len(done)} left out: a text without translation, or two replies that came out alike")
 
 
 @command.command("export", short_help="Write a folder that datasets loads, with a card.")
@@ -247,7 +255,8 @@ def export(
 
     said = parse_mapping(licences, "--licence")
     pairs = reading.read(files)
-    flags = xray_of(pairs).flags
+    found = xray_of(pairs)
+    flags = (*found.flags, *(f"not known: {line}" for line in found.unknown))
     done = export_pairs(pairs, out, name=name, licences=said, inputs=files, flags=flags, replace=replace)
     echo(f"{len(pairs)} pairs in {len(done['pairs'])} languages; wrote {out}")
     for one, licence in done["licences"].items():
@@ -276,8 +285,8 @@ def repair(
     """Matched subsampling: as many pairs whose cues point to the chosen side as pairs where they point to the other.
 
     Writes the pairs that are kept, and OUT.manifest.json with the X-ray before and after and every pair left out. Where
-    a cue always points the same way nothing can be matched: build new replies to the same prompts instead
-    (`prism preferences build`).
+    a cue always points the same way nothing can be matched: have both sides written anew by the model that is to be
+    aligned (`prism preferences show on-policy`, then `build`).
 
     \b
     Examples:
@@ -292,13 +301,16 @@ def repair(
     pairs = reading.read(files, out)
     matched = match_pairs(pairs, cues or DEFAULT_CUES, seed=seed)
     before, after = xray_of(pairs), xray_of(matched.pairs)
-    about = {"by": list(cues or DEFAULT_CUES), "seed": seed, "rounds": matched.rounds, "left_out": matched.left_out}
+    about = {"by": list(cues or DEFAULT_CUES), "seed": seed, "rounds": matched.rounds,
+             "unmeasured": list(matched.unmeasured), "left_out": matched.left_out}  # fmt: skip
     write_pairs(matched.pairs, out, files, {**about, "before": before.as_dict(), "after": after.as_dict()})
     counts = {"kept": len(matched.pairs), "of": len(pairs), "flags": [len(before.flags), len(after.flags)]}
     if as_json:
         echo(json.dumps(counts))
         return
     echo(f"{counts['kept']} of {counts['of']} pairs kept; flags before {len(before.flags)}, after {len(after.flags)}")
+    if matched.unmeasured:
+        echo(f"left as they are, too few prompts to tell anything: {', '.join(matched.unmeasured)}")
     for line in after.flags:
         echo(f"flag: {line}")
     echo(f"wrote {out} and {manifest_beside(out)}")

@@ -4,6 +4,9 @@ A classifier scores every pair by the cues together (`separation.margins`): a po
 the chosen side, and how strongly. Within each language and each stretch of strength as many pairs are kept whose cues
 point the right way as pairs whose cues point the wrong way, and what cannot be matched is left out. A file in which
 they always point the same way leaves next to nothing: it needs other replies, not fewer pairs.
+
+It is done once in any case, since who asks for it wants both directions equally often, and again while what is left is
+still flagged.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import numpy.typing as npt
 
 from alignment_prism.domain import InputError, Pair, content_digest
 from alignment_prism.preferences.cues import CHARACTERS, FIRST_TOKEN, LENGTH, find_cues
-from alignment_prism.preferences.separation import FEWEST_PROMPTS, THRESHOLD, margins, prompt_of, separations
+from alignment_prism.preferences.separation import THRESHOLD, can_be_measured, margins, separations
 from alignment_prism.statistics.intervals import Floats
 
 DEFAULT_CUES = (LENGTH, FIRST_TOKEN, CHARACTERS)
@@ -37,11 +40,13 @@ class Matched:
         pairs: that are kept, in their order.
         left_out: id of a pair that is not -> why.
         rounds: how often it was matched.
+        unmeasured: languages with too few prompts to tell anything, whose pairs are all kept.
     """
 
     pairs: tuple[Pair, ...]
     left_out: dict[str, str]
     rounds: int
+    unmeasured: tuple[str, ...]
 
 
 def match_pairs(
@@ -56,24 +61,33 @@ def match_pairs(
     Args:
         pairs: to choose from.
         cues: to match, by name.
-        threshold: it is matched until no cue is flagged at it, `ROUNDS` times at most.
+        threshold: it is matched again until no cue is flagged at it, `ROUNDS` times at most.
         seed: of which pairs are kept where there are more of one direction.
 
     Raises:
-        InputError: there is no such cue; or nothing can be matched.
+        InputError: there is no such cue; no language has enough prompts; or nothing can be matched.
 
-    Degenerate cases: a language with too few prompts to fit anything is left as it is.
+    Degenerate cases: a language with too few prompts to fit anything is left as it is, and named.
     """
     wanted = find_cues(cues)
     kept = list(pairs)
+    languages = dict.fromkeys(pair.language for pair in pairs)
+    unmeasured = tuple(code for code in languages if not can_be_measured([p for p in pairs if p.language == code]))
+    if len(unmeasured) == len(languages):
+        raise InputError(
+            "no language has enough prompts to tell anything by",
+            fix="give pairs of 20 different prompts of one language or more, of five groups at least",
+        )
     left_out: dict[str, str] = {}
     rounds = 0
-    while rounds < ROUNDS and any(one.flagged for one in separations(kept, wanted, threshold=threshold)):
+    while rounds < ROUNDS and (
+        not rounds or any(one.flagged for one in separations(kept, wanted, threshold=threshold))
+    ):
         rounds += 1
         whole: list[Pair] = []
         for language in dict.fromkeys(pair.language for pair in kept):
             members = [pair for pair in kept if pair.language == language]
-            if len({prompt_of(pair) for pair in members}) < FEWEST_PROMPTS:
+            if not can_be_measured(members):
                 whole += members
                 continue
             good = _balanced(members, margins(members, wanted), seed + rounds)
@@ -85,10 +99,11 @@ def match_pairs(
     if not kept:
         raise InputError(
             f"nothing of {len(pairs)} pairs can be matched by {', '.join(cues)}",
-            fix="match fewer cues; or have both sides written anew by the model that is to be aligned",
+            fix="match fewer cues; or have both sides written anew by the model that is to be aligned: "
+            "prism preferences show on-policy",
             settings={"cues": LENGTH},
         )
-    return Matched(tuple(kept), left_out, rounds)
+    return Matched(tuple(kept), left_out, rounds, unmeasured)
 
 
 def _balanced(pairs: Sequence[Pair], scores: Floats, seed: int) -> npt.NDArray[np.bool_]:

@@ -49,7 +49,7 @@ def draw_seeds(
     prompts: Sequence[Prompt],
     evaluation: Sequence[Prompt],
     *,
-    per_language: int,
+    per_language: int | None,
     seed: int = 0,
     threshold: float = THRESHOLD,
 ) -> Seeds:
@@ -58,7 +58,7 @@ def draw_seeds(
     Args:
         prompts: the set; ids must differ.
         evaluation: prompts that nothing may be near, of any language.
-        per_language: seeds in each.
+        per_language: seeds in each; None takes every prompt that may be one.
         seed: of the draw.
         threshold: least similarity of a neighbour.
 
@@ -100,11 +100,13 @@ def _stratum(prompt: Prompt) -> tuple[str, str]:
     return prompt.scope.value if prompt.scope else "none", prompt.categories[0] if prompt.categories else "none"
 
 
-def _draw(prompts: Sequence[Prompt], alike: Mapping[str, str], number: int, language: str) -> list[Prompt]:
-    """So many prompts of which no two are alike, as the strata ask for, in the lot's order."""
+def _draw(prompts: Sequence[Prompt], alike: Mapping[str, str], number: int | None, language: str) -> list[Prompt]:
+    """So many prompts of which no two are alike, as the strata ask for, in the lot's order; all of them for None."""
     firsts: dict[str, Prompt] = {}
     for prompt in prompts:
         firsts.setdefault(alike[prompt.id], prompt)
+    if number is None:
+        return list(firsts.values())
     if len(firsts) < number:
         raise InputError(
             f"{language} has {len(firsts)} prompts that may be seeds, and {number} are asked for",

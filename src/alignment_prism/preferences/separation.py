@@ -1,9 +1,9 @@
-"""How well a cue tells the preferred reply of a pair: cross-validated, clustered by prompt, language by language.
+"""How well a cue tells the preferred reply of a pair: cross-validated, clustered by group, language by language.
 
-A logistic regression without intercept on the differences of the sides is fitted on the prompts of all folds but one
+A logistic regression without intercept on the differences of the sides is fitted on the groups of all folds but one
 and asked about the pairs of that one. Its AUC is the probability that the preferred reply of a pair gets the higher
-score, a tie being one half; 0.5 says that the cue tells nothing. Pairs of one prompt are in one fold and are one
-cluster of the interval.
+score, a tie being one half; 0.5 says that the cue tells nothing. A group is a prompt with all that descends from its
+seed: its pairs are in one fold and are one cluster of the interval, which is wide where there are few.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ FOLDS = 5
 """Of the cross-validation."""
 
 FEWEST_PROMPTS = 20
-"""Prompts of a language below which nothing is said of it: four a fold."""
+"""Different prompts of a language below which nothing is said of it: four a fold."""
+
+FEWEST_GROUPS = FOLDS
+"""Groups of a language below which nothing is said of it: one a fold."""
 
 RIDGE = 0.1
 """Weight of the penalty |w|^2 / 2 beside the sum of the losses; rows have a length of about one."""
@@ -70,21 +73,31 @@ class Separation:
             "upper": round(self.auc.upper, 4),
             "interval": self.auc.name,
             "pairs": self.auc.n,
-            "prompts": self.auc.clusters,
+            "groups": self.auc.clusters,
             "flagged": self.flagged,
         }
 
 
 def prompt_of(pair: Pair) -> str:
-    """What pairs of one prompt have in common: their group, or else a digest of the conversation."""
-    return pair.group or content_digest([turn.as_dict() for turn in pair.messages])
+    """Digest of the conversation up to the replies."""
+    return content_digest([turn.as_dict() for turn in pair.messages])
 
 
-def fold_numbers(prompts: Sequence[str], folds: int = FOLDS) -> npt.NDArray[np.int64]:
-    """A fold for every row, the same for rows of one prompt; by digests, whatever the order of the rows."""
-    order = sorted(set(prompts), key=content_digest)
-    fold = {prompt: number % folds for number, prompt in enumerate(order)}
-    return np.asarray([fold[prompt] for prompt in prompts], np.int64)
+def group_of(pair: Pair) -> str:
+    """What pairs that are no independent evidence have in common: their group, or else their prompt."""
+    return pair.group or prompt_of(pair)
+
+
+def can_be_measured(pairs: Sequence[Pair]) -> bool:
+    """Whether there are enough prompts and groups of one language to say anything of it."""
+    return len(set(map(prompt_of, pairs))) >= FEWEST_PROMPTS and len(set(map(group_of, pairs))) >= FEWEST_GROUPS
+
+
+def fold_numbers(groups: Sequence[str], folds: int = FOLDS) -> npt.NDArray[np.int64]:
+    """A fold for every row, the same for rows of one group; by digests, whatever the order of the rows."""
+    order = sorted(set(groups), key=content_digest)
+    fold = {group: number % folds for number, group in enumerate(order)}
+    return np.asarray([fold[group] for group in groups], np.int64)
 
 
 def fit(rows: sparse.csr_array, ridge: float = RIDGE) -> Floats:
@@ -101,9 +114,9 @@ def fit(rows: sparse.csr_array, ridge: float = RIDGE) -> Floats:
 
 
 def margins(pairs: Sequence[Pair], cues: Sequence[Cue]) -> Floats:
-    """Score of the chosen side less that of the rejected, each by a classifier that has not seen the pair's prompt."""
+    """Score of the chosen side less that of the rejected, each by a classifier that has not seen the pair's group."""
     rows = differences(pairs, cues)
-    folds = fold_numbers([prompt_of(pair) for pair in pairs])
+    folds = fold_numbers([group_of(pair) for pair in pairs])
     found = np.zeros(len(pairs))
     for fold in np.unique(folds):
         held = folds == fold
@@ -124,28 +137,29 @@ def separations(
         threshold: see `THRESHOLD`.
         level: of the intervals.
 
-    Degenerate cases: a language of fewer than `FEWEST_PROMPTS` prompts has no estimate and is in no total; a cue that
-    says nothing of any pair (no generator is named) is 0.5.
+    Degenerate cases: a language of fewer than `FEWEST_PROMPTS` prompts or `FEWEST_GROUPS` groups has no estimate and is
+    in no total; a cue that says nothing of any pair (no generator is named) is 0.5.
     """
     by_language: dict[str, list[Pair]] = {}
     for pair in pairs:
         by_language.setdefault(pair.language, []).append(pair)
+    measured = {language: can_be_measured(members) for language, members in by_language.items()}
     found: list[Separation] = []
     for cue in cues:
         told: list[float] = []
-        prompts: list[str] = []
+        groups: list[str] = []
         for language, members in sorted(by_language.items()):
-            names = [prompt_of(pair) for pair in members]
-            if len(set(names)) < FEWEST_PROMPTS:
+            names = [group_of(pair) for pair in members]
+            if not measured[language]:
                 unknown = Interval(float("nan"), 0.0, 1.0, "none", len(members), len(set(names)), level=level)
                 found.append(Separation(cue.name, language, unknown, False))
                 continue
             right = _told(margins(members, (cue,)))
             found.append(_separation(cue, language, right, names, threshold, level))
             told += right.tolist()
-            prompts += names
+            groups += names
         if len(by_language) > 1 and told:
-            found.append(_separation(cue, ALL, np.asarray(told), prompts, threshold, level))
+            found.append(_separation(cue, ALL, np.asarray(told), groups, threshold, level))
     return found
 
 
@@ -154,7 +168,7 @@ def _told(scores: Floats) -> Floats:
 
 
 def _separation(
-    cue: Cue, language: str, told: Floats, prompts: Sequence[str], threshold: float, level: float
+    cue: Cue, language: str, told: Floats, groups: Sequence[str], threshold: float, level: float
 ) -> Separation:
-    auc = clustered_rate(told, list(prompts), level)
+    auc = clustered_rate(told, list(groups), level)
     return Separation(cue.name, language, auc, bool(auc.lower > threshold))

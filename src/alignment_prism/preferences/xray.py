@@ -16,7 +16,15 @@ from typing import Any
 from alignment_prism.domain import InputError, ModelError, Pair, PairKind, Prompt, content_digest, user
 from alignment_prism.domain.refusals import OPENINGS, opens_with_refusal
 from alignment_prism.preferences.cues import CUES, GENERATOR, find_cues, sides_of
-from alignment_prism.preferences.separation import ALL, THRESHOLD, Separation, prompt_of, separations
+from alignment_prism.preferences.separation import (
+    ALL,
+    FEWEST_GROUPS,
+    FEWEST_PROMPTS,
+    THRESHOLD,
+    Separation,
+    prompt_of,
+    separations,
+)
 from alignment_prism.prompts.overlap import near_duplicates
 
 LENGTH_RATIO = 2.0
@@ -92,7 +100,7 @@ class Xray:
         languages: facts of each language; where there are several, of all of them last.
         duplicates: what is there twice.
         threshold: of the flags, see `separation.THRESHOLD`.
-        unknown: cues that nothing is known of in this file, with why.
+        unknown: what is not known of this file, with why: cues, and languages with too few prompts.
     """
 
     separations: tuple[Separation, ...]
@@ -213,6 +221,9 @@ def xray(
         wanted = tuple(cue for cue in wanted if cue.name != GENERATOR)
         unknown.append("generator: no column says which model wrote which side")
     found = separations(pairs, wanted, threshold=threshold)
+    if unmeasured := list(dict.fromkeys(one.language for one in found if not one.is_known)):
+        few = f"fewer than {FEWEST_PROMPTS} prompts or {FEWEST_GROUPS} groups"
+        unknown.append(f"what tells the sides in {', '.join(unmeasured)}: {few}")
     codes = sorted({pair.language for pair in pairs})
     english = _rate([pair for pair in pairs if pair.language == "en"], tokens) if tokens else None
     facts = [

@@ -75,6 +75,8 @@ def format_of(columns: Iterable[str], *, mapped: bool = False) -> Format:
     have = set(columns)
     if mapped:
         return PLAIN
+    if OWN.columns | PREFERENCES.columns <= have:  # a pair that this package wrote
+        return PREFERENCES
     return next((each for each in FORMATS.values() if each.columns and each.columns <= have), PLAIN)
 
 

@@ -84,6 +84,14 @@ def test_no_seed_is_near_the_evaluation_set_in_any_script_or_translation_nor_is_
         draw_seeds([*close, *far], evaluation, per_language=2)
 
 
+def test_without_a_number_every_prompt_that_may_be_a_seed_is_one():
+    twins = [prompt(7 + n, text="Which tools mend nets on the coast in winter" + end) for n, end in enumerate("?!")]
+    prompts = [*(prompt(n) for n in range(5)), *twins, prompt(1, "fr"), prompt(2, "fr")]
+    found = draw_seeds(prompts, [prompts[0]], per_language=None)
+    assert Counter(seed.language for seed in found.seeds) == {"en": 5, "fr": 2} and not found.rest
+    assert Counter(found.left_out.values()) == {NEAR_EVALUATION: 1, NEAR_SEED: 1}
+
+
 def test_a_translation_of_a_seed_is_not_evaluated_on():
     pairs = [prompt(n, code, group=f"g{n}") for n in range(4) for code in ("en", "fr")]
     found = draw_seeds(pairs, [], per_language=2, seed=2)
@@ -157,6 +165,10 @@ def test_every_shipped_template_has_its_texts_in_every_language():
     assert set(shipped_templates()) == set(roles)
     for name, wanted in roles.items():
         template = load_template(name, wanted)
+        own = {language.code for language in list(LANGUAGES)[:8]} - {"en"}
+        assert set(template.languages) == (own if name != "translate@1" else set())
+        for code, texts in template.languages.items():
+            assert all(in_language(text, LANGUAGES.find(code)) for text in texts.values()), (name, code)
         for code in ("", *template.languages):
             for role in wanted:
                 assert template.text(role, code, native=True).count("{number}") == (name == "rephrase@1")

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -18,7 +19,9 @@ from scripted_server import Reply, Server
 from alignment_prism.domain import Generation, InputError, Pair, PairKind, Prompt
 from alignment_prism.io import read_records, write_records
 from alignment_prism.nano import world
+from alignment_prism.preferences import read_pairs
 from alignment_prism.preferences.ranking import PAIR
+from alignment_prism.preferences.xray import xray
 from alignment_prism.prompts.overlap import PromptIndex
 from alignment_prism.scoring.judge_prompts import parse_rendered
 from alignment_prism.store.names import PAIRS
@@ -136,6 +139,28 @@ def test_a_study_starts_from_a_build_and_keeps_it_away_from_its_prompts(built: B
     assert study.findings()
 
 
+def test_pairs_that_cannot_be_matched_are_written_anew_by_the_model_itself(tmp_path: Path) -> None:
+    """Rejected replies said three times over: length tells every pair, the repair by matching has nothing to keep."""
+    some = world().pairs()[0][:150]
+    flawed = [replace(pair, rejected=" ".join([pair.rejected] * 3)) for pair in some]
+    write_records(tmp_path / "pairs.jsonl", flawed, Pair)
+    assert xray(flawed, cues=["length"]).separations[-1].flagged
+    told = prism("preferences", "repair", "pairs.jsonl", "--by", "length", "--out", "matched.jsonl", folder=tmp_path)
+    assert told.returncode == 2 and "on-policy" in told.stderr
+    shown = prism("preferences", "show", "on-policy", folder=tmp_path)
+    (tmp_path / "repair.yaml").write_text(shown.stdout)
+    done = prism("preferences", "build", "repair.yaml", "--out", "out", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    pairs, of = Build(tmp_path / "out").pairs(), {(pair.language, pair.messages): pair for pair in flawed}
+    assert len(pairs) > len(flawed) / 3  # where six draws are not all of one kind
+    for pair in pairs:
+        before = of[pair.language, pair.messages]
+        assert (pair.kind, pair.scope, pair.categories) == (before.kind, before.scope, before.categories)
+        assert pair.metadata["chosen_model"] == pair.metadata["rejected_model"] == "nano"
+    ratios = [xray(some, cues=["length"]).languages[-1].length_ratio for some in (flawed, pairs)]
+    assert ratios[0] > 5 and ratios[1] < ratios[0] / 2
+
+
 SERVED = """
 name: real
 seeds: {{prompts: [{{file: seeds.jsonl}}], per_language: {seeds}}}
@@ -230,6 +255,68 @@ def test_a_killed_build_on_a_server_that_fails_loses_and_doubles_no_row(real_see
     assert len({pair.id for pair in pairs}) == len(pairs) == sum(row["status"] == PAIR for row in decisions) > 0
     assert all(pair.chosen.startswith("better") and pair.rejected.startswith("plain") for pair in pairs)
     assert not list(out.rglob("*.part"))
+
+
+REPAIRED = """
+name: repaired
+seeds: {{prompts: [{{file: pairs.jsonl}}], per_language: null, threshold: 1}}
+complete:
+  - {{name: own, model: openai-api/lab/small, base_url: "{url}", temperature: 1, retries: 8}}
+  - {{name: revised, model: openai-api/lab/small, base_url: "{url}", way: revise, of: own, retries: 8}}
+  - {{name: careful, model: openai-api/lab/small, base_url: "{url}", way: safe, retries: 8}}
+rank: {{judges: [{{model: openai-api/lab/judge, base_url: "{url}", retries: 8}}], couples: 3}}
+"""
+
+
+def test_real_pairs_that_length_tells_are_repaired_by_a_server_that_fails(realdata: Path, tmp_path: Path) -> None:
+    """RTP-LX: imported, flagged, not to be matched, and built anew from replies of one model, three requests in ten
+    failing; its own revision is preferred to its reply, and one that helps safely to both."""
+    rows = []
+    for code in ("ES", "FR"):
+        file = realdata / "rtp_lx" / f"acs_results_benign_{code}.json"
+        for line in file.read_text(encoding="utf-8-sig").splitlines()[:40]:
+            row = json.loads(line)
+            sides = row["BenignCompletion"], row["OriginalEntry"]["Completion"]
+            if all(side.strip() for side in sides):
+                rows.append({"prompt": row["OriginalEntry"]["Prompt"], "chosen": sides[0], "rejected": sides[1],
+                             "language": code.lower()})  # fmt: skip
+    (tmp_path / "rtp.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = prism("preferences", "import", "rtp.jsonl", "--kind", "safety", "--out", "pairs.jsonl", folder=tmp_path)
+    assert told.returncode == 0, told.stderr
+    server, lot = Server(), random.Random(5)
+
+    def script(messages: list[dict[str, str]]) -> str | int | Reply:
+        if lot.random() < 0.3:
+            return lot.choice([500, 503, Reply("x", fault="drop"), Reply("x", fault="cut")])
+        if messages[0]["role"] == "system" and messages[0]["content"].startswith("Help the user as far as"):
+            return f"better still {lot.random()}"
+        if "You compare two replies" in messages[0]["content"]:
+            case = parse_rendered(messages[-1]["content"])
+            rank = [("plain", "better", "better still").index(reply.split(" 0.")[0].rstrip("0123456789 ") or "plain")
+                    for reply in case.replies]  # fmt: skip
+            return json.dumps({"case": case.tag, "winner": "A" if rank[0] > rank[1] else "B"})
+        return answer(messages)
+
+    server.script = script
+    (tmp_path / "repair.yaml").write_text(REPAIRED.format(url=server.url))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_API_KEY", "none")
+        try:
+            built = run_build(tmp_path / "repair.yaml", tmp_path / "out")
+        finally:
+            server.close()
+    before, pairs = read_pairs(tmp_path / "pairs.jsonl"), built.pairs()
+    asked = {(pair.language, pair.messages) for pair in before}
+    assert {(pair.language, pair.messages) for pair in pairs} == asked and len(pairs) == len(asked)
+    kinds = Counter(
+        (pair.chosen.split(" 0.")[0].rstrip("0123456789 "), pair.metadata["rejected_side"]) for pair in pairs
+    )
+    assert {chosen for chosen, _ in kinds} <= {"better", "better still"}
+    assert {pair.metadata["chosen_model"] for pair in pairs} == {"openai-api/lab/small"}
+    assert {pair.kind for pair in pairs} == {PairKind.SAFETY}
+    flagged, mended = (xray(some, cues=["length", "generator"]) for some in (before, pairs))
+    assert any("number of characters" in flag for flag in flagged.flags)
+    assert not any("which model wrote it" in flag for flag in mended.flags)  # both sides are of one model
 
 
 def test_what_failed_is_asked_again_and_what_was_made_from_it_is_made_anew(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ EVALUATION = "evaluation.parquet"
 def seeds_step(seeds: SeedsSpec, given: Step) -> Step:
     """The seeds of a build, drawn from the prompts of a source that has the evaluation sets too."""
     settings = {"per_language": seeds.per_language, "threshold": seeds.threshold}
-    return Step("seeds", f"{seeds.per_language} seeds a language", "seeds", settings, {"given": given}, seed=seeds.seed)
+    title = f"{seeds.per_language or 'all'} seeds a language"
+    return Step("seeds", title, "seeds", settings, {"given": given}, seed=seeds.seed)
 
 
 def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, progress: Progress) -> None:

@@ -15,7 +15,7 @@ from alignment_prism.studies.loading import Paths, in_world, judge_in, with_rubr
 from alignment_prism.studies.spec import NANO
 from alignment_prism.studies.synthesis.spec import BuildSpec, SideSpec
 
-PRESETS = ("nano-pairs",)
+PRESETS = ("nano-pairs", "on-policy")
 """Specs that ship."""
 
 

@@ -153,8 +153,9 @@ def plan_build(spec: BuildSpec, sources: BuildSources) -> BuildPlan:
 
 
 def size_of(spec: BuildSpec, sources: BuildSources) -> tuple[int, int, int]:
-    """Seeds, most prompts that are answered, and mean tokens of one (three characters each)."""
-    seeds = spec.seeds.per_language * len({prompt.language for prompt in sources.prompts})
+    """Most seeds, most prompts that are answered, and mean tokens of one (three characters each)."""
+    each, languages = spec.seeds.per_language, {prompt.language for prompt in sources.prompts}
+    seeds = len(sources.prompts) if each is None else each * len(languages)
     per_seed = (spec.rephrase.per_seed + spec.rephrase.include_seeds) if spec.rephrase else 1
     texts = [prompt.text for prompt in sources.prompts]
     return seeds, seeds * per_seed, sum(map(len, texts)) // (3 * max(len(texts), 1))

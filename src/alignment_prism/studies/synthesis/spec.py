@@ -29,14 +29,14 @@ class SeedsSpec(Part):
     Attributes:
         prompts: the set that they are drawn from: `nano`, or files and sets as in a study.
         evaluation: sets that nothing may be near; a study that starts from the build adds its own prompts.
-        per_language: seeds in each language.
+        per_language: seeds in each language; null takes every prompt that may be one.
         threshold: least similarity (Jaccard of character 5-grams) of neighbours; 1 for sets made from templates.
         seed: of the draw.
     """
 
     prompts: Prompts = "nano"
     evaluation: Prompts | tuple[()] = ()
-    per_language: Annotated[int, Field(gt=0)] = 100
+    per_language: Annotated[int, Field(gt=0)] | None = 100
     threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
     seed: int = 0
 
