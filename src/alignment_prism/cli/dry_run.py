@@ -11,7 +11,7 @@ from alignment_prism.cli.console import echo
 
 if TYPE_CHECKING:
     from alignment_prism.studies import DryRun, Study, StudySpec
-    from alignment_prism.studies.estimate import Estimate
+    from alignment_prism.studies.reckoning import Estimate
 
 
 def echo_dry_run(found: DryRun, out: str | Path, budget: float | None = None) -> None:
@@ -76,7 +76,7 @@ def _line(cost: Estimate) -> str:
 
 
 def _together(found: DryRun, budget: float | None) -> str:
-    from alignment_prism.studies.estimate import CHARACTERS
+    from alignment_prism.studies.reckoning import CHARACTERS
 
     gpu = found.prices.gpu
     some = " without what has no price" if any(cost.dollars is None for cost in found.costs) else ""

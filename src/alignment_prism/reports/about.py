@@ -130,10 +130,13 @@ def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:
     if share and (languages := arm.get("languages")):
         text += f", in {' and '.join(map(str, languages))} only"
     text += ", preferences drawn by a coin" if arm.get("shuffled") else ""
+    if rounds := arm.get("on_policy"):
+        judges = " and ".join(str(judge["model"]) for judge in rounds["judges"])
+        text += f": their prompts, with {rounds['rounds']} x {rounds['samples']} replies of its own, ranked by {judges}"
     name = str(arm.get("method", ""))
     method = f"{METHODS[name].title}: {METHODS[name].summary}" if name in METHODS else name
     settings = ", ".join(_settings(arm.get("config") or {}))
-    method += f"; from {arm['base']}, which it is compared with" if arm.get("base") else ""
+    method += f"; from {arm['base']}" if arm.get("base") else ""
     method += f"; {settings}" if settings else ""
     return ArmNote(str(arm.get("name", "")), method, text, ", ".join(seeds))
 

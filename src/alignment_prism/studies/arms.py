@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from alignment_prism.domain import BASE, InputError, Scope
 from alignment_prism.io.yaml import KeyFault
+from alignment_prism.studies.on_policy import OnPolicySpec
 from alignment_prism.studies.parts import Address, Files, Part
 from alignment_prism.training.methods import find_method
 
@@ -57,13 +58,15 @@ class TrainedArm(Part):
 
     Attributes:
         name: of the arm in findings.
-        base: name of the arm that it is trained from, a model that exists or a merged one; None for the study's base.
+        base: name of the arm that it is trained from, whatever its model is; None for the study's base. An arm that
+            goes on from a trained or merged one is compared with what that one is compared with.
         method: by its name, ours or of another package (`alignment_prism.training.methods`).
         share: of safety pairs in its mixture, 0 to 1.
         scopes: take safety pairs of these scopes only: `[global]` and `[local]` are the paper's ablations.
         languages: take safety pairs in these languages only, by their codes; general pairs stay in all of theirs.
         config: settings that differ from the study's `training`.
         shuffled: let a coin say of each pair which reply is preferred: a control that learns no preference.
+        on_policy: train on replies of its own to the mixture's prompts, in rounds, and not on the mixture's replies.
     """
 
     name: ArmName
@@ -74,6 +77,16 @@ class TrainedArm(Part):
     languages: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     config: dict[str, Any] = Field(default_factory=dict)
     shuffled: bool = False
+    on_policy: OnPolicySpec | None = None
+
+    @model_validator(mode="after")
+    def _one_stage_on_policy(self) -> TrainedArm:
+        if self.on_policy is not None and len(find_method(self.method).stages) > 1:
+            what = f"{self.method} has several stages: a round has one, and starts from the model of the one before"
+            raise KeyFault(what, "method")
+        if self.on_policy is not None and self.shuffled:
+            raise KeyFault("a coin has no part in pairs that judges rank", "shuffled")
+        return self
 
 
 class MergeSpec(Part):

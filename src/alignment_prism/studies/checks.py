@@ -26,7 +26,9 @@ from alignment_prism.studies.places import check_foreign
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
+from alignment_prism.studies.steps.ask import prompts_of
 from alignment_prism.studies.steps.compare import COMPARE
+from alignment_prism.studies.steps.rank import RANK
 from alignment_prism.studies.steps.score import SCORE, scorer_of
 
 OUTPUTS = (PROMPTS, GENERATIONS, SCORES, COMPARISONS, FINDINGS, CONTRASTS, TRANSFER, REPORT, STUDY, PLAN)
@@ -96,6 +98,10 @@ def check_judges(spec: StudySpec, sources: Sources, plan: Plan, out: Path) -> No
             scorer_of(spec.judge).check(sources.prompts)
         if spec.compare is not None:
             Judge(spec.compare.model, base_url=spec.compare.base_url).check(sources.prompts)
+    if any(step.kind == RANK.name and not step.is_done(out) for step in plan.steps):
+        asked = prompts_of([*sources.safety, *sources.general])
+        for judge in dict.fromkeys(one for arm in spec.trained if arm.on_policy for one in arm.on_policy.judges):
+            Judge(judge.model, base_url=judge.base_url).check(asked)
 
 
 def check_place(out: Path, plan: Plan, spec: StudySpec, *, replace: bool) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from alignment_prism.domain import Score, StoreError
 from alignment_prism.io import read_records
 from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
-from alignment_prism.studies.estimate import Estimate, estimate
+from alignment_prism.studies.estimate import estimate
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.plan import Plan, build_plan
 from alignment_prism.studies.prices import Prices, load_prices
+from alignment_prism.studies.reckoning import Estimate
 from alignment_prism.studies.sources import Sources, load_sources
 from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps import KINDS

@@ -25,56 +25,15 @@ from alignment_prism.store.names import CALLS, GENERATIONS
 from alignment_prism.studies.arms import ModelArm
 from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.plan import Plan
-from alignment_prism.studies.prices import Gpu, Prices
+from alignment_prism.studies.prices import Prices
+from alignment_prism.studies.reckoning import CHARACTERS, Estimate, computed
+from alignment_prism.studies.rounds_estimate import of_round
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps import KINDS, Step
 from alignment_prism.studies.steps.compare import compare_calls
 from alignment_prism.studies.steps.score import judge_from
 from alignment_prism.training.methods import find_method
-
-CHARACTERS = 3
-"""Of a token: about 4 of English, 2 of Hindi or Arabic in most vocabularies."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What the steps of one kind take with one model.
-
-    Attributes:
-        what: `train`, `reply`, `judge`, `translate` or `compare`, and the model.
-        steps: how many.
-        calls: of a model behind an API.
-        tokens_in: that are read, over all calls or trainings and their epochs.
-        tokens_out: that are written, at most.
-        gpu_hours: of a model on this machine; None where its parameters are not known.
-        dollars: None where no price is known.
-        at_most: whether there may be fewer calls, since they hang on replies that are not there yet.
-    """
-
-    what: str
-    steps: int = 0
-    calls: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    gpu_hours: float | None = 0.0
-    dollars: float | None = 0.0
-    at_most: bool = False
-
-    def __add__(self, other: Estimate) -> Estimate:
-        """Both together; what is not known of one is not known of both."""
-        hours = None if self.gpu_hours is None or other.gpu_hours is None else self.gpu_hours + other.gpu_hours
-        dollars = None if self.dollars is None or other.dollars is None else self.dollars + other.dollars
-        return Estimate(
-            self.what,
-            self.steps + other.steps,
-            self.calls + other.calls,
-            self.tokens_in + other.tokens_in,
-            self.tokens_out + other.tokens_out,
-            hours,
-            dollars,
-            self.at_most or other.at_most,
-        )
 
 
 def estimate(
@@ -144,6 +103,8 @@ class _Whole:
 
     def parts(self, step: Step) -> list[Estimate]:
         """What a step takes, by model."""
+        if (found := of_round(step, self.sources, self.prices, self.parameters)) is not None:
+            return found
         if step.kind == "train":
             return [_training(step, self.spec, self.sources, self.prices, self.parameters)]
         if step.kind == "reply":
@@ -304,12 +265,6 @@ def _training(
         prices.gpu,
         prices.gpu.training,
     )
-
-
-def computed(what: str, read: int, written: int, operations: float, gpu: Gpu, utilisation: float) -> Estimate:
-    """What one step takes that computes on this machine."""
-    hours = operations / (gpu.tflops * 1e12 * utilisation) / 3600 if operations else None
-    return Estimate(what, 1, 0, read, written, hours, None if hours is None else hours * gpu.per_hour)
 
 
 def _read(calls: JudgeCalls, keys: Iterable[str]) -> int:

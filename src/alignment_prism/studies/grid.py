@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from alignment_prism.domain import Scope
 from alignment_prism.io.yaml import KeyFault
 from alignment_prism.studies.arms import ArmName, TrainedArm
+from alignment_prism.studies.on_policy import OnPolicySpec
 from alignment_prism.studies.parts import Part
 from alignment_prism.training.methods import find_method
 
@@ -30,6 +31,7 @@ def _choice(value: Any) -> Any:
 
 
 Choice = BeforeValidator(_choice)
+_SINGLE = BeforeValidator(lambda value: (value,) if isinstance(value, dict | OnPolicySpec) or value is None else value)
 
 
 class GridSpec(Part):
@@ -46,6 +48,8 @@ class GridSpec(Part):
         shares: of safety pairs, 0 to 1.
         scopes: choices of scopes: `all`, `global`, `local`, or a list of several.
         languages: choices of the safety pairs' languages: `all`, a code, or a list of several.
+        on_policy: rounds of on-policy training, or several choices of them, of which null is none; the name of an arm
+            ends with their number: `dpo_ift_15_round2`.
     """
 
     bases: Annotated[tuple[ArmName, ...], AfterValidator(_once)] = ()
@@ -65,9 +69,10 @@ class GridSpec(Part):
         Field(min_length=1),
         AfterValidator(_once),
     ] = (None,)
+    on_policy: Annotated[tuple[OnPolicySpec | None, ...], Field(min_length=1), AfterValidator(_once), _SINGLE] = (None,)
 
     def arms(self, base: str | None) -> Iterator[TrainedArm]:
-        """The arms, by base, share, scopes, languages and then method.
+        """The arms, by base, share, scopes, languages, method and then rounds.
 
         Args:
             base: name of the study's base, if there is one.
@@ -77,16 +82,22 @@ class GridSpec(Part):
             other = None if own == base else own
             for share in self.shares:
                 for scopes, languages in choices if share > 0 else [(None, None)]:
-                    for method in self.methods:
+                    for method, rounds in itertools.product(self.methods, self.on_policy):
                         parts = [
                             other,
                             method,
                             f"{100 * share:g}",
                             *("-".join(one or ()) for one in (scopes, languages)),
+                            f"round{rounds.rounds}" if rounds is not None else "",
                         ]
-                        name = "_".join(part for part in parts if part)
                         yield TrainedArm(
-                            name=name, base=other, method=method, share=share, scopes=scopes, languages=languages
+                            name="_".join(part for part in parts if part),
+                            base=other,
+                            method=method,
+                            share=share,
+                            scopes=scopes,
+                            languages=languages,
+                            on_policy=rounds,
                         )
 
 

@@ -1,4 +1,4 @@
-"""Whether what an arm is merged of can be merged."""
+"""Whether what an arm is made of can be made: merged, or trained from another arm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _Model = TrainedArm | MergedArm | ModelArm
 def check_merges(
     base: ModelArm | RepliesArm | None, arms: Sequence[TrainedArm | MergedArm | ModelArm | RepliesArm]
 ) -> None:
-    """Check that what is merged are models, none of which is made of the merge itself.
+    """Check that what is merged are models, and that no arm is made of itself.
 
     Args:
         base: of the study.
@@ -35,6 +35,10 @@ def check_merges(
                 raise KeyFault(f"no model among base and arms is called {name!r}; there are {there}", *place)
             if arm.name in _made_of(name, models, ()):
                 raise KeyFault(f"arm {arm.name!r} is merged of {name!r}, which is made of it", *place)
+    for number, arm in enumerate(arms):
+        if isinstance(arm, TrainedArm) and arm.base and arm.name in _made_of(arm.base, models, ()):
+            what = f"arm {arm.name!r} is trained from {arm.base!r}, which is made of it"
+            raise KeyFault(what, "arms", number, "base")
 
 
 def _made_of(name: str, models: Mapping[str, _Model], seen: tuple[str, ...]) -> set[str]:

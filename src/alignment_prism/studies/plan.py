@@ -16,6 +16,7 @@ from alignment_prism.domain import Comparison, Generation, Pair, Prompt, Score
 from alignment_prism.store import file_digest
 from alignment_prism.store.names import COMPARISONS, GENERATIONS, PROMPTS, SCORES
 from alignment_prism.studies.arms import MergedArm, ModelArm, RepliesArm, TrainedArm
+from alignment_prism.studies.rounds import add_rounds
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps import Step
@@ -178,9 +179,10 @@ class _Planner:
 
     def compared_with(self, arm: TrainedArm | MergedArm) -> str | None:
         """Name of the model that an arm is compared with, None for the study's base."""
-        if isinstance(arm, MergedArm) or arm.base in [one.name for one in self.spec.merged]:
+        if isinstance(arm, MergedArm):
             return None
-        return arm.base
+        found, base = self.spec.base_of(arm), self.spec.base
+        return None if base is not None and found.name == base.name else found.name
 
     def model_of(self, arm: TrainedArm | MergedArm, seed: int) -> Step:
         """The step that leaves an arm's model, after those that it needs."""
@@ -189,9 +191,15 @@ class _Planner:
             parts = [self.part(name, seed) for name in arm.merge.models]
             return self.add(merge_step(arm, parts, self.place(self.spec.base.name), seed))
         mixture = self.add(mix_step(arm, self.spec.mixture, self.pairs, seed))
-        start = next((one for one in self.spec.merged if one.name == arm.base), None)
-        merged = None if start is None else self.model_of(start, seed)
-        for step in train_steps(self.spec, arm, mixture, self.place(self.spec.base_of(arm).name), seed, merged):
+        start = None
+        for other in self.spec.arms:
+            if other.name == arm.base and isinstance(other, TrainedArm | MergedArm):
+                start = self.model_of(other, seed)
+        base = self.spec.base_of(arm).name
+        if arm.on_policy is not None:
+            found = self.given.models[base], self.given.digests[base]
+            return add_rounds(self.spec, arm, mixture, found, start, seed, self.add)
+        for step in train_steps(self.spec, arm, mixture, self.place(base), seed, start):
             trained = self.add(step)
         return trained
 

@@ -216,7 +216,7 @@ class StudySpec(Part):
             if not isinstance(self.base, ModelArm):
                 raise KeyFault(f"{who} is trained, and the base is no model to train", *place)
             return
-        if name in [arm.name for arm in self.merged]:
+        if name in self.made:
             return
         models = [one.name for one in self.existing if isinstance(one, ModelArm)]
         if name not in models:
@@ -246,6 +246,11 @@ class StudySpec(Part):
         return tuple(arm for arm in self.arms if isinstance(arm, MergedArm))
 
     @property
+    def made(self) -> tuple[str, ...]:
+        """Names of the arms whose model the study makes."""
+        return tuple(arm.name for arm in self.arms if isinstance(arm, TrainedArm | MergedArm))
+
+    @property
     def needs_pairs(self) -> bool:
         """Whether anything is trained, or steered by the pairs' prompts."""
         return bool(self.trained) or any(isinstance(arm, ModelArm) and arm.steer for arm in self.existing)
@@ -257,8 +262,12 @@ class StudySpec(Part):
         return (*base, *(arm for arm in self.arms if isinstance(arm, ModelArm | RepliesArm)))
 
     def base_of(self, arm: TrainedArm) -> ModelArm:
-        """The model that an arm is trained from and compared with; the study's base where it starts from a merge."""
-        named = arm.base if arm.base not in [one.name for one in self.merged] else None
+        """The model that an arm is compared with: what it is trained from, or what that was trained from; the study's
+        base where it starts from a merge."""
+        started = next((one for one in self.trained if one.name == arm.base), None)
+        if started is not None:
+            return self.base_of(started)
+        named = None if arm.base in self.made else arm.base
         (found,) = (one for one in self.existing if one.name == (named or (self.base and self.base.name)))
         assert isinstance(found, ModelArm)  # a spec whose arm is trained from anything else is none
         return found
@@ -271,9 +280,14 @@ class StudySpec(Part):
 
     @property
     def judges(self) -> tuple[CalledSpec, ...]:
-        """Everyone who judges, and who compares."""
+        """Everyone who judges, and who compares, replies that are trained on among them."""
         judges: tuple[CalledSpec, ...] = () if self.judge is None else self.judge.everyone
-        return judges if self.compare is None else (*judges, self.compare)
+        judges = judges if self.compare is None else (*judges, self.compare)
+        for arm in self.trained:
+            if arm.on_policy is not None:
+                alone = arm.on_policy.outcomes
+                judges = (*judges, *arm.on_policy.judges, *(() if alone is None else alone.everyone))
+        return tuple(dict.fromkeys(judges))
 
     @property
     def uses_nano(self) -> bool:

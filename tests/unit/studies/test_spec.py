@@ -263,7 +263,7 @@ def test_a_grid_of_bases_trains_from_each_and_names_those_of_the_second_after_it
     ("change", "words"),
     [
         (("[base, small]", "[base, large]"), "the grid trains from 'large', .* there are base, small"),
-        (("base: small}", "base: sft_15}"), "arm 'by_hand' trains from 'sft_15'"),
+        (("base: small}", "base: sft_16}"), "arm 'by_hand' trains from 'sft_16'"),
         (("base: nano", "base: {replies: replies.jsonl}"), "the grid trains from 'base'"),
         (("[base, small]", "[small, small]"), "'small' is there twice"),
     ],

@@ -3,6 +3,7 @@
 A new kind is a file with a function that makes its `Step` and a `StepKind` in `KINDS`.
 """
 
+from alignment_prism.studies.steps.ask import ASK
 from alignment_prism.studies.steps.compare import COMPARE
 from alignment_prism.studies.steps.complete import COMPLETE
 from alignment_prism.studies.steps.direct import DIRECT
@@ -22,7 +23,9 @@ from alignment_prism.studies.steps.train import TRAIN
 BUILDING = (SEEDS, REPHRASE, COMPLETE, RANK, PAIRS_KIND, POOLS)
 """From seed prompts to pairs."""
 
-KINDS: dict[str, StepKind] = {kind.name: kind for kind in (*BUILDING, MIX, TRAIN, MERGE, DIRECT, REPLY, SCORE, COMPARE)}
+KINDS: dict[str, StepKind] = {
+    kind.name: kind for kind in (*BUILDING, MIX, ASK, TRAIN, MERGE, DIRECT, REPLY, SCORE, COMPARE)
+}
 """Every kind of step that an executor can do, by name."""
 
 __all__ = ["KINDS", "Context", "Step", "StepKind"]

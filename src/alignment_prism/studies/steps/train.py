@@ -25,11 +25,11 @@ FIRST = "first"
 
 
 START = "start"
-"""Role of the merge whose model is trained."""
+"""Role of the step whose model is trained in place of the base: a merge, or another training."""
 
 
 def train_steps(
-    spec: StudySpec, arm: TrainedArm, mixture: Step, base: tuple[str, str], seed: int, merged: Step | None = None
+    spec: StudySpec, arm: TrainedArm, mixture: Step, base: tuple[str, str], seed: int, start: Step | None = None
 ) -> tuple[Step, ...]:
     """The trainings of an arm, the last of which leaves its model: each stage that another arm may share is a step.
 
@@ -39,10 +39,10 @@ def train_steps(
         mixture: that it is trained on.
         base: digest of the base, and where it is.
         seed: of the alignment.
-        merged: step that merges the model to start from, in place of the base; None starts from that.
+        start: step that leaves the model to start from, in place of the base; None starts from that.
     """
     method = find_method(arm.method)
-    needs = {"mixture": mixture} if merged is None else {"mixture": mixture, START: merged}
+    needs = {"mixture": mixture} if start is None else {"mixture": mixture, START: start}
     if method.preceding is None:
         return (_train_step(spec, arm, method, needs, base, seed),)
     first = _train_step(spec, arm, method.preceding, needs, base, seed)

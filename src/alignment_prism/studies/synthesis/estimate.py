@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from alignment_prism.models.names import resolve
-from alignment_prism.studies.estimate import Estimate, computed
 from alignment_prism.studies.prices import Prices
+from alignment_prism.studies.reckoning import Estimate, computed
 from alignment_prism.studies.synthesis.plan import BuildPlan, BuildSources, size_of
 from alignment_prism.studies.synthesis.spec import BuildSpec, WriterSpec
 

@@ -1,0 +1,56 @@
+"""What a step takes, in calls, tokens, hours of a GPU and money; whoever reckons with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alignment_prism.studies.prices import Gpu
+
+CHARACTERS = 3
+"""Of a token: about 4 of English, 2 of Hindi or Arabic in most vocabularies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What the steps of one kind take with one model.
+
+    Attributes:
+        what: `train`, `reply`, `judge`, `translate` or `compare`, and the model.
+        steps: how many.
+        calls: of a model behind an API.
+        tokens_in: that are read, over all calls or trainings and their epochs.
+        tokens_out: that are written, at most.
+        gpu_hours: of a model on this machine; None where its parameters are not known.
+        dollars: None where no price is known.
+        at_most: whether there may be fewer calls, since they hang on replies that are not there yet.
+    """
+
+    what: str
+    steps: int = 0
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    gpu_hours: float | None = 0.0
+    dollars: float | None = 0.0
+    at_most: bool = False
+
+    def __add__(self, other: Estimate) -> Estimate:
+        """Both together; what is not known of one is not known of both."""
+        hours = None if self.gpu_hours is None or other.gpu_hours is None else self.gpu_hours + other.gpu_hours
+        dollars = None if self.dollars is None or other.dollars is None else self.dollars + other.dollars
+        return Estimate(
+            self.what,
+            self.steps + other.steps,
+            self.calls + other.calls,
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+            hours,
+            dollars,
+            self.at_most or other.at_most,
+        )
+
+
+def computed(what: str, read: int, written: int, operations: float, gpu: Gpu, utilisation: float) -> Estimate:
+    """What one step takes that computes on this machine."""
+    hours = operations / (gpu.tflops * 1e12 * utilisation) / 3600 if operations else None
+    return Estimate(what, 1, 0, read, written, hours, None if hours is None else hours * gpu.per_hour)
