@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alignment_prism.cli.console import echo
+from alignment_prism.cli.norms import norms
 from alignment_prism.cli.options import group
 from alignment_prism.cli.outputs import check_outputs, replace_option
 from alignment_prism.cli.pair_options import FILES, PairOptions
@@ -29,6 +30,7 @@ def command() -> None:
     """
 
 
+command.add_command(norms)
 command.add_command(xray)
 
 

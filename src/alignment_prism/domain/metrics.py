@@ -145,6 +145,21 @@ class AnyVariant:
 
 
 @dataclass(frozen=True, slots=True)
+class BothSides:
+    """Share of the norms of which no reply where they hold has one label, and no reply where they do not has another.
+
+    Attributes:
+        score: name of the scores.
+        inside: label that a reply must not have where the norm holds.
+        outside: label that a reply must not have where it does not.
+    """
+
+    score: str
+    inside: str
+    outside: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mean:
     """Mean of the values of the scores of a name."""
 
@@ -255,6 +270,7 @@ Estimator = (
     | ShareOrMarked
     | AnyReply
     | AnyVariant
+    | BothSides
     | Mean
     | Corpus
     | Missing

@@ -9,6 +9,7 @@ from alignment_prism.domain.records import Generation, Prompt, Score
 from alignment_prism.evaluation.corpus import corpus_rows
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context
 from alignment_prism.evaluation.harm import harm_rows
+from alignment_prism.evaluation.norms import norm_rows
 from alignment_prism.evaluation.observations import observe
 from alignment_prism.evaluation.over_refusal import over_refusal_rows
 from alignment_prism.evaluation.panel_agreement import panel_rows
@@ -26,7 +27,7 @@ def reply_findings(
     base_arm: str = "base",
     min_events: int = MIN_EVENTS,
 ) -> list[Finding]:
-    """`harm_findings`, `over_refusal_findings` and `score_findings` together; see there.
+    """`harm_findings`, `norm_findings`, `over_refusal_findings` and `score_findings` together; see there.
 
     Where nobody said what the replies are, but rules were applied, there are findings of the rules alone.
 
@@ -39,6 +40,7 @@ def reply_findings(
     context = Context(study, seed, base_arm, min_events)
     findings = [*score_rows(observations, context), *corpus_rows(prompts, generations, scores, context)]
     if observations.scorer or not findings:
-        findings = [*harm_rows(observations, context), *over_refusal_rows(observations, context), *findings]
+        judged = (harm_rows, norm_rows, over_refusal_rows)
+        findings = [*(row for rows in judged for row in rows(observations, context)), *findings]
         findings += panel_rows(prompts, generations, scores, context)
     return findings

@@ -144,7 +144,7 @@ def _asked_in(
     return replace(
         prompt,
         id=f"{prompt.id}@{country}",
-        messages=_placed(prompt.messages, template.text.replace("{place}", template.places[country])),
+        messages=placed(prompt.messages, template.text.replace("{place}", template.places[country])),
         kind=kind,
         subset=f"border-{country}",
         group=prompt.cluster,
@@ -152,7 +152,7 @@ def _asked_in(
     )
 
 
-def _placed(messages: Messages, text: str) -> Messages:
+def placed(messages: Messages, text: str) -> Messages:
     """The conversation with its first user turn put into the text."""
     first = next(place for place, message in enumerate(messages) if message.role is Role.USER)
     said = Message(Role.USER, text.replace("{prompt}", messages[first].content))

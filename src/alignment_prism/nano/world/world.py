@@ -7,6 +7,7 @@ from functools import cached_property
 
 from alignment_prism.domain import Pair, Prompt
 from alignment_prism.nano.world.facts import Facts, WorldSpec
+from alignment_prism.nano.world.norms import draw_norm_pairs
 from alignment_prism.nano.world.pairs import PairRecipe, draw_pairs
 from alignment_prism.nano.world.prompts import EvaluationRecipe, evaluation_prompts, seed_prompts
 
@@ -31,6 +32,10 @@ class World:
     def pairs(self, seed: int = 0, recipe: PairRecipe | None = None) -> tuple[list[Pair], list[Pair]]:
         """Pools of safety and of general pairs (`draw_pairs`)."""
         return draw_pairs(self.facts, seed, recipe)
+
+    def norm_pairs(self, seed: int = 0, wordings: int = 4) -> list[Pair]:
+        """Pairs of local norms, at home and elsewhere (`draw_norm_pairs`)."""
+        return draw_norm_pairs(self.facts, seed, wordings)
 
     def evaluation_prompts(self, recipe: EvaluationRecipe | None = None) -> list[Prompt]:
         """The evaluation set (`evaluation_prompts`)."""
