@@ -18,10 +18,11 @@ from alignment_prism.training import METHODS, ExampleSet, MethodConfig, load_con
 from alignment_prism.training.backends.trl.engine import TrlEngine
 from alignment_prism.training.backends.trl.hooks import PreferenceTrainer, SupervisedTrainer
 from alignment_prism.training.base_model import find_base, load_model
+from alignment_prism.training.batching import Batching
 from alignment_prism.training.callbacks import Log, StopRequest
 from alignment_prism.training.heads import add_completion_head
 from alignment_prism.training.layouts.batches import OrderSampler, PaddedBatch
-from alignment_prism.training.stage import Batching, StageJob
+from alignment_prism.training.stage import StageJob
 from alignment_prism.training.steps import StepContext
 
 

@@ -31,9 +31,9 @@ DISTRIBUTIONS = {
     "huggingface_hub": "huggingface-hub",
 }
 """Import name -> distribution, where they differ."""
-LOADED_BY_OTHERS = {"openai", "python-multipart", "pg8000"}
+LOADED_BY_OTHERS = {"openai", "python-multipart", "pg8000", "bitsandbytes"}
 """Not imported here: Inspect calls servers that speak as OpenAI's do with it, FastAPI reads forms, SQLAlchemy speaks to
-PostgreSQL."""
+PostgreSQL, transformers holds weights in four bits."""
 
 
 def distributions(lines: list[str]) -> set[str]:

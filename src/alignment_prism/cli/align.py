@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from alignment_prism.training.results import TrainingResult
     from alignment_prism.training.settings import MethodConfig
 
+LAUNCHES = ("fsdp2", "deepspeed")
+"""Settings of `accelerate launch` that ship."""
+
 EPILOG = """\b
 Examples:
   DPO from the supervised model, all weights, settings for about 8 B parameters:
@@ -31,8 +34,8 @@ Examples:
     prism align --methods
   Settings to copy and change (each knob says what it costs):
     prism align --show-config aya-23-8b > mine.yaml
-  Several GPUs, with the FSDP2 settings that ship:
-    accelerate launch --config_file $(prism align --fsdp-config) -m alignment_prism.cli.main align ...
+  Several GPUs, with the FSDP2 settings that ship (or those for DeepSpeed):
+    accelerate launch --config_file $(prism align --launch-config fsdp2) -m alignment_prism.cli.main align ...
 
 \b
 Pairs: JSONL or Parquet, as TRL has them (prompt, chosen, rejected; texts or conversations), or hh-rlhf transcripts;
@@ -73,12 +76,12 @@ def _show_methods(context: click.Context, _: click.Parameter, value: bool) -> No
     context.exit()
 
 
-def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
+def _show_launch(context: click.Context, _: click.Parameter, value: str | None) -> None:
     if not value or context.resilient_parsing:
         return
     from importlib import resources
 
-    echo(str(resources.files("alignment_prism.training") / "configs" / "fsdp2.yaml"))
+    echo(str(resources.files("alignment_prism.training") / "configs" / f"{value}.yaml"))
     context.exit()
 
 
@@ -108,8 +111,8 @@ def _show_fsdp(context: click.Context, _: click.Parameter, value: bool) -> None:
               help="List the methods with their settings and exit.")  # fmt: skip
 @click.option("--show-config", callback=_show_config, is_eager=True, expose_value=False, metavar="PRESET",
               help="Print a preset with its comments and exit.")  # fmt: skip
-@click.option("--fsdp-config", is_flag=True, callback=_show_fsdp, is_eager=True, expose_value=False,
-              help="Print the path of the accelerate settings for FSDP2 and exit.")  # fmt: skip
+@click.option("--launch-config", type=click.Choice(LAUNCHES), callback=_show_launch, is_eager=True, expose_value=False,
+              help="Print the path of accelerate's settings for several GPUs and exit.")  # fmt: skip
 def command(
     method: str,
     base: str,

@@ -66,7 +66,7 @@ def find_base(base: str | Path, *, revision: str | None = None) -> Base:
     return Base(folder, str(base), tokenizer, str(dtype).removeprefix("torch."), _ends(folder, tokenizer))
 
 
-def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = False) -> Any:
+def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = False, bits: int | None = None) -> Any:
     """The causal language model in a folder, its weights in the precision they are trained in.
 
     Args:
@@ -74,12 +74,15 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
         precision: `fp32`, `bf16` or `fp64` (`auto` must have been resolved).
         attention: a name transformers knows.
         frozen: the weights are not trained themselves (LoRA): with `bf16` they are then held in bfloat16.
+        bits: of frozen weights; None for as many as the precision has.
 
     Raises:
         ModelError: transformers cannot load it, or its architecture knows no such attention.
     """
     import torch
     from transformers import AutoModelForCausalLM
+
+    from alignment_prism.training.backends.quantised import quantisation
 
     _check_attention(folder, attention)
 
@@ -96,6 +99,7 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                quantization_config=quantisation(bits),
             )
         require_whole(loading, str(folder))
     except (ModelError, MemoryError):

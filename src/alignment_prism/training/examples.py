@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -266,6 +266,22 @@ def _add_notices(result: ExampleSet, max_length: int, unended: int) -> None:
         )
 
 
+def pair_translations(pair: Pair) -> list[tuple[str, str]]:
+    """Code and text of the prompt in other languages, as the pair's metadata names them (`translations`), sorted.
+
+    Raises:
+        InputError: they are no texts by language.
+    """
+    found = pair.metadata.get("translations") or {}
+    if not isinstance(found, Mapping) or not all(isinstance(text, str) and text for text in found.values()):
+        raise InputError(
+            "the translations of a prompt are no texts by language",
+            where=f"pair {pair.id}",
+            fix='give {"hi": "...", "fr": "..."}: the last user turn in each language',
+        )
+    return sorted((str(code), str(text)) for code, text in found.items() if code != pair.language)
+
+
 def pairs_digest(pairs: Iterable[Pair]) -> str:
     """SHA-256 over what training reads of the pairs, in their order: 64 hexadecimal digits."""
     digest = hashlib.sha256()
@@ -276,7 +292,8 @@ def pairs_digest(pairs: Iterable[Pair]) -> str:
             if pair.chosen_harmful is pair.rejected_harmful is None
             else [str(pair.chosen_harmful), str(pair.rejected_harmful)]
         )
-        parts = [pair.id, *group_of(pair), *turns, pair.chosen, pair.rejected, *flags]
+        about = [pair.group, *(part for one in pair_translations(pair) for part in one)]
+        parts = [pair.id, *group_of(pair), *turns, pair.chosen, pair.rejected, *flags, *(about if any(about) else [])]
         encoded = [part.encode("utf-8", "surrogatepass") for part in parts]
         digest.update(array("q", [len(encoded), *map(len, encoded)]).tobytes())
         for part in encoded:

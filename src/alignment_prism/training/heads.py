@@ -28,13 +28,16 @@ float32 at least; architectures that this head knows agree to about 1e-6."""
 
 @dataclass
 class CompletionOutput(ModelOutput):  # type: ignore[misc]
-    """Log-probability of each target token, shape (targets,)."""
+    """Log-probability of each target token, shape (targets,); or hidden states, shape (positions, width)."""
 
     logps: Tensor | None = None
+    states: Tensor | None = None
 
 
 def add_completion_head(model: Any, samples: Sequence[Sequence[int]]) -> str | None:
     """Teach `model(input_ids=..., positions=..., targets=...)` to return a `CompletionOutput`.
+
+    With `depth` in place of `targets` it returns the hidden states behind that share of the layers.
 
     `positions` are flat indices into the (rows * length) grid of hidden states, `targets` the token ids that these
     positions predict. Called without them, the model is what it was. The forward of the instance is replaced, not
@@ -57,12 +60,19 @@ def add_completion_head(model: Any, samples: Sequence[Sequence[int]]) -> str | N
 
     @functools.wraps(type(model).forward)
     def forward(
-        self: Any, *args: Any, positions: Tensor | None = None, targets: Tensor | None = None, **kwargs: Any
+        self: Any,
+        *args: Any,
+        positions: Tensor | None = None,
+        targets: Tensor | None = None,
+        depth: float | None = None,
+        **kwargs: Any,
     ) -> Any:
-        if positions is None or targets is None:
+        if positions is None or (targets is None and depth is None):
             return inherited(*args, **kwargs)
         for unused in ("labels", "logits_to_keep", "return_dict", "output_hidden_states", "output_attentions"):
             kwargs.pop(unused, None)  # PEFT passes them as None
+        if depth is not None:
+            return CompletionOutput(states=_states(self, args, {**kwargs, "use_cache": False}, positions, depth))
         return CompletionOutput(logps=head(self, args, {**kwargs, "use_cache": False}, positions, targets))
 
     model.forward = types.MethodType(forward, model)
@@ -73,6 +83,13 @@ def add_completion_head(model: Any, samples: Sequence[Sequence[int]]) -> str | N
         f"{type(model).__name__} treats its hidden states in a way of its own: "
         "all logits are computed, which costs memory and time"
     )
+
+
+def _states(model: Any, args: Any, kwargs: dict[str, Any], positions: Tensor, depth: float) -> Tensor:
+    """Hidden states behind a share of the layers; behind all of them and the last norm at 1."""
+    layers = model.base_model(*args, **kwargs, output_hidden_states=True).hidden_states
+    hidden: Tensor = layers[max(1, round(depth * (len(layers) - 1)))]
+    return hidden.reshape(-1, hidden.shape[-1]).index_select(0, positions)
 
 
 def _head_of(model: Any) -> Any:

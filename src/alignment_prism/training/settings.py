@@ -42,6 +42,8 @@ class AdapterConfig(Settings):
         layers: how many layers get one, drawn by the seed: a baseline for claims about layers; None for all.
         merge: whether the saved model has the update added to its weights (it then loads like any other); otherwise
             only the adapter is saved, small, and the base is needed to load it.
+        bits: 4 holds the frozen weights in four bits while adapters are trained (QLoRA), which needs a CUDA GPU and
+            the extra `qlora`; not run by us yet. A merge is with the whole base.
     """
 
     rank: int = Field(default=32, ge=1)
@@ -50,6 +52,7 @@ class AdapterConfig(Settings):
     targets: Literal["all-linear"] | tuple[str, ...] = "all-linear"
     layers: int | None = Field(default=None, ge=1)
     merge: bool = True
+    bits: Literal[4] | None = None
 
 
 class GroupsConfig(Settings):

@@ -12,16 +12,15 @@ from typing import Any, Protocol
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from alignment_prism.domain import InputError, Pair, content_digest
+from alignment_prism.domain import Pair
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import write_text
-from alignment_prism.models.weights import weights_digest
 from alignment_prism.training.base_model import Base, quiet_transformers, resolve_precision, save_model
+from alignment_prism.training.batching import Batching, spread_batch
 from alignment_prism.training.callbacks import Log, StopRequest, Watcher, last_checkpoint
-from alignment_prism.training.devices import is_sharded, processes, reduce_in_float32
+from alignment_prism.training.devices import is_sharded, reduce_in_float32
 from alignment_prism.training.divergence import with_other_replies
 from alignment_prism.training.dropout import disable_dropout
-from alignment_prism.training.epoch_order import BLANK, padded_order
 from alignment_prism.training.examples import ExampleSet, make_examples
 from alignment_prism.training.group_weights import weighted
 from alignment_prism.training.groups import GroupSums, sums_from_rows
@@ -31,11 +30,11 @@ from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.prepare import Prepared, prepare
 from alignment_prism.training.methods import Stage
 from alignment_prism.training.recipe import Recipe
-from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore
-from alignment_prism.training.references import References, compute_references, no_references
+from alignment_prism.training.reference_pass import ReferencePass
 from alignment_prism.training.results import StageResult, TrainingInterrupted
-from alignment_prism.training.settings import MethodConfig, TrainingConfig
+from alignment_prism.training.settings import MethodConfig
 from alignment_prism.training.steps import OBJECTIVE_STATE, StepContext
+from alignment_prism.training.translations import translated_prompts
 
 DONE = "stage.json"
 """Written last into a stage's folder: its result."""
@@ -77,15 +76,6 @@ class StageJob:
         return self.config.recipe(self.stage)
 
 
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """How a step's pairs are spread: pairs at a time on a device, and how often before the weights move."""
-
-    micro_batch: int
-    accumulation: int
-    processes: int
-
-
 class Engine(Protocol):
     """What an engine adds: a trainer for a stage, with `GlobalBatchLoss` in front."""
 
@@ -108,7 +98,7 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     pairs, held_out = split_held_out(job.pairs, settings.held_out)
     examples = _examples(job, pairs)
     precision = resolve_precision(settings)
-    batching = _batching(settings, max(map(tree_length, examples.examples)))
+    batching = spread_batch(settings, max(map(tree_length, examples.examples)))
     _note_adapter(job, examples)
     sampler = OrderSampler(
         [tree_length(example) for example in examples.examples],
@@ -142,6 +132,8 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     )
     if objective.uses_divergence:
         context.others = collator.over(with_other_replies(examples.examples, job.seed))
+    if objective.translated_at is not None:
+        context.prompts = translated_prompts(examples.examples, pairs, job.base.tokenizer, job.base.name)
     trainer.context = context
     trainer.add_callback(watcher)
     trainer.add_callback(_StepBounds(trainer))
@@ -151,7 +143,18 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     kept_out = collator.over(_examples(job, held_out).examples) if held_out else None
     if objective.uses_reference:
         passes = [one for one in (collator, context.others, kept_out) if one is not None]
-        trainer.add_callback(_ReferencePass(job, trainer, passes, checkpoint is not None))
+        trainer.add_callback(
+            ReferencePass(
+                trainer,
+                passes,
+                base=job.base,
+                title=job.title,
+                store=job.references,
+                unfinished=job.folder.parent,
+                resumed=checkpoint is not None,
+                progress=job.progress,
+            )
+        )
     if kept_out is not None:
         every, patience = settings.eval_every, settings.patience
         trainer.add_callback(HeldOut(trainer, kept_out, job.stage.objective, every=every, patience=patience))
@@ -189,81 +192,6 @@ class _StepBounds(TrainerCallback):  # type: ignore[misc]
         self.trainer.end_step()
 
 
-class _ReferencePass(TrainerCallback):  # type: ignore[misc]
-    """Computes the references once the model is wrapped and before its first step."""
-
-    def __init__(self, job: StageJob, trainer: Any, collators: Sequence[PaddedBatch], resumed: bool) -> None:
-        self.job, self.trainer, self.collators, self.resumed = job, trainer, collators, resumed
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        for collator in self.collators:
-            self._compute(collator, args, state)
-        self.trainer.context.since = time.monotonic()
-
-    def _compute(self, collator: PaddedBatch, args: Any, state: Any) -> None:
-        """The references of one set of examples, found or computed, for its collator to hand out."""
-        trainer, context, examples = self.trainer, self.trainer.context, collator.examples
-        references = no_references(examples, self._space(), ReferenceStore(self.job.references))
-        unknown = references.fill_from_store(examples)
-        if trainer.accelerator.num_processes > 1:
-            unknown = _share(references)
-        if unknown and self.resumed:
-            raise InputError(
-                f"the references of {unknown} pairs are gone, and the weights have moved on since they were computed",
-                where=str(self.job.references),
-                fix="restore the folder, or train again from the start",
-                settings={"resume": "False"},
-            )
-        if unknown:
-            complete = compute_references(
-                references,
-                examples,
-                forward=lambda batch: trainer.token_logps(trainer.model_wrapped, batch),
-                collate=collator,
-                order=self._order(collator),
-                micro_batch=args.per_device_train_batch_size,
-                accelerator=trainer.accelerator,
-                progress=self._tell,
-                stop=context.watcher.all_agree_to_stop,
-            )
-            if not complete:
-                raise TrainingInterrupted(self.job.folder.parent, 0, state.max_steps)
-        collator.references = references.values
-
-    def _order(self, collator: PaddedBatch) -> list[int]:
-        """The examples of a collator: those that are trained on in the order of the first epoch."""
-        sampler = self.trainer.context.sampler
-        if len(collator.examples) == len(sampler.lengths):
-            order: list[int] = sampler.order(0)
-            return order
-        count = len(collator.examples)
-        return [count if index == BLANK else index for index in padded_order(range(count), sampler.multiple)]
-
-    def _space(self) -> ReferenceSpace:
-        base, model = self.job.base, self.trainer.model
-        return ReferenceSpace(
-            weights=weights_digest(base.folder),
-            template=content_digest(str(base.tokenizer.chat_template)),
-            # Adapters leave the weights in bfloat16, where a full training holds them in float32.
-            dtype=f"{self.trainer.context.precision}, held in {model.get_input_embeddings().weight.dtype}",
-            attention=f"{model.config._attn_implementation}, {type(self.collators[0]).__name__}",
-        )
-
-    def _tell(self, done: int, total: int) -> None:
-        if self.job.progress is not None and self.trainer.accelerator.is_main_process:
-            self.job.progress(done, total, f"{self.job.title}, reference log-probabilities")
-
-
-def _share(references: References) -> int:
-    """Let every process know what the first one has found, so that all compute the same rest."""
-    from accelerate.utils import broadcast_object_list
-
-    shared = [references.values]
-    broadcast_object_list(shared, from_process=0)
-    references.values = shared[0]
-    return len(references.missing())
-
-
 def _note_adapter(job: StageJob, examples: ExampleSet) -> None:
     adapter = job.config.training.adapter
     if job.stage.objective.uses_reference and adapter is not None and adapter.dropout:
@@ -295,29 +223,6 @@ def _keep_layout(job: StageJob, prepared: Prepared) -> None:
         fastest = min(prepared.seconds, key=lambda name: prepared.seconds[name])
         job.folder.mkdir(parents=True, exist_ok=True)
         write_text(job.folder / LAYOUT, json.dumps({"layout": fastest, "seconds": prepared.seconds}))
-
-
-def _batching(settings: TrainingConfig, longest: int) -> Batching:
-    """How a batch is spread, where the longest pair has so many positions."""
-    batch_size, micro_batch, count = settings.batch_size, settings.micro_batch_size, processes().num_processes
-    if settings.micro_tokens is not None:
-        if micro_batch is not None:
-            raise InputError(
-                "micro-batches are bounded by pairs and by tokens",
-                where="key training.micro_tokens",
-                fix="give micro_batch_size or micro_tokens, and not both",
-            )
-        fitting = [one for one in range(1, batch_size + 1) if batch_size % (one * count) == 0]
-        micro_batch = max((one for one in fitting if one * longest <= settings.micro_tokens), default=1)
-    wanted = micro_batch if micro_batch is not None else max(1, batch_size // count)
-    wanted = min(wanted, batch_size)
-    if batch_size % (wanted * count):
-        raise InputError(
-            f"a batch of {batch_size} pairs cannot be split into micro-batches of {wanted} on {count} process(es)",
-            where="key training.micro_batch_size",
-            fix=f"make batch_size a multiple of {wanted * count}",
-        )
-    return Batching(wanted, batch_size // (wanted * count), count)
 
 
 def _log_start(
@@ -354,10 +259,11 @@ def _save(job: StageJob, trainer: Any) -> None:
     state = accelerator.get_state_dict(trainer.model_wrapped) if is_sharded() else None
     model = accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
     merge = settings.adapter is not None and settings.adapter.merge
-    if merge and not is_sharded():
+    apart = is_sharded() or (settings.adapter is not None and settings.adapter.bits is not None)
+    if merge and not apart:
         model = model.merge_and_unload()
     if accelerator.is_main_process:
-        if merge and is_sharded():  # shards cannot be merged: the gathered adapter is, with the whole base
+        if merge and apart:  # shards and rounded weights cannot be merged: the adapter is, with the whole base
             from alignment_prism.training.backends.merging import merged_model
 
             save_model(model, job.base.tokenizer, job.folder / "adapter", "float32", state=state)

@@ -26,6 +26,7 @@ from alignment_prism.training.logps import sums_per_example
 from alignment_prism.training.objectives import MicroBatch, Objective
 from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.references import check_first_batch
+from alignment_prism.training.translations import Prompts, last_states
 
 OBJECTIVE_STATE = "objective.safetensors"
 """File of a checkpoint that holds the tensors of the objective's state."""
@@ -54,6 +55,7 @@ class StepContext:
         others: batches of prompts with the replies to other prompts, where the objective uses the divergence.
         divergence: of policy and reference over the global batch of this step, shape (); None without `others`.
         sums: of each metric by group over this step so far; kept for objectives with a state alone.
+        prompts: of each example, in all its languages, where the objective compares them.
     """
 
     name: str
@@ -74,6 +76,7 @@ class StepContext:
     others: PaddedBatch | None = None
     divergence: torch.Tensor | None = field(init=False, default=None)
     sums: dict[str, torch.Tensor] = field(init=False, default_factory=dict)
+    prompts: Sequence[Prompts] = ()
 
     def __post_init__(self) -> None:
         self.groups = sorted({example.group for example in self.examples})
@@ -163,6 +166,10 @@ class GlobalBatchLoss:
         """Loss of one micro-batch, its share of the global batch's mean."""
         context: StepContext = self.context
         batch = self.micro_batch(inputs, self.token_logps(model, inputs))
+        if context.prompts and context.objective.translated_at is not None:
+            depth = context.objective.translated_at(context.recipe)
+            asked = [context.prompts[int(index) % len(context.prompts)] for index in inputs["index"]]
+            batch = replace(batch, translated=last_states(model, asked, depth, self.processing_class.pad_token_id))
         real = inputs["index"] < len(context.examples)
         if batch.reference is not None and self.state.global_step == 0:
             detached = replace(batch, logps=batch.logps.detach())

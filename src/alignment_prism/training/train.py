@@ -84,10 +84,12 @@ def train_method(
         )
     from alignment_prism.training.backends import find_engine
     from alignment_prism.training.backends.arguments import check_trackers
+    from alignment_prism.training.backends.quantised import check_quantised
     from alignment_prism.training.base_model import find_base
     from alignment_prism.training.run import Training, run_training
 
     check_trackers(config.training.report_to)
+    check_quantised(None if adapter is None else adapter.bits)
     training = Training(
         method=chosen,
         stages=stages,

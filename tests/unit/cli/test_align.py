@@ -34,14 +34,33 @@ def test_help_shows_examples_and_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_a_preset_is_printed_with_its_comments_and_the_fsdp_settings_are_in_the_package() -> None:
-    import yaml
-
+def test_a_preset_is_printed_with_its_comments() -> None:
     shown = _run("--show-config", "nano")
     assert shown.exit_code == 0 and "# larger stays closer" in shown.output
-    path = Path(_run("--fsdp-config").output.strip())
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert settings["fsdp_config"]["fsdp_version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "section", "expected"),
+    [
+        ("fsdp2", "FSDP", "fsdp_config", {"fsdp_version": 2, "fsdp_state_dict_type": "FULL_STATE_DICT"}),
+        ("deepspeed", "DEEPSPEED", "deepspeed_config", {"zero_stage": 2, "gradient_accumulation_steps": "auto"}),
+    ],
+)
+def test_accelerate_accepts_the_launch_settings_that_ship(
+    name: str, kind: str, section: str, expected: dict[str, object]
+) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+    from accelerate.commands.launch import _validate_launch_command, launch_command_parser
+
+    path = _run("--launch-config", name).output.strip()
+    settings = load_config_from_file(path)  # an unknown key is an error of it
+    assert settings.distributed_type == kind and settings.mixed_precision == "bf16"
+    assert expected.items() <= getattr(settings, section).items()
+    found, *_ = _validate_launch_command(launch_command_parser().parse_args(["--config_file", path, "x.py"]))
+    assert (found.use_fsdp, found.use_deepspeed) == (kind == "FSDP", kind == "DEEPSPEED")
+    assert found.mixed_precision == "bf16" and found.num_processes == 8
+    if name == "deepspeed":
+        assert found.zero_stage == 2
 
 
 def test_methods_are_listed_with_what_their_settings_do() -> None:

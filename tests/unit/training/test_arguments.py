@@ -12,9 +12,10 @@ from alignment_prism.domain import Pair
 from alignment_prism.training import METHODS, load_config
 from alignment_prism.training.backends.arguments import arguments, lora
 from alignment_prism.training.base_model import find_base
+from alignment_prism.training.batching import Batching
 from alignment_prism.training.callbacks import Log, StopRequest
 from alignment_prism.training.settings import AdapterConfig
-from alignment_prism.training.stage import Batching, StageJob
+from alignment_prism.training.stage import StageJob
 from alignment_prism.training.train import train_method
 
 

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alignment_prism.domain import ModelError
 from alignment_prism.training import Example
 from alignment_prism.training.heads import add_completion_head
 from alignment_prism.training.layouts import attention as flat
@@ -224,7 +225,7 @@ def test_flat_attention_refuses_what_it_does_not_know() -> None:
     assert "attention_dropout" in str(mask_plan(CohereConfig(attention_dropout=0.1), flat.FLAT_ATTENTION, "fp32"))
     assert "attn_logit_softcapping" in str(mask_plan(Gemma2Config(), flat.FLAT_ATTENTION, "fp32"))
     ones = torch.ones(1, 2, 3, 4)
-    with pytest.raises(NotImplementedError, match="no dropout"):
+    with pytest.raises(ModelError, match="no dropout"):
         flat.flat_attention(None, ones, ones, ones, torch.tensor([[[[0, 1, 2]]]]), dropout=0.1)
 
 

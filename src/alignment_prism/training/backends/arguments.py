@@ -8,8 +8,9 @@ from typing import Any
 
 from alignment_prism.domain import TrainingError
 from alignment_prism.training.adapters import names_in_drawn_layers
+from alignment_prism.training.batching import Batching
 from alignment_prism.training.settings import AdapterConfig
-from alignment_prism.training.stage import Batching, StageJob
+from alignment_prism.training.stage import StageJob
 
 
 def arguments(job: StageJob, batching: Batching, precision: str) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 from transformers import Trainer
 
 from alignment_prism.training.backends.arguments import arguments, lora
+from alignment_prism.training.batching import Batching
 from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.layouts.batches import PaddedBatch
-from alignment_prism.training.stage import Batching, StageJob
+from alignment_prism.training.stage import StageJob
 from alignment_prism.training.steps import GlobalBatchLoss
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from alignment_prism.domain import ModelError
+
 FLAT_ATTENTION = "prism_flat"
 """Name of the implementation, for `attn_implementation`."""
 
@@ -61,7 +63,7 @@ def flat_attention(
         Shape (rows, length, heads, head width), and no probabilities.
 
     Raises:
-        NotImplementedError: dropout, a cap or sinks over trees: the probe before the first step then falls back.
+        ModelError: dropout, a cap or sinks over trees: the probe before the first step then falls back.
     """
     if attention_mask is None or attention_mask.is_floating_point():
         own = sys.modules[type(module).forward.__module__].eager_attention_forward
@@ -70,7 +72,11 @@ def flat_attention(
         padded: Tensor = own(module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs)[0]
         return padded, None
     if dropout or softcap is not None or kwargs.get("s_aux") is not None:
-        raise NotImplementedError("flat attention knows no dropout, no cap on scores and no sinks")
+        raise ModelError(
+            "the layout 'flat' knows no dropout, no cap on scores and no sinks",
+            fix="take another layout",
+            settings={"overrides": "training.layout=trees"},
+        )
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
     query, key = query.to(value.dtype), key.to(value.dtype)
     trees: Any = _TreeAttention

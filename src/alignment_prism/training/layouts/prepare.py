@@ -156,9 +156,10 @@ def _load(start: _Start, attention: str) -> _Loaded:
     """A model with its completion head."""
     settings, examples = start.settings, start.examples.examples
     frozen = settings.adapter is not None and start.precision == "bf16"
-    model = load_model(start.base.folder, start.precision, attention, frozen=frozen)
+    bits = None if settings.adapter is None else settings.adapter.bits
+    model = load_model(start.base.folder, start.precision, attention, frozen=frozen, bits=bits)
     check_targets(model, settings.adapter)
-    if processes().num_processes == 1:  # several may hold parts of it only
+    if processes().num_processes == 1 and bits is None:  # several may hold parts of it only; bits are on the GPU
         model.to(processes().device)
     if processes().device.type == "cpu":
         fuse_norms(model)

@@ -9,6 +9,7 @@ from alignment_prism.training.objectives.objective import (
     MicroBatch,
     Objective,
     State,
+    collinearity_loss,
     log_sigmoid,
     reward_metrics,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "State",
     "both",
     "chosen",
+    "collinearity_loss",
     "each",
     "log_sigmoid",
     "reward_metrics",

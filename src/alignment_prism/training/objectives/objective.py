@@ -5,7 +5,7 @@ Nothing here imports torch, so that the table of methods can be read at once; lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ class MicroBatch:
         divergence: estimate of KL(policy || reference) in nats, at least 0, without gradient: the mean log-ratio of
             replies to other prompts over the global batch, shape (); None where the objective needs none.
         state: tensors of the objective's `State`, by name.
+        translated: for each example the hidden states of the last token of its prompt and of the prompt's
+            translations, with gradient, shape (languages, width); None where the objective needs none.
     """
 
     logps: Tensor
@@ -49,6 +51,7 @@ class MicroBatch:
     counts: Tensor
     divergence: Tensor | None = None
     state: Mapping[str, Tensor] = field(default_factory=dict)
+    translated: Sequence[Tensor] | None = None
 
     @property
     def log_ratios(self) -> Tensor:
@@ -92,6 +95,8 @@ class Objective:
         first_loss: recipe -> the loss of every example where policy and reference agree; None where it depends on the
             data.
         state: what it carries from step to step, if anything.
+        translated_at: recipe -> behind which share of the layers it compares a prompt with its translations; None
+            where it compares none.
     """
 
     name: str
@@ -103,6 +108,7 @@ class Objective:
     uses_divergence: bool = False
     first_loss: Callable[[Any], float | None] | None = None
     state: State | None = None
+    translated_at: Callable[[Any], float] | None = None
 
     @property
     def branches(self) -> int:
@@ -115,6 +121,23 @@ def log_sigmoid(value: Tensor) -> Tensor:
     from torch.nn.functional import logsigmoid
 
     return logsigmoid(value)
+
+
+def collinearity_loss(translated: Sequence[Tensor], temperature: float) -> Tensor:
+    """How far vectors are from one line, up to sign: -log softmax(s / (s_1 temperature))_1, shape (examples,).
+
+    s are the singular values of an example's vectors, each scaled to length 1, and s_1 the first of them, which has no
+    gradient where it scales. A single vector lies on a line: 0. For m vectors on one line it is
+    log(1 + (m - 1) exp(-1 / temperature)), for orthogonal ones log(m).
+    """
+    from torch import cat, linalg
+    from torch.nn.functional import normalize
+
+    found = []
+    for vectors in translated:
+        values = linalg.svdvals(normalize(vectors.float() if vectors.dtype.itemsize < 4 else vectors, dim=-1))
+        found.append(-(values / (values[:1].detach() * temperature)).log_softmax(-1)[:1])
+    return cat(found)
 
 
 def reward_metrics(batch: MicroBatch, rewards: Tensor) -> dict[str, Tensor]:

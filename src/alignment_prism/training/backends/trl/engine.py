@@ -6,10 +6,11 @@ import warnings
 from typing import Any
 
 from alignment_prism.training.backends.arguments import arguments, lora
+from alignment_prism.training.batching import Batching
 from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.objectives.dpo import DpoRecipe
-from alignment_prism.training.stage import Batching, StageJob
+from alignment_prism.training.stage import StageJob
 
 
 class TrlEngine:
