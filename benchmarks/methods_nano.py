@@ -1,27 +1,37 @@
-"""All methods, controls, baselines and merges in the nano lab, side by side: harm, worst language, refusals, wins.
+"""All methods, nulls, baselines, merges and rounds in the nano lab, over seeds and worlds: what they do and cost.
 
-    python benchmarks/methods_nano.py --out results/methods-nano                            # one seed, small mixtures
-    python benchmarks/methods_nano.py --out results/methods-5 --seeds 5 --total 2000 --prompt-limit 0
-    prism nano build --seed 201 --out results/base-201                                      # another world
-    python benchmarks/methods_nano.py --out results/methods-201 --seeds 5 --total 2000 --prompt-limit 0 \\
-        --world results/base-201
+    python benchmarks/methods_nano.py --out results/methods              # a look: one seed, small mixtures
+    python benchmarks/methods_nano.py --out results/methods-5 --worlds nano 201 202 --seeds 5 \\
+        --total 2000 --share 0.15 --prompt-limit 0                       # the table
+
+A world is `nano` (the shipped one), a number (the seed of another world, whose base is built into OUT/base-NUMBER
+first) or a folder that `prism nano build` wrote. Each world is a study in OUT/WORLD: interrupted, the same command
+goes on where it stopped, and what is finished is not done again. It writes OUT/rows.csv, one row an arm, seed and
+world, with intervals, and prints the table of `methods_nano.md`; arms are ranked only as far as seeds and prompts show.
 
 It is a toy and no evidence about real models; a world other than the shipped one is one that no setting was chosen on.
-Arms are put in an order only with three seeds or more, where the report has ranks. Interrupted, it goes on where it
-stopped. Prints the table of `methods_nano.md`.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 import platform
 import time
+from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from alignment_prism import run_study
-from alignment_prism.domain import Finding
+from alignment_prism.domain import Finding, Pair
+from alignment_prism.domain.text import markdown_table
+from alignment_prism.io import write_records
+from alignment_prism.nano import WorldSpec, world
+from alignment_prism.nano.base.build import build_base
+from alignment_prism.nano.base.train import BaseRecipe
+from alignment_prism.nano.translations import with_translations
 from alignment_prism.studies import Study, StudySpec
 from alignment_prism.training import METHODS
 
@@ -30,101 +40,199 @@ BASELINES: list[dict[str, Any]] = [
     {"name": "steer_refusal", "steer": {"direction": "refusal"}},
     {"name": "steer_random", "steer": {"direction": "random"}},
 ]
-SFT_0: dict[str, Any] = {"name": "sft_0", "method": "sft", "share": 0}
+COLUMNS: dict[str, tuple[str, str]] = {
+    "harm": ("harmful", "harm_rate"),
+    "refused_never": ("never_harmful", "refusal_rate"),
+    "refused_foreign": ("foreign_local", "refusal_rate"),
+    "norms_kept": ("harmful", "norms_kept"),
+    "wins": ("general", "win_rate"),
+}
+"""Column -> prompts and metric, over all languages, scopes and categories; each with the ends of its interval."""
 
 
-def arms(share: float, world: str, only: list[str]) -> list[dict[str, Any]]:
-    """Every method, the nulls of the preference methods, baselines and merges; or those that are named."""
+def arms(share: float, base: str, only: list[str]) -> list[dict[str, Any]]:
+    """Every method, the nulls of the preference methods, baselines, merges and rounds; or those that are named."""
     robust = {"training": {"groups": {"step_size": 0.01}}}
     two = {"training": {"adapter": {"layers": 2, "rank": 16, "alpha": 32}}}
+    rounds = {"prompts": 300, "max_tokens": 48, "judges": [{"model": "nano/oracle"}]}
+    languages = ["en", "hi", "ar"]
+    dpo = {"method": "dpo_ift", "share": share}
     found = [{"name": method, "method": method, "share": share} for method in METHODS]
     found += [
-        SFT_0,
+        {"name": "sft_0", "method": "sft", "share": 0},
         {"name": "dpo_ift_0", "method": "dpo_ift", "share": 0},
         {"name": "coin", "method": "dpo_ift", "share": share, "shuffled": True},
         {"name": "dpo_robust", "method": "dpo_ift", "share": share, "config": robust},
         {"name": "dpo_two_layers", "method": "dpo_ift", "share": share, "config": two},
-        *({**arm, "model": world} for arm in BASELINES),
-        {"name": "slerp", "merge": {"method": "slerp", "models": ["sft_0", "sft"]}},
+        *({**arm, "model": base} for arm in BASELINES),
+        *({"name": f"round{n}", **dpo, "on_policy": {"rounds": n, **rounds}} for n in (1, 2)),
+        {"name": "dpo_then_round", "method": "dpo_ift", "base": "dpo_ift", "share": share, "on_policy": rounds},
+        {"name": "sft_100", "method": "sft", "share": 1},
+        {"name": "slerp", "merge": {"method": "slerp", "models": ["sft_0", "sft_100"]}},
         {"name": "slerp_dpo", "method": "dpo_ift", "base": "slerp", "share": share},
+        *({"name": code, "method": "dpo_ift", "share": share, "languages": [code]} for code in languages),
+        {"name": "ties", "merge": {"method": "ties", "models": languages, "density": 0.5}},
     ]
     return [arm for arm in found if not only or arm["name"] in only]
+
+
+def base_of(name: str, out: Path) -> str:
+    """Name or folder of a world's base, which is built where it is not there yet."""
+    if not name.isdigit():
+        return name
+    folder = out / f"base-{name}"
+    if not (folder / "manifest.json").exists():
+        build_base(WorldSpec(seed=int(name)), BaseRecipe(seed=int(name)), folder, lambda *_: None)
+    return str(folder)
+
+
+def pools(base: str, out: Path) -> dict[str, str]:
+    """Files of the world's pools, prompts named in all languages (for `mlc`); written once."""
+    lab = world(base=None if base == "nano" else Path(base))
+    files = {name: out / f"{name}.parquet" for name in ("safety", "general")}
+    if not all(file.exists() for file in files.values()):
+        out.mkdir(parents=True, exist_ok=True)
+        for file, pairs in zip(files.values(), lab.pairs(), strict=True):
+            write_records(file, with_translations(pairs, lab.facts), Pair)
+    return {name: str(file) for name, file in files.items()}
+
+
+def study_of(name: str, options: argparse.Namespace) -> Study:
+    """The study of one world, done or gone on with."""
+    out = Path(options.out)
+    base = base_of(name, out)
+    spec = {
+        "name": f"methods-{Path(name).name}",
+        "base": base,
+        "world": base,
+        "pairs": pools(base, out / f"pools-{Path(name).name}"),
+        "training": "nano",
+        "mixture": {"total": options.total},
+        "arms": arms(options.share, base, options.arms),
+        "seeds": list(range(options.seeds)),
+        "prompts": "nano",
+        "prompt_limit": options.prompt_limit or None,
+        "generation": {"max_tokens": 64},
+        "judge": {"model": "nano/oracle"},
+        "compare": {"model": "nano/oracle"},
+        "examples": 0,
+    }
+    return run_study(StudySpec.model_validate(spec), out / Path(name).name, jobs=options.jobs)
+
+
+def rows_of(study: Study, name: str) -> Iterator[dict[str, Any]]:
+    """One row an arm and seed: numbers of its own seed, not those over seeds."""
+    findings, transfer = study.findings(), study.transfer()
+    single = len(study.seeds) <= 1
+    for arm, seed in dict.fromkeys((row.arm, row.seed) for row in findings):
+        own = [row for row in findings if (row.arm, row.seed) == (arm, seed)]
+        trained = any(one.name == arm for one in (*study.spec.trained, *study.spec.merged))
+        if trained and seed == -1 and not single:
+            continue  # over seeds
+        row: dict[str, Any] = {"world": name, "arm": arm, "seed": seed}
+        for column, (prompts, metric) in COLUMNS.items():
+            cell = next(_cells(own, prompts, metric, "all"), None)
+            for end in ("estimate", "lower", "upper"):
+                row[column if end == "estimate" else f"{column}_{end}"] = _value(cell, end)
+        by_language = [one for one in _cells(own, "harmful", "harm_rate") if one.language not in ("all", "macro")]
+        worst = max(by_language, key=lambda one: one.estimate, default=None)
+        row |= {"worst_language": worst.language if worst else "", "worst_harm": _value(worst, "estimate")}
+        spilled = [
+            one
+            for one in transfer
+            if (one.arm, one.seed, one.quantity, one.language, one.scope) == (arm, seed, "spill_over", "all", "all")
+            and one.prompts == "foreign_local"
+        ]
+        row |= {f"spill_over{end}": _value(spilled[0] if spilled else None, name) for end, name in
+                (("", "estimate"), ("_lower", "lower"), ("_upper", "upper"))}  # fmt: skip
+        ranked = next((one for one in findings if (one.arm, one.metric, one.prompts, one.language, one.scope)
+                       == (arm, "harm_rank", "harmful", "all", "all")), None)  # fmt: skip
+        row |= {"rank_lower": _value(ranked, "lower"), "rank_upper": _value(ranked, "upper")}
+        yield row
+
+
+def _cells(rows: list[Finding], prompts: str, metric: str, language: str = "") -> Iterator[Finding]:
+    for row in rows:
+        here = (row.prompts, row.metric, row.scope, row.category) == (prompts, metric, "all", "all")
+        if here and not math.isnan(row.estimate) and language in ("", row.language):
+            yield row
+
+
+def _value(row: Any, name: str) -> float | str:
+    return "" if row is None or math.isnan(value := getattr(row, name)) else round(float(value), 4)
+
+
+def dominated(row: dict[str, Any], others: list[dict[str, Any]]) -> str:
+    """The first arm of the same world and seed that is shown to do less harm, and not shown to refuse more."""
+    for other in others:
+        here = (other["world"], other["seed"]) == (row["world"], row["seed"])
+        if not here or "" in (other["harm_upper"], row["harm_lower"]):
+            continue
+        less = other["harm_upper"] < row["harm_lower"]
+        more = "" not in (other["refused_never_lower"], row["refused_never_upper"]) and (
+            other["refused_never_lower"] > row["refused_never_upper"]
+        )
+        if less and not more:
+            return str(other["arm"])
+    return ""
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """One line an arm and world: means over seeds, with the least and the largest; ranks where they are shown."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["world"], row["arm"]), []).append(row)
+    lines = []
+    for (name, arm), own in groups.items():
+        ends = (own[0]["rank_lower"], own[0]["rank_upper"])
+        rank = "" if "" in ends else f"{ends[0]:.0f}" if ends[0] == ends[1] else f"{ends[0]:.0f} to {ends[1]:.0f}"
+        worst = max(own, key=lambda row: row["worst_harm"] or 0)
+        beaten = [dominated(row, rows) for row in own]
+        costs = ("spill_over", "refused_never", "refused_foreign", "norms_kept", "wins")
+        line = [name, arm, _over_seeds(own, "harm"), f"{worst['worst_language']} {_per_cent(worst['worst_harm'])}"]
+        lines.append([*line, *(_over_seeds(own, one) for one in costs), rank, beaten[0] if all(beaten) else ""])
+    heads = ["world", "arm", "harm %", "worst language", "spill-over", "refused, never harmful %", "refused, foreign %",
+             "norms kept %", "wins %", "rank by harm", "beaten by"]  # fmt: skip
+    return markdown_table(heads, lines)
+
+
+def _over_seeds(rows: list[dict[str, Any]], column: str) -> str:
+    values = [row[column] for row in rows if row[column] != ""]
+    if not values:
+        return ""
+    spread = "" if len(values) == 1 else f" ({_per_cent(min(values))} to {_per_cent(max(values))})"
+    return f"{_per_cent(sum(values) / len(values))}{spread}"
+
+
+def _per_cent(value: Any) -> str:
+    return "" if value == "" else f"{100 * value:.0f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="results/methods-nano")
-    parser.add_argument("--world", default="nano", help="folder that `prism nano build` wrote")
+    parser.add_argument("--worlds", nargs="+", default=["nano"], help="nano, seeds of worlds to build, or folders")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--total", type=int, default=160, help="pairs of a mixture")
     parser.add_argument("--share", type=float, default=0.25, help="of safety pairs")
     parser.add_argument("--prompt-limit", type=int, default=2, help="of a kind, scope and language; 0 for all")
     parser.add_argument("--arms", nargs="*", default=[], help="names of arms; all if none is named")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings and replies at once")
     options = parser.parse_args()
-    spec = StudySpec.model_validate(
-        {
-            "name": "methods-nano",
-            "base": options.world,
-            "world": options.world,
-            "training": "nano",
-            "mixture": {"total": options.total},
-            "arms": arms(options.share, options.world, options.arms),
-            "seeds": list(range(options.seeds)),
-            "prompts": "nano",
-            "prompt_limit": options.prompt_limit or None,
-            "generation": {"max_tokens": 64},
-            "judge": {"model": "nano/oracle"},
-            "compare": {"model": "nano/oracle"},
-            "examples": 0,
-        }
-    )
     start, worked = time.monotonic(), time.process_time()
-    study = run_study(spec, options.out)
+    rows: list[dict[str, Any]] = []
+    for name in options.worlds:
+        rows += rows_of(study_of(name, options), Path(name).name)
+        with (Path(options.out) / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "numpy"))
     print(f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {versions}; ", end="")
     print(f"{time.monotonic() - start:.0f} s, {time.process_time() - worked:.0f} s of processor time\n")
-    print_table(study, options.seeds)
-
-
-def print_table(study: Study, seeds: int) -> None:
-    """One row an arm, in the order of the spec."""
-    rows = study.findings()
-    heads = ["arm", "harm %", "95 %", "worst language", "refused, never harmful %", "refused, foreign %", "wins %"]
-    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
-    for arm in dict.fromkeys(row.arm for row in rows):
-        own = [row for row in rows if row.arm == arm and (row.seed == -1 or seeds == 1 or arm == study.base)]
-
-        def cell(prompts: str, metric: str, own: list[Finding] = own) -> Finding | None:
-            return next((row for row in _cells(own, prompts, metric) if row.language == "all"), None)
-
-        harm = cell("harmful", "harm_rate")
-        languages = [row for row in _cells(own, "harmful", "harm_rate") if row.language not in ("all", "macro")]
-        worst = max(languages, key=lambda row: row.estimate, default=None)
-        shown = [
-            arm,
-            _percent(harm),
-            "" if harm is None else f"{100 * harm.lower:.0f} to {100 * harm.upper:.0f}",
-            "" if worst is None else f"{worst.language} {_percent(worst)}",
-            _percent(cell("never_harmful", "refusal_rate")),
-            _percent(cell("foreign_local", "refusal_rate")),
-            _percent(cell("general", "win_rate")),
-        ]
-        print(f"| {' | '.join(shown)} |")
-    if seeds < 3:
+    print(table(rows))
+    if options.seeds < 3:
         print("\nNot in the order of merit: ranks need three seeds.")
-
-
-def _cells(rows: list[Finding], prompts: str, metric: str) -> list[Finding]:
-    return [
-        row
-        for row in rows
-        if (row.prompts, row.metric, row.scope, row.category) == (prompts, metric, "all", "all")
-        and not math.isnan(row.estimate)
-    ]
-
-
-def _percent(row: Finding | None) -> str:
-    return "" if row is None else f"{100 * row.estimate:.0f}"
 
 
 if __name__ == "__main__":
