@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from alignment_prism.reports import Sheet
 from alignment_prism.store.names import MIXTURE, RESULT
 from alignment_prism.studies.study import Study
+from alignment_prism.training.groups import GroupSums, sums_from_rows
+
+LOG = "log.jsonl"
+PARTS = {"step": "trained", "held_out": "held out"}
+"""Events of a training's log that have losses."""
 
 COUNTS = ("pairs", "trained", "too_long", "truncated", "identical", "tokens_per_prompt")
 """Of a training's counts by language, those that say whether languages were treated alike."""
@@ -17,7 +23,7 @@ COUNTS = ("pairs", "trained", "too_long", "truncated", "identical", "tokens_per_
 
 def training_tables(study: Study) -> list[tuple[str, Sheet]]:
     """Tables with their titles; none where the study trained nothing."""
-    return [(title, sheet) for title, sheet in (_mixtures(study), _tokenizer(study)) if sheet.rows]
+    return [(title, sheet) for title, sheet in (_mixtures(study), _losses(study), _tokenizer(study)) if sheet.rows]
 
 
 def _mixtures(study: Study) -> tuple[str, Sheet]:
@@ -31,6 +37,28 @@ def _mixtures(study: Study) -> tuple[str, Sheet]:
                     rows.append((tuple(map(str, names)), (str(stratum["pool"]), str(stratum["drawn"]))))
     heads, caption = ("pairs in the pool", "drawn"), "Exact counts, from the manifest of each mixture."
     return "Mixtures, as they were drawn", Sheet(("mixture", "side", "scope", "language"), heads, tuple(rows), caption)
+
+
+def _losses(study: Study) -> tuple[str, Sheet]:
+    """The loss of every training at the first and the last line of its log, and of the group that is worst then."""
+    rows: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+    for folder in _folders(study, "train"):
+        lines: dict[tuple[str, str], list[GroupSums]] = {}
+        for line in _lines(folder / LOG):
+            if line.get("event") in PARTS:
+                key = (str(line["stage"]), PARTS[line["event"]])
+                lines.setdefault(key, []).append(sums_from_rows(line["groups"]))
+        for key, sums in lines.items():
+            worst = sums[-1].worst("loss")
+            shown = [f"{one.mean('loss'):.4f}" for one in (sums[0], sums[-1])]
+            shown += ["", ""] if worst is None else [" / ".join(worst), f"{sums[-1].mean('loss', worst):.4f}"]
+            rows.append(((folder.name.rpartition("-")[0], *key), tuple(shown)))
+    heads = ("first loss", "last loss", "worst group at the end", "its loss")
+    caption = (
+        "Means over the pairs (or tokens) of the first and the last line of each log, of what was trained on and of "
+        "what was held out; groups are language and scope. Losses of different methods are not on one scale."
+    )
+    return "Losses while training", Sheet(("training", "stage", "pairs"), heads, tuple(rows), caption)
 
 
 def _tokenizer(study: Study) -> tuple[str, Sheet]:
@@ -51,6 +79,14 @@ def _tokenizer(study: Study) -> tuple[str, Sheet]:
 def _folders(study: Study, kind: str) -> Iterator[Path]:
     """Folders of the finished steps of one kind, in the order of the plan."""
     yield from (study.out / folder for folder in study.steps if folder.split("/")[0] == kind)
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a log that are whole."""
+    if path.is_file():
+        for text in path.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):
+                yield json.loads(text)
 
 
 def _json(path: Path) -> dict[str, Any]:
