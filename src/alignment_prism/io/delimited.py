@@ -44,8 +44,17 @@ class _Feed:
         self._lines = read_lines(path, keep_ends=True)
         self.line = 0
         self.bad: FieldError | None = None
-        self.taken: list[str] = []
+        self.begin("")
+
+    def begin(self, delimiter: str) -> None:
+        """A record begins."""
+        self.bad = None
+        self._delimiter = delimiter
+        self._size = 0
+        self.lines = 0
         """Lines of the record that is being read."""
+        self.delimiters: set[int] = set()
+        """How many each of them has."""
 
     def __iter__(self) -> _Feed:
         return self
@@ -55,7 +64,11 @@ class _Feed:
         if isinstance(text, FieldError):
             self.bad = text
             return text.value if isinstance(text.value, str) else "\n"
-        self.taken.append(text)
+        self.lines += 1
+        self.delimiters.add(text.count(self._delimiter))
+        self._size += len(text)
+        if self._size > MAX_LINE_BYTES:
+            raise csv.Error(f"longer than {MAX_LINE_BYTES >> 20} MiB")
         return text
 
 
@@ -79,8 +92,7 @@ def table_rows(path: str | Path, intake: Intake, options: TableOptions, default_
     columns: list[str] | None = None
     number = 0
     while True:
-        feed.bad = None
-        feed.taken.clear()
+        feed.begin(delimiter)
         line = feed.line + 1
         fields: list[str] = []
         error: FieldError | None = None
@@ -116,7 +128,7 @@ def table_rows(path: str | Path, intake: Intake, options: TableOptions, default_
             intake.reject(Row(name, number, raw, line), error)
             continue
         row = Row(name, number, dict(zip(columns, fields, strict=True)), line)
-        if len(feed.taken) > 1 and all(each.count(delimiter) == len(columns) - 1 for each in feed.taken):
+        if feed.lines > 1 and feed.delimiters == {len(columns) - 1}:
             intake.note(row, FieldError("", None, MERGED, QUOTE_FIX, {"quoting": "none"}))
         yield row
 

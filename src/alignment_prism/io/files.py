@@ -17,8 +17,8 @@ from pathlib import Path
 from alignment_prism.domain import InputError
 from alignment_prism.io.problems import FieldError
 
-MAX_LINE_BYTES = 64 * 2**20
-"""Longest line that is read as one row, 64 MiB; a longer one is a bad row."""
+MAX_LINE_BYTES = 32 * 2**20
+"""Longest line that is read as one row, 32 MiB; a longer one is a bad row. In memory it takes many times as much."""
 
 BROKEN_STREAM = (EOFError, gzip.BadGzipFile, zlib.error)
 """What reading a damaged .gz raises."""

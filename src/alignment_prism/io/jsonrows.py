@@ -9,6 +9,7 @@ from pathlib import Path
 from sys import getsizeof
 from typing import Any
 
+from alignment_prism.domain import InputError
 from alignment_prism.io.files import MAX_LINE_BYTES, read_chunks, read_lines
 from alignment_prism.io.problems import FieldError, Intake, Row
 
@@ -16,6 +17,9 @@ Read = Iterator[tuple[int, str | FieldError]]
 
 MAX_DOCUMENT_BYTES = 256 * 2**20
 """Largest document that is read whole, 256 MiB in memory; a larger one is read as lines."""
+
+MAX_VALUES = 4_000_000
+"""That one row or document may hold: an empty list takes two characters in a file, and some seventy bytes in memory."""
 
 OBJECT_FIX = 'write each row as an object: {"prompt": "...", "language": "en"}'
 NESTED = "a JSON object inside a JSON text; it was unpacked"
@@ -47,9 +51,20 @@ def parse_json(text: str) -> Any:
     """The value of a JSON text.
 
     Raises:
-        FieldError: it is not JSON, names a key twice, nests too deeply, or holds bytes that were not UTF-8.
+        FieldError: it is not JSON, names a key twice, nests too deeply, holds bytes that were not UTF-8, or more than
+            `MAX_VALUES` values.
     """
+    if _has_too_many(text):
+        what, fix = f"more than {MAX_VALUES:,} values", "write each row on a line of its own (.jsonl)"
+        raise FieldError("raw", text, what, fix)
     return _decoding(lambda: _DECODER.decode(text), text)
+
+
+def _has_too_many(text: str, start: int = 0) -> bool:
+    """Whether a JSON text may hold more than `MAX_VALUES`: each is the first of a list or object, or behind a comma."""
+    if len(text) - start <= MAX_VALUES:
+        return False
+    return sum(text.count(mark, start) for mark in "[{,") > MAX_VALUES
 
 
 def _decoding(decode: Callable[[], Any], text: str) -> Any:
@@ -163,6 +178,9 @@ def _document_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
             return
     text = "".join(pieces)
     pieces.clear()
+    if _has_too_many(text):
+        what = f"a JSON document of more than {MAX_VALUES:,} values"
+        raise InputError(what, where=name, fix="write each row on a line of its own (.jsonl), or one array of all rows")
     try:
         document = parse_json(text)
     except FieldError:
@@ -227,6 +245,10 @@ def _elements(chunks: Iterator[str | FieldError]) -> Iterator[str | FieldError]:
             except (ValueError, RecursionError):
                 sure = False
             held = len(buffer) - position
+            if not sure and _has_too_many(buffer, position):  # it goes on behind all that
+                what = f"an entry of more than {MAX_VALUES:,} values; rows after this are not read"
+                yield FieldError("", None, what, "take it out, or write each row on a line of its own (.jsonl)")
+                return
             if sure or ended or held > MAX_LINE_BYTES or not more():
                 break
             while len(buffer) - position < 2 * held and more():

@@ -26,6 +26,10 @@ MAX_COLUMN_RATIO = 200
 MAX_TABLE_BYTES = 2**30
 MAX_TABLE_RATIO = 1000
 """Bytes that the texts of a table may have together, and in a file of so many times fewer."""
+MAX_TABLE_VALUES = 4_000_000
+MAX_VALUES_RATIO = 100
+"""Values that a column of a table may have, and in a file of so many times fewer bytes: those that are missing, or the
+same in every row, take no room."""
 ROWS = 1024
 """That are read together, at most."""
 
@@ -75,6 +79,7 @@ def parquet_rows(path: str | Path, intake: Intake, only: Only | None = None) -> 
     try:
         with pq.ParquetFile(name) as file:
             _check_columns(file.schema_arrow.names, name)
+            _check_values(file.metadata, Path(path).stat().st_size, name)
             rows, dictionaries = _plan(file.metadata, name)
         texts = 0
         with pq.ParquetFile(name, read_dictionary=dictionaries) as file:
@@ -115,6 +120,16 @@ def _check_columns(names: list[str], where: str) -> None:
     twice = repeated(names)
     if twice is not None:
         raise InputError(f"the column {twice[:40]!r} occurs twice", where=where, fix="rename one")
+
+
+def _check_values(metadata: pq.FileMetaData, size: int, where: str) -> None:
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    most = max(
+        (sum(group.column(place).num_values for group in groups) for place in range(metadata.num_columns)), default=0
+    )
+    if most > MAX_TABLE_VALUES and most > MAX_VALUES_RATIO * size:
+        what = f"{size:,} bytes hold a column of {most:,} values, which is more than any text does"
+        raise InputError(what, where=where, fix="check where the file is from; if it is yours, write it as JSONL")
 
 
 def _plan(metadata: pq.FileMetaData, name: str) -> tuple[int, list[str]]:

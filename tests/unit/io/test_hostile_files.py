@@ -190,3 +190,53 @@ def test_a_workbook_made_to_do_harm_is_refused(tmp_path, monkeypatch, sheet, wor
             bomb.writestr(part, sheet if part.endswith("sheet1.xml") else whole.read(part))
     with pytest.raises(InputError, match=words):
         take(tmp_path / "x.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rows"),
+    [
+        ("a.jsonl", '{"prompt": "ok"}\n{"prompt": [%s]}\n{"prompt": "ok"}\n', 2),
+        ("a.json", '[{"prompt": "ok"}, {"prompt": [%s]}, {"prompt": "ok"}]', 2),
+        ("c.json", '[{"prompt": "ok"}, {"prompt": [%s' + " " * 2**20 + "]}]", 1),  # goes on behind a piece of the file
+        ("b.json", '{"rows": [%s]}', None),
+    ],
+)
+def test_values_that_take_forty_times_the_memory_of_their_text_are_not_made(name, text, rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(jsonrows, "MAX_VALUES", 10_000)
+    path = tmp_path / name
+    path.write_text(text % ",".join(["{}"] * 10_000))
+    if rows is None:
+        with pytest.raises(InputError, match="document of more than 10,000 values") as refused:
+            take(path)
+        assert ".jsonl" in refused.value.fix
+        return
+    found, intake = take(path)
+    assert len(found) == rows and intake.rejected == 1 and "more than 10,000 values" in reasons(intake)[0]
+    path.write_text(text % ",".join(["{}"] * 3_000))
+    assert len(take(path)[0]) == rows + 1
+
+
+def test_a_record_of_a_table_is_no_longer_than_a_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "MAX_LINE_BYTES", 1_000)
+    field = '"' + "x\n" * 150 + '"'  # four of them make 1,200 characters and more, each of them less than 1,000
+    (tmp_path / "t.csv").write_text(f"a,b,c,d\n1,2,3,4\n{field},{field},{field},{field}\n5,6,7,8\n")
+    rows, intake = take(tmp_path / "t.csv")
+    assert values(rows)[0] == {"a": "1", "b": "2", "c": "3", "d": "4"}
+    assert any("longer than" in reason for reason in reasons(intake))
+
+
+def test_a_table_of_more_values_than_its_bytes_can_say_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "MAX_TABLE_VALUES", 100_000)
+    alike, missing, language = tmp_path / "alike.parquet", tmp_path / "missing.parquet", pa.array(["en"])
+    same = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000_000, pa.int8()), pa.array(["hi"]))
+    pq.write_table(pa.table({"prompt": same}), alike)
+    nothing = pa.ListArray.from_arrays(pa.array([0, 1_000_000], pa.int32()), pa.nulls(1_000_000, pa.string()))
+    pq.write_table(pa.table({"prompt": ["x"], "turns": nothing, "language": language}), missing)
+    monkeypatch.setattr(parquet, "_sizes", lambda column: pytest.fail("it was unpacked"))
+    for path in (alike, missing):
+        with pytest.raises(InputError, match="bytes hold a column of 1,000,000 values"):
+            take(path)
+    monkeypatch.undo()
+    monkeypatch.setattr(parquet, "MAX_TABLE_VALUES", 1_000)
+    pq.write_table(pa.table({"prompt": [f"text {n}" for n in range(2_000)]}), alike)
+    assert len(take(alike)[0]) == 2_000
