@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 
 from alignment_prism.domain import InputError, PrismError
@@ -12,6 +13,11 @@ from alignment_prism.io.problems import FieldError, Intake, Row
 
 MAX_BYTES = 256 * 2**20
 """That a workbook may unpack to; the largest that Excel writes have less."""
+MAX_MARKS = 16_000_000
+"""Elements of XML that its parts may have, their ends counted: four for a cell with a value or for a text."""
+MAX_WIDTH = 2**14
+MAX_CELLS = 50_000_000
+"""That the rows of a sheet may have together up to the last value of each, empty ones counted."""
 MAX_ROWS = 2**20
 """That a sheet may have, empty ones counted."""
 
@@ -33,15 +39,20 @@ def workbook_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
                 check_unpacked(part.compress_size, part.file_size, name)
             if sum(part.file_size for part in packed.infolist()) > MAX_BYTES:
                 raise InputError("a workbook that unpacks to 256 MiB", where=name, fix="save it as CSV")
+            if _marks(packed) > MAX_MARKS:
+                what = "a workbook of more cells and texts than are read"
+                raise InputError(what, where=name, fix="save it as CSV")
         book = load_workbook(path, read_only=True, data_only=True)
     except PrismError:
         raise
     except Exception as error:  # of openpyxl, zipfile and the reader of XML, each of its own kinds
         what = f"no Excel workbook: {type(error).__name__}"
         raise InputError(what, where=name, fix="save it as .xlsx again, or as CSV") from error
-    number = 0
+    number = held = 0
     try:
-        rows = book.worksheets[0].iter_rows(values_only=True)
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # what the file says of its size hides the rows behind it, or is made up of empty ones
+        rows = sheet.iter_rows(values_only=True)
         header = ["" if cell is None else str(cell).strip() for cell in next(rows, ())]
         while header and not header[-1]:
             header.pop()
@@ -52,10 +63,14 @@ def workbook_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
             if number >= MAX_ROWS:
                 what = f"a row further down than the {MAX_ROWS:,} that a sheet may have"
                 raise InputError(what, where=name, fix="save it as .xlsx again, or as CSV")
+            held += len(cells)
+            if held > MAX_CELLS or len(cells) > MAX_WIDTH:
+                what = f"rows with values further right than they may be up to row {number}"
+                raise InputError(what, where=name, fix="take out what stands far to the right, or save it as CSV")
             if all(cell is None for cell in cells):
                 continue
             intake.read()
-            row = Row(name, number, dict(zip(header, cells, strict=False)))
+            row = Row(name, number, dict(zip_longest(header, cells[: len(header)])))
             if any(cell is not None for cell in cells[len(header) :]):
                 fix = "name the column, or take the value out"
                 intake.reject(row, FieldError("", None, "a value in a column without a name", fix))
@@ -69,3 +84,13 @@ def workbook_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
         raise InputError(what, where=place, fix="save it as .xlsx again, or as CSV") from error
     finally:
         book.close()
+
+
+def _marks(packed: zipfile.ZipFile) -> int:
+    """How often an element begins or ends in the parts of a workbook."""
+    count = 0
+    for part in packed.infolist():
+        with packed.open(part) as stream:
+            while data := stream.read(2**20):
+                count += data.count(b"<")
+    return count

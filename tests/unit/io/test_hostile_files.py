@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alignment_prism.domain import InputError
-from alignment_prism.io import Intake, delimited, files, jsonrows, parquet, read_rows
+from alignment_prism.io import Intake, delimited, files, jsonrows, parquet, read_rows, workbooks
 
 
 def take(path, **options):
@@ -240,3 +240,35 @@ def test_a_table_of_more_values_than_its_bytes_can_say_is_refused_unread(tmp_pat
     monkeypatch.setattr(parquet, "MAX_TABLE_VALUES", 1_000)
     pq.write_table(pa.table({"prompt": [f"text {n}" for n in range(2_000)]}), alike)
     assert len(take(alike)[0]) == 2_000
+
+
+CELL_OF = '<c r="{}" t="inlineStr"><is><t>{}</t></is></c>'
+
+
+def sheet_of(path, size, rows):
+    """A workbook that says its sheet has a size, with rows of cells by their places."""
+    openpyxl.Workbook().save(path.with_suffix(".whole"))
+    space = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    cells = "".join(
+        f'<row r="{number}">{"".join(CELL_OF.format(*cell) for cell in row)}</row>' for number, row in rows.items()
+    )
+    xml = f'<worksheet xmlns="{space}"><dimension ref="{size}"/><sheetData>{cells}</sheetData></worksheet>'
+    with zipfile.ZipFile(path.with_suffix(".whole")) as whole, zipfile.ZipFile(path, "w", 8) as book:
+        for part in whole.namelist():
+            book.writestr(part, xml if part.endswith("sheet1.xml") else whole.read(part))
+    return path
+
+
+def test_the_size_that_a_workbook_says_hides_no_row_and_makes_none(tmp_path, monkeypatch):
+    rows = {1: [("A1", "prompt"), ("B1", "note")], 2: [("A2", "one"), ("B2", "x")], 9: [("A9", "two")]}
+    for size in ("A1", "A1:B2", "A1:XFD1048576"):
+        read, intake = take(sheet_of(tmp_path / "t.xlsx", size, rows))
+        assert values(read) == [{"prompt": "one", "note": "x"}, {"prompt": "two", "note": None}]
+        assert [row.number for row in read] == [1, 8] and not intake.rejected
+    monkeypatch.setattr(workbooks, "MAX_CELLS", 100)
+    far = {1: [("A1", "prompt")], **{n: [(f"Z{n}", "x")] for n in range(2, 9)}}
+    with pytest.raises(InputError, match="further right than they may be up to row 4"):  # 4 x 26 = 104
+        take(sheet_of(tmp_path / "far.xlsx", "A1", far))
+    monkeypatch.setattr(workbooks, "MAX_MARKS", 100)
+    with pytest.raises(InputError, match="more cells and texts"):
+        take(tmp_path / "t.xlsx")
