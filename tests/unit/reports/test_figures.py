@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 import toy_study
@@ -150,3 +151,16 @@ def _values(spec: object) -> list[list[dict[str, object]]]:
         for value in spec:
             found += _values(value)
     return found
+
+
+def test_names_that_no_drawing_can_hold_end_no_process() -> None:
+    """The renderer's own answer to such a character is to abort."""
+    odd = "m\x1b]0;owned\x07\uffff"
+    rates = [
+        finding("harm_rate", 0.4, 0.3, 0.5, arm=arm, language=code) for arm in ("base", odd) for code in ("en", "hi")
+    ]
+    figure = draw_figures(Results([*rates, finding("harm_difference", -0.1, -0.2, 0.0, arm=odd)]))["languages"]
+    for drawn in (figure.svg, figure.inline()):
+        assert "\ufffd]0;owned" in drawn and not set("\x1b\x07\uffff") & set(drawn)
+    ElementTree.fromstring(figure.svg)
+    assert figure.png().startswith(b"\x89PNG")

@@ -13,6 +13,8 @@ _FONT = re.compile(r' font-family="[^"]*"')
 _BACKGROUND = re.compile(r'<path(?: class="background")? d="M0,0h0v0h0Z"/>|<g></g>|<path d="" ?/>')
 _LONG = re.compile(r"(\d\.\d\d)\d+")
 _VARIABLES = {colours[0]: f"var(--f-{role.replace('_', '-')})" for role, colours in ROLES.items()}
+_NO_TEXT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What no XML may hold: at a name with such a character the renderer would end the process."""
 _COLOUR = re.compile("|".join(re.escape(colour) for colour in _VARIABLES))
 
 
@@ -49,15 +51,24 @@ def png(spec: dict[str, Any], scale: float) -> bytes:
     import vl_convert
 
     config = {**spec["config"], "background": "#ffffff", "font": "Noto Sans, sans-serif"}
-    drawn: bytes = vl_convert.vegalite_to_png({**spec, "config": config}, scale=scale)
+    drawn: bytes = vl_convert.vegalite_to_png(_drawable({**spec, "config": config}), scale=scale)
     return drawn
 
 
 def _converted(spec: dict[str, Any]) -> str:
     import vl_convert
 
-    drawn: str = vl_convert.vegalite_to_svg(spec)
+    drawn: str = vl_convert.vegalite_to_svg(_drawable(spec))
     return drawn
+
+
+def _drawable(value: Any) -> Any:
+    """A specification with U+FFFD in place of every character that cannot be drawn."""
+    if isinstance(value, str):
+        return _NO_TEXT.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_drawable(name): _drawable(inner) for name, inner in value.items()}
+    return [_drawable(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
 
 def _clean(drawn: str) -> str:
@@ -69,6 +80,7 @@ def _clean(drawn: str) -> str:
 def _labelled(drawn: str, title: str, description: str, name: str = "figure") -> str:
     """With a title and a description that screen readers say."""
     ids = f"{name}-title", f"{name}-desc"
-    head = f'<title id="{ids[0]}">{escape(title)}</title><desc id="{ids[1]}">{escape(description)}</desc>'
+    title, description = (escape(_drawable(text)) for text in (title, description))
+    head = f'<title id="{ids[0]}">{title}</title><desc id="{ids[1]}">{description}</desc>'
     about = f' role="img" aria-labelledby="{ids[0]}" aria-describedby="{ids[1]}">'
     return re.sub(r"(<svg[^>]*)>", lambda found: found.group(1) + about + head, drawn, count=1)
