@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Iterator
 from itertools import zip_longest
@@ -13,9 +14,12 @@ from alignment_prism.io.problems import FieldError, Intake, Row
 
 MAX_BYTES = 256 * 2**20
 """That a workbook may unpack to; the largest that Excel writes have less."""
-MAX_MARKS = 16_000_000
+MAX_MARKS = 8_000_000
 """Elements of XML that its parts may have, their ends counted: four for a cell with a value or for a text."""
 MAX_WIDTH = 2**14
+ROW_MARKS = 8 * MAX_WIDTH
+"""Those of one row, which is held in memory."""
+_ROW = re.compile(rb"<(?:\w+:)?row\b")
 MAX_CELLS = 50_000_000
 """That the rows of a sheet may have together up to the last value of each, empty ones counted."""
 MAX_ROWS = 2**20
@@ -39,7 +43,7 @@ def workbook_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
                 check_unpacked(part.compress_size, part.file_size, name)
             if sum(part.file_size for part in packed.infolist()) > MAX_BYTES:
                 raise InputError("a workbook that unpacks to 256 MiB", where=name, fix="save it as CSV")
-            if _marks(packed) > MAX_MARKS:
+            if _has_too_many(packed):
                 what = "a workbook of more cells and texts than are read"
                 raise InputError(what, where=name, fix="save it as CSV")
         book = load_workbook(path, read_only=True, data_only=True)
@@ -86,11 +90,17 @@ def workbook_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
         book.close()
 
 
-def _marks(packed: zipfile.ZipFile) -> int:
-    """How often an element begins or ends in the parts of a workbook."""
+def _has_too_many(packed: zipfile.ZipFile) -> bool:
+    """Whether parts of a workbook have more elements than `MAX_MARKS`, or one row of a sheet more than `ROW_MARKS`."""
     count = 0
     for part in packed.infolist():
+        in_row = -1  # none has begun
         with packed.open(part) as stream:
             while data := stream.read(2**20):
-                count += data.count(b"<")
-    return count
+                before, *rows = (piece.count(b"<") + 1 for piece in _ROW.split(data))
+                count += before + sum(rows)
+                in_row = in_row + before if in_row >= 0 else -1
+                if max(in_row, count - MAX_MARKS + ROW_MARKS, *rows) > ROW_MARKS:
+                    return True
+                in_row = rows[-1] if rows else in_row
+    return False

@@ -269,6 +269,8 @@ def test_the_size_that_a_workbook_says_hides_no_row_and_makes_none(tmp_path, mon
     far = {1: [("A1", "prompt")], **{n: [(f"Z{n}", "x")] for n in range(2, 9)}}
     with pytest.raises(InputError, match="further right than they may be up to row 4"):  # 4 x 26 = 104
         take(sheet_of(tmp_path / "far.xlsx", "A1", far))
-    monkeypatch.setattr(workbooks, "MAX_MARKS", 100)
-    with pytest.raises(InputError, match="more cells and texts"):
-        take(tmp_path / "t.xlsx")
+    for name, most in (("MAX_MARKS", 100), ("ROW_MARKS", 5)):
+        monkeypatch.setattr(workbooks, name, most)
+        with pytest.raises(InputError, match="more cells and texts"):
+            take(tmp_path / "t.xlsx")
+        monkeypatch.undo()
