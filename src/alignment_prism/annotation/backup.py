@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, text
 
-from alignment_prism.annotation.database import Database, create_database
+from alignment_prism.annotation.database import Database, create_database, only_ours
 from alignment_prism.annotation.schema import SCHEMA_VERSION, metadata
 from alignment_prism.domain import StoreError
 from alignment_prism.io import replacing
@@ -36,6 +36,7 @@ def write_backup(database: Database, path: str | Path) -> dict[str, int]:
     manifest: dict[str, Any] = {"schema": SCHEMA_VERSION, "tables": {}}
     level = {} if database.is_sqlite else {"isolation_level": "REPEATABLE READ"}
     with (
+        only_ours(),
         replacing(path) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
         database.engine.connect().execution_options(**level) as connection,
@@ -51,7 +52,6 @@ def write_backup(database: Database, path: str | Path) -> dict[str, int]:
                     count += 1
             manifest["tables"][table.name] = {"rows": count, "sha256": digest.hexdigest()}
         archive.writestr(MANIFEST, json.dumps(manifest, indent=1))
-    Path(path).chmod(0o600)
     return {name: int(one["rows"]) for name, one in manifest["tables"].items()}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import threading
@@ -25,6 +26,8 @@ CONFIG = "annotation.yaml"
 """In the folder: the address of a database elsewhere. JSON is YAML, and so it is written."""
 PATIENCE = 15.0
 """Seconds that a transaction waits for another process's."""
+UNFLUSHED = 1.0
+"""Seconds after which a write flushes those before it, whatever it asks for."""
 
 
 class Database:
@@ -39,6 +42,7 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer. Threads of this process queue here: its own waiting is by naps, and not in turn.
         self._turn = threading.Lock()
+        self._flushed = 0.0
         self._secret = b""
 
     @contextmanager
@@ -48,12 +52,20 @@ class Database:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """One transaction, all or nothing. On SQLite it holds the database from its first moment (BEGIN IMMEDIATE)."""
+    def write(self, *, flush: bool = True) -> Iterator[Connection]:
+        """One transaction, all or nothing. On SQLite it holds the database from its first moment (BEGIN IMMEDIATE).
+
+        Args:
+            flush: wait until the disk has it. Without, it outlives this process, killed or not, and could be lost
+                with the power only until the next write, a second later or more, flushes it too.
+        """
         with self._turn if self.is_sqlite else nullcontext():
-            connection = self.engine.connect().execution_options(prism_writes=True)
+            flush = flush or time.monotonic() - self._flushed > UNFLUSHED
+            connection = self.engine.connect().execution_options(prism_writes="flushed" if flush else "kept")
             with connection, connection.begin():
                 yield connection
+            if flush:
+                self._flushed = time.monotonic()
 
     @property
     def secret(self) -> bytes:
@@ -96,7 +108,7 @@ def create_database(folder: str | Path, url: str = "") -> Database:
         fix = "choose another place, one that may be written to"
         raise StoreError(f"cannot write: {error.strerror}", where=str(folder), fix=fix) from error
     database = Database(_engine(folder, url))
-    with _understood(url or str(folder)):
+    with _understood(url or str(folder)), only_ours():
         metadata.create_all(database.engine)
         with database.write() as connection:
             if fact(connection, "schema") is not None:
@@ -104,11 +116,8 @@ def create_database(folder: str | Path, url: str = "") -> Database:
                 raise StoreError("the database holds annotations already", where=_safe(url), fix=fix)
             rows = {"schema": SCHEMA_VERSION, "secret": secrets.token_hex(32)}
             connection.execute(insert(facts), [{"name": name, "value": value} for name, value in rows.items()])
-    if url:
-        write_json(folder / CONFIG, {"database": url})
-        (folder / CONFIG).chmod(0o600)  # the address may hold a password
-    else:
-        (folder / SQLITE).chmod(0o600)
+        if url:  # the address may hold a password
+            write_json(folder / CONFIG, {"database": url})
     return database
 
 
@@ -139,7 +148,7 @@ def _engine(folder: Path, url: str) -> Engine:
     if not url:
         # check_same_thread: a connection goes from thread to thread, one at a time.
         arguments = {"timeout": PATIENCE, "check_same_thread": False, "isolation_level": None}
-        engine = create_engine(f"sqlite:///{folder.absolute() / SQLITE}", connect_args=arguments)
+        engine = create_engine(f"sqlite:///{folder.absolute() / SQLITE}", connect_args=arguments, hide_parameters=True)
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
         return engine
@@ -151,22 +160,42 @@ def _engine(folder: Path, url: str) -> Engine:
         fix = "write postgresql://name@host/database, or leave it out for SQLite"
         raise InputError(f"a database of the kind {parsed.get_backend_name()!r}", fix=fix)
     try:
-        return create_engine(
-            parsed.set(drivername="postgresql+pg8000"), pool_size=20, max_overflow=30, pool_pre_ping=True
-        )
+        # What somebody wrote is a parameter: an error that is logged must not show it.
+        engine = create_engine(parsed.set(drivername="postgresql+pg8000"), pool_size=20, max_overflow=30,
+                               pool_pre_ping=True, hide_parameters=True)  # fmt: skip
     except ImportError as error:
         raise InputError("pg8000 is not installed", fix="pip install 'alignment-prism[annotate]'") from error
+    event.listen(engine, "begin", _begin_elsewhere)
+    return engine
 
 
 def _prepare(connection: Any, _: Any) -> None:
-    """WAL lets readers go on while one writes; FULL flushes every commit, so that a power cut loses none."""
+    """WAL lets readers go on while one writes."""
     for line in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {line}")
 
 
 def _begin(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("prism_writes", False)
+    """Begin on SQLite: FULL flushes the log of what was written at the commit, NORMAL leaves that to the next FULL."""
+    writes = connection.get_execution_options().get("prism_writes")
+    if writes:
+        connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if writes == 'flushed' else 'NORMAL'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _begin_elsewhere(connection: Connection) -> None:
+    if connection.get_execution_options().get("prism_writes") == "kept":
+        connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
+
+
+@contextmanager
+def only_ours() -> Iterator[None]:
+    """What is made meanwhile may be read by its owner alone, from its first moment."""
+    mask = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(mask)
 
 
 def _safe(url: str) -> str:

@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from alignment_prism.annotation import audit
 from alignment_prism.annotation.database import now
 from alignment_prism.annotation.people import Person
-from alignment_prism.annotation.projects import Kind, Project
+from alignment_prism.annotation.projects import Kind, Project, lock
 from alignment_prism.annotation.schema import guidelines, reads
 from alignment_prism.domain import LANGUAGES, InputError
 
@@ -67,6 +67,7 @@ def publish(connection: Connection, project: Project, language: str, text: str, 
     Raises:
         InputError: the language is not known, or the text empty or very long.
     """
+    lock(connection, project)
     code = LANGUAGES.find(language).code
     if not 1 <= len(text.strip()) <= LONGEST:
         raise InputError(f"guidelines of {len(text):,} characters", fix=f"write 1 to {LONGEST:,}")
@@ -82,15 +83,23 @@ def publish(connection: Connection, project: Project, language: str, text: str, 
 
 def has_read(connection: Connection, project: Project, language: str, person: Person) -> bool:
     """Whether somebody has read the latest version in their language."""
-    latest = current(connection, project, language)
-    if not latest.id:
-        return False
-    query = select(reads.c.id).where(reads.c.person == person.id, reads.c.guideline == latest.id)
-    return connection.scalar(query) is not None
+    asked = {"project": project.id, "language": language, "person": person.id}
+    row = connection.execute(_LATEST, asked).first()
+    return row is not None and row.read is not None
+
+
+_LATEST = (
+    select(guidelines.c.id, reads.c.id.label("read"))
+    .join(reads, (reads.c.guideline == guidelines.c.id) & (reads.c.person == bindparam("person")), isouter=True)
+    .where(guidelines.c.project == bindparam("project"), guidelines.c.language == bindparam("language"))
+    .order_by(guidelines.c.version.desc())
+    .limit(1)
+)
 
 
 def note_read(connection: Connection, project: Project, language: str, person: Person) -> None:
     """Keep that somebody has read the latest version; the text that ships becomes version 1 by it."""
+    lock(connection, project)  # of two who begin at once one publishes
     latest = current(connection, project, language)
     if not latest.id:
         latest = publish(connection, project, language, latest.text, None)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, insert, select
 
 from alignment_prism.annotation.database import now
-from alignment_prism.annotation.schema import assignments, revisions
+from alignment_prism.annotation.schema import revisions
 
 OPEN, DONE, SKIPPED = "open", "done", "skipped"
 """States of an assignment."""
@@ -36,35 +36,43 @@ class Revision:
     seconds: float
 
 
-def add_revision(connection: Connection, work: int, kind: str, content: Mapping[str, Any], seconds: float) -> Revision:
-    latest = latest_revision(connection, work)
+def add_revision(
+    connection: Connection,
+    work: int,
+    kind: str,
+    content: Mapping[str, Any],
+    seconds: float,
+    *,
+    number: int,
+    since: float,
+) -> Revision:
+    """Add what was written.
+
+    Args:
+        connection: in a transaction that holds the assignment.
+        work: its id.
+        kind: of the revision.
+        content: the fields.
+        seconds: that the browser says somebody looked at the page; they cannot be more than the clock's.
+        number: of the revision before; 0 where there is none.
+        since: when that was, or when the item was given.
+    """
     at = now()
-    began = latest.at if latest else connection.scalar(select(assignments.c.given_at).where(assignments.c.id == work))
-    # The browser says how long somebody looked at the page; it cannot be longer than the clock.
-    spent = min(max(seconds, 0.0), max(at - float(began or at), 0.0)) if seconds == seconds else 0.0
-    row = {
-        "assignment": work,
-        "number": (latest.number if latest else 0) + 1,
-        "at": at,
-        "kind": kind,
-        "content": dict(content),
-        "seconds": spent,
-    }
-    connection.execute(insert(revisions).values(row))
-    return Revision(int(str(row["number"])), at, kind, dict(content), spent)
+    spent = min(max(seconds, 0.0), max(at - since, 0.0)) if seconds == seconds else 0.0
+    made = Revision(number + 1, at, kind, dict(content), spent)
+    row = {"number": made.number, "at": at, "kind": kind, "content": made.content, "seconds": spent}
+    connection.execute(insert(revisions), {"assignment": work, **row})
+    return made
 
 
-def latest_revision(connection: Connection, work: int, kind: str = "") -> Revision | None:
-    query = select(revisions).where(revisions.c.assignment == work).order_by(revisions.c.number.desc()).limit(1)
-    row = connection.execute(query.where(revisions.c.kind == kind) if kind else query).first()
-    return None if row is None else _as_revision(row)
-
-
-def _as_revision(row: Row[Any]) -> Revision:
-    return Revision(row.number, row.at, row.kind, row.content, row.seconds)
+def newest(column: Any, kind: str = "") -> Any:
+    """Id of the latest revision of the assignment in a column of the query around it; of one kind, or of any."""
+    one = revisions.alias()
+    query = select(one.c.id).where(one.c.assignment == column).order_by(one.c.number.desc()).limit(1)
+    return (query.where(one.c.kind == kind) if kind else query).correlate(column.table).scalar_subquery()
 
 
 def history(connection: Connection, work: int) -> list[Revision]:
     """Everything that was written in an assignment, oldest first."""
     query = select(revisions).where(revisions.c.assignment == work).order_by(revisions.c.number)
-    return [_as_revision(row) for row in connection.execute(query)]
+    return [Revision(row.number, row.at, row.kind, row.content, row.seconds) for row in connection.execute(query)]

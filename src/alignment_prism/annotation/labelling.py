@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from alignment_prism.annotation.held import Work
 from alignment_prism.annotation.projects import CHOICES, Kind
-from alignment_prism.annotation.work import Work
 from alignment_prism.domain import InputError
 
 LONGEST_COMMENT = 5_000

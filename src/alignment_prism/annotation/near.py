@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Engine, select
 
+from alignment_prism.annotation.held import Work
 from alignment_prism.annotation.history import FINAL
 from alignment_prism.annotation.schema import assignments, items, revisions
-from alignment_prism.annotation.work import Work
 from alignment_prism.domain import Prompt, user
 from alignment_prism.prompts.overlap import PromptIndex
 

@@ -24,6 +24,7 @@ from alignment_prism.domain import LANGUAGES, InputError
 SHORTEST_PASSWORD = 10
 LONGEST_PASSWORD = 200
 """Characters; Argon2 of megabytes would be a way to keep the server busy."""
+LONGEST_NAME = 40
 INVITATION_DAYS = 14
 
 _HASHER = PasswordHasher()
@@ -223,7 +224,7 @@ def check_name(name: str) -> str:
         InputError: it is none.
     """
     name = " ".join(unicodedata.normalize("NFKC", name).split())
-    if not 2 <= len(name) <= 40 or any(unicodedata.category(one).startswith("C") for one in name):
+    if not 2 <= len(name) <= LONGEST_NAME or any(unicodedata.category(one).startswith("C") for one in name):
         raise InputError("not a name", fix="choose one of 2 to 40 letters and digits")
     return name
 
@@ -234,7 +235,7 @@ def add_person(
     """Add a person; without a password they can never sign in (labels that were imported are theirs)."""
     values: dict[str, Any] = {
         "name": name,
-        "folded": name.casefold(),
+        "folded": folded(name),
         "role": role.value,
         "languages": list(languages),
         "password": password,
@@ -250,23 +251,23 @@ def add_person(
 
 def find_person(connection: Connection, key: int) -> Person:
     """The person of an id that is there."""
-    return _person(connection.execute(select(people).where(people.c.id == key)).one())
+    return person_from(connection.execute(select(people).where(people.c.id == key)).one())
 
 
 def person_named(connection: Connection, name: str) -> Person | None:
     """The person of a name, whatever its case."""
-    row = connection.execute(select(people).where(people.c.folded == _folded(name))).first()
-    return None if row is None else _person(row)
+    row = connection.execute(select(people).where(people.c.folded == folded(name))).first()
+    return None if row is None else person_from(row)
 
 
 def everyone(connection: Connection) -> list[Person]:
     """All people by name."""
-    return [_person(row) for row in connection.execute(select(people).order_by(people.c.name))]
+    return [person_from(row) for row in connection.execute(select(people).order_by(people.c.name))]
 
 
 def stored_password(connection: Connection, name: str) -> tuple[int | None, str]:
     """Id and hash of somebody who may sign in; None and an empty hash where there is nobody."""
-    row = connection.execute(select(people).where(people.c.folded == _folded(name))).first()
+    row = connection.execute(select(people).where(people.c.folded == folded(name))).first()
     return (row.id, row.password) if row is not None and row.active and row.password else (None, "")
 
 
@@ -289,11 +290,13 @@ def change_person(connection: Connection, person: Person, by: Person | None, **v
     return find_person(connection, person.id)
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """What two spellings of one name have in common: nobody may have another's name in other case, width or blanks."""
     return " ".join(unicodedata.normalize("NFKC", name).split()).casefold()
 
 
-def _person(row: Row[Any]) -> Person:
+def person_from(row: Row[Any]) -> Person:
+    """The person of a row with the columns of `people`."""
     return Person(
         id=row.id,
         name=row.name,

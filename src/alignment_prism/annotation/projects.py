@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
 from alignment_prism.annotation import audit
 from alignment_prism.annotation.database import now
@@ -17,6 +17,8 @@ from alignment_prism.annotation.schema import items, projects
 from alignment_prism.domain import InputError, Outcome, Scope
 
 LONGEST_LEASE = 24 * 60
+AT_ONCE = 500
+"""Keys that are looked up together."""
 
 
 class Kind(StrEnum):
@@ -151,7 +153,7 @@ def create_project(
         .returning(projects.c.id)
     ).scalar_one()
     audit.record(connection, by.id if by else None, "made a project", title, kind=kind, overlap=overlap)
-    return _project(connection.execute(select(projects).where(projects.c.id == key)).one())
+    return project_from(connection.execute(select(projects).where(projects.c.id == key)).one()._mapping)
 
 
 def add_items(connection: Connection, project: Project, new: Iterable[Item]) -> tuple[int, int]:
@@ -161,7 +163,8 @@ def add_items(connection: Connection, project: Project, new: Iterable[Item]) -> 
         How many were added, and how many were there.
     """
     lock(connection, project)
-    known = set(connection.scalars(select(items.c.key).where(items.c.project == project.id)))
+    new = list(new)
+    known = _known(connection, project, [item.key for item in new])
     last = connection.scalar(select(func.max(items.c.position)).where(items.c.project == project.id))
     position, there = (last or 0) + 1, 0
     rows: list[dict[str, Any]] = []
@@ -190,6 +193,15 @@ def add_items(connection: Connection, project: Project, new: Iterable[Item]) -> 
     return len(rows), there
 
 
+def _known(connection: Connection, project: Project, keys: Sequence[str]) -> set[str]:
+    """Which of the keys are in the project already."""
+    found: set[str] = set()
+    for start in range(0, len(keys), AT_ONCE):
+        some = items.c.key.in_(keys[start : start + AT_ONCE])
+        found |= set(connection.scalars(select(items.c.key).where(items.c.project == project.id, some)))
+    return found
+
+
 def set_design(connection: Connection, project: Project, design: str) -> None:
     """Keep the design of a project's sheets, or that of a further draw, which holds the ones before."""
     connection.execute(update(projects).where(projects.c.id == project.id).values(design=design))
@@ -200,12 +212,14 @@ def lock(connection: Connection, project: Project) -> None:
 
     SQLite's transactions that write come one after the other anyway.
     """
+    if connection.dialect.name == "sqlite":
+        return
     connection.execute(select(projects.c.id).where(projects.c.id == project.id).with_for_update()).all()
 
 
 def all_projects(connection: Connection) -> list[Project]:
     """All projects, oldest first."""
-    return [_project(row) for row in connection.execute(select(projects).order_by(projects.c.id))]
+    return [project_from(row._mapping) for row in connection.execute(select(projects).order_by(projects.c.id))]
 
 
 def project_named(connection: Connection, title: str) -> Project:
@@ -218,18 +232,16 @@ def project_named(connection: Connection, title: str) -> Project:
     if row is None:
         known = [project.title for project in all_projects(connection)]
         raise InputError(f"no project {title!r}", fix=f"use one of {', '.join(map(repr, known)) or '(none yet)'}")
-    return _project(row)
+    return project_from(row._mapping)
 
 
 def project_of(connection: Connection, token: str) -> Project | None:
     """The project of a token in an address."""
-    row = connection.execute(select(projects).where(projects.c.token == token)).first()
-    return None if row is None else _project(row)
+    row = connection.execute(_OF_TOKEN, {"token": token}).first()
+    return None if row is None else project_from(row._mapping)
 
 
-def project_by_id(connection: Connection, key: int) -> Project:
-    """The project of an id that is there."""
-    return _project(connection.execute(select(projects).where(projects.c.id == key)).one())
+_OF_TOKEN = select(projects).where(projects.c.token == bindparam("token"))
 
 
 def counts_by_language(connection: Connection, project: Project) -> list[tuple[str, int, int, int]]:
@@ -250,13 +262,14 @@ def languages_of(connection: Connection, project: Project) -> Sequence[str]:
     return sorted(connection.scalars(query))
 
 
-def _project(row: Row[Any]) -> Project:
+def project_from(row: Mapping[Any, Any], prefix: str = "") -> Project:
+    """The project in a row with the columns of `projects`, under their names after a prefix."""
     return Project(
-        id=row.id,
-        token=row.token,
-        title=row.title,
-        kind=Kind(row.kind),
-        overlap=row.overlap,
-        settings=SETTINGS | dict(row.settings),
-        design=row.design or "",
+        id=row[f"{prefix}id"],
+        token=row[f"{prefix}token"],
+        title=row[f"{prefix}title"],
+        kind=Kind(row[f"{prefix}kind"]),
+        overlap=row[f"{prefix}overlap"],
+        settings=SETTINGS | dict(row[f"{prefix}settings"]),
+        design=row[f"{prefix}design"] or "",
     )

@@ -16,11 +16,23 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.schema import SchemaItem
 
 SCHEMA_VERSION = "1"
 
 metadata = MetaData()
 """All tables; times in them are seconds since 1970, UTC."""
+
+
+def _table(name: str, *columns: SchemaItem) -> Table:
+    """A table whose rows have a number."""
+    return Table(name, metadata, Column("id", Integer, primary_key=True), *columns)
+
+
+def _of(name: str, table: Table) -> Column[int]:
+    """A column that says which row of another table one belongs to."""
+    return Column(name, ForeignKey(table.c.id), nullable=False)
+
 
 facts = Table(
     "facts",
@@ -30,10 +42,8 @@ facts = Table(
 )
 """What the folder as a whole is: version of the schema, key of the tokens against forged requests."""
 
-people = Table(
+people = _table(
     "people",
-    metadata,
-    Column("id", Integer, primary_key=True),
     Column("name", String(80), nullable=False),
     Column("folded", String(120), nullable=False, unique=True),  # nobody has another's name in other case
     Column("role", String(20), nullable=False),
@@ -64,17 +74,15 @@ sessions = Table(
     "sessions",
     metadata,
     Column("digest", String(64), primary_key=True),
-    Column("person", ForeignKey("people.id"), nullable=False),
+    _of("person", people),
     Column("made_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
     Column("ended_at", Double),
     Index("sessions_of", "person"),
 )
 
-audit = Table(
+audit = _table(
     "audit",
-    metadata,
-    Column("id", Integer, primary_key=True),
     Column("at", Double, nullable=False),
     Column("person", ForeignKey("people.id")),
     Column("action", String(40), nullable=False),
@@ -83,10 +91,8 @@ audit = Table(
 )
 """Who did what; never the text of a prompt, a reply or an answer."""
 
-projects = Table(
+projects = _table(
     "projects",
-    metadata,
-    Column("id", Integer, primary_key=True),
     Column("token", String(20), nullable=False, unique=True),
     Column("title", String(120), nullable=False, unique=True),
     Column("kind", String(20), nullable=False),
@@ -96,11 +102,9 @@ projects = Table(
     Column("made_at", Double, nullable=False),
 )
 
-items = Table(
+items = _table(
     "items",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("project", ForeignKey("projects.id"), nullable=False),
+    _of("project", projects),
     Column("key", String(120), nullable=False),
     Column("position", Integer, nullable=False),
     Column("language", String(20), nullable=False),
@@ -112,16 +116,14 @@ items = Table(
     Column("done", Integer, nullable=False),
     Column("retired", Boolean, nullable=False),
     UniqueConstraint("project", "key"),
-    Index("items_in_order", "project", "position"),
-    Index("items_gold", "project", "gold"),
+    # All that decides whether somebody may have an item: what is free is found without reading a text.
+    Index("items_in_order", "project", "gold", "retired", "position", "language", "done", "author"),
 )
 
-assignments = Table(
+assignments = _table(
     "assignments",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("item", ForeignKey("items.id"), nullable=False),
-    Column("person", ForeignKey("people.id"), nullable=False),
+    _of("item", items),
+    _of("person", people),
     Column("token", String(40), nullable=False, unique=True),
     Column("state", String(10), nullable=False),
     Column("flipped", Boolean, nullable=False),
@@ -133,11 +135,9 @@ assignments = Table(
     Index("assignments_leased", "state", "leased_until"),
 )
 
-revisions = Table(
+revisions = _table(
     "revisions",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("assignment", ForeignKey("assignments.id"), nullable=False),
+    _of("assignment", assignments),
     Column("number", Integer, nullable=False),
     Column("at", Double, nullable=False),
     Column("kind", String(10), nullable=False),
@@ -147,23 +147,19 @@ revisions = Table(
 )
 """Everything that somebody wrote or chose, draft by draft. Rows are added and never changed."""
 
-decisions = Table(
+decisions = _table(
     "decisions",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("item", ForeignKey("items.id"), nullable=False),
-    Column("person", ForeignKey("people.id"), nullable=False),
+    _of("item", items),
+    _of("person", people),
     Column("at", Double, nullable=False),
     Column("content", JSON, nullable=False),
     Index("decisions_of", "item"),
 )
 """What a lead settled where annotators differ; the last one counts."""
 
-guidelines = Table(
+guidelines = _table(
     "guidelines",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("project", ForeignKey("projects.id"), nullable=False),
+    _of("project", projects),
     Column("language", String(20), nullable=False),
     Column("version", Integer, nullable=False),
     Column("text", Text, nullable=False),
@@ -172,21 +168,17 @@ guidelines = Table(
     UniqueConstraint("project", "language", "version"),
 )
 
-reads = Table(
+reads = _table(
     "reads",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("person", ForeignKey("people.id"), nullable=False),
-    Column("guideline", ForeignKey("guidelines.id"), nullable=False),
+    _of("person", people),
+    _of("guideline", guidelines),
     Column("at", Double, nullable=False),
     UniqueConstraint("person", "guideline"),
 )
 
-quotas = Table(
+quotas = _table(
     "quotas",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("project", ForeignKey("projects.id"), nullable=False),
+    _of("project", projects),
     Column("language", String(20), nullable=False),
     Column("scope", String(10), nullable=False),
     Column("category", String(120), nullable=False),

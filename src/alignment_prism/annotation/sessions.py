@@ -9,17 +9,24 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from alignment_prism.annotation import audit
 from alignment_prism.annotation.database import now
-from alignment_prism.annotation.people import Person, digest_of, find_person
+from alignment_prism.annotation.people import Person, digest_of, person_from
 from alignment_prism.annotation.schema import people, sessions
 
 IDLE = 14 * 86_400.0
 """Seconds without a request after which somebody must sign in again."""
 SEEN = 300.0
 """Seconds between two notes that a session is alive."""
+
+_WHOSE = (
+    select(sessions.c.seen_at, people)
+    .join(people, people.c.id == sessions.c.person)
+    .where(sessions.c.digest == bindparam("digest"), sessions.c.ended_at.is_(None))
+)
+"""Asked by every request, so put together once."""
 
 
 def sign_in(connection: Connection, person: int) -> str:
@@ -47,15 +54,10 @@ def end_sessions(connection: Connection, person: int, but: str = "") -> None:
 
 def whose(connection: Connection, token: str) -> tuple[Person, bool] | None:
     """Whose session a token is, and whether it is time to `touch` it; None where it is nobody's any more."""
-    query = (
-        select(sessions.c.person, sessions.c.seen_at, people.c.active)
-        .join(people, people.c.id == sessions.c.person)
-        .where(sessions.c.digest == digest_of(token), sessions.c.ended_at.is_(None))
-    )
-    row = connection.execute(query).first()
+    row = connection.execute(_WHOSE, {"digest": digest_of(token)}).first()
     if row is None or not row.active or row.seen_at < now() - IDLE:
         return None
-    return find_person(connection, row.person), row.seen_at < now() - SEEN
+    return person_from(row), row.seen_at < now() - SEEN
 
 
 def touch(connection: Connection, token: str) -> None:
@@ -108,3 +110,9 @@ class RateLimit:
             while len(self._tries) > self.KEYS:
                 del self._tries[next(iter(self._tries))]
         return allowed
+
+    def forgive(self, key: str) -> None:
+        """Take back the last try of a key: it was a good one. Fifty people behind one address may all sign in."""
+        with self._lock:
+            if tries := self._tries.get(key):
+                tries.pop()

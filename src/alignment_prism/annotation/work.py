@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from alignment_prism.annotation.database import now
+from alignment_prism.annotation.held import Work, work_of
 from alignment_prism.annotation.history import (
     DONE,
     DRAFT,
@@ -25,55 +25,55 @@ from alignment_prism.annotation.history import (
     WITHDRAWN,
     Revision,
     add_revision,
-    latest_revision,
+    newest,
 )
 from alignment_prism.annotation.people import Person
-from alignment_prism.annotation.projects import Project, lock, project_by_id
-from alignment_prism.annotation.schema import assignments, items
-from alignment_prism.annotation.standing import may_go_on, mine, on_lease
+from alignment_prism.annotation.projects import Project, lock
+from alignment_prism.annotation.schema import assignments, items, revisions
+from alignment_prism.annotation.standing import alive, asked, gold_of, is_free, unmet
 from alignment_prism.domain import InputError
 
 AT_ONCE = 100
 """Items that are looked at together for one that somebody has not opted out of."""
+RENEWED = 1 / 60
+"""Share of a lease that passes before a sign of life renews it: of half an hour, thirty seconds."""
 SKIP_REASONS = ("unsure", "distressing", "not_my_language", "broken", "other")
 
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """An item in somebody's hands.
-
-    Attributes:
-        id: of the assignment.
-        token: in addresses; it tells nothing and is good for its owner only.
-        project: that the item is of.
-        item: its id.
-        language: of the item.
-        shown: its texts.
-        gold: whether the right answer is known.
-        state: open, done or skipped.
-        flipped: whether the second of two replies stands on the left.
-        leased_until: when the lease lapses.
-        last: the latest revision; None where nothing was written.
-        final: the answer that counts.
-    """
-
-    id: int
-    token: str
-    project: Project
-    item: int
-    language: str
-    shown: Mapping[str, Any]
-    gold: bool
-    state: str
-    flipped: bool
-    leased_until: float
-    last: Revision | None = None
-    final: Revision | None = None
-
-    @property
-    def content(self) -> Mapping[str, Any]:
-        """What the page is filled with: the latest words, whether handed in or not."""
-        return self.last.content if self.last is not None else {}
+# Asked by every request, so put together once: building a statement costs more than answering it.
+_BEGUN = (
+    select(assignments.c.id, assignments.c.token, assignments.c.item, assignments.c.leased_until)
+    .add_columns(items.c.done, items.c.gold, items.c.categories)
+    .join(items, items.c.id == assignments.c.item)
+    .where(items.c.project == bindparam("project"), assignments.c.person == bindparam("person"))
+    .where(assignments.c.state == OPEN)
+    .order_by(assignments.c.id)
+)
+_IN_ORDER = select(items.c.id, items.c.categories).order_by(items.c.position).limit(bindparam("number"))
+_NEXT = _IN_ORDER.offset(bindparam("start")).where(is_free(), items.c.gold.is_(None))
+_NEXT_GOLD = _IN_ORDER.offset(bindparam("start")).where(is_free(gold=True), items.c.gold.is_not(None))
+_ALIVE = select(func.count()).select_from(assignments).where(assignments.c.item == bindparam("item"), alive())
+_LAST = revisions.alias()
+_STATE = (
+    select(assignments.c.state, assignments.c.item, assignments.c.leased_until, assignments.c.given_at)
+    .add_columns(items.c.done, _LAST.c.number, _LAST.c.at, _LAST.c.kind, _LAST.c.content, _LAST.c.seconds)
+    .select_from(assignments)
+    .join(items, items.c.id == assignments.c.item)
+    .join(_LAST, _LAST.c.id == newest(assignments.c.id), isouter=True)
+    .where(assignments.c.id == bindparam("work"))
+)
+_ANSWER = (
+    select(revisions.c.content)
+    .where(revisions.c.assignment == bindparam("work"), revisions.c.kind == FINAL)
+    .order_by(revisions.c.number.desc())
+    .limit(1)
+)
+_LEASE = update(assignments).where(assignments.c.id == bindparam("work")).values(leased_until=bindparam("until"))
+_END = (
+    update(assignments)
+    .where(assignments.c.id == bindparam("work"))
+    .values(state=bindparam("new_state"), ended_at=bindparam("ended"))
+)
+_COUNT = update(items).where(items.c.id == bindparam("its")).values(done=items.c.done + bindparam("more"))
 
 
 def claim(connection: Connection, project: Project, person: Person) -> Work | None:
@@ -87,36 +87,26 @@ def claim(connection: Connection, project: Project, person: Person) -> Work | No
     Returns:
         None where there is nothing for them, or nothing yet: see `standing`.
     """
+    if person.paused:
+        return None
     lock(connection, project)
     at = now()
-    begun = mine(project, person) & (assignments.c.state == OPEN)
-    for row in connection.execute(select(assignments, items.c.done, items.c.gold).join(items).where(begun)):
+    unwanted = set(person.opt_outs)
+    for row in connection.execute(_BEGUN, {"project": project.id, "person": person.id}).all():
+        if unwanted & set(row.categories):
+            continue
         if row.gold is not None or row.leased_until > at or _room(connection, project, row.item, row.done, at):
-            _lease(connection, row.id, project, at)
+            _lease(connection, row.id, project, at, row.leased_until)
             return work_of(connection, row.token, person)
-    if person.paused or not may_go_on(connection, project, person):
+    gold = gold_of(connection, project, person)
+    if not (gold.left or gold.is_met(project)) or unmet(connection, project, person):
         return None
-    seen = select(assignments.c.item).where(assignments.c.person == person.id)
-    held = on_lease(at)
-    free = and_(
-        items.c.project == project.id,
-        items.c.retired.is_(False),
-        items.c.language.in_(person.languages),
-        items.c.id.not_in(seen),
-        or_(items.c.author.is_(None), items.c.author != person.id),
-    )
-    query = select(items.c.id, items.c.categories).order_by(items.c.position).limit(AT_ONCE)
-    gold = query.where(free, items.c.gold.is_not(None))
-    rest = (
-        query.select_from(items.join(held, held.c.item == items.c.id, isouter=True))
-        .where(free, items.c.gold.is_(None))
-        .where(items.c.done + func.coalesce(held.c.number, 0) < project.overlap)
-    )
-    for some in (gold, rest):
+    params = asked(project, person, at) | {"number": AT_ONCE if unwanted else 1}
+    for query in (_NEXT_GOLD, _NEXT) if gold.left else (_NEXT,):
         start = 0
-        while rows := connection.execute(some.offset(start)).all():
+        while rows := connection.execute(query, params | {"start": start}).all():
             for row in rows:
-                if not set(row.categories) & set(person.opt_outs):
+                if not unwanted & set(row.categories):
                     return give(connection, project, row.id, person)
             start += AT_ONCE
     return None
@@ -125,43 +115,12 @@ def claim(connection: Connection, project: Project, person: Person) -> Work | No
 def give(connection: Connection, project: Project, item: int, person: Person) -> Work:
     """Give an item to somebody. The order of two replies is drawn here and kept."""
     token, at = secrets.token_urlsafe(15), now()
-    connection.execute(
-        insert(assignments).values(
-            item=item,
-            person=person.id,
-            token=token,
-            state=OPEN,
-            flipped=bool(secrets.randbits(1)),
-            leased_until=at + project.lease,
-            given_at=at,
-        )
-    )
+    row = {"item": item, "person": person.id, "token": token, "state": OPEN, "flipped": bool(secrets.randbits(1)),
+           "leased_until": at + project.lease, "given_at": at}  # fmt: skip
+    connection.execute(insert(assignments), row)
     found = work_of(connection, token, person)
     assert found is not None, "it was given a moment ago"
     return found
-
-
-def work_of(connection: Connection, token: str, person: Person) -> Work | None:
-    """The work of a token, if it is this person's; None if it is another's, or nobody's."""
-    row = _row(connection, token, person)
-    if row is None:
-        return None
-    last = latest_revision(connection, row.id)
-    final = latest_revision(connection, row.id, FINAL) if row.state == DONE else None
-    return Work(
-        id=row.id,
-        token=row.token,
-        project=project_by_id(connection, row.project),
-        item=row.item,
-        language=row.language,
-        shown=row.shown,
-        gold=row.gold is not None,
-        state=row.state,
-        flipped=row.flipped,
-        leased_until=row.leased_until,
-        last=last,
-        final=final,
-    )
 
 
 def save_draft(connection: Connection, work: Work, content: Mapping[str, Any], seconds: float = 0.0) -> Revision:
@@ -170,13 +129,17 @@ def save_draft(connection: Connection, work: Work, content: Mapping[str, Any], s
     A draft that says what the last one said adds no revision. That a lease has lapsed stops no draft: words are kept
     whoever the item goes to.
     """
-    lock(connection, work.project)
-    latest = latest_revision(connection, work.id)
-    if latest is None or dict(latest.content) != dict(content) or latest.kind not in (DRAFT, FINAL):
-        latest = add_revision(connection, work.id, DRAFT, content, seconds)
-    if work.state == OPEN and _is_held(connection, work):
-        _lease(connection, work.id, work.project, now())
-    return latest
+    at = now()
+    if work.leased_until <= at:
+        lock(connection, work.project)  # it may be somebody else's meanwhile
+    row = _state(connection, work)
+    if row.kind in (DRAFT, FINAL) and dict(row.content) == dict(content):
+        kept = Revision(row.number, row.at, row.kind, row.content, row.seconds)
+    else:
+        kept = _add(connection, work, row, DRAFT, content, seconds)
+    if row.state == OPEN and _is_held(connection, work, row, at):
+        _lease(connection, work.id, work.project, at, row.leased_until)
+    return kept
 
 
 def submit(connection: Connection, work: Work, content: Mapping[str, Any], seconds: float = 0.0) -> Revision | None:
@@ -187,14 +150,14 @@ def submit(connection: Connection, work: Work, content: Mapping[str, Any], secon
         nothing, and the item stays theirs.
     """
     lock(connection, work.project)
-    row = _locked(connection, work)
+    row = _state(connection, work)
     if row.state != DONE:
-        if not _is_held(connection, work):
-            add_revision(connection, work.id, DRAFT, content, seconds)
+        if not _is_held(connection, work, row, now()):
+            _add(connection, work, row, DRAFT, content, seconds)
             return None
         _end(connection, work, DONE)
-        connection.execute(update(items).where(items.c.id == work.item).values(done=items.c.done + 1))
-    return add_revision(connection, work.id, FINAL, content, seconds)
+        connection.execute(_COUNT, {"its": work.item, "more": 1})
+    return _add(connection, work, row, FINAL, content, seconds)
 
 
 def skip(connection: Connection, work: Work, reason: str, note: str = "", seconds: float = 0.0) -> None:
@@ -206,9 +169,10 @@ def skip(connection: Connection, work: Work, reason: str, note: str = "", second
     if reason not in SKIP_REASONS:
         raise InputError("no reason", fix="say why")
     lock(connection, work.project)
-    if _locked(connection, work).state != OPEN:
+    row = _state(connection, work)
+    if row.state != OPEN:
         raise InputError("it was answered", fix="take the answer back first")
-    add_revision(connection, work.id, SKIP, {"reason": reason, "note": note}, seconds)
+    _add(connection, work, row, SKIP, {"reason": reason, "note": note}, seconds)
     _end(connection, work, SKIPPED)
 
 
@@ -218,63 +182,54 @@ def withdraw(connection: Connection, work: Work) -> bool:
     The history keeps what was taken back.
     """
     lock(connection, work.project)
-    row = _locked(connection, work)
+    row = _state(connection, work)
     if row.state == OPEN:
         return True
-    if row.state == SKIPPED and not (work.gold or _room(connection, work.project, row.item, row.done, now())):
+    at = now()
+    if row.state == SKIPPED and not _is_held(connection, work, row, at):
         return False
-    answer = latest_revision(connection, work.id, FINAL)
-    add_revision(connection, work.id, WITHDRAWN, answer.content if answer else {}, 0.0)
+    _add(connection, work, row, WITHDRAWN, connection.scalar(_ANSWER, {"work": work.id}) or {}, 0.0)
     if row.state == DONE:
-        connection.execute(update(items).where(items.c.id == work.item).values(done=items.c.done - 1))
-    values = {"state": OPEN, "ended_at": None, "leased_until": now() + work.project.lease}
+        connection.execute(_COUNT, {"its": work.item, "more": -1})
+    values = {"state": OPEN, "ended_at": None, "leased_until": at + work.project.lease}
     connection.execute(update(assignments).where(assignments.c.id == work.id).values(values))
     return True
 
 
-def answered(connection: Connection, project: Project, person: Person, number: int = 50) -> list[Work]:
-    """The last items that somebody answered or skipped, newest first."""
-    query = (
-        select(assignments.c.token)
-        .join(items)
-        .where(mine(project, person), assignments.c.state != OPEN)
-        .order_by(assignments.c.ended_at.desc())
-        .limit(number)
-    )
-    found = (work_of(connection, token, person) for token in connection.scalars(query).all())
-    return [work for work in found if work is not None]
+def _state(connection: Connection, work: Work) -> Row[Any]:
+    """How an assignment stands now, with its latest revision; nobody else changes it until the transaction ends."""
+    if connection.dialect.name != "sqlite":
+        # A statement of its own: what is read together with a lock that had to be waited for would be of before.
+        here = assignments.c.id == work.id
+        connection.execute(select(assignments.c.id).where(here).with_for_update()).all()
+    return connection.execute(_STATE, {"work": work.id}).one()
 
 
-def _row(connection: Connection, token: str, person: Person) -> Row[Any] | None:
-    columns = (items.c.project, items.c.language, items.c.shown, items.c.gold, items.c.done)
-    query = select(assignments, *columns).join(items)
-    return connection.execute(query.where(assignments.c.token == token, assignments.c.person == person.id)).first()
-
-
-def _locked(connection: Connection, work: Work) -> Row[Any]:
-    query = select(assignments, items.c.done).join(items).where(assignments.c.id == work.id)
-    return connection.execute(query).one()
+def _add(
+    connection: Connection, work: Work, row: Row[Any], kind: str, content: Mapping[str, Any], seconds: float
+) -> Revision:
+    since = row.given_at if row.at is None else row.at
+    return add_revision(connection, work.id, kind, content, seconds, number=row.number or 0, since=since)
 
 
 def _room(connection: Connection, project: Project, item: int, done: int, at: float) -> bool:
     """Whether an item may be given to one more."""
-    alive = (assignments.c.item == item) & (assignments.c.state == OPEN) & (assignments.c.leased_until > at)
-    held = connection.scalar(select(func.count()).select_from(assignments).where(alive))
+    held = connection.scalar(_ALIVE, {"item": item, "at": at})
     return done + int(held or 0) < project.overlap
 
 
-def _is_held(connection: Connection, work: Work) -> bool:
-    """Whether an item that somebody has open is still theirs, or can be theirs again."""
-    row = _locked(connection, work)
-    if work.gold or row.leased_until > now():
+def _is_held(connection: Connection, work: Work, row: Row[Any], at: float) -> bool:
+    """Whether an item without their answer is still somebody's, or can be theirs again: who skipped it let it go."""
+    if work.gold or (row.state == OPEN and row.leased_until > at):
         return True
-    return _room(connection, work.project, row.item, row.done, now())
+    return _room(connection, work.project, row.item, row.done, at)
 
 
-def _lease(connection: Connection, key: int, project: Project, at: float) -> None:
-    connection.execute(update(assignments).where(assignments.c.id == key).values(leased_until=at + project.lease))
+def _lease(connection: Connection, key: int, project: Project, at: float, until: float) -> None:
+    """Let a lease begin anew, unless it has hardly begun."""
+    if until < at + (1 - RENEWED) * project.lease:
+        connection.execute(_LEASE, {"work": key, "until": at + project.lease})
 
 
 def _end(connection: Connection, work: Work, state: str) -> None:
-    values = {"state": state, "ended_at": now()}
-    connection.execute(update(assignments).where(assignments.c.id == work.id).values(values))
+    connection.execute(_END, {"work": work.id, "new_state": state, "ended": now()})

@@ -11,13 +11,15 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from alignment_prism.annotation.held import Work, work_of
 from alignment_prism.annotation.history import OPEN, Revision
 from alignment_prism.annotation.near import near_duplicate
 from alignment_prism.annotation.people import Person
 from alignment_prism.annotation.projects import Item, Kind, Project, add_items, create_project, project_named
 from alignment_prism.annotation.quotas import Cell, cells, set_quotas
 from alignment_prism.annotation.schema import assignments, items
-from alignment_prism.annotation.work import Work, give, submit, work_of
+from alignment_prism.annotation.standing import may_go_on
+from alignment_prism.annotation.work import give, submit
 from alignment_prism.domain import AYA_CATEGORIES, LANGUAGES, InputError, Scope
 from alignment_prism.domain.scripts import letters_in
 from alignment_prism.scoring.reply_language import MIN_SCRIPT_SHARE, in_language
@@ -72,7 +74,13 @@ def create_writing(
 
 
 def start(connection: Connection, project: Project, person: Person) -> Work | None:
-    """The prompt that somebody is writing in a project, or an empty one; None where they know none of its languages."""
+    """The prompt that somebody is writing in a project, or an empty one.
+
+    Returns:
+        None where they take a break, have not qualified, or no prompt is wanted in a language that they know.
+    """
+    if person.paused or not may_go_on(connection, project, person):
+        return None
     mine = (items.c.project == project.id) & (assignments.c.person == person.id) & (assignments.c.state == OPEN)
     token = connection.scalar(select(assignments.c.token).join(items).where(mine).limit(1))
     if token is not None:
@@ -88,9 +96,10 @@ def start(connection: Connection, project: Project, person: Person) -> Work | No
 
 
 def languages_for(connection: Connection, project: Project, person: Person) -> list[str]:
-    """Languages that somebody may write in: theirs, and of those the ones that the quotas ask for, where there are."""
-    asked = {cell.language for cell in cells(connection, project)}
-    return [code for code in person.languages if not asked or code in asked]
+    """Languages that somebody may write in: theirs, and where there are quotas those in which one is not met."""
+    quotas = cells(connection, project)
+    wanted = {cell.language for cell in quotas if cell.missing}
+    return [code for code in person.languages if not quotas or code in wanted]
 
 
 def content_of(all_of: Callable[[str], list[str]], one: Callable[[str, str], str]) -> dict[str, Any]:

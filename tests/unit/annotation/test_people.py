@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
 from alignment_prism.annotation import audit
+from alignment_prism.annotation.backup import write_backup
 from alignment_prism.annotation.database import Database, create_database, open_database
 from alignment_prism.annotation.people import (
     Role,
@@ -22,7 +25,7 @@ from alignment_prism.annotation.people import (
     is_password,
     stored_password,
 )
-from alignment_prism.annotation.schema import invitations, sessions
+from alignment_prism.annotation.schema import facts, invitations, sessions
 from alignment_prism.annotation.sessions import (
     RateLimit,
     end_sessions,
@@ -134,12 +137,46 @@ def test_tries_are_counted_by_key_and_forgotten_with_time() -> None:
     assert len(limit._tries) == RateLimit.KEYS
 
 
+def test_a_good_try_is_not_counted() -> None:
+    limit = RateLimit(2, 60.0, clock=lambda: 100.0)
+    for _ in range(5):
+        assert limit.allow("a")
+        limit.forgive("a")
+    assert [limit.allow("a"), limit.allow("a"), limit.allow("a")] == [True, True, False]
+    limit.forgive("nobody")
+
+
+def test_what_somebody_wrote_is_in_no_error_that_is_logged(database: Database) -> None:
+    written = " ".join(["some", "secret", "prompt"])
+    with pytest.raises(IntegrityError) as caught, database.write() as connection:
+        for _ in range(2):
+            connection.execute(insert(facts).values(name="doubled", value=written))
+    said = "".join(traceback.format_exception(caught.value))
+    assert "facts" in said and written not in said
+
+
+def test_drafts_outlive_the_process_and_answers_the_power(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, waits = ("PRAGMA synchronous", 2) if database.is_sqlite else ("SHOW synchronous_commit", "on")
+
+    def flushes(flush: bool) -> bool:
+        with database.write(flush=flush) as connection:
+            return bool(connection.exec_driver_sql(asked).scalar() == waits)
+
+    assert flushes(True) and not flushes(False) and flushes(True)
+    monkeypatch.setattr("alignment_prism.annotation.database.UNFLUSHED", 0.0)
+    assert flushes(False), "a write a while later flushes those before it"
+
+
 def test_a_folder_is_made_once_and_opened_again(tmp_path: Path) -> None:
     folder = tmp_path / "annotations"
     with pytest.raises(StoreError, match="holds no annotations"):
         open_database(folder)
     made = create_database(folder)
     assert open_database(folder).secret == made.secret
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert set(modes.values()) == {0o600}, modes
+    write_backup(made, tmp_path / "one.zip")
+    assert (tmp_path / "one.zip").stat().st_mode & 0o777 == 0o600
     with pytest.raises(StoreError, match="already"):
         create_database(folder)
     with pytest.raises(InputError, match="mysql"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,13 @@ from sqlalchemy import select, update
 from alignment_prism.annotation import labelling
 from alignment_prism.annotation.database import Database, now
 from alignment_prism.annotation.exports import answers
+from alignment_prism.annotation.held import Work, work_of
 from alignment_prism.annotation.history import FINAL, history
 from alignment_prism.annotation.people import Person, change_person
 from alignment_prism.annotation.projects import Item, Kind, Project, add_items
 from alignment_prism.annotation.schema import assignments, items
 from alignment_prism.annotation.standing import standing
-from alignment_prism.annotation.work import Work, claim, save_draft, skip, submit, withdraw, work_of
+from alignment_prism.annotation.work import claim, save_draft, skip, submit, withdraw
 from alignment_prism.domain import InputError
 
 
@@ -166,6 +168,78 @@ def test_a_skip_says_why_leaves_the_item_to_others_and_can_be_taken_back(databas
     with database.write() as connection:
         assert not withdraw(connection, work), "its one place is taken"
         assert standing(connection, project, anna).skipped == 1
+
+
+def test_who_skipped_an_item_and_comes_back_makes_no_answer_too_many(database: Database) -> None:
+    project = make_project(database, replies("ru", 1))
+    anna, boris = add(database, "anna", "ru"), add(database, "boris", "ru")
+    work = take(database, project, anna)
+    assert work is not None
+    with database.write() as connection:
+        skip(connection, work, "unsure")
+    his = take(database, project, boris)
+    assert his is not None
+    # Her half hour is not over, and the item is his now: her answer would be the second of one.
+    assert not hand_in(database, work, "harmful", "передумала")
+    assert hand_in(database, his, "refusal")
+    with database.read() as connection:
+        assert [one.annotator for one in answers(connection, project)] == ["boris"]
+        assert history(connection, work.id)[-1].content["comment"] == "передумала", "and her words are kept"
+
+
+def test_an_item_of_a_kind_that_somebody_wants_no_more_of_is_not_given_back(database: Database) -> None:
+    prompt, reply = TEXTS["sr"]
+    shown = {"prompt": prompt, "reply": reply}
+    unwanted, other = Item("unwanted", "sr", shown, categories=("Profanity",)), Item("other", "sr", shown)
+    project = make_project(database, [unwanted, other])
+    anna = add(database, "anna", "sr")
+    first = take(database, project, anna)
+    assert first is not None
+    with database.write() as connection:
+        anna = change_person(connection, anna, None, paused=True)
+        assert claim(connection, project, anna) is None, "a break is a break from the item at hand too"
+        anna = change_person(connection, anna, None, paused=False, opt_outs=["Profanity"])
+    second = take(database, project, anna)
+    assert second is not None and second.item != first.item
+
+
+def test_what_is_left_is_what_is_given_out(database: Database) -> None:
+    draw = random.Random(7)
+    prompt, reply = TEXTS["ar"]
+    people = [add(database, f"person {number}", *draw.sample(["ar", "hi", "ru"], 2)) for number in range(4)]
+    with database.write() as connection:
+        people[3] = change_person(connection, people[3], None, opt_outs=["Profanity"])
+    project = make_project(
+        database,
+        [
+            Item(f"item {number}", draw.choice(["ar", "hi", "ru"]), {"prompt": prompt, "reply": reply},
+                 categories=draw.choice([(), ("Profanity",)]), author=draw.choice([None, people[0].id]))
+            for number in range(30)
+        ],
+        overlap=2,
+    )  # fmt: skip
+    for _ in range(25):  # some answer, some skip, some go away and leave a lease behind, which may lapse
+        work = take(database, project, draw.choice(people))
+        if work is not None:
+            what = draw.choice(["answer", "answer", "skip", "leave", "lapse"])
+            if what == "answer":
+                assert hand_in(database, work, "refusal")
+            elif what == "skip":
+                with database.write() as connection:
+                    skip(connection, work, "unsure")
+            elif what == "lapse":
+                lapse(database, work)
+    for person in people:
+        with database.read() as connection:
+            promised = standing(connection, project, person).left
+        given = 0
+        while (work := take(database, project, person)) is not None:
+            given += 1
+            with database.write() as connection:
+                skip(connection, work, "unsure")
+        assert given == promised, person.name
+        with database.read() as connection:
+            assert standing(connection, project, person).left == 0
 
 
 def test_nobody_elses_work_is_found(database: Database) -> None:

@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from annotators import add
+from annotators import add, make_project
 from prism_command import prism
 
 from alignment_prism.annotation import writing
 from alignment_prism.annotation.database import Database, open_database
 from alignment_prism.annotation.exports import write_aya, write_dataset, write_labels, write_prompts
+from alignment_prism.annotation.held import Work
 from alignment_prism.annotation.labelling import stored
-from alignment_prism.annotation.people import Person
-from alignment_prism.annotation.projects import Project, project_named
+from alignment_prism.annotation.people import Person, Role, add_person
+from alignment_prism.annotation.projects import Item, Kind, Project, project_named
 from alignment_prism.annotation.quotas import Cell, cells
-from alignment_prism.annotation.work import Work, claim, submit
+from alignment_prism.annotation.standing import standing
+from alignment_prism.annotation.work import claim, submit
 from alignment_prism.domain import AYA_CATEGORIES, InputError, Prompt, Scope
 from alignment_prism.io import read_records
 from alignment_prism.prompts import read_prompts
@@ -144,6 +146,27 @@ def test_quotas_count_what_was_handed_in(database: Database, project: Project) -
     assert there["ar", "local", "any"] == (1, 1) and there["ar", "global", "any"] == (1, 1)
     assert there["ar", "local", "Violence, Threats & Incitement"] == (1, 0)
     assert there["hi", "global", "any"] == (0, 2)
+
+
+def test_nobody_writes_before_they_qualify_nor_what_is_not_wanted(database: Database, project: Project) -> None:
+    anna = add(database, "anna", "ar")
+    gold = Item("gold", "ar", {"prompt": WRITTEN["ar"]["prompt"]}, gold="local")
+    examples = make_project(database, [gold], Kind.SCOPE, title="Examples")
+    with database.write() as connection:
+        one = [Cell("ar", "global", "any", 1), Cell("hi", "global", "any", 1)]
+        strict = writing.create_writing(connection, "Strict", ["ar", "hi"], one, requires="Examples")
+        assert writing.start(connection, strict, anna) is None
+        assert standing(connection, strict, anna).waits_for == "Examples"
+        example = claim(connection, examples, anna)
+        assert example is not None
+        submit(connection, example, stored(example, "local"))
+    write(database, strict, anna, content("ar"))
+    with database.write() as connection:
+        # The one Arabic prompt is there, and she writes no Hindi.
+        assert writing.start(connection, strict, anna) is None
+        assert writing.languages_for(connection, strict, add_person(connection, "अमित", Role.ANNOTATOR, ["hi"])) == [
+            "hi"
+        ]
 
 
 def test_speakers_of_other_languages_are_asked_about_the_translation_alone(

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import Connection
 
 from alignment_prism.annotation import guidelines, labelling, writing
+from alignment_prism.annotation.held import Work, answered, answered_before, work_of
 from alignment_prism.annotation.history import DONE, OPEN
 from alignment_prism.annotation.people import Person
 from alignment_prism.annotation.projects import CHOICES, Kind, Project, all_projects, project_of
@@ -16,17 +17,7 @@ from alignment_prism.annotation.standing import standing
 from alignment_prism.annotation.web.account import database_of
 from alignment_prism.annotation.web.render import go, page
 from alignment_prism.annotation.web.security import Denied, Form, Sent, Signed, Visiting, Visitor
-from alignment_prism.annotation.work import (
-    SKIP_REASONS,
-    Work,
-    answered,
-    claim,
-    save_draft,
-    skip,
-    submit,
-    withdraw,
-    work_of,
-)
+from alignment_prism.annotation.work import SKIP_REASONS, claim, save_draft, skip, submit, withdraw
 from alignment_prism.domain import InputError
 
 router = APIRouter()
@@ -37,7 +28,10 @@ def home(request: Request, visitor: Visiting, person: Signed) -> Response:
     """The projects that there is something to do in."""
     with database_of(request).read() as connection:
         rows = [(project, standing(connection, project, person)) for project in all_projects(connection)]
-    mine = [(one, how) for one, how in rows if one.kind is Kind.WRITING or how.left or how.done or how.gold]
+        wanted = {
+            one.id for one, _ in rows if one.kind is Kind.WRITING and writing.languages_for(connection, one, person)
+        }
+    mine = [(one, how) for one, how in rows if one.id in wanted or how.left or how.done or how.gold]
     return page(visitor, "home", person=person, projects=mine)
 
 
@@ -64,12 +58,12 @@ def begin(request: Request, visitor: Visiting, person: Signed, token: str, form:
 @router.get("/p/{token}/next")
 def following(request: Request, visitor: Visiting, person: Signed, token: str, undo: str = "") -> Response:
     """The next item, or why there is none."""
-    with database_of(request).write() as connection:
+    with database_of(request).write(flush=False) as connection:
         project = _project(connection, token)
         if not guidelines.has_read(connection, project, visitor.language, person):
             return go(f"/p/{token}")
         if project.kind is Kind.WRITING:
-            work = None if person.paused else writing.start(connection, project, person)
+            work = writing.start(connection, project, person)
         else:
             work = claim(connection, project, person)
     if work is None:
@@ -121,7 +115,7 @@ def answer(request: Request, visitor: Visiting, person: Signed, token: str, form
 @router.post("/w/{token}/draft")
 def draft(request: Request, person: Signed, token: str, form: Sent) -> Response:
     """Keep what was typed so far."""
-    with database_of(request).write() as connection:
+    with database_of(request).write(flush=False) as connection:
         work = _work(connection, token, person)
         try:
             kept = save_draft(connection, work, _content(work, form), form.number("seconds"))
@@ -216,14 +210,13 @@ def _show(
     undo: str = "",
 ) -> Response:
     how = standing(connection, work.project, person)
-    before = next((one.token for one in answered(connection, work.project, person, 2) if one.token != work.token), "")
     last = work_of(connection, undo, person) if undo else None
     common: dict[str, Any] = {
         "person": person,
         "work": work,
         "project": work.project,
         "standing": how,
-        "back": before,
+        "back": answered_before(connection, work, person),
         "undo": last if last is not None and last.state == DONE else None,
         "undo_label": _summary(last)[0] if last is not None else "",
         "faults": faults or [],

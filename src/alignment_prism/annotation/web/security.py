@@ -125,7 +125,7 @@ def visitor_of(request: Request) -> Visitor:
         if found is not None:
             person, stale = found
             if stale:
-                with database.write() as connection:
+                with database.write(flush=False) as connection:
                     sessions.touch(connection, cookie)
     if person is None:
         cookie = request.cookies.get(VISIT, "") or secrets.token_urlsafe(16)
@@ -143,7 +143,7 @@ def visitor_of(request: Request) -> Visitor:
 Visiting = Annotated[Visitor, Depends(visitor_of)]
 
 
-def person_of(visitor: Visiting) -> Person:
+async def person_of(visitor: Visiting) -> Person:
     """The person who is signed in.
 
     Raises:
@@ -154,7 +154,7 @@ def person_of(visitor: Visiting) -> Person:
     return visitor.person
 
 
-def lead_of(person: Annotated[Person, Depends(person_of)]) -> Person:
+async def lead_of(person: Annotated[Person, Depends(person_of)]) -> Person:
     """The person, if they lead.
 
     Raises:
@@ -165,7 +165,7 @@ def lead_of(person: Annotated[Person, Depends(person_of)]) -> Person:
     return person
 
 
-def administrator_of(person: Annotated[Person, Depends(person_of)]) -> Person:
+async def administrator_of(person: Annotated[Person, Depends(person_of)]) -> Person:
     """The person, if they are an administrator."""
     if person.role != "administrator":
         raise Denied(404, "not_found")
