@@ -16,7 +16,7 @@ from sqlalchemy import Connection, insert, select, update
 from alignment_prism.annotation import audit
 from alignment_prism.annotation.database import now
 from alignment_prism.annotation.history import DONE, FINAL
-from alignment_prism.annotation.people import Role, add_person, check_name, person_named
+from alignment_prism.annotation.people import LONGEST_NAME, Role, add_person, check_name, person_named
 from alignment_prism.annotation.projects import CHOICES, Item, Kind, Project, add_items
 from alignment_prism.annotation.schema import assignments, items, revisions
 from alignment_prism.domain import LANGUAGES, InputError, content_digest
@@ -24,6 +24,8 @@ from alignment_prism.io import read_rows
 
 LARGEST = 512 * 2**20
 """Bytes of an export that are read at once."""
+POTATO = ("user_state.json", "annotations.jsonl", "annotated_instances.jsonl")
+"""Files with labels in Potato's output, those that are looked for first before the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def read_label_studio(path: str | Path, key: str, question: str = "", comment: s
         comment: name of the control with a text.
 
     Raises:
-        InputError: it is no such export.
+        InputError: it is no such export, or there are several controls to choose from.
     """
     tasks = _json(path)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) and "annotations" in task for task in tasks):
@@ -90,20 +92,20 @@ def read_label_studio(path: str | Path, key: str, question: str = "", comment: s
             fix = f"name the field of the data that names the item: one of {', '.join(map(str, data))}"
             raise InputError(f"no field {key!r}", where=f"{path}, task {number}", fix=fix, settings={"key": "FIELD"})
         for one in task["annotations"]:
-            if one.get("was_cancelled"):
+            if not isinstance(one, dict) or one.get("was_cancelled"):
                 continue
             chosen = [
                 (str(part.get("from_name", "")), part.get("value") or {})
                 for part in one.get("result") or ()
                 if isinstance(part, dict)
             ]
-            labels = [value["choices"] for name, value in chosen if value.get("choices") and question in ("", name)]
+            labels = {name: value["choices"] for name, value in chosen if value.get("choices")}
             words = [value["text"] for name, value in chosen if value.get("text") and comment in ("", name)]
-            if labels:
+            if given := _asked(labels, question, f"{path}, task {number}"):
                 yield Imported(
                     key=str(data[key]),
                     annotator=_who(one.get("completed_by")),
-                    label=str(labels[0][0]),
+                    label=" + ".join(map(str, given)),
                     comment="\n".join(str(word[0] if isinstance(word, list) else word) for word in words),
                     at=_when(one.get("updated_at") or one.get("created_at")),
                     seconds=float(one.get("lead_time") or 0.0),
@@ -112,40 +114,86 @@ def read_label_studio(path: str | Path, key: str, question: str = "", comment: s
 
 
 def read_potato(path: str | Path, question: str = "", comment: str = "") -> Iterator[Imported]:
-    """Labels of Potato: `annotated_instances.jsonl`, one file or one in the folder of each annotator.
+    """Labels of Potato: what its version 2 keeps, `USER/user_state.json`, and what it exports as JSONL.
+
+    Potato 1 wrote `annotated_instances.jsonl` in the folder of each annotator; version 2 exports `annotations.jsonl`.
 
     Args:
         path: a file, or the folder of the output.
-        question: schema whose label counts; the first with a label that is ticked unless given.
+        question: schema whose label counts; the only one with labels unless given.
         comment: schema with a text.
 
     Raises:
-        InputError: there is no such file, or it is another kind of file.
+        InputError: there is no such file, it is another kind of file, or there are several schemas to choose from.
     """
     place = Path(path)
-    files = sorted(place.rglob("annotated_instances.jsonl")) if place.is_dir() else [place]
+    files = [place]
+    if place.is_dir():  # what is exported beside the states says the same once more
+        files = next((found for name in POTATO if (found := sorted(place.rglob(name)))), [])
     if not files:
-        raise InputError("no annotated_instances.jsonl", where=str(path), fix="name the folder of Potato's output")
+        fix = "name the folder of Potato's output"
+        raise InputError(f"none of {', '.join(POTATO)}", where=str(path), fix=fix)
     for file in files:
-        for row in read_rows(file):
-            values = row.values
-            schemas = values.get("label_annotations") or values.get("annotations")
-            name = values.get("id", values.get("instance_id"))
-            if not isinstance(schemas, dict) or name is None:
-                fix = "give Potato's annotated_instances.jsonl"
-                raise InputError("no output of Potato", where=f"{file}, line {row.line}", fix=fix)
-            ticked = [
-                (schema, label)
+        for where, name, who, schemas, data in _potato_state(file) if file.suffix == ".json" else _potato_rows(file):
+            ticked = {
+                schema: given
                 for schema, labels in schemas.items()
-                if isinstance(labels, dict) and question in ("", schema) and schema != comment
-                for label, value in labels.items()
-                if _is_ticked(label, value)
-            ]
-            words = schemas.get(comment) if comment else None
-            if ticked:
-                who = values.get("user_id") or values.get("user") or values.get("annotator") or file.parent.name
-                said = " ".join(map(str, words.values())) if isinstance(words, dict) else ""
-                yield Imported(str(name), str(who), str(ticked[0][1]), said, data=values)
+                if schema != comment and (given := [label for label, value in labels.items() if _is_ticked(value)])
+            }
+            if given := _asked(ticked, question, where):
+                said = " ".join(map(str, schemas.get(comment, {}).values())) if comment else ""
+                yield Imported(name, who, " + ".join(map(str, given)), said, data=data)
+
+
+def _potato_state(file: Path) -> Iterator[tuple[str, str, str, dict[str, dict[str, Any]], dict[str, Any]]]:
+    """Place, item, annotator, labels by schema and further fields of what Potato 2 keeps of one annotator."""
+    content = _json(file)
+    labels = content.get("instance_id_to_label_to_value") if isinstance(content, dict) else None
+    if not isinstance(labels, dict):
+        raise InputError("no output of Potato", where=str(file), fix="give a user_state.json")
+    who = str(content.get("user_id") or file.parent.name)
+    for name, given in labels.items():
+        yield f"{file}, item {name}", str(name), who, _schemas(given), {}
+
+
+def _potato_rows(file: Path) -> Iterator[tuple[str, str, str, dict[str, dict[str, Any]], dict[str, Any]]]:
+    """The same of what Potato exports, a line an answer."""
+    for row in read_rows(file):
+        values = row.values
+        given = next((values[name] for name in ("labels", "label_annotations", "annotations") if name in values), None)
+        name = values.get("instance_id", values.get("id"))
+        if not isinstance(given, dict | list) or name is None:
+            fix = f"give one of {', '.join(POTATO)}"
+            raise InputError("no output of Potato", where=f"{file}, line {row.line}", fix=fix)
+        who = values.get("user_id") or values.get("user") or values.get("annotator") or file.parent.name
+        yield f"{file}, line {row.line}", str(name), str(who), _schemas(given), dict(values)
+
+
+def _schemas(given: object) -> dict[str, dict[str, Any]]:
+    """Labels by schema: Potato keeps pairs of `{schema, name}` and value, and exports them nested."""
+    found: dict[str, dict[str, Any]] = {}
+    if isinstance(given, list):
+        for pair in given:
+            if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], dict):
+                found.setdefault(str(pair[0].get("schema", "")), {})[str(pair[0].get("name", ""))] = pair[1]
+    elif isinstance(given, dict):
+        found = {str(schema): labels for schema, labels in given.items() if isinstance(labels, dict)}
+    return found
+
+
+def _asked(given: Mapping[str, Any], question: str, where: str) -> Any:
+    """What was answered to a question, or to the only one; several labels are not one, and mean nothing here.
+
+    Raises:
+        InputError: there are several, and none is named.
+    """
+    if question:
+        return given.get(question)
+    if len(given) > 1:
+        fix = f"name the question: one of {', '.join(sorted(given))}"
+        what = f"{len(given)} questions have labels"
+        raise InputError(what, where=where, fix=fix, settings={"question": "NAME"})
+    return next(iter(given.values()), None)
 
 
 def add_labels(
@@ -198,7 +246,7 @@ def add_labels(
 
 
 def _add(connection: Connection, item: int, one: Imported, label: str, source: str) -> bool:
-    name = check_name(f"{one.annotator} ({source})")
+    name = check_name(f"{_short(one.annotator, LONGEST_NAME - len(source) - 3)} ({source})")
     person = person_named(connection, name) or add_person(connection, name, Role.ANNOTATOR, ())
     here = (assignments.c.item == item) & (assignments.c.person == person.id)
     if connection.scalar(select(assignments.c.id).where(here)) is not None:
@@ -229,7 +277,12 @@ def _item(one: Imported, fields: Mapping[str, str]) -> Item | None:
     return Item(one.key, LANGUAGES.find(language).code, {"prompt": prompt, "reply": reply}, origin)
 
 
-def _is_ticked(label: str, value: object) -> bool:
+def _short(name: str, room: int) -> str:
+    """A name that fits, and is no other's: of a long one the beginning, with a digest."""
+    return name if len(name) <= room else f"{name[: room - 7]}~{content_digest(name)[:6]}"
+
+
+def _is_ticked(value: object) -> bool:
     """Potato writes true, "true", "1", the place in the list, or the label again."""
     if isinstance(value, bool):
         return value
@@ -238,10 +291,14 @@ def _is_ticked(label: str, value: object) -> bool:
 
 
 def _who(value: object) -> str:
-    """Who annotated: a number, or an object with an address; the name before the @ will do."""
-    if isinstance(value, dict):
-        value = value.get("email") or value.get("username") or value.get("id")
-    return str(value if value is not None else "unknown").split("@")[0]
+    """Who annotated: a number, or an object with number and address, of which the name before the @ is taken too.
+
+    Not without the number: two people's addresses may differ behind the @ alone.
+    """
+    if not isinstance(value, dict):
+        return str(value if value is not None else "unknown")
+    name = str(value.get("email") or value.get("username") or "")
+    return f"{name.split('@')[0]} {value['id']}".strip() if "id" in value else name or "unknown"
 
 
 def _when(text: object) -> float:

@@ -16,12 +16,13 @@ from sqlalchemy import select
 from alignment_prism.annotation.backup import restore_backup, write_backup
 from alignment_prism.annotation.database import Database, create_database, open_database
 from alignment_prism.annotation.exports import answers
+from alignment_prism.annotation.imports import add_labels, read_label_studio, read_potato
 from alignment_prism.annotation.labelling import stored
 from alignment_prism.annotation.people import everyone
 from alignment_prism.annotation.projects import project_named
 from alignment_prism.annotation.schema import metadata
 from alignment_prism.annotation.work import claim, save_draft, submit
-from alignment_prism.domain import StoreError
+from alignment_prism.domain import InputError, StoreError
 from alignment_prism.labels import read_labels
 
 
@@ -104,6 +105,46 @@ def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:
         restore_backup(tmp_path / "text.zip", tmp_path / "bad")
 
 
+VERA = {"id": 3, "email": "vera@example.org", "first_name": "", "last_name": ""}
+"""As Label Studio says who annotated (`data_export/serializers.py`)."""
+
+
+def test_two_annotators_of_label_studio_whose_addresses_differ_late_are_two(tmp_path: Path) -> None:
+    task = {
+        "id": 1,
+        "data": {"reply_digest": "ru0"},
+        "annotations": [
+            {
+                "completed_by": who,
+                "result": [{"from_name": "harm", "value": {"choices": ["Refusal"]}}],
+            }
+            for who in (VERA, VERA | {"id": 4, "email": "vera@example.com"}, VERA | {"id": 5, "email": "v" * 60 + "@x"})
+        ],
+    }
+    (tmp_path / "export.json").write_text(json.dumps([task]), encoding="utf-8")
+    found = read_label_studio(tmp_path / "export.json", "reply_digest")
+    assert [one.annotator for one in found][:2] == ["vera 3", "vera 4"]
+    database = create_database(tmp_path / "people")
+    project = make_project(database, replies("ru", 1))
+    with database.write() as connection:
+        found = read_label_studio(tmp_path / "export.json", "reply_digest")
+        assert add_labels(connection, project, found, source="label-studio").added == 3, "a long name is shortened"
+
+
+def test_what_was_asked_must_be_said_where_several_questions_were(tmp_path: Path) -> None:
+    result = [
+        {"from_name": name, "type": "choices", "value": {"choices": labels}}
+        for name, labels in (("harm", ["Refusal", "Harmful"]), ("fluent", ["Yes"]))
+    ]
+    task = {"id": 1, "data": {"k": "a"}, "annotations": [{"completed_by": 1, "result": result}]}
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    with pytest.raises(InputError, match="2 questions") as caught:
+        list(read_label_studio(tmp_path / "export.json", "k"))
+    assert "fluent, harm" in caught.value.fix
+    # Two choices at once are no label of ours, and are counted as unread by their words.
+    assert [one.label for one in read_label_studio(tmp_path / "export.json", "k", "harm")] == ["Refusal + Harmful"]
+
+
 def test_labels_of_label_studio_are_taken_over(tmp_path: Path) -> None:
     prism("annotate", "init", "people", folder=tmp_path)
     database = open_database(tmp_path / "people")
@@ -119,7 +160,7 @@ def test_labels_of_label_studio_are_taken_over(tmp_path: Path) -> None:
 
     tasks = [
         {"id": 1, "data": {"reply_digest": "ru0", "model": "SECRET"},
-         "annotations": [annotation({"email": "vera@example.org"}, "Unsafe"), annotation(7, "Refusal")]},
+         "annotations": [annotation(VERA, "Unsafe"), annotation(7, "Refusal")]},
         {"id": 2, "data": {"reply_digest": "new", "text": "Привет", "answer": "Здравствуйте", "lang": "ru"},
          "annotations": [annotation(7, "Safe help"), annotation(8, "Refusal", was_cancelled=True)]},
         {"id": 3, "data": {"reply_digest": "nobody knows it"}, "annotations": [annotation(7, "Refusal")]},
@@ -137,10 +178,42 @@ def test_labels_of_label_studio_are_taken_over(tmp_path: Path) -> None:
         (one.reply_digest, one.annotator): (one.label, one.comment) for one in read_labels(tmp_path / "labels.csv")
     }
     assert found == {
-        ("ru0", "vera (label-studio)"): ("harmful", "потому что"),
+        ("ru0", "vera 3 (label-studio)"): ("harmful", "потому что"),
         ("ru0", "7 (label-studio)"): ("refusal", "потому что"),
         ("new", "7 (label-studio)"): ("safe_help", "потому что"),
     }
+
+
+def test_labels_of_potato_2_are_taken_over_from_its_states_and_its_export_alike(tmp_path: Path) -> None:
+    """As Potato 2 keeps them (`user_state_management.py`) and exports them (`export/tabular_exporter.py`)."""
+    said = {"asha": ("Harmful", "true"), "ravi": ("Refusal", True)}
+    output, lines = tmp_path / "annotation_output", []
+    for who, (label, value) in said.items():
+        pairs = [
+            [{"schema": "harm", "name": label}, value],
+            [{"schema": "harm", "name": "Other"}, False],
+            [{"schema": "why", "name": "text_box"}, "क्योंकि"],
+        ]
+        state = {"user_id": who, "instance_id_ordering": ["hi0"], "current_instance_index": 0,
+                 "instance_id_to_label_to_value": {"hi0": pairs}, "instance_id_to_span_to_value": {},
+                 "instance_id_to_behavioral_data": {}}  # fmt: skip
+        (output / who).mkdir(parents=True)
+        (output / who / "user_state.json").write_text(json.dumps(state), encoding="utf-8")
+        nested = {"harm": {label: value, "Other": False}, "why": {"text_box": "क्योंकि"}}
+        lines.append(json.dumps({"instance_id": "hi0", "user_id": who, "labels": nested, "spans": {}, "links": {}}))
+    (output / "exports" / "jsonl").mkdir(parents=True)
+    export = output / "exports" / "jsonl" / "annotations.jsonl"
+    export.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    expected = [("hi0", "asha", "Harmful", "क्योंकि"), ("hi0", "ravi", "Refusal", "क्योंकि")]
+    for place in (output, export, output / "exports"):
+        found = [(one.key, one.annotator, one.label, one.comment) for one in read_potato(place, "harm", "why")]
+        assert found == expected, place
+    assert [one.label for one in read_potato(output, comment="why")] == ["Harmful", "Refusal"]
+    with pytest.raises(InputError, match="2 questions"):
+        list(read_potato(output))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"none of user_state\.json"):
+        list(read_potato(tmp_path / "empty"))
 
 
 def test_labels_of_potato_are_taken_over(tmp_path: Path) -> None:
