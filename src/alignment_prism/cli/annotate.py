@@ -235,9 +235,8 @@ def serve(folder: str, host: str, port: int, https: bool) -> None:
     from alignment_prism.annotation import open_database
     from alignment_prism.annotation.web.app import serve as serve_pages
 
-    database = open_database(folder)
     echo(f"http://{host}:{port}/ (Ctrl-C ends it)")
-    serve_pages(database, host=host, port=port, secure=https)
+    serve_pages(open_database(folder), host=host, port=port, secure=https)
 
 
 @command.command("export")

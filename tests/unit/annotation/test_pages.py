@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from annotators import PASSWORD, add, make_project, replies
 from fastapi.testclient import TestClient
+from prism_command import prism
+from sqlalchemy import event
 
 from alignment_prism.annotation.database import Database
 from alignment_prism.annotation.exports import answers
@@ -164,6 +168,9 @@ def test_passwords_are_not_tried_for_ever_and_too_long_requests_are_refused(data
     codes = [browser.post("/login", data=form).status_code for _ in range(11)]
     assert codes == [401] * 10 + [429]
     assert browser.post("/login", data=form | {"password": PASSWORD}).status_code == 429, "even the right one waits"
+    # Nor do other spellings of one name have tries of their own.
+    for name in ("ANNA", " anna", "ａｎｎａ", "anna  "):
+        assert browser.post("/login", data=form | {"name": name}).status_code == 429, name
     assert browser.post("/login", data=form | {"name": "x" * 600_000}).status_code == 413
     assert browser.post("/login", data=form | {"name": "x" * 200_000}).status_code == 413
 
@@ -190,6 +197,56 @@ def test_an_invitation_makes_an_account_and_a_link_sets_a_new_password(database:
     assert "Klingon" in other.post("/people/invite", data=invited).text
     page = other.post("/people/invite", data=invited | {"languages": "ar srp"})
     assert re.search(r"http://prism\.test/invitation/[\w-]+", page.text)
+
+
+def test_everybody_behind_one_address_may_join_and_links_are_not_guessed(database: Database) -> None:
+    with database.write() as connection:
+        link = "/invitation/" + invite(connection, Role.ANNOTATOR, ["ar"])
+    browser = client(database)
+    assert {browser.get(link).status_code for _ in range(70)} == {200}
+    codes = [browser.get(f"/invitation/guess{number}").status_code for number in range(61)]
+    assert codes == [404] * 60 + [429]
+
+
+def test_a_request_asks_the_database_no_more_when_there_is_more_work(database: Database, anna: Person) -> None:
+    project = make_project(database, replies("ar", 60), overlap=2)
+    browser = client(database, "anna")
+    form = {"token": token(browser, f"/p/{project.token}"), "label": "refusal"}
+    browser.post(f"/p/{project.token}", data=form)
+    asked: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        asked.append(statement)
+
+    def one_item() -> list[int]:
+        counts = []
+        address = browser.get(f"/p/{project.token}/next").headers["location"]
+        for method, place, data in (
+            ("GET", address, None),
+            ("POST", f"{address.partition('?')[0]}/draft", form | {"comment": "تعليق"}),
+            ("POST", address, form),
+            ("GET", f"/p/{project.token}/next", None),
+        ):
+            asked.clear()
+            assert browser.request(method, place, data=data).status_code in (200, 303)
+            counts.append(sum(not one.startswith(("BEGIN", "PRAGMA", "SET LOCAL")) for one in asked))
+        return counts
+
+    one_item()
+    event.listen(database.engine, "before_cursor_execute", note)
+    first = one_item()
+    for _ in range(6):
+        last = one_item()
+    assert first == last
+    # Who asks, the item, its state, the draft: a lease that has hardly begun is not renewed. Locks are PostgreSQL's.
+    assert first[1] == (4 if database.is_sqlite else 5)
+
+
+def test_a_port_that_is_taken_is_an_error_that_says_so(tmp_path: Path) -> None:
+    prism("annotate", "init", "people", folder=tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = prism("annotate", "serve", "people", "--port", taken.getsockname()[1], folder=tmp_path)
+    assert done.returncode != 0 and "cannot listen" in done.stderr and "--port PORT" in done.stderr
 
 
 @pytest.fixture

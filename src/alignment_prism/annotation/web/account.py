@@ -8,9 +8,12 @@ from fastapi.responses import Response
 from alignment_prism.annotation import sessions
 from alignment_prism.annotation.database import Database
 from alignment_prism.annotation.people import (
+    Invitation,
     accept,
     change_person,
+    digest_of,
     find_invitation,
+    folded,
     hash_password,
     is_password,
     stored_password,
@@ -25,6 +28,7 @@ from alignment_prism.annotation.web.security import (
     Sent,
     Signed,
     Visiting,
+    Visitor,
     set_cookie,
 )
 from alignment_prism.domain import AYA_CATEGORIES, InputError
@@ -48,13 +52,16 @@ def login_page(visitor: Visiting) -> Response:
 def login(request: Request, visitor: Visiting, form: Sent) -> Response:
     """Sign in. Who has tried too often waits, whatever they try."""
     name, limits = form.get("name", ""), request.app.state.limits
-    if not (limits.addresses.allow(visitor.address) and limits.names.allow(name.casefold())):
+    account = digest_of(folded(name))  # no other spelling of a name has tries of its own
+    if not (limits.addresses.allow(visitor.address) and limits.names.allow(account)):
         return page(visitor, "login", 429, error="too_often", name=name)
     database = database_of(request)
     with database.read() as connection:
         person, stored = stored_password(connection, name)
     if not is_password(stored, form.get("password", "")) or person is None:
         return page(visitor, "login", 401, error="wrong_password", name=name)
+    limits.addresses.forgive(visitor.address)
+    limits.names.forgive(account)
     with database.write() as connection:
         token = sessions.sign_in(connection, person)
     return _welcome(visitor, token)
@@ -73,10 +80,7 @@ def logout(request: Request, visitor: Visiting, form: Sent) -> Response:
 @router.get("/invitation/{token}")
 def invitation_page(request: Request, visitor: Visiting, token: str) -> Response:
     """Where an invitation is accepted."""
-    if not request.app.state.limits.addresses.allow(visitor.address):
-        raise Denied(429, "too_often")
-    with database_of(request).read() as connection:
-        found = find_invitation(connection, token)
+    found = _invitation(request, visitor, token)
     if found is None:
         return page(visitor, "message", 404, title="invitation_gone", text="invitation_gone_text")
     return page(visitor, "invitation", invitation=found, link=token, error="", name="")
@@ -85,10 +89,7 @@ def invitation_page(request: Request, visitor: Visiting, token: str) -> Response
 @router.post("/invitation/{token}")
 def accept_invitation(request: Request, visitor: Visiting, token: str, form: Sent) -> Response:
     """Make the account and sign in."""
-    if not request.app.state.limits.addresses.allow(visitor.address):
-        raise Denied(429, "too_often")
-    with database_of(request).read() as connection:
-        found = find_invitation(connection, token)
+    found = _invitation(request, visitor, token)
     if found is None:
         return page(visitor, "message", 404, title="invitation_gone", text="invitation_gone_text")
     name, password = form.get("name", ""), form.get("password", "")
@@ -103,6 +104,18 @@ def accept_invitation(request: Request, visitor: Visiting, token: str, form: Sen
         fault = _fault(error, password, form.get("again", ""))
         return page(visitor, "invitation", 422, invitation=found, link=token, error=fault, name=name)
     return _welcome(visitor, session)
+
+
+def _invitation(request: Request, visitor: Visitor, token: str) -> Invitation | None:
+    """The invitation of a link; links that are none are tried so often and not more."""
+    limits = request.app.state.limits
+    if not limits.addresses.allow(visitor.address):
+        raise Denied(429, "too_often")
+    with database_of(request).read() as connection:
+        found = find_invitation(connection, token)
+    if found is not None:
+        limits.addresses.forgive(visitor.address)
+    return found
 
 
 def _fault(error: InputError, password: str, again: str) -> str:
@@ -141,11 +154,15 @@ def change_me(request: Request, visitor: Visiting, person: Signed, form: Sent) -
     new = form.get("password", "")
     try:
         if new:
+            limits, account = request.app.state.limits, digest_of(folded(person.name))
+            if not limits.names.allow(account):
+                raise Denied(429, "too_often")
             with database.read() as connection:
                 _, stored = stored_password(connection, person.name)
             if not is_password(stored, form.get("old", "")):
                 return page(visitor, "me", 422, person=person, categories=AYA_CATEGORIES, error="wrong_password",
                             saved=False)  # fmt: skip
+            limits.names.forgive(account)
             values["password"] = hash_password(new)
         with database.write() as connection:
             change_person(connection, person, person, **values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -13,10 +14,12 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from alignment_prism.annotation.database import Database
+from alignment_prism.annotation.projects import Kind, all_projects
 from alignment_prism.annotation.web import account, desk, lead
 from alignment_prism.annotation.web.render import go, page
 from alignment_prism.annotation.web.security import Denied, Guard, Limits, visitor_of
-from alignment_prism.domain import PrismError
+from alignment_prism.domain import LANGUAGES, InputError, PrismError
+from alignment_prism.scoring.reply_language import in_language
 
 
 def make_app(database: Database, *, secure: bool = False, limits: Limits | None = None) -> Guard:
@@ -84,9 +87,26 @@ def serve(database: Database, *, host: str = "127.0.0.1", port: int = 8400, secu
         host: address to listen at; others than this machine's belong behind HTTPS.
         port: likewise.
         secure: the pages are reached over HTTPS.
+
+    Raises:
+        InputError: nobody can listen at that address and port.
     """
     import uvicorn
 
+    try:
+        place = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        fix = "choose another port, or stop what listens there"
+        settings = {"port": "PORT"}
+        raise InputError(
+            f"cannot listen: {error.strerror}", where=f"{host}:{port}", fix=fix, settings=settings
+        ) from error
+    with database.read() as connection:
+        writes = any(project.kind is Kind.WRITING for project in all_projects(connection))
+    if writes:  # the tables of languages take half a second to load: not while somebody waits for a warning
+        in_language("Write a letter to my neighbour", LANGUAGES.find("en"))
     # No access log: addresses hold the tokens of invitations and of items.
-    uvicorn.run(make_app(database, secure=secure), host=host, port=port, server_header=False, access_log=False,
-                log_level="warning", timeout_keep_alive=60)  # fmt: skip
+    config = uvicorn.Config(make_app(database, secure=secure), host=host, port=port, server_header=False,
+                            access_log=False, log_level="warning", timeout_keep_alive=60)  # fmt: skip
+    with place:
+        uvicorn.Server(config).run(sockets=[place])
