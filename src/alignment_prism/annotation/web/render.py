@@ -9,6 +9,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from alignment_prism.annotation.database import now
 from alignment_prism.annotation.guidelines import as_html
 from alignment_prism.annotation.texts import INTERFACES, direction, say
 from alignment_prism.annotation.web.security import VISIT, Visitor, set_cookie
@@ -31,6 +32,7 @@ def environment() -> Environment:
         "direction": direction,
         "interfaces": INTERFACES,
         "language_name": _name,
+        "now": now,
     }
     made.filters |= {"guidelines": as_html, "iso": _iso, "minutes": _minutes}
     return made

@@ -14,8 +14,24 @@ let saving = false;
 let handedIn = false;
 let seconds = 0;
 let lastLife = Date.now();
+let ahead = 0; // seconds that the server's clock is ahead of this one's
 
 const $ = (id) => document.getElementById(id);
+
+// The browser's storage, where there is one: it can be full or forbidden, and then the page does without it.
+const store = {
+  get(key) {
+    try { return localStorage.getItem(key); } catch { return null; }
+  },
+  set(key, value) {
+    try { localStorage.setItem(key, value); } catch { /* the page has the words, and tries to send them again */ }
+  },
+  drop(wanted) {
+    try {
+      for (const key of Object.keys(localStorage)) if (key.startsWith(wanted)) localStorage.removeItem(key);
+    } catch { /* there is none */ }
+  },
+};
 
 // ---- what is in a form ----
 
@@ -84,7 +100,7 @@ async function save() {
   saving = false;
   if (answer && answer.ok) {
     const kept = await answer.json();
-    localStorage.removeItem(KEPT + address);
+    store.drop(KEPT + address);
     if (form !== mine) return;
     seconds = Math.max(0, seconds - spent);
     trouble("");
@@ -95,7 +111,7 @@ async function save() {
   if (form !== mine || handedIn) return;
   dirtySince = dirtySince || since;
   body.delete("token");
-  localStorage.setItem(KEPT + address, JSON.stringify({ at: Date.now() / 1000, fields: body.toString() }));
+  store.set(KEPT + address, JSON.stringify({ at: Date.now() / 1000 + ahead, fields: body.toString() }));
   const signedOut = answer && (answer.status === 401 || answer.status === 403);
   trouble(signedOut ? "signedOut" : "lost");
   if (signedOut) await renewToken();
@@ -116,16 +132,22 @@ async function renewToken() {
 
 function restore() {
   const address = form.dataset.draft;
-  const stored = localStorage.getItem(KEPT + address);
-  const at = Number(($("saved") || { dataset: {} }).dataset.at || 0);
+  const said = ($("saved") || { dataset: {} }).dataset;
+  const at = Number(said.at || 0);
+  // Both times are the server's: a clock of this machine that is slow must not make newer words look older.
+  ahead = Number(said.now || Date.now() / 1000) - Date.now() / 1000;
   if (at) say(at);
-  if (!stored) return;
-  const kept = JSON.parse(stored);
-  if (kept.at > at) {
+  let kept = null;
+  try {
+    kept = JSON.parse(store.get(KEPT + address));
+  } catch {
+    kept = null;
+  }
+  if (kept && kept.at > at) {
     fill(kept.fields);
     changed();
   } else {
-    localStorage.removeItem(KEPT + address);
+    store.drop(KEPT + address);
   }
 }
 
@@ -142,7 +164,7 @@ for (const kind of ["keydown", "pointermove", "pointerdown", "scroll"]) {
 // ---- shortcuts: the place of a key and not its letter, so that they work in every layout ----
 
 function keysOn() {
-  return localStorage.getItem("prism-keys") !== "off";
+  return store.get("prism-keys") !== "off";
 }
 
 addEventListener("keydown", (event) => {
@@ -152,6 +174,7 @@ addEventListener("keydown", (event) => {
   const target = document.querySelector(`[data-key="${CSS.escape(code)}"]`);
   if (!target) return;
   event.preventDefault();
+  if (handedIn) return; // the next item is not there yet: a key that is meant for it must not change this one
   if (target.matches("textarea, input")) target.focus();
   else target.click();
 });
@@ -185,7 +208,7 @@ addEventListener("input", (event) => {
 
 addEventListener("change", (event) => {
   if (event.target.id === "keys") {
-    localStorage.setItem("prism-keys", event.target.checked ? "on" : "off");
+    store.set("prism-keys", event.target.checked ? "on" : "off");
     document.body.classList.toggle("no-keys", !event.target.checked);
   }
   if (event.target.matches("[data-languages]")) {
@@ -198,11 +221,14 @@ addEventListener("change", (event) => {
 });
 
 addEventListener("submit", (event) => {
+  if (event.target === form && handedIn) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    return;
+  }
   for (const field of event.target.querySelectorAll("input[name=seconds]")) field.value = seconds.toFixed(1);
   if (event.target === form) handedIn = true;
-  if (event.target.matches("[data-leave]")) {
-    for (const key of Object.keys(localStorage)) if (key.startsWith(KEPT)) localStorage.removeItem(key);
-  }
+  if (event.target.matches("[data-leave]")) store.drop(KEPT);
 }, true);
 
 // A page that is left in mid-word sends what there is, whatever else is under way.
