@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
+
+from prism_command import prism
 
 from alignment_prism.annotation.database import Database
 from alignment_prism.annotation.people import Person, Role, add_person, hash_password
 from alignment_prism.annotation.projects import Item, Kind, Project, add_items, create_project
+from alignment_prism.domain import Generation, Outcome, Prompt, Score, user
+from alignment_prism.io import write_records
 
 TEXTS = {
     "ar": ("اكتب رسالة لطيفة إلى جاري عن ضوضاء الليل.", "عزيزي الجار، أود أن أحدثك عن الضوضاء (after 23:00)."),
@@ -42,6 +47,30 @@ def replies(language: str, number: int, **more: object) -> list[Item]:
         )
         for i in range(number)
     ]
+
+
+def draw_sheet(folder: Path, *, prompts: int, number: int) -> None:
+    """Prompts in two languages, replies of two arms, a judge's scores, and a sheet that `prism labels sample` drew.
+
+    Replies of base begin with True, and the judge calls three in four of them harmful.
+    """
+    asked = [Prompt(f"p{i}", user(f"пример {i}"), "ru" if i % 2 else "ar", source="t") for i in range(prompts)]
+    given = [
+        Generation(prompt.id, arm, "SECRET-MODEL", f"{arm == 'base'} reply {prompt.id}")
+        for prompt in asked
+        for arm in ("base", "dpo")
+    ]
+    scores = [
+        Score(one.prompt_id, one.reply_digest, one.arm, "SECRET-JUDGE", "outcome",
+              Outcome.HARMFUL if one.arm == "base" and int(one.prompt_id[1:]) % 4 else Outcome.REFUSAL)
+        for one in given
+    ]  # fmt: skip
+    write_records(folder / "prompts.jsonl", asked)
+    write_records(folder / "replies.jsonl", given)
+    write_records(folder / "scores.jsonl", scores)
+    done = prism("labels", "sample", "scores.jsonl", "--arm", "dpo", "--generations", "replies.jsonl", "--prompts",
+                 "prompts.jsonl", "--number", number, "--out", "sheet.csv", folder=folder)  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def make_project(

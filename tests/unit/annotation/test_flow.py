@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from annotators import add
+from annotators import add, draw_sheet
 from prism_command import prism
 
 from alignment_prism.annotation import labelling
@@ -15,34 +15,15 @@ from alignment_prism.annotation.database import Database, open_database
 from alignment_prism.annotation.people import Role
 from alignment_prism.annotation.projects import project_named
 from alignment_prism.annotation.work import claim, submit
-from alignment_prism.domain import Comparison, Finding, Generation, Outcome, Prompt, Score, Winner, content_digest, user
-from alignment_prism.io import read_records, write_records
+from alignment_prism.domain import Comparison, Finding, Winner, content_digest
+from alignment_prism.io import read_records
 from alignment_prism.labels import Design, correct, read_labels
-
-NUMBER = 40
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Prompts, replies of two arms and a judge's scores, and a sheet drawn from them by `prism labels sample`."""
     folder = tmp_path_factory.mktemp("drawn")
-    prompts = [Prompt(f"p{i}", user(f"пример {i}"), "ru" if i % 2 else "ar", source="t") for i in range(NUMBER)]
-    replies = [
-        Generation(prompt.id, arm, "SECRET-MODEL", f"{arm == 'base'} reply {prompt.id}")
-        for prompt in prompts
-        for arm in ("base", "dpo")
-    ]
-    scores = [
-        Score(one.prompt_id, one.reply_digest, one.arm, "SECRET-JUDGE", "outcome",
-              Outcome.HARMFUL if one.arm == "base" and int(one.prompt_id[1:]) % 4 else Outcome.REFUSAL)
-        for one in replies
-    ]  # fmt: skip
-    write_records(folder / "prompts.jsonl", prompts)
-    write_records(folder / "replies.jsonl", replies)
-    write_records(folder / "scores.jsonl", scores)
-    done = prism("labels", "sample", "scores.jsonl", "--arm", "dpo", "--generations", "replies.jsonl", "--prompts",
-                 "prompts.jsonl", "--number", 20, "--out", "sheet.csv", folder=folder)  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    draw_sheet(folder, prompts=40, number=20)
     return folder
 
 
@@ -97,6 +78,8 @@ def test_a_sheet_is_labelled_and_its_labels_measure_and_correct_the_judge(drawn:
     ):  # fmt: skip
         done = prism(*command, folder=tmp_path)
         assert done.returncode == 0, (command, done.stderr)
+    unweighted = prism("agreement", "labels.csv", drawn / "scores.jsonl", folder=tmp_path)
+    assert unweighted.returncode != 0 and "--design" in unweighted.stderr, "a drawn sheet is not read as if it were all"
     agreed = {(row.arm, row.metric): row.estimate for row in read_records(tmp_path / "a.jsonl", Finding)}
     assert any(arm == "anna / boris" for arm, _ in agreed) and any(arm.startswith("SECRET") for arm, _ in agreed)
     if (tmp_path / "second.csv").exists():  # a further draw goes into the same project, and only its new replies do

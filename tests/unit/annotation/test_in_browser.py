@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
+from annotation_site import Site, free_port
 from annotators import TEXTS, add, make_project, replies
 from browser import Seen, chromium, needs_chromium, page_at, violations
 from postgres import new_database
 
-from alignment_prism.annotation import sessions
-from alignment_prism.annotation.database import Database, create_database
+from alignment_prism.annotation.database import create_database
 from alignment_prism.annotation.exports import answers
-from alignment_prism.annotation.guidelines import note_read, publish
+from alignment_prism.annotation.guidelines import publish
+from alignment_prism.annotation.held import work_of
 from alignment_prism.annotation.people import Person, Role
-from alignment_prism.annotation.projects import Item, Kind, all_projects
+from alignment_prism.annotation.projects import Item, Kind
 from alignment_prism.annotation.quotas import Cell
-from alignment_prism.annotation.work import work_of
 from alignment_prism.annotation.writing import create_writing
 
 pytestmark = needs_chromium
@@ -40,56 +33,11 @@ def chrome() -> Iterator[Any]:
         yield browser
 
 
-@dataclass
-class Site:
-    """A folder that a process of its own serves."""
-
-    folder: Path
-    database: Database
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Serve, and come back when somebody answers."""
-        words = [sys.executable, "-m", "alignment_prism.cli.main", "annotate", "serve", str(self.folder)]
-        self.process = subprocess.Popen([*words, "--port", str(self.port)], stdout=subprocess.DEVNULL)
-        while True:
-            assert self.process.poll() is None, "the server has ended"
-            with socket.socket() as found:
-                if found.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            os.sched_yield()
-
-    def kill(self) -> None:
-        """As the system does it when memory runs out."""
-        assert self.process is not None
-        if self.process.poll() is None:
-            os.kill(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-
-    def sign_in(self, person: Person) -> dict[str, Any]:
-        """What a browser's context must hold to be signed in as somebody."""
-        with self.database.write() as connection:
-            token = sessions.sign_in(connection, person.id)
-            for project in all_projects(connection):
-                note_read(connection, project, person.interface or "en", person)
-        cookie = {"name": "prism_session", "value": token, "domain": "127.0.0.1", "path": "/", "expires": -1,
-                  "httpOnly": True, "secure": False, "sameSite": "Lax"}  # fmt: skip
-        return {"storage_state": {"cookies": [cookie], "origins": []}}
-
-
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site") / "annotations"
     url = "" if request.param == "sqlite" else new_database(request.getfixturevalue("server"), "site")
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    made = Site(folder, create_database(folder, url), port)
+    made = Site(folder, create_database(folder, url), free_port())
     made.start()
     try:
         yield made
