@@ -292,7 +292,8 @@ def test_a_lead_settles_downloads_and_writes_guidelines_that_are_read_again(
     assert b"settled" in lead.get(f"{busy['dashboard']}/export/settled").content
     labels = lead.get(f"{busy['dashboard']}/export/labels")
     assert labels.content.count(b"\n") == 3 and "labels.csv" in labels.headers["content-disposition"]
-    assert "boris" in lead.get(busy["history"]).text
+    told = lead.get(busy["history"]).text
+    assert "boris" in told and "Harmful" in told and "Refusal" in told, "answers are told as the pages call them"
     browser = client(database, "anna")
     assert browser.post(busy["project"], data={"token": token(browser, busy["project"])}).status_code == 303
     assert browser.get(f"{busy['project']}/next").headers["location"].startswith("/w/")

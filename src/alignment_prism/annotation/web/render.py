@@ -33,6 +33,7 @@ def environment() -> Environment:
         "interfaces": INTERFACES,
         "language_name": _name,
         "now": now,
+        "own_name": _own_name,
     }
     made.filters |= {"guidelines": as_html, "iso": _iso, "minutes": _minutes}
     return made
@@ -55,6 +56,11 @@ def go(address: str) -> Response:
 
 def _name(code: str) -> str:
     return LANGUAGES.find(code).name if code in LANGUAGES else code
+
+
+def _own_name(code: str) -> str:
+    """As its speakers call a language, where we know."""
+    return INTERFACES.get(code) or _name(code)
 
 
 def _iso(at: float) -> str:
