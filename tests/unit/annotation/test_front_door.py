@@ -36,7 +36,7 @@ def join(page: Any, name: str) -> None:
 
 
 def test_from_an_empty_folder_to_agreement_with_a_judge(chrome: Any, tmp_path: Path) -> None:
-    draw_sheet(tmp_path, prompts=12, number=4)
+    draw_sheet(tmp_path, prompts=12, number=8)
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     made = prism("annotate", "init", "people", "--address", address, folder=tmp_path)
@@ -80,7 +80,7 @@ def test_from_an_empty_folder_to_agreement_with_a_judge(chrome: Any, tmp_path: P
     design = "labels.csv.design.json"
     for command in (
         ("agreement", "labels.csv", "scores.jsonl", "--design", design, "--out", "agreement.jsonl"),
-        ("labels", "correct", design, "labels.csv", "--settled", "settled.csv", "--out", "corrected.jsonl"),
+        ("labels", "correct", design, "labels.csv", "--out", "corrected.jsonl"),
     ):
         done = prism(*command, folder=tmp_path)
         assert done.returncode == 0, (command, done.stderr)
