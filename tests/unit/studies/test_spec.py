@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from alignment_prism.domain import InputError, Sampling
-from alignment_prism.studies import ModelArm, RepliesArm, TrainedArm, load_spec
+from alignment_prism.domain import InputError, Pair, PairKind, Prompt, PromptKind, Sampling, Scope, user
+from alignment_prism.io import write_records
+from alignment_prism.studies import ModelArm, RepliesArm, TrainedArm, dry_run, load_spec
 from alignment_prism.training.settings import load_config
 
 SPEC = """\
@@ -61,6 +62,26 @@ def test_presets_for_large_models_start_from_files_of_ones_own(
     assert (adapter is not None, config.recipes["dpo_sft"].learning_rate) == ((False, 5e-7), (True, 5e-6))[
         name != LARGE[0]
     ]
+
+
+@pytest.mark.parametrize(("name", "arms", "trainings"), [("aya-23-8b", 15, 18), ("tiny-aya", 4, 4), (LARGE[2], 4, 4)])
+def test_presets_for_large_models_plan(
+    name: str, arms: int, trainings: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Four methods at three shares, and DPO(SFT) with one scope, the other, and English; SFT comes before each of these.
+    monkeypatch.chdir(tmp_path)
+    scopes = (Scope.GLOBAL, Scope.LOCAL)
+    safety = [Pair(f"s{n}", user(f"Harm {n}?"), "no", "yes", "en", PairKind.SAFETY, scopes[n % 2]) for n in range(20)]
+    general = [Pair(f"g{n}", user(f"Ask {n}?"), "yes", "no", "en", PairKind.GENERAL) for n in range(20)]
+    prompts = [Prompt("h", user("Bad?"), "en", scope=Scope.LOCAL), Prompt("k", user("Sum?"), "en", PromptKind.GENERAL)]
+    for file, records in (("safety", safety), ("general", general), ("evaluation", prompts)):
+        write_records(f"{file}.jsonl", records)
+    here = {"base": "nano", "mixture": {"total": 20}, "prompts": [{"file": "evaluation.jsonl"}]}
+    found = dry_run(load_spec(name, **here), "out")
+    models = [arm for arm in found.plan.arms if arm.model is not None]
+    assert len(models) == arms * 3 and len({arm.seed for arm in models}) == 3
+    assert sum(step.kind == "train" for step in found.plan.steps) == trainings * 3
+    assert found.dollars > 0 and all(one.dollars is not None for one in found.costs)
 
 
 def test_the_command_knows_every_preset() -> None:
