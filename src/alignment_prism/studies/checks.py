@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -155,8 +156,12 @@ def check_folder_can_be_made(out: Path) -> None:
     """Check that a study's folder can be made, and is not the one that prism runs in or one above it.
 
     Raises:
-        StoreError: it cannot, or it is.
+        StoreError: it cannot, or it is; or it is an address, as of object storage.
     """
+    if (place := re.match(r"([a-z][a-z0-9+.-]+):/", str(out))) is not None:  # a path has made one slash of two
+        what = f"a study's folder is a path, and {place[1]} is no file system"
+        fix = "name a folder, and copy it there when it is finished: docs/design/storage.md"
+        raise StoreError(what, where=str(out), fix=fix)
     check_within(out)
     if out.exists() and Path.cwd().is_relative_to(out.resolve()):
         fix = "name a folder of its own, such as results/mine"

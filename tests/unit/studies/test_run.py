@@ -258,6 +258,11 @@ def test_two_at_once_and_folders_that_hold_something_else_are_refused(
         run_study(spec, ".")
 
 
+def test_an_address_is_no_folder_of_a_study(spec: StudySpec) -> None:
+    with pytest.raises(StoreError, match="s3 is no file system"):
+        run_study(spec, "s3://bucket/mine")
+
+
 def test_a_reply_that_names_two_prompts_is_refused(spec: StudySpec, tmp_path: Path) -> None:
     """A running number in another order than the prompts' looks like an id, and every reply lands at a wrong prompt."""
     rows = [{"id": f"p{n}", "prompt": f"Question {7 - n}?", "reply": "x"} for n in range(8)]

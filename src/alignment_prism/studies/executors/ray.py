@@ -224,9 +224,11 @@ def _connected(address: str) -> Any:
         else:
             # by this address Ray listens on the loopback alone
             ray.init(address="local", _node_ip_address="127.0.0.1", include_dashboard=False, **quiet)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except (ConnectionError, ValueError, RuntimeError, OSError, ray.exceptions.RayError) as error:
         what = f"no cluster of Ray could be used: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
         fix = "start one as docs/cluster.md says, and name it, or say `auto` on one of its nodes"
+        if isinstance(error, ray.exceptions.AuthenticationError):
+            fix = "set RAY_AUTH_MODE=token here, with the token of the cluster's head in ~/.ray/auth_token"
         raise ModelError(what, where=address or "this machine", fix=fix, settings={"address": "HOST:PORT"}) from error
     return ray
 
