@@ -23,6 +23,7 @@ from alignment_prism.domain import (
     Outcome,
     Prompt,
     PromptKind,
+    Scope,
     Score,
     Winner,
     user,
@@ -268,7 +269,12 @@ def test_the_table_of_metrics_has_what_evaluation_gives_and_nothing_else() -> No
             id=f"{kind}{prompt.id}",
             kind=kind,
             reference="A" if kind is PromptKind.GENERAL else "",
-            metadata={"choices": ["4", "5"], **({"variant_of": f"{kind}{first.id}"} if prompt == second else {})},
+            scope=Scope.LOCAL if kind is PromptKind.HARMFUL else prompt.scope,
+            metadata={
+                "choices": ["4", "5"],
+                "norm": prompt.id,
+                **({"variant_of": f"{kind}{first.id}"} if prompt == second else {}),
+            },
         )
         for kind in PromptKind
         for prompt in (first, second, *others_of_twelve)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,11 @@ def make_pairs(count: int, *, seed: int = 0, words: int = 6) -> list[Pair]:
             )
         )
     return pairs
+
+
+def grouped_pairs(count: int) -> list[Pair]:
+    """The same, of which every three, in three languages, have a group in common."""
+    return [replace(pair, group=f"g{number // 3}") for number, pair in enumerate(make_pairs(count))]
 
 
 def save_tiny_model(

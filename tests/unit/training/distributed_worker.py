@@ -108,7 +108,11 @@ def main() -> None:
         error = ""
         try:
             train_method(
-                job["method"], base=job["base"], pairs=tiny.make_pairs(21), out=out, config=load_config(job["config"])
+                job["method"],
+                base=job["base"],
+                pairs=tiny.grouped_pairs(21),
+                out=out,
+                config=load_config(job["config"]),
             )
         except PrismError as refusal:
             error = f"{type(refusal).__name__}: {refusal}"

@@ -43,7 +43,7 @@ GROUPS = {"training.groups.step_size": 2.0}  # so that the second step shows whe
 BF16 = {"training.precision": "bf16", "training.attention": "sdpa"}
 LORA = {"training.adapter": {"rank": 4, "alpha": 8}, "dpo_ift.learning_rate": 3e-3}
 JOBS: dict[str, list[tuple[str, str, bool, dict[str, Any]]]] = {
-    "ddp": [("dpo", "dpo_ift", True, {}), ("groups", "dpo_ift", True, GROUPS)],
+    "ddp": [("dpo", "dpo_ift", True, {}), ("groups", "dpo_ift", True, GROUPS), ("mlc", "mlc", True, {})],
     "fsdp2": [
         ("dpo", "dpo_ift", True, {}),
         ("untied", "dpo_ift", False, {}),
@@ -105,7 +105,7 @@ class Runs:
         _, method, tied, settings = next(job for job in JOBS[self.how] if job[0] == name)
         out = self.folder / f"{name}-alone"
         config = load_config("micro", {**SETTINGS, **settings})
-        train_method(method, base=self.bases[tied], pairs=self.tiny.make_pairs(21), out=out, config=config)
+        train_method(method, base=self.bases[tied], pairs=self.tiny.grouped_pairs(21), out=out, config=config)
         return out
 
     def together(self, name: str) -> Path:
@@ -138,7 +138,7 @@ def _steps(run: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("how", "name"),
-    [("ddp", "dpo"), ("ddp", "groups"), ("fsdp2", "dpo"), ("fsdp2", "untied"), ("fsdp2", "sft")],
+    [("ddp", "dpo"), ("ddp", "groups"), ("ddp", "mlc"), ("fsdp2", "dpo"), ("fsdp2", "untied"), ("fsdp2", "sft")],
 )
 def test_two_processes_train_what_one_does(how: str, name: str, runs: Callable[[str], Runs]) -> None:
     import torch
