@@ -74,10 +74,11 @@ class LateSeed(int):
         with open(f"{self.gate}.begun", "wb") as begun, open(f"{self.gate}.go", "rb", 0) as go:
             begun.write(b".")
             begun.flush()
-            while not select.select([go], [], [], 0.05)[0]:
-                pass  # Ray interrupts Python, as it computes in a training, and no system call
-            os.read(go.fileno(), 1)
-        return False
+            for _ in range(1200):  # Ray interrupts Python, as it computes in a training, and no system call
+                if select.select([go], [], [], 0.05)[0]:
+                    os.read(go.fileno(), 1)
+                    return False
+        raise TimeoutError("nobody opened the gate, and nobody interrupted")
 
 
 class Gate:
@@ -110,8 +111,12 @@ class Gate:
 def cluster() -> Iterator[Cluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)  # or the loopback is taken for another address
-        cluster = Cluster(initialize_head=True, head_node_args=NODE)
-        cluster.add_node(**NODE)
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as where `nohup` or a service starts the nodes
+        try:
+            cluster = Cluster(initialize_head=True, head_node_args=NODE)
+            cluster.add_node(**NODE)
+        finally:
+            signal.signal(signal.SIGINT, before)
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
         yield cluster
         ray.shutdown()

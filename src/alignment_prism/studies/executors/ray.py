@@ -186,6 +186,8 @@ def do_on_node(step: Step, place: str, out: str, known: Sequence[str], earlier: 
     from alignment_prism.studies.executors.worker import portable
 
     try:
+        # A node that `nohup` or a service started ignores this signal, which is what Ray interrupts by.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         with suppress(OSError):
             os.chdir(place)
         if version != __version__:
