@@ -124,7 +124,7 @@ def resolve_precision(config: TrainingConfig) -> str:
         return config.precision
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if _cpu_has_bf16() else "fp32"
+    return "bf16" if cpu_has_bf16() else "fp32"
 
 
 def resolve_attention(config: TrainingConfig, precision: str, row_tokens: float) -> str:
@@ -268,7 +268,7 @@ def _ends(folder: Path, tokenizer: Any) -> frozenset[int]:
     return frozenset(token for token in found if isinstance(token, int))
 
 
-def _cpu_has_bf16() -> bool:
+def cpu_has_bf16() -> bool:
     """Whether the CPU multiplies bfloat16 natively (AMX or AVX-512 BF16)."""
     import torch
 

@@ -18,6 +18,7 @@ from alignment_prism.domain.progress import Progress
 from alignment_prism.nano.base.tokenizer import BOS, CHATBOT, CONTEXT, END, USER, train_tokenizer
 from alignment_prism.nano.world.corpus import Corpus, Example
 from alignment_prism.nano.world.facts import Facts
+from alignment_prism.training.base_model import cpu_has_bf16
 
 if TYPE_CHECKING:
     from transformers import CohereForCausalLM, PreTrainedTokenizerFast
@@ -154,8 +155,11 @@ class Workers:
 
 
 def _backward(model: CohereForCausalLM, tokens: torch.Tensor, targets: torch.Tensor) -> float:
-    """Add the gradients of the summed loss of some rows to a model's; returns that loss."""
-    with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):
+    """Add the gradients of the summed loss of some rows to a model's; returns that loss.
+
+    In bfloat16 only where the CPU has it: where it has not, that took thirteen times as long as float32.
+    """
+    with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False, enabled=cpu_has_bf16()):
         hidden = model.model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
         rows, wanted = _kept(targets[:, 1:])
         logits = model.lm_head(hidden.flatten(0, 1)[rows]) * model.config.logit_scale
