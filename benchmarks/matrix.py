@@ -231,9 +231,7 @@ def main() -> None:
     size = (
         f"{len(arms)} arms, {len(next(iter(arms.values()))['pairs'])} pairs, {len(study.prompts())} prompts, one core"
     )
-    print(
-        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {versions}, one core; {size}\n"
-    )
+    print(f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {versions}; {size}\n")
     sides = [seconds(ours), seconds(theirs), seconds(once)]
     rows = [
         [part, *(f"{side[part][0]:.1f} ({side[part][1]:.1f})" if part in side else "" for side in sides)]
