@@ -268,6 +268,35 @@ def test_block_masks_are_tree_masks_and_give_the_log_probabilities_of_one_by_one
     assert float(((sums - wanted).abs() / wanted.abs()).max()) < 1e-6
 
 
+def test_rows_of_many_shapes_compile_few_graphs_and_no_more_of_shapes_seen_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from torch._dynamo.testing import CompileCounter
+    from torch.nn.attention.flex_attention import flex_attention
+    from transformers.integrations import flex_attention as theirs
+
+    torch._dynamo.reset()
+    counter = CompileCounter()  # dynamo's part of compiling, which decides on graphs; they run as they are
+    compiled = torch.compile(flex_attention, backend=counter)
+    monkeypatch.setattr(theirs.WrappedFlexAttention, "__init__", lambda self, training: None)
+    monkeypatch.setattr(theirs.WrappedFlexAttention, "__call__", lambda self: compiled)
+    examples = _examples(12, seed=4)
+    model = _model("Cohere2", "flex_attention").float().requires_grad_(False).eval()
+    add_completion_head(model, [range(1, 9)])
+    plan = mask_plan(model.config, "flex_attention", "fp32")
+    assert not isinstance(plan, str)
+    shapes, graphs = set(), []
+    for _ in range(2):
+        for count, budget in ((12, 64), (9, 64), (7, 64), (12, 200), (5, 200), (12, 300), (3, 64)):
+            inputs = model_inputs(TreeBatch(examples, 0, plan, budget=budget)(list(range(count))))
+            shapes.add(tuple(inputs["input_ids"].shape))
+            model(**inputs)
+        graphs.append(counter.frame_count)
+    torch._dynamo.reset()
+    assert len(shapes) >= 4
+    assert graphs[0] == graphs[1] <= 2 * len(plan.windows) * 2  # two kinds of masks, static at first and then not
+
+
 def test_architectures_that_take_no_mask_are_not_packed() -> None:
     from transformers import LlamaConfig
 
