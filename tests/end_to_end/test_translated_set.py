@@ -148,3 +148,42 @@ def test_what_cannot_be_done_is_said_before_any_call(tmp_path: Path, wrong: tupl
     model = () if "--model" in wrong else ("--model", "nano")
     found = prism("prompts", "translate", "english.jsonl", *wrong, *model, "--out", "x.jsonl", folder=tmp_path)
     assert found.returncode in (2, 3) and word in found.stderr and not (tmp_path / "x.jsonl").exists()
+
+
+PRICES = "models: {openai-api/local/*: [10, 100]}\n"
+"""Of one call of (7, 3) tokens: (7 x 10 + 3 x 100) / 10^6 = $0.00037."""
+
+
+def test_translating_is_counted_beforehand_stopped_by_a_budget_and_paid_once(tmp_path: Path, server: Server) -> None:
+    english(tmp_path)
+    (tmp_path / "prices.yaml").write_text(PRICES)
+    server.script = lambda messages: Reply(FRENCH[text] if (text := marked(messages)) in FRENCH else next(
+        english for english, french in FRENCH.items() if french == text))  # fmt: skip
+    given = ("prompts", "translate", "english.jsonl", "--into", "fr", "--model", "openai-api/local/t", "--model-url",
+             server.url, "--prices", "prices.yaml", "--max-tokens", 40, "--connections", 1,
+             "--cache", "shared")  # fmt: skip
+    before = prism(*given, "--dry-run", "--out", "fr.jsonl", folder=tmp_path)
+    assert before.returncode == 0, before.stderr
+    assert "4 prompts into 1 language" in before.stdout and not server.requests
+    assert "translate by openai-api/local/t: 1 step, 4 calls" in before.stdout
+    assert "translate back by openai-api/local/t: 1 step, at most 4 calls" in before.stdout
+    assert "together 8 calls" in before.stdout and not list(tmp_path.glob("fr.jsonl*"))
+    # A call may cost (about 220 x 10 + 40 x 100) / 10^6 = $0.006 at most, and costs $0.00037: the third does not fit.
+    stopped = prism(*given, "--budget", 0.0070, "--out", "fr.jsonl", folder=tmp_path)
+    made = len(server.requests)
+    assert stopped.returncode == 8 and 0 < made < 8 and not (tmp_path / "fr.jsonl").exists(), stopped.stderr
+    done = prism(*given, "--budget", 1, "--out", "fr.jsonl", folder=tmp_path)
+    assert done.returncode == 0 and len(server.requests) == 8  # nothing was paid twice
+    assert "openai-api/local/t: 8 calls, 56 tokens read, 24 written, $0.0030" in done.stderr  # 8 x $0.00037
+    left = prism(*given, "--dry-run", "--out", "again.jsonl", folder=tmp_path)
+    assert "every answer is there" in left.stdout
+    again = prism(*given, "--out", "again.jsonl", folder=tmp_path)
+    assert again.returncode == 0 and len(server.requests) == 8 and "8 answers were in the cache" in again.stderr
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "fr.jsonl").read_bytes()
+
+
+def test_a_budget_for_translating_needs_a_price(tmp_path: Path, server: Server) -> None:
+    english(tmp_path)
+    done = prism("prompts", "translate", "english.jsonl", "--into", "fr", "--model", "openai-api/local/t",
+                 "--model-url", server.url, "--budget", 1, "--out", "fr.jsonl", folder=tmp_path)  # fmt: skip
+    assert done.returncode == 2 and "no price of openai-api/local/t" in done.stderr and not server.requests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ import click
 from alignment_prism.cli.console import echo
 
 if TYPE_CHECKING:
-    from alignment_prism.studies import DryRun, Study, StudySpec
+    from alignment_prism.calls.budget import Usage
+    from alignment_prism.studies import DryRun, StudySpec
+    from alignment_prism.studies.prices import Prices
     from alignment_prism.studies.reckoning import Estimate
 
 
@@ -32,25 +35,21 @@ def echo_dry_run(found: DryRun, out: str | Path, budget: float | None = None) ->
     for number, step in enumerate(plan.steps, start=1):
         echo(f"[{number:>{width}}/{len(plan.steps)}] {step.title}{': done' if step.key in found.done else ''}")
     echo(f"{len(plan.steps) - len(found.done)} of {len(plan.steps)} steps to do, into {out}")
-    for cost in found.costs:
-        echo_cost(cost)
-    if found.costs:
-        echo(_together(found, budget))
+    echo_costs(found.costs, found.prices, budget)
     if (error := found.obstacle) is not None:  # the plan stands; running it needs another folder, or --replace
         command = click.get_current_context().command
         echo(f"note: {error.what}: {advice(error.fix or '', error.settings, command)}", err=True)
 
 
-def echo_usage(study: Study, prices: str | None) -> None:
-    """What the calls of a study came to, a line a model; nothing where there were none.
+def echo_usage(used: Mapping[str, Usage], prices: str | None) -> None:
+    """What calls came to, a line a model; nothing where there were none.
 
     Args:
-        study: that was run.
+        used: by model.
         prices: a table of one's own.
     """
     from alignment_prism.studies.prices import load_prices
 
-    used = study.usage()
     table = load_prices(prices) if used else None
     for model, one in used.items():
         dollars = one.dollars(table.of(model)) if table is not None else None
@@ -75,20 +74,29 @@ def _line(cost: Estimate) -> str:
     return f"{cost.what}: {', '.join(parts)}"
 
 
-def _together(found: DryRun, budget: float | None) -> str:
+def echo_costs(costs: Sequence[Estimate], prices: Prices, budget: float | None) -> None:
+    """What steps take, a line a kind and model, and all of them together; nothing where there are none."""
+    for cost in costs:
+        echo_cost(cost)
+    if costs:
+        echo(_together(costs, prices, budget))
+
+
+def _together(costs: Sequence[Estimate], prices: Prices, budget: float | None) -> str:
     from alignment_prism.studies.reckoning import CHARACTERS
 
-    gpu = found.prices.gpu
-    some = " without what has no price" if any(cost.dollars is None for cost in found.costs) else ""
+    gpu, dollars = prices.gpu, sum(cost.dollars or 0.0 for cost in costs)
+    some = " without what has no price" if any(cost.dollars is None for cost in costs) else ""
     words = (
-        f"together {found.calls:,} calls, ${found.dollars:,.2f}{some}, reckoned with {CHARACTERS} characters a token"
+        f"together {sum(cost.calls for cost in costs):,} calls, ${dollars:,.2f}{some}, reckoned with {CHARACTERS} "
+        "characters a token"
     )
-    if any(cost.gpu_hours != 0 for cost in found.costs):
+    if any(cost.gpu_hours != 0 for cost in costs):
         words += (
             f", {gpu.name} at ${gpu.per_hour:g} an hour, {gpu.tflops:g} TFLOP/s used to {100 * gpu.training:g} % by "
             f"trainings and {100 * gpu.replies:g} % by replies"
         )
-    if budget is not None and found.dollars > budget:
+    if budget is not None and dollars > budget:
         words += f"; more than the budget of ${budget:,.2f}, which may stop it before the end"
     return f"{words}; --prices takes a table of your own"
 

@@ -125,7 +125,7 @@ class _Shared:
         options |= self.money.options()
         done = run_evaluation(name, spec, self.folder.out, progress=Terminal(stderr=True), **options)
         echo_unjudged(done)
-        echo_usage(done, self.money.prices)
+        echo_usage(done.usage(), self.money.prices)
         self._show(done, *metrics)
 
     def _show(self, done: Study, *metrics: str) -> None:

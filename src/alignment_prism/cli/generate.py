@@ -73,6 +73,6 @@ def command(
     with study_beside(spec, out, progress=Terminal(stderr=True), replace=replace, **money.options()) as study:
         generations = study.generations()
         write_records(out, generations, Generation)
-        echo_usage(study, money.prices)
+        echo_usage(study.usage(), money.prices)
     echo_generations(generations)
     echo(f"wrote {out}")

@@ -85,5 +85,5 @@ def command(
         write_records(out, scores, Score)
         echo_judged(scores)
         echo_unjudged(study)
-        echo_usage(study, money.prices)
+        echo_usage(study.usage(), money.prices)
     echo(f"wrote {out}")

@@ -206,7 +206,7 @@ def run_and_show(
         progress.note(note)
     if any(row.metric == UNJUDGED and row.estimate > 0 for row in findings) or not findings:
         echo_unjudged(study)
-    echo_usage(study, how.get("prices"))
+    echo_usage(study.usage(), how.get("prices"))
     progress.note(f"finished in {time.monotonic() - began:.0f} s")
     progress.note(f"report:   {study.report}")
     progress.note(f"findings: {study.out / FINDINGS}")

@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alignment_prism.cli.console import echo, echo_rejects
-from alignment_prism.cli.options import group, option
+from alignment_prism.cli.options import CallOptions, MoneyOptions, group, option
 from alignment_prism.cli.prompt_options import SETS, ReadingOptions, RowOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from alignment_prism.calls.journal import CallJournal
+    from alignment_prism.domain import Languages, Prompt
     from alignment_prism.scoring.translated_set import TranslatedSet
     from alignment_prism.scoring.translation import Translator
 
@@ -33,20 +37,23 @@ class TranslatorOptions:
     )
     device: str = option("--device", default="auto", show_default=True, help="For a local model: cpu, cuda, mps.")
 
-    def there(self, code: str) -> Translator:
-        """Into a language."""
-        from alignment_prism.scoring.translation import Translator
+    def there(self, codes: Sequence[str], calls: CallOptions) -> list[Translator]:
+        """One into each of the languages."""
+        return [self._translator(self.model, self.model_url, code, calls) for code in codes]
 
-        return Translator(self.model, self.model_url, self.max_tokens, into=code, device=self.device)
-
-    def back(self, code: str) -> Translator | None:
+    def back(self, code: str, calls: CallOptions) -> Translator | None:
         """Back into the language of the sources; None for no check."""
-        from alignment_prism.scoring.translation import Translator
-
         if self.no_check:
             return None
         model, url = (self.back_model, self.back_url) if self.back_model else (self.model, self.model_url)
-        return Translator(model, url, self.max_tokens, into=code, device=self.device)
+        return self._translator(model, url, code, calls)
+
+    def _translator(self, model: str, url: str, code: str, calls: CallOptions) -> Translator:
+        from alignment_prism.scoring.translation import Translator
+
+        return Translator(
+            model, url, self.max_tokens, calls.connections, calls.retries, code, self.device, calls.timeout
+        )
 
 
 @click.command("translate", short_help="Translate prompts, with a check by translating back.")
@@ -58,6 +65,8 @@ class TranslatorOptions:
 @click.option("--with-sources", is_flag=True, help="Write the sources too, as the same part in their own language.")
 @click.option("--leave-flagged", is_flag=True, help="Leave out what is flagged.")
 @click.option("--out", type=click.Path(), required=True, help="The translations, .jsonl, .jsonl.gz or .parquet.")
+@group("calls", CallOptions)
+@group("money", MoneyOptions)
 @group("reading", ReadingOptions)
 @group("rows", RowOptions)
 def translate(
@@ -69,6 +78,8 @@ def translate(
     with_sources: bool,
     leave_flagged: bool,
     out: str,
+    calls: CallOptions,
+    money: MoneyOptions,
     reading: ReadingOptions,
     rows: RowOptions,
 ) -> None:
@@ -86,11 +97,11 @@ def translate(
     """
     from dataclasses import replace
 
-    from alignment_prism.cli.progress import Terminal
+    from alignment_prism.cli.dry_run import echo_usage
     from alignment_prism.domain import InputError, Prompt
     from alignment_prism.io import write_records
     from alignment_prism.prompts.sources import iter_sets
-    from alignment_prism.scoring.translated_set import sources_of, translate_set
+    from alignment_prism.scoring.translated_set import sources_of
     from alignment_prism.studies.beside import journal_beside
 
     rows.check_outputs(sets, reading, records=out)
@@ -107,20 +118,66 @@ def translate(
     made: list[Prompt] = []
     if with_sources:
         made = [replace(one, id=f"{one.id}@{home}", subset=subset, group=one.cluster) for one in prompts]
-    terminal, back = Terminal(stderr=True), who.back(home)
-    with journal_beside(out, replace=rows.replace) as journal:
-        for number, code in enumerate(codes, start=1):
-            run: dict[str, Any] = {"threshold": who.threshold, "subset": subset, "languages": known}
-            with terminal.step(number, len(codes), f"translate into {code}") as progress:
-                found = translate_set(prompts, who.there(code), back, journal=journal, progress=progress, **run)
-            _echo(found)
+    there, back = who.there(codes, calls), who.back(home, calls)
+    if money.dry_run:
+        _echo_costs(prompts, there, back, money, out, known)
+        return
+    models = [one.model for one in (*there, *([back] if back else [])) if one.is_api]
+    run: dict[str, Any] = {"threshold": who.threshold, "subset": subset, "languages": known}
+    with journal_beside(out, replace=rows.replace, models=models, **money.options()) as journal:
+        for found in _each(prompts, there, back, journal, run):
             dropped = set(found.flagged) if leave_flagged else set()
             made += [prompt for prompt in found.prompts if prompt.id not in dropped]
         if not made:
             raise InputError("no prompt was translated", where=str(Path(out)), fix="see the reasons above")
         write_records(out, made, Prompt)
+        echo_usage(journal.usage, money.prices)
     echo_rejects(accounts)
     echo(f"{len(made)} prompts in {out}")
+
+
+def _each(
+    prompts: Sequence[Prompt],
+    there: Sequence[Translator],
+    back: Translator | None,
+    journal: CallJournal,
+    options: dict[str, Any],
+) -> Iterator[TranslatedSet]:
+    """The set in one language after the other, each with a line on what became of it."""
+    from alignment_prism.cli.progress import Terminal
+    from alignment_prism.scoring.translated_set import translate_set
+
+    terminal = Terminal(stderr=True)
+    for number, translator in enumerate(there, start=1):
+        with terminal.step(number, len(there), f"translate into {translator.into}") as progress:
+            found = translate_set(prompts, translator, back, journal=journal, progress=progress, **options)
+        _echo(found)
+        yield found
+    if journal.taken:
+        terminal.note(f"{journal.taken} answers were in the cache and cost nothing")
+
+
+def _echo_costs(
+    prompts: Sequence[Prompt],
+    there: Sequence[Translator],
+    back: Translator | None,
+    money: MoneyOptions,
+    out: str,
+    languages: Languages,
+) -> None:
+    """What is left to call, and what it takes."""
+    from alignment_prism.cli.dry_run import echo_costs
+    from alignment_prism.store.names import unfinished_beside
+    from alignment_prism.studies.costs import parameters_of
+    from alignment_prism.studies.prices import load_prices
+    from alignment_prism.studies.translation_costs import translation_costs
+
+    prices, cache = load_prices(money.prices), Path(money.cache) if money.cache else None
+    costs = translation_costs(prompts, there, back, prices, out=Path(unfinished_beside(out)), cache=cache,
+                              languages=languages, parameters=parameters_of)  # fmt: skip
+    echo(f"{len(prompts)} prompts into {len(there)} language{'s' * (len(there) != 1)}"
+         f"{'' if costs else ': every answer is there'}")  # fmt: skip
+    echo_costs(costs, prices, money.budget)
 
 
 def _echo(found: TranslatedSet) -> None:

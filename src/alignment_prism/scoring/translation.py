@@ -58,6 +58,7 @@ class Translator:
         retries: of a call that failed for a passing reason.
         into: code of the language that is translated into.
         device: of a model on this machine.
+        timeout: seconds that an attempt of a call may take; None goes by `max_tokens`.
     """
 
     model: str
@@ -67,6 +68,7 @@ class Translator:
     retries: int = 5
     into: str = INTO
     device: str = "auto"
+    timeout: float | None = None
 
     @property
     def digest(self) -> str:
@@ -84,14 +86,31 @@ class Translator:
         if self._found.is_api:
             Endpoint(self.model, self.base_url).check_address()
 
-    def keys(self, texts: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-        """Keys in the journal of the calls that texts take, each once; as of `translate`."""
+    def calls_for(
+        self, texts: Sequence[tuple[str, str]], languages: Languages = LANGUAGES
+    ) -> dict[tuple[str, str], tuple[str, Messages]]:
+        """The calls that texts take, each once: text -> key in the journal, and what is asked; as of `translate`."""
         digest = self.digest
+
+        def name(code: str) -> str:
+            return languages.find(code).name if code in languages else code
+
         return {
-            (code, text): call_key("translate", digest, code, text)
+            (code, text): (call_key("translate", digest, code, text), _asked(text, name(code), name(self.into)))
             for code, text in dict.fromkeys(texts)
             if code != self.into
         }
+
+    @staticmethod
+    def read(answer: Answer) -> Translated:
+        """What an answer says."""
+        problem = _why(answer)
+        return Translated("" if problem else without_thought(answer.text).strip(), problem)
+
+    @property
+    def is_api(self) -> bool:
+        """Whether it is called, and does not run on this machine."""
+        return self._found.is_api
 
     def translate(
         self,
@@ -114,17 +133,10 @@ class Translator:
             ModelError: the translator cannot be opened or answers nothing.
         """
         found = {(code, text): Translated(text) for code, text in texts if code == self.into}
-        keys = self.keys(texts)
-        if keys:
-
-            def name(code: str) -> str:
-                return languages.find(code).name if code in languages else code
-
-            asked = {keys[pair]: _asked(pair[1], name(pair[0]), name(self.into)) for pair in keys}
-            answers = self._answers(asked, journal, progress)
-            for pair, key in keys.items():
-                problem = _why(answers[key])
-                found[pair] = Translated("" if problem else without_thought(answers[key].text).strip(), problem)
+        calls = self.calls_for(texts, languages)
+        if calls:
+            answers = self._answers(dict(calls.values()), journal, progress)
+            found |= {pair: self.read(answers[key]) for pair, (key, _) in calls.items()}
         return found
 
     @property
@@ -142,6 +154,7 @@ class Translator:
                 max_tokens=self.max_tokens,
                 connections=self.max_connections,
                 retries=self.retries,
+                timeout=self.timeout,
             )
             requests = {key: Request(turns) for key, turns in asked.items()}
             return ask_all(endpoint, requests, journal=journal, progress=progress, readable=lambda _, a: not _why(a))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.store import check_files, output_lock
 from alignment_prism.store.names import CALLS, PLAN, unfinished_beside
+from alignment_prism.studies.money import budget_for, shared_answers
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.run import run_study
 from alignment_prism.studies.spec import StudySpec
@@ -59,7 +60,15 @@ def study_beside(
 
 
 @contextmanager
-def journal_beside(path: str | Path, *, replace: bool = False) -> Iterator[CallJournal]:
+def journal_beside(
+    path: str | Path,
+    *,
+    replace: bool = False,
+    models: Iterable[str] = (),
+    budget: float | None = None,
+    prices: str | Path | None = None,
+    cache: str | Path | None = None,
+) -> Iterator[CallJournal]:
     """A journal in the folder `PATH.unfinished`, for a block that calls models and writes `path`.
 
     The folder stays until the block has ended well.
@@ -67,14 +76,20 @@ def journal_beside(path: str | Path, *, replace: bool = False) -> Iterator[CallJ
     Args:
         path: of the file.
         replace: whether it may be there already.
+        models: Inspect ids that the block calls, all of which a budget needs the prices of.
+        budget: as of `run_study`, as are the others.
+        prices: as well.
+        cache: as well.
 
     Raises:
+        InputError: there is a budget and no price of a model, or the cache is none.
         StoreError: another process makes the same file, or has just made it.
     """
     folder = Path(unfinished_beside(str(path)))
+    limit, shared = budget_for(budget, prices, models), shared_answers(cache, folder)
     with output_lock(path):
         check_files([path], replace=replace)
-        with CallJournal(folder / CALLS) as journal:
+        with CallJournal(folder / CALLS, cache=shared, budget=limit) as journal:
             yield journal
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -26,7 +26,7 @@ from alignment_prism.studies.arms import ModelArm
 from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.prices import Prices
-from alignment_prism.studies.reckoning import CHARACTERS, Estimate, computed
+from alignment_prism.studies.reckoning import CHARACTERS, Estimate, called, computed
 from alignment_prism.studies.rounds_estimate import of_round
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
@@ -61,8 +61,7 @@ def estimate(
         cache: folder of answers that runs share.
         known: earlier scores, as of `run_study`.
     """
-    journals = [CallJournal(folder / CALLS) for folder in (out, cache) if folder is not None]
-    whole = _Whole(plan, spec, sources, prices, done, parameters, out, _Kept(journals), known)
+    whole = _Whole(plan, spec, sources, prices, done, parameters, out, kept_in(out, cache), known)
     found: dict[str, Estimate] = {}
     for step in plan.steps:
         if step.key in done:
@@ -70,6 +69,11 @@ def estimate(
         for part in whole.parts(step):
             found[part.what] = part if part.what not in found else found[part.what] + part
     return list(found.values())
+
+
+def kept_in(*folders: Path | None) -> Journal:
+    """The answers that the journals of folders hold, to be looked into and not written to."""
+    return _Kept([CallJournal(folder / CALLS) for folder in folders if folder is not None])
 
 
 class _Kept:
@@ -98,7 +102,7 @@ class _Whole:
     done: set[str] | frozenset[str]
     parameters: Callable[[str], int]
     out: Path | None
-    journal: _Kept
+    journal: Journal
     known: Sequence[Score]
 
     def parts(self, step: Step) -> list[Estimate]:
@@ -229,9 +233,7 @@ class _Whole:
 
     def called(self, what: str, model: str, calls: int, read: int, written: int) -> Estimate:
         """Of a model behind an API."""
-        price = self.prices.of(model)
-        dollars = None if price is None else (read * price[0] + written * price[1]) / 1e6
-        return Estimate(what, 1, calls, read, written, 0.0, dollars)
+        return called(what, model, calls, read, written, self.prices)
 
 
 def _training(

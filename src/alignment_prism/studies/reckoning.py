@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alignment_prism.studies.prices import Gpu
+from alignment_prism.studies.prices import Gpu, Prices
 
 CHARACTERS = 3
 """Of a token: about 4 of English, 2 of Hindi or Arabic in most vocabularies."""
@@ -48,6 +48,13 @@ class Estimate:
             dollars,
             self.at_most or other.at_most,
         )
+
+
+def called(what: str, model: str, calls: int, read: int, written: int, prices: Prices) -> Estimate:
+    """What one step takes that calls a model behind an API."""
+    price = prices.of(model)
+    dollars = None if price is None else (read * price[0] + written * price[1]) / 1e6
+    return Estimate(what, 1, calls, read, written, 0.0, dollars)
 
 
 def computed(what: str, read: int, written: int, operations: float, gpu: Gpu, utilisation: float) -> Estimate:

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.calls.budget import Budget
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import (
     Comparison,
@@ -52,8 +51,8 @@ from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.ray import run_steps_on_ray
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.made import is_made, made_from, write_made
-from alignment_prism.studies.plan import Plan, build_plan
-from alignment_prism.studies.prices import load_prices
+from alignment_prism.studies.money import budget_for, shared_answers
+from alignment_prism.studies.plan import build_plan
 from alignment_prism.studies.progress import Reporter, Silent
 from alignment_prism.studies.report import write_study_report
 from alignment_prism.studies.sources import Sources, fetch_models, load_sources
@@ -129,7 +128,9 @@ def run_study(
             raise InputError("no such file of earlier scores", where=str(file), fix="check the path")
     plan = build_plan(spec, fetch_models(sources))
     check_judges(spec, sources, plan, out)
-    limit, shared = _budget(budget, prices, plan, out), _cache(cache, out)
+    todo = [step for step in plan.steps if not step.is_done(out)]
+    called = {endpoint.model for step in todo for endpoint in KINDS[step.kind].endpoints(step)}
+    limit, shared = budget_for(budget, prices, called), shared_answers(cache, out)
     index = {**plan.as_json(), "notes": notes}
     with _held(out):
         check_place(out, plan, spec, replace=replace)
@@ -172,45 +173,6 @@ def run_study(
             write_study_report(study, findings, arms, contrasts, transfer)
         write_made(out, made)
     return study
-
-
-def _budget(dollars: float | None, prices: str | Path | None, plan: Plan, out: Path) -> Budget | None:
-    """What may be spent.
-
-    Raises:
-        InputError: the price of a model that is to be called is not known.
-    """
-    if dollars is None:
-        return None
-    table = load_prices(prices)
-    todo = [step for step in plan.steps if not step.is_done(out)]
-    called = {endpoint.model for step in todo for endpoint in KINDS[step.kind].endpoints(step)}
-    if unknown := sorted(model for model in called if table.of(model) is None):
-        raise InputError(
-            f"a budget, and no price of {', '.join(unknown)} is known",
-            where=str(prices or "prices.yaml"),
-            fix=f"write a file with   models: {{{unknown[0]}: [IN, OUT]}}   in US dollars a million tokens",
-            settings={"prices": "FILE"},
-        )
-    return Budget(dollars, table.of)
-
-
-def _cache(folder: str | Path | None, out: Path) -> CallJournal | None:
-    """The answers that runs share.
-
-    Raises:
-        InputError: the folder is the study's own.
-    """
-    if folder is None:
-        return None
-    if Path(folder).is_file():
-        raise InputError("the cache is a file", where=str(folder), fix="name a folder", settings={"cache": "FOLDER"})
-    if Path(folder).resolve() == out.resolve():
-        raise InputError(
-            "the cache is the study's own folder, which keeps its answers anyway", where=str(folder),
-            fix="name a folder that several runs share, outside of their own", settings={"cache": "FOLDER"},
-        )  # fmt: skip
-    return CallJournal(Path(folder) / CALLS)
 
 
 def _held(out: Path) -> AbstractContextManager[None]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from alignment_prism.models.names import resolve
 from alignment_prism.studies.prices import Prices
-from alignment_prism.studies.reckoning import Estimate, computed
+from alignment_prism.studies.reckoning import Estimate, called, computed
 from alignment_prism.studies.synthesis.plan import BuildPlan, BuildSources, size_of
 from alignment_prism.studies.synthesis.spec import BuildSpec, WriterSpec
 
@@ -43,7 +44,7 @@ def estimate_build(
     def writes(what: str, writer: WriterSpec, calls: int, read: int) -> Estimate:
         model, written = resolve(writer.model), calls * writer.max_tokens
         if model.is_api:
-            return _called(f"{what} by {writer.model}", writer.model, calls, read, written, prices)
+            return _at_most(called(f"{what} by {writer.model}", writer.model, calls, read, written, prices))
         operations = 2.0 * (read + written) * parameters(model.id)
         return computed(f"{what} by {writer.model}", read, written, operations, prices.gpu, prices.gpu.replies)
 
@@ -63,7 +64,7 @@ def estimate_build(
             calls = 2 * prompts * spec.rank.couples
             read = calls * (length + INSTRUCTIONS + 2 * most)
             parts = [
-                _called(f"rank by {judge.model}", judge.model, calls, read, calls * VERDICT, prices)
+                _at_most(called(f"rank by {judge.model}", judge.model, calls, read, calls * VERDICT, prices))
                 for judge in spec.rank.judges
             ]
         elif step.kind == "score" and spec.rank.outcomes is not None:
@@ -71,7 +72,9 @@ def estimate_build(
             calls = prompts * _samples(side.name, spec)
             read = calls * (length + INSTRUCTIONS + side.max_tokens)
             parts = [
-                _called(f"judge by {one.model}", one.model, calls, read, calls * (one.max_tokens or VERDICT), prices)
+                _at_most(
+                    called(f"judge by {one.model}", one.model, calls, read, calls * (one.max_tokens or VERDICT), prices)
+                )
                 for one in spec.rank.outcomes.everyone
             ]
         for part in parts:
@@ -85,7 +88,5 @@ def _samples(name: str, spec: BuildSpec) -> int:
     return _samples(side.of, spec) if side.of else side.samples
 
 
-def _called(what: str, model: str, calls: int, read: int, written: int, prices: Prices) -> Estimate:
-    price = prices.of(model)
-    dollars = None if price is None else (read * price[0] + written * price[1]) / 1e6
-    return Estimate(what, 1, calls, read, written, 0.0, dollars, at_most=True)
+def _at_most(cost: Estimate) -> Estimate:
+    return replace(cost, at_most=True)
