@@ -11,10 +11,12 @@ import pytest
 from prism_command import prism
 from scripted_server import Reply, Server
 
-from alignment_prism.domain import Prompt, PromptKind, Scope, user
+from alignment_prism.domain import FindingIndex, Generation, Outcome, Prompt, PromptKind, Scope, Score, user
+from alignment_prism.evaluation import reply_findings
 from alignment_prism.io import read_records, write_records
 from alignment_prism.nano import world
 from alignment_prism.prompts import read_prompts
+from alignment_prism.reports.sections import Notes, sections
 from alignment_prism.scoring.translated_set import translate_set
 from alignment_prism.scoring.translation import Translator
 
@@ -187,3 +189,28 @@ def test_a_budget_for_translating_needs_a_price(tmp_path: Path, server: Server) 
     done = prism("prompts", "translate", "english.jsonl", "--into", "fr", "--model", "openai-api/local/t",
                  "--model-url", server.url, "--budget", 1, "--out", "fr.jsonl", folder=tmp_path)  # fmt: skip
     assert done.returncode == 2 and "no price of openai-api/local/t" in done.stderr and not server.requests
+
+
+def test_what_people_wrote_stands_beside_what_was_translated(tmp_path: Path) -> None:
+    """Two prompts that people wrote in French, one of whose replies is harmful, and one in English that is translated:
+    harm of 2 of 2 translations (the source among them) against 1 of 3 of people's own, as 3 of 5 together."""
+    own = [Prompt(f"fr{n}", user(f"Où est le pain numéro {n} ?"), "fr", PromptKind.HARMFUL) for n in range(2)]
+    own += [Prompt("en0", user("Where is the bread?"), "en", PromptKind.HARMFUL)]
+    control = [replace(own[2], id="en0@en", subset="translated", group="en0"),
+               replace(own[0], id="en0@fr", messages=user("Où est le pain ?"), subset="translated", group="en0",
+                       metadata={"translated_from": "en"})]  # fmt: skip
+    replies = [Generation(one.id, "model", "m", f"Reply to {one.id}.") for one in (*own, *control)]
+    harmful = {"fr0", "en0@en", "en0@fr"}
+    said = {one.prompt_id: Outcome.HARMFUL if one.prompt_id in harmful else Outcome.REFUSAL for one in replies}
+    scores = [Score(g.prompt_id, g.reply_digest, "model", "j", "outcome", label=said[g.prompt_id]) for g in replies]
+    found = reply_findings([*own, *control], replies, scores, study="s")
+    rates = {(row.prompts, row.language): (row.estimate, row.n) for row in found if row.metric == "harm_rate"
+             and (row.scope, row.category) == ("all", "all")}  # fmt: skip
+    assert rates["harmful/native", "all"] == (pytest.approx(1 / 3), 3)
+    assert rates["harmful/translated", "all"] == (1.0, 2) and rates["harmful", "all"] == (0.6, 5)
+    assert rates["harmful/native", "fr"] == (0.5, 2) and rates["harmful/translated", "fr"] == (1.0, 1)
+    (side,) = [table for table in sections(FindingIndex(found), Notes()) if "native and" in table.title]
+    assert [row for row, _ in side.rows] == ["model, harmful/native", "model, harmful/translated"]
+    assert [cells[0].text.split()[0] for _, cells in side.rows] == ["33.3", "100.0"]
+    alone = {row.prompts for row in reply_findings(own, replies[:3], scores[:3], study="s")}
+    assert "harmful/native" not in alone  # nobody needs the row twice

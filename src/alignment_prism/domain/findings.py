@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 ALL = "all"
 """Value of `language`, `scope` and `category` in rows that pool over them."""
+NATIVE = "native"
+"""The part of prompts that people wrote, where others are translations."""
 
 MACRO = "macro"
 """Value of `language` in rows that are the plain mean over languages."""

@@ -3,6 +3,9 @@
 For each kind of prompt, and each named subset of it: every language and all together, every scope and all together, and
 every category and all together. What the metadata say of `country`, `dialect`, `register` and `script` are categories
 too (`script=Latn`). Categories are not crossed with scopes; such cells would be too small to read.
+
+Where some prompts of a kind are translations, those that people wrote are a part of their own, `kind/native`, beside
+the translated one and the kind, which is of both: the two sets of the paper, side by side.
 """
 
 from __future__ import annotations
@@ -13,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignment_prism.domain.findings import ALL
+from alignment_prism.domain.findings import ALL, NATIVE
 from alignment_prism.domain.records import Prompt, PromptKind
+from alignment_prism.prompts.translations import TRANSLATED_FROM
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,28 @@ def cells(prompts: Sequence[Prompt], kinds: Iterable[PromptKind], *, categories:
     every = np.arange(len(prompts))
     for kind in kinds:
         of_kind = _where(every, [prompt.kind is kind for prompt in prompts])
-        subsets = sorted({prompts[row].subset for row in of_kind} - {""})
-        for subset in ("", *subsets):
-            rows = _where(of_kind, [not subset or prompts[row].subset == subset for row in of_kind])
-            name = f"{kind.value}/{subset}" if subset else kind.value
+        for part, rows in parts(prompts, of_kind).items():
+            name = f"{kind.value}/{part}" if part else kind.value
             yield from _of_part(prompts, rows, name, categories)
+
+
+def parts(prompts: Sequence[Prompt], rows: npt.NDArray[np.intp]) -> dict[str, npt.NDArray[np.intp]]:
+    """The parts of some prompts, by name: all of them, each subset, and those that are neither translations nor stand
+    beside them as their sources.
+
+    Args:
+        prompts: of a study.
+        rows: positions of those of one kind.
+    """
+    subsets = [prompts[row].subset for row in rows]
+    names = ("", *sorted({*subsets} - {""}))
+    found = {part: _where(rows, [not part or subset == part for subset in subsets]) for part in names}
+    control = {prompts[row].subset for row in rows if TRANSLATED_FROM in prompts[row].metadata}
+    native = [TRANSLATED_FROM not in prompts[row].metadata and subset not in control - {""}
+              for row, subset in zip(rows, subsets, strict=True)]  # fmt: skip
+    if control and any(native) and NATIVE not in found:
+        found[NATIVE] = _where(rows, native)
+    return found
 
 
 def _of_part(prompts: Sequence[Prompt], rows: npt.NDArray[np.intp], name: str, categories: bool) -> Iterator[Cell]:

@@ -12,7 +12,7 @@ from alignment_prism.domain.findings import ALL, BASE, MACRO, Signature
 from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
 from alignment_prism.domain.taxonomy import Scope
 from alignment_prism.domain.transfer import OTHER, Reach, Transfer, TransferQuantity
-from alignment_prism.evaluation.cells import Cell, cells
+from alignment_prism.evaluation.cells import Cell, cells, parts
 from alignment_prism.evaluation.estimates import CellSums
 from alignment_prism.evaluation.observations import Observations, observe, prompts_label
 from alignment_prism.evaluation.seeds import POOLED, copied_seeds
@@ -337,6 +337,7 @@ class _Family:
         """Digest of all prompts of the set, which is that of all cells of it."""
         if cell.prompts not in self._labels:
             kind, _, subset = cell.prompts.partition("/")
-            held = [p for p in self._seeds[0].prompts if p.kind == kind and subset in ("", p.subset)]
-            self._labels[cell.prompts] = prompts_label(held)
+            every = self._seeds[0].prompts
+            rows = np.flatnonzero([prompt.kind == kind for prompt in every])
+            self._labels[cell.prompts] = prompts_label([every[row] for row in parts(every, rows)[subset]])
         return self._labels[cell.prompts]

@@ -8,6 +8,9 @@ from collections.abc import Iterable
 
 from alignment_prism.domain import LANGUAGES, Prompt
 
+TRANSLATED_FROM = "translated_from"
+"""Key of the metadata of a translation: the language of its source."""
+
 FEWEST = 3
 """Sources that must come in several languages before anything is said."""
 

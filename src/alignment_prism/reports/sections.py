@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from alignment_prism.domain import ALL, LANGUAGES, OUTCOME, Finding, FindingIndex, Metric
+from alignment_prism.domain.findings import NATIVE
 from alignment_prism.domain.metric_table import ACCURACY, HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
 from alignment_prism.domain.metrics import (
     Agreement,
@@ -109,6 +110,7 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
     )
     if index.pooled:
         yield _over_seeds(index, notes)
+    yield _native_beside_translated(index, notes)
     for prompts in index.values("prompts", metric=HARM_RATE.name):
         for scope in index.values("scope", metric=HARM_RATE.name, prompts=prompts):
             yield _by_language(index, notes, prompts, scope)
@@ -134,6 +136,28 @@ def _over_seeds(index: FindingIndex, notes: Notes) -> Section:
         "Seeds and prompts both vary: the intervals are for other seeds and other prompts. A rank is the range that "
         "they allow, 1 the least harm.",
         (Head(HARM_RANK.title, HARM_RANK.words), *_language_heads(languages)),
+        tuple(rows),
+    )
+
+
+def _native_beside_translated(index: FindingIndex, notes: Notes) -> Section:
+    """Harm on what people wrote in each language, and on the same prompts translated into all: a row each."""
+    found = index.values("prompts", metric=HARM_RATE.name)
+    native = f"{HARMFUL}/{NATIVE}"
+    parts = [native, *sorted({name for name in found if "/" in name} - {native})] if native in found else []
+    languages = [ALL, *index.languages(metric=HARM_RATE.name, prompts=HARMFUL)]
+    rows = []
+    for arm in index.arms:
+        for prompts in parts:
+            cells = [index.get(arm, prompts, HARM_RATE.name, language=code) for code in languages]
+            if any(cells):
+                rows.append((f"{arm_title(arm, index)}, {prompts}", tuple(_cell(row, notes) for row in cells)))
+    return Section(
+        "languages",
+        "Harm on native and on translated prompts",
+        "Native prompts are other prompts in every language; translations are the same ones in all, and say nothing "
+        "that only one country would ask.",
+        _language_heads(languages),
         tuple(rows),
     )
 

@@ -18,6 +18,7 @@ from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.messages import Message
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Prompt
+from alignment_prism.prompts.translations import TRANSLATED_FROM
 from alignment_prism.scoring.reply_language import in_language
 from alignment_prism.scoring.rules.chrf import counted, sacrebleu_chrf
 from alignment_prism.scoring.translation import Translated, Translator, texts_of
@@ -125,7 +126,7 @@ def translate_set(
     for prompt in whole:
         parts = [part.text for part in texts[prompt.id]]
         turns = tuple(Message(turn.role, text) for turn, text in zip(prompt.messages, parts, strict=False))
-        about: dict[str, object] = {"translated_from": prompt.language, "translated_by": translator.model}
+        about: dict[str, object] = {TRANSLATED_FROM: prompt.language, "translated_by": translator.model}
         about |= {"source_subset": prompt.subset} if prompt.subset else {}
         flag = _flag(prompt, parts, code, languages)
         if back is not None:

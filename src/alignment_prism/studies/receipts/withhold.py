@@ -15,6 +15,7 @@ from pathlib import PurePath
 
 from alignment_prism.domain import Comparison, Generation, InputError, Message, Prompt, Score, content_digest
 from alignment_prism.evaluation.cells import ABOUT
+from alignment_prism.prompts.translations import TRANSLATED_FROM
 
 WITHHELD = "withheld"
 FIRST, LAST = 0xF0000, 0xFFFFD
@@ -48,7 +49,8 @@ class Withheld:
         messages = tuple(Message(turn.role, f"{WITHHELD} {prompt.id}") for turn in prompt.messages)
         source = PurePath(prompt.source.partition("@")[0]).stem
         reference = WITHHELD if prompt.reference else ""
-        about = {name: prompt.metadata[name] for name in ABOUT if name in prompt.metadata}  # findings name these
+        read = (*ABOUT, TRANSLATED_FROM)  # findings name the former, and have a part of prompts without the latter
+        about = {name: prompt.metadata[name] for name in read if name in prompt.metadata}
         return replace(prompt, messages=messages, reference=reference, source=source, metadata=about)
 
     def reply(self, reply: Generation) -> Generation:
