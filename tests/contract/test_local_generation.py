@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import InputError, Message, ModelError, Prompt, Role, Sampling, StopReason, user
 from alignment_prism.generation.backends.decoding import Decoder, greedy
 from alignment_prism.generation.backends.transformers import generate_local, load_local
+from alignment_prism.generation.batching import plan_windows
 
 SMALL = {"vocab_size": 120, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 PROMPTS = [[5, 6, 7], [8, 9], [10, 11, 12, 13, 14, 15], [9, 8, 7], [20], [21, 22, 23, 24], [30, 31, 32]]
@@ -60,7 +62,9 @@ def test_the_loop_says_what_generate_says(name: str) -> None:
     decoder = Decoder(model, stops, pad=0)
     assert decoder.fast is (name != "mamba")
     limits = [12, 12, 12, 5, 12, 1, 12]
+    assert decoder.joins is (name not in ("mamba", "cohere2", "mistral", "gemma2"))  # these have windows
     found = decoder.reply(PROMPTS, limits, greedy)
+    assert decoder.reply(PROMPTS, limits, greedy, at_once=2) == found  # four enter in the places of others
     expected = []
     for prompt, limit in zip(PROMPTS, limits, strict=True):
         ids = torch.tensor([prompt])
@@ -136,6 +140,56 @@ def test_batches_do_not_change_replies(folder: Path) -> None:
     alone = [generate_local(local, [p], arm="m", sampling=Sampling(max_tokens=12))[0] for p in prompts]
     small = generate_local(local, prompts, arm="m", sampling=Sampling(max_tokens=12), batch_tokens=60)
     assert together == alone == small
+
+
+def _steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rows of every pass through a model from now on."""
+    rows: list[int] = []
+    real = Decoder._logits
+
+    def counted(self: Decoder, work: Any) -> torch.Tensor:
+        rows.append(len(work.rows))
+        return real(self, work)
+
+    monkeypatch.setattr(Decoder, "_logits", counted)
+    return rows
+
+
+def test_others_enter_when_some_are_done_and_every_reply_is_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight rows at once and limits of 3 and 24 tokens in turn: 40 x (3 + 24) / 2 = 540 tokens take 540 / 8 = 68 steps
+    at least; five batches of eight, each as long as its longest, take 5 x 24 = 120."""
+    model = model_of("llama")
+    decoder = Decoder(model, [2], pad=0)
+    prompts = [[1, *(7 + (3 * n + k) % 40 for k in range(9 - n // 8))] for n in range(40)]
+    limits = [3 if n % 2 else 24 for n in range(40)]
+    alone = [decoder.reply([prompt], [limit], greedy)[0] for prompt, limit in zip(prompts, limits, strict=True)]
+    rows = _steps(monkeypatch)
+    assert decoder.reply(prompts, limits, greedy, at_once=8) == alone
+    assert sum(map(len, alone)) > 400 and max(rows) <= 8 and len(rows) < 95
+
+
+def test_an_adapter_replies_the_same_whoever_is_at_work_beside(folder: Path, tmp_path: Path) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(5)
+    adapted = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(folder), LoraConfig(r=4, target_modules=["q_proj", "v_proj"])
+    )
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(std=0.5)
+    adapted.save_pretrained(tmp_path / "adapter")
+    for file in (*folder.glob("tokenizer*"), *folder.glob("chat_template*")):
+        shutil.copy(file, tmp_path / "adapter")
+    local = load_local(tmp_path / "adapter")
+    prompts = asked(*("word " * (1 + n % 6) for n in range(20)))
+    draw = Sampling(max_tokens=12)
+    together = generate_local(local, prompts, arm="m", sampling=draw, batch_tokens=150)
+    assert together == [generate_local(local, [one], arm="m", sampling=draw)[0] for one in prompts]
+    base = generate_local(load_local(folder), prompts, arm="m", sampling=draw)
+    assert [one.reply for one in together] != [one.reply for one in base]
 
 
 def test_samples_follow_seed_prompt_and_number_only(folder: Path) -> None:
@@ -239,13 +293,16 @@ def test_a_run_that_was_killed_draws_the_other_batches_only(
     local = load_local(folder)
     prompts = asked(*(f"{n} word " * (1 + n % 3) for n in range(12)), "too long for the context" * 4)
     options: dict[str, Any] = {"arm": "m", "sampling": draw, "batch_tokens": 100}
+    monkeypatch.setattr(
+        "alignment_prism.generation.backends.transformers.plan_windows", partial(plan_windows, window=1)
+    )
     whole = generate_local(local, prompts, **options)
     batches: list[int] = []
     real = Decoder.reply
 
-    def counted(self: Decoder, ids: Any, limits: Any, pick: Any) -> list[list[int]]:
+    def counted(self: Decoder, ids: Any, limits: Any, pick: Any, at_once: int) -> list[list[int]]:
         batches.append(len(ids))
-        return real(self, ids, limits, pick)
+        return real(self, ids, limits, pick, at_once)
 
     def kill(done: int, total: int) -> None:
         if len(batches) == 2:

@@ -1,12 +1,12 @@
-"""Batches: every row once, bounded memory, little padding."""
+"""Which replies are at work at once: every row once, bounded memory, little padding."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignment_prism.generation import plan_batches
-from alignment_prism.generation.batching import FULL_ROWS
+from alignment_prism.generation import plan_windows
+from alignment_prism.generation.batching import FULL_ROWS, MAX_PADDING, Window, entering
 
 
 @given(
@@ -14,23 +14,31 @@ from alignment_prism.generation.batching import FULL_ROWS
     st.integers(1, 64),
     st.integers(1, 2000),
     st.integers(1, 64),
+    st.integers(1, 9),
 )
-def test_every_row_once_within_the_bounds(lengths: list[int], new: int, tokens: int, rows: int) -> None:
-    batches = plan_batches(lengths, new_tokens=new, batch_tokens=tokens, batch_rows=rows)
-    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
-    for batch in batches:
-        longest = max(lengths[row] for row in batch)
-        assert len(batch) <= rows
-        assert len(batch) == 1 or len(batch) * (longest + new) <= tokens
-        padding = 1 - sum(lengths[row] for row in batch) / (len(batch) * longest)
-        assert len(batch) <= FULL_ROWS or padding <= 0.2 + 1e-9
-    order = [lengths[row] for batch in batches for row in batch]
+def test_every_row_once_within_the_bounds(lengths: list[int], new: int, tokens: int, rows: int, window: int) -> None:
+    found = plan_windows(lengths, new_tokens=new, batch_tokens=tokens, batch_rows=rows, window=window)
+    assert sorted(row for one in found for row in one.rows) == list(range(len(lengths)))
+    for one in found:
+        longest = max(lengths[row] for row in one.rows)
+        assert len(one.rows) <= window * one.at_once and one.at_once <= rows
+        assert one.at_once == 1 or one.at_once * (longest + new) <= tokens
+    order = [lengths[row] for one in found for row in one.rows]
     assert order == sorted(order, reverse=True)
 
 
-def test_rows_of_one_length_share_a_batch_up_to_the_bound() -> None:
-    assert plan_batches([5] * 10, new_tokens=5, batch_tokens=40) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+@given(st.lists(st.integers(1, 200), min_size=1, max_size=200))
+def test_prompts_enter_together_unless_the_shorter_would_be_padded_much(lengths: list[int]) -> None:
+    lengths = sorted(lengths, reverse=True)
+    taken = entering(lengths)
+    assert min(len(lengths), FULL_ROWS) <= taken <= len(lengths)
+    assert taken <= FULL_ROWS or 1 - sum(lengths[:taken]) / (taken * lengths[0]) <= MAX_PADDING + 1e-9
 
 
-def test_no_rows_no_batches() -> None:
-    assert plan_batches([], new_tokens=8) == []
+def test_rows_of_one_length_share_what_is_allowed() -> None:
+    found = plan_windows([5] * 10, new_tokens=5, batch_tokens=40, window=2)
+    assert found == [Window((0, 1, 2, 3, 4, 5, 6, 7), 4), Window((8, 9), 4)]
+
+
+def test_no_rows_no_windows() -> None:
+    assert plan_windows([], new_tokens=8) == []

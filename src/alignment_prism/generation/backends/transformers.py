@@ -19,7 +19,7 @@ from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 from alignment_prism.generation.backends.decoding import Decoder, Pick, greedy, sampler
-from alignment_prism.generation.batching import BATCH_TOKENS, plan_batches
+from alignment_prism.generation.batching import BATCH_TOKENS, plan_windows
 from alignment_prism.models.chat_templates import check_chat_template, prompt_ids, require_chat_template, with_arguments
 from alignment_prism.models.folders import model_folder
 from alignment_prism.models.weights import model_digest, require_whole, weights_digest
@@ -122,8 +122,9 @@ def generate_local(
         arm: name of the model within its study.
         sampling: temperature 0 is greedy; more than one sample needs a temperature.
         batch_tokens: most positions of a batch (prompt and reply, padding included); lower it when memory is short.
-        journal: where replies are kept after every batch, so that a run that was killed draws the other batches only.
-        progress: told after every batch.
+        journal: where replies are kept after every window of a few batches, so that a run that was killed draws the
+            other windows only.
+        progress: told after every window.
         device: as in `load_local`.
 
     Raises:
@@ -142,7 +143,7 @@ def generate_local(
         [_key(local, ids[row], limits[row], sampling, sample) for row, sample in asked] if journal is not None else []
     )
     drawn: dict[int, Answer] = {}
-    batches = plan_batches(
+    windows = plan_windows(
         [len(ids[asked[place][0]]) for place in fitting],
         new_tokens=max((limits[asked[place][0]] for place in fitting), default=0),
         batch_tokens=batch_tokens or BATCH_TOKENS,
@@ -150,17 +151,18 @@ def generate_local(
     done = len(asked) - len(fitting)
     if progress is not None:
         progress(done, len(asked))
-    for batch in batches:
-        places = [fitting[number] for number in batch]
+    for window in windows:
+        places = [fitting[number] for number in window.rows]
         kept = [Answer.from_journal(journal.get(keys[place])) if journal is not None else None for place in places]
-        if None in kept:  # a batch is drawn whole: what rounding depends on is the same as in a run that went through
+        if None in kept:  # drawn whole: what rounding depends on is the same as in a run that went through
             members = [asked[place] for place in places]
             pick = _pick(sampling, [(prompts[row], sample) for row, sample in members], decoder.device)
             try:
-                found = decoder.reply([ids[row] for row, _ in members], [limits[row] for row, _ in members], pick)
+                asked_ids, most = [ids[row] for row, _ in members], [limits[row] for row, _ in members]
+                found = decoder.reply(asked_ids, most, pick, window.at_once)
             except torch.OutOfMemoryError as error:
                 raise ModelError(
-                    f"out of memory with {len(members)} replies at once",
+                    f"out of memory with {window.at_once} replies at once",
                     where=local.name,
                     fix=f"let a batch have fewer positions than {batch_tokens or BATCH_TOKENS}",
                     settings={"batch_tokens": str((batch_tokens or BATCH_TOKENS) // 2)},
