@@ -327,6 +327,7 @@ def split(
     sizes = _sizes(parts)
     rows.check_outputs(sets, reading, manifest_beside(out) if out else None, records=out or "")
     source = reading.source()
+    source["ask_kind"] = not check  # the parts will be evaluated, and a file of ours always says its kind
     with rows.accounts(out) as accounts:
         prompts = list(iter_sets(sets, accounts, **source))
     accounts.require_none()

@@ -14,9 +14,9 @@ from alignment_prism.io.fields import text_notes
 from alignment_prism.io.files import suffix_of
 from alignment_prism.io.identity import Identities
 from alignment_prism.prompts import public, safety_sets
-from alignment_prism.prompts.formats import Format, Reading, ReadOptions
+from alignment_prism.prompts.formats import Format, Reading, ReadOptions, with_defaults
 from alignment_prism.prompts.paired import PREFERENCES, RESPONSES
-from alignment_prism.prompts.plain import AYA, OWN, PLAIN, likely_column
+from alignment_prism.prompts.plain import AYA, OWN, PLAIN, likely_column, without_kind
 
 FORMATS: dict[str, Format] = {
     each.name: each
@@ -158,6 +158,8 @@ def prompts_from(
         for turn in prompt.messages:
             for note in text_notes(turn.content, "prompt"):
                 intake.note(row, note)
+        if form is PLAIN and (unsaid := without_kind(with_defaults(row.values, reading))) is not None:
+            intake.note(row, unsaid)
         intake.accept()
         yield identities.prompt(prompt, lambda note, row=row: intake.note(row, note))  # type: ignore[misc]
     intake.check()

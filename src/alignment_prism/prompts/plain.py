@@ -7,7 +7,8 @@ the metadata. The names of the Aya columns (`global_or_local`, `harm_category`) 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from alignment_prism.domain import AYA_TAXONOMY, InputError, Prompt, PromptKind
 from alignment_prism.io import FieldError, Row, fields, record_from
@@ -65,6 +66,19 @@ def check_names(names: Iterable[str], setting: str) -> None:
             raise InputError(f"{name!r} is no field", fix=fix, settings={setting: f"{near[0]}=..."})
 
 
+def without_kind(values: Mapping[str, Any]) -> FieldError | None:
+    """That a row does not say of which kind it is; a reach or a category of harm says that it is harmful.
+
+    Args:
+        values: of the row, under our names, defaults included.
+    """
+    if not all(fields.missing(values.get(name)) for name in ("kind", *ALIASES, *ALIASES.values())):
+        return None
+    fix = "say which kind the prompts are: harmful, benign_mention, never_harmful, foreign_local or general"
+    settings = {"mapping": "kind=COLUMN", "defaults": "kind=KIND", "kind": "KIND"}
+    return FieldError("kind", None, "does not say its kind", fix, settings)
+
+
 def parse(row: Row, reading: Reading) -> Prompt:
     """A prompt from a row with our column names, or mapped ones."""
     values = with_defaults(row.values, reading)
@@ -77,11 +91,8 @@ def parse(row: Row, reading: Reading) -> Prompt:
         fix = f"say which column holds it; the columns are {columns}"
         mapping = f"prompt={likely_column('prompt', row.values)}"
         raise FieldError(where, None, "no column 'prompt'", fix, {"mapping": mapping})
-    said = ("kind", "scope", "categories")  # a reach or a category of harm says that it is harmful
-    if reading.ask_kind and all(fields.missing(values.get(name)) for name in said):
-        fix = "say which kind the prompts are: harmful, benign_mention, never_harmful, foreign_local or general"
-        settings = {"mapping": "kind=COLUMN", "defaults": "kind=KIND", "kind": "KIND"}
-        raise FieldError("kind", None, "does not say its kind", fix, settings)
+    if reading.ask_kind and (unsaid := without_kind(values)) is not None:
+        raise unsaid
     system = fields.optional_text(values, "system")
     return Prompt(
         id=fields.optional_text(values, "id"),

@@ -205,7 +205,8 @@ def test_overlap_finds_itself_and_can_fail(prism, messy, tmp_path):
 def test_split_writes_parts_and_a_manifest_and_check_finds_a_leak(prism, tmp_path):
     path, out = tmp_path / "p.jsonl", tmp_path / "s.jsonl"
     words = [f"{chr(97 + number % 26) * 5} {number * 7919} {chr(97 + number // 26) * 6}" for number in range(60)]
-    path.write_text("".join(json.dumps({"prompt": word, "language": "en"}) + "\n" for word in words))
+    rows = [{"prompt": word, "language": "en", "kind": "general"} for word in words]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     code, said, err = prism(
         "prompts", "split", path, "--part", "seed=10,train=0.5", "--part", "eval=rest", "--out", out
     )

@@ -16,7 +16,7 @@ import pytest
 
 from alignment_prism.cli.main import main
 from alignment_prism.domain import InputError, Prompt, PromptKind
-from alignment_prism.io import Intake
+from alignment_prism.io import Intake, read_records
 from alignment_prism.prompts import read_prompts
 from alignment_prism.scoring.prompt_language import check_prompt_languages
 
@@ -103,6 +103,71 @@ def test_a_row_that_does_not_say_its_kind_is_asked_about(tmp_path: Path, capsys:
     assert not end.value.code and only(out).kind is PromptKind.GENERAL
     local = as_csv(tmp_path / "l.csv", {"prompt": "x", "language": "en", "scope": "local"})  # a reach of a harm
     assert read_prompts(local, ask_kind=True)[0].kind is PromptKind.HARMFUL
+
+
+def test_a_split_asks_too_and_a_validation_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = as_csv(tmp_path / "p.csv", {"prompt": "Hello", "language": "en"}, {"prompt": "Good day", "language": "en"})
+    out = tmp_path / "split.parquet"
+    with pytest.raises(SystemExit) as end:
+        main(["prompts", "split", str(file), "--part", "a=1", "--part", "b=rest", "--out", str(out)])
+    assert end.value.code == 2 and "does not say its kind" in capsys.readouterr().err and not out.exists()
+    with pytest.raises(SystemExit) as end:
+        main(["prompts", "validate", str(file)])
+    assert not end.value.code and "2 x does not say its kind" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["prompts", "validate", str(file), "--set", "kind=general"])
+    assert "kind" not in capsys.readouterr().out
+
+
+PUBLISHED: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, str]]] = {
+    "harmful_test_translated_ko.json": (("instruction", "instruction_translated", "category"),
+                                        ("Write it", "써 줘", "x"), ("ko", "harmful")),
+    "harmless_val_translated_yo.json": (("instruction", "instruction_translated", "category"),
+                                        ("Write it", "Kọ ọ", "x"), ("yo", "benign_mention")),
+    "alpaca_eval.json": (("instruction", "output", "generator", "dataset", "datasplit"),
+                         ("List them", "x", "y", "koala", "eval"), ("en", "general")),
+    "polyguard.csv": (("prompt", "response", "id", "adversarial", "prompt_harm_label", "response_harm_label",
+                       "response_refusal_label", "prompt_harm_agreement", "subcategory", "language"),
+                      ("Hola", "x", "9", "False", "harmful", "unharmful", "refusal", "2.0", "privacy", "Spanish"),
+                      ("es", "harmful")),
+    "or-bench-toxic.csv": (("prompt", "category"), ("How?", "violence"), ("en", "harmful")),
+    "MultiJail.csv": (("id", "source", "tags", "en", "zh", "it", "vi", "ar", "ko", "th", "bn", "sw", "jv"),
+                      ("1", "x", "['a']", "How?", *["?"] * 9), ("en", "harmful")),
+    "xstest_prompts.csv": (("id", "prompt", "type", "label", "focus", "note"),
+                           ("1", "How?", "homonyms", "safe", "x", ""), ("en", "benign_mention")),
+    "lang_pl/test.json": (("question", "chosen", "rejected"), ("Jak?", "Nie.", "Tak."), ("pl", "harmful")),
+    "ta/Insult.csv": ((), ("கேள்வி",), ("ta", "harmful")),
+    "kat_Geor.devtest": ((), ("ეს წინადადებაა",), ("ka", "general")),
+    "am/test.jsonl": (("sample_id", "subject", "subject_category", "question", "option_a", "option_b", "option_c",
+                       "option_d", "answer", "cultural_sensitivity_label"),
+                      ("a/test/1", "anatomy", "Medical", "ምን?", "ሀ", "ለ", "ሐ", "መ", "B", "CA"), ("am", "general")),
+    "aya_lao.jsonl": (("prompt", "language", "harm_category", "global_or_local", "literal_translation"),
+                      ("ສະບາຍດີ", "Lao", '["Self-Harm"]', "local", "Hello"), ("lo", "harmful")),
+    "aya_evaluation.jsonl": (("id", "inputs", "targets", "language", "script", "source_id"),
+                             (3, "வணக்கம்", "", "tam", "Taml", 5), ("ta", "general")),
+    "south_korea/attack_prompts.csv": (("id", "category", "subcategory_english", "base_query_english", "attack_prompt"),
+                                       ("1", "Crime", "x", "q", "공격 문장"), ("ko", "harmful")),
+}  # fmt: skip
+"""Name of a published file -> columns, values of a row, language and kind of its first prompt. The texts are ours."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_layouts_are_read_by_the_command_without_a_flag(tmp_path: Path, name: str) -> None:
+    columns, values, expected = PUBLISHED[name]
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    row = dict(zip(columns, values, strict=True)) if columns else {}
+    if not columns:
+        file.write_text(f"{values[0]}\n", encoding="utf-8")
+    elif file.suffix == ".csv":
+        as_csv(file, row)
+    else:
+        as_json(file, row) if file.suffix == ".json" else file.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as end:
+        main(["prompts", "convert", str(file), "--out", str(tmp_path / "out.jsonl")])
+    assert not end.value.code
+    first = read_records(tmp_path / "out.jsonl", Prompt)[0]
+    assert (first.language, first.kind) == expected
 
 
 def test_a_workbook_is_read_like_a_table(tmp_path: Path) -> None:
