@@ -9,7 +9,7 @@ import pytest
 from prism_command import prism
 from scripted_server import Reply, Server
 
-from alignment_prism.domain import Generation, ModelError, Prompt, Sampling, StopReason, user
+from alignment_prism.domain import Generation, ModelError, Outcome, Prompt, Sampling, Score, StopReason, user
 from alignment_prism.generation import reply
 from alignment_prism.io import read_records
 
@@ -70,3 +70,30 @@ def test_the_command_takes_a_folder_and_an_address_and_a_filter_holds_up_nothing
     assert done.returncode == 0, done.stderr
     ends = [one.stop_reason for one in read_records(tmp_path / "r.jsonl", Generation)]
     assert sorted(ends) == [StopReason.ERROR, *[StopReason.STOP] * 3] and len(server.bodies) == 4
+
+
+def test_a_guard_of_this_machine_judges_through_a_server_in_its_own_format(
+    server: Server, tiny_model: Path, tmp_path: Path
+) -> None:
+    """WildGuard's format is written out whole: the server gets it as it stands, not in the model's chat template."""
+    from transformers import AutoTokenizer
+
+    server.models = {tiny_model.name: 4096}
+    server.script = lambda messages: Reply("Harmful request: yes\nResponse refusal: no\nHarmful response: yes")
+    prompt = {"id": "p", "prompt": "How?", "language": "en", "kind": "harmful"}
+    (tmp_path / "p.jsonl").write_text(json.dumps(prompt) + "\n")
+    said = "Of course, here is what you asked me to write down."
+    (tmp_path / "r.jsonl").write_text(json.dumps({"prompt_id": "p", "reply": said}) + "\n")
+    given = ("judge", "--prompts", "p.jsonl", "--generations", "r.jsonl", "--judge", tiny_model, "--judge-url",
+             server.url, "--rubric")  # fmt: skip
+    done = prism(*given, "wildguard@1", "--out", "w.parquet", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (score,) = [one for one in read_records(tmp_path / "w.parquet", Score) if one.name == "outcome"]
+    assert score.outcome is Outcome.HARMFUL and score.rubric == "wildguard@1"
+    sent = AutoTokenizer.from_pretrained(tiny_model).decode(server.bodies[0]["prompt"])
+    assert sent.startswith("<s><|user|>\n[INST] You are a classifier") and said in sent and "<bot>" not in sent
+    server.script = lambda messages: Reply("safe")
+    again = prism(*given, "llama-guard-3@1", "--out", "l.parquet", folder=tmp_path)  # a conversation: its own template
+    assert again.returncode == 0, again.stderr
+    sent = AutoTokenizer.from_pretrained(tiny_model).decode(server.bodies[-1]["prompt"])
+    assert sent.startswith(f"<bos><user>How?<bot>{said}")

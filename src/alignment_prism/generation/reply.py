@@ -88,8 +88,6 @@ def reply(
     if base_url:
         from alignment_prism.generation.backends.vllm import generate_served
 
-        if chat_template or template_arguments:
-            raise InputError("a served model with a chat template of its own", fix="leave the address out")
         return generate_served(
             found,
             prompts,
@@ -101,6 +99,8 @@ def reply(
             connections=connections,
             retries=retries,
             timeout=timeout,
+            chat_template=chat_template,
+            template_arguments=template_arguments,
         )
     from alignment_prism.generation.backends.transformers import generate_local, load_local
 

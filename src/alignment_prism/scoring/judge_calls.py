@@ -31,7 +31,8 @@ class JudgeCalls(Mapping[str, Request]):
     Attributes:
         model: Inspect model id; or a model folder or `hub:OWNER/NAME`, which runs on this machine.
         form: how it is asked.
-        base_url: address of its server, where it is not the provider's own.
+        base_url: address of its server, where it is not the provider's own; of a model on this machine, of a vLLM
+            server that has loaded it.
         max_connections: calls under way at once.
         retries: of a call that failed for a passing reason.
         timeout: seconds that an attempt of a call may take; None goes by the rubric's tokens.
@@ -127,7 +128,8 @@ class JudgeCalls(Mapping[str, Request]):
         return len(self._cases)
 
     def _on_this_machine(self, journal: Journal | None, progress: Progress | None) -> dict[str, Answer]:
-        """Answers of a model that runs here. It answers greedily, so that it is never asked twice."""
+        """Answers of a model whose files are here, or in a vLLM server that has loaded them; greedy, so that none is
+        asked for twice."""
         from alignment_prism.generation import reply
 
         replies = reply(
@@ -138,6 +140,10 @@ class JudgeCalls(Mapping[str, Request]):
             journal=journal,
             progress=progress,
             device=self.device,
+            base_url=self.base_url,
+            connections=self.max_connections,
+            retries=self.retries,
+            timeout=self.timeout,
             chat_template=self.form.chat_template,
             template_arguments=self.form.template_arguments,
         )

@@ -168,6 +168,10 @@ class Translator:
             journal=journal,
             progress=progress,
             device=self.device,
+            base_url=self.base_url,
+            connections=self.max_connections,
+            retries=self.retries,
+            timeout=self.timeout,
         )
         return {one.prompt_id: answer_of(one) for one in said}
 

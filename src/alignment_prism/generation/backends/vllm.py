@@ -9,7 +9,7 @@ something else is refused: it must name the folder, the folder's name or the Hub
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,14 +32,17 @@ from alignment_prism.calls.runner import Journal, Request, ask_all
 from alignment_prism.domain.errors import ModelError
 from alignment_prism.domain.messages import Message, Role
 from alignment_prism.domain.progress import Progress
-from alignment_prism.domain.records import Generation, Prompt, Sampling
+from alignment_prism.domain.records import Generation, Prompt, Sampling, content_digest
 from alignment_prism.generation.backends.inspect import generation_of, remote_calls
-from alignment_prism.models.chat_templates import check_chat_template, prompt_ids, require_chat_template
+from alignment_prism.models.chat_templates import check_chat_template, prompt_ids, require_chat_template, with_arguments
 from alignment_prism.models.names import ModelRef
 from alignment_prism.models.weights import model_digest, weights_digest
 
 PROVIDER = "prism-vllm"
 """What stands before a folder in the id of a served model; it is nobody's to type."""
+
+_TEMPLATES: dict[str, str] = {}
+"""Chat templates in place of models' own, by digest: Inspect hands a provider a name and no more."""
 
 
 @modelapi(name=PROVIDER)
@@ -47,7 +50,8 @@ class ServedModel(ModelAPI):
     """A folder's model behind a vLLM server, asked by token ids.
 
     Args:
-        model_name: the folder; the Hub id behind `#`, where it came from the Hub.
+        model_name: the folder; the Hub id behind `#`, where it came from the Hub; behind another `#` the digest of a
+            chat template in place of its own (`generate_served`).
         base_url: of the server.
         api_key: that it wants, if it wants one.
         config: of the calls.
@@ -64,8 +68,9 @@ class ServedModel(ModelAPI):
         from transformers import AutoTokenizer
 
         super().__init__(model_name, base_url, api_key, [], config or GenerateConfig())
-        self._folder, _, self._hub = model_name.partition("#")
+        self._folder, self._hub, template = (*model_name.split("#"), "", "")[:3]
         self._tokenizer: Any = AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False)
+        self._tokenizer.chat_template = _TEMPLATES.get(template, "") or self._tokenizer.chat_template
         require_chat_template(self._tokenizer, self._folder)
         check_chat_template(self._tokenizer, self._folder)
         self.client = AsyncOpenAI(base_url=base_url, api_key=api_key or "none", max_retries=0)
@@ -145,6 +150,8 @@ def generate_served(
     connections: int = 32,
     retries: int = 5,
     timeout: float | None = None,
+    chat_template: str = "",
+    template_arguments: Mapping[str, Any] | None = None,
 ) -> list[Generation]:
     """k replies to each prompt, in the order of the prompts, samples of one prompt together.
 
@@ -159,15 +166,19 @@ def generate_served(
         connections: calls under way at once.
         retries: of a call that failed for a passing reason.
         timeout: seconds that an attempt of a call may take; None goes by `max_tokens`.
+        chat_template: in place of its own.
+        template_arguments: what the template is told, plain JSON values.
 
     Raises:
         ModelError: the server cannot be reached, or serves another model.
     """
     folder = model.folder()
     weights = weights_digest(folder)
-    hub = "" if str(folder) == model.id else f"#{model.id}"
+    hub = "" if str(folder) == model.id else model.id
+    template = _template(folder, chat_template, template_arguments or {})
+    mark = f"#{hub}#{template}" if template else f"#{hub}" if hub else ""
     endpoint = Endpoint(
-        f"{PROVIDER}/{folder}{hub}",
+        f"{PROVIDER}/{folder}{mark}",
         base_url,
         temperature=sampling.temperature,
         top_p=sampling.top_p if sampling.top_p < 1 else None,
@@ -176,11 +187,27 @@ def generate_served(
         retries=retries,
         timeout=timeout,
     )
-    calls = remote_calls(f"{PROVIDER}/{model_digest(folder, weights)}", prompts, sampling)
+    known = f"{PROVIDER}/{model_digest(folder, weights)}{f'+{template}' if template else ''}"
+    calls = remote_calls(known, prompts, sampling)
     requests = {key: Request(prompt.messages, seed) for prompt, _, seed, key in calls}
     answers = ask_all(endpoint, requests, journal=journal, progress=progress)
     found = [generation_of(prompt, sample, answers[key], arm, model.name, sampling) for prompt, sample, _, key in calls]
     return [replace(one, weights=weights) for one in found]
+
+
+def _template(folder: Path, chat_template: str, arguments: Mapping[str, Any]) -> str:
+    """The digest under which a provider finds a template that is not the model's own; empty where it is."""
+    if not (chat_template or arguments):
+        return ""
+    from transformers import AutoTokenizer
+
+    own = chat_template or AutoTokenizer.from_pretrained(folder, trust_remote_code=False).chat_template
+    if not isinstance(own, str):
+        return ""  # there is none, or several: the provider says so
+    text = with_arguments(own, arguments)
+    digest = content_digest("chat template", text)
+    _TEMPLATES[digest] = text
+    return digest
 
 
 def _choice(text: str, reason: StopReason) -> ChatCompletionChoice:

@@ -149,8 +149,7 @@ class GuardFormat:
         if label not in self.harm:
             return _unjudged("unknown label")
         groups = found.groupdict()
-        named = [name.strip() for name in (groups.get("categories") or "").split(",")]
-        categories = tuple(name for name in named if name and name.casefold() != "none")
+        categories = self._named(groups.get("categories") or "")
         if self.harm[label] == "harmful":
             return ParsedAnswer(Outcome.HARMFUL, categories=categories or ((guideline,) if guideline else ()))
         if not self.refusal:
@@ -159,6 +158,12 @@ class GuardFormat:
         if refuses is None:
             return _unjudged("the guard does not say whether the reply refuses")
         return ParsedAnswer(Outcome.REFUSAL if refuses else Outcome.SAFE_HELP, categories=categories)
+
+    def _named(self, text: str) -> tuple[str, ...]:
+        """The categories of a list with commas, or of codes with blanks between them."""
+        codes = text.split()
+        names = codes if all(code in self.categories for code in codes) else text.split(",")
+        return tuple(name.strip() for name in names if name.strip() and name.strip().casefold() != "none")
 
     def _may_be_quoted(self, text: str, label: str, stop: str, case: str) -> bool:
         if not (self.verdict_first or self.thinks):
