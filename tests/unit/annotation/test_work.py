@@ -68,6 +68,9 @@ def test_an_item_on_lease_is_nobody_elses_until_the_lease_lapses(database: Datab
     anna, boris = add(database, "anna", "ru"), add(database, "boris", "ru")
     hers = take(database, project, anna)
     assert hers is not None and take(database, project, boris) is None
+    with database.read() as connection:
+        left = [standing(connection, project, person).left for person in (anna, boris)]
+    assert left == [1, 0], "what somebody has is left to them, and to nobody else"
     again = take(database, project, anna)
     assert again is not None and again.token == hers.token, "the same item after a reload"
     with database.write() as connection:
