@@ -16,14 +16,14 @@ from sqlalchemy import Connection, func, select
 
 from alignment_prism.annotation.history import DONE, FINAL
 from alignment_prism.annotation.projects import Kind, Project
-from alignment_prism.annotation.schema import assignments, decisions, items, people, revisions
+from alignment_prism.annotation.schema import assignments, decisions, guidelines, items, people, reads, revisions
 from alignment_prism.domain import LANGUAGES, Comparison, InputError, Prompt, Scope, Winner, content_digest, user
 from alignment_prism.io import write_records, write_text
 from alignment_prism.labels import write_sheet
 from alignment_prism.store.names import design_beside
 
 RUBRIC = "annotation@1"
-"""What people were asked, beside the guidelines' version, in records of comparisons."""
+"""What people were asked, in records of comparisons."""
 WINNERS = {"first": Winner.WIN, "second": Winner.LOSS, "tie": Winner.TIE}
 
 
@@ -108,8 +108,23 @@ def settled(connection: Connection, project: Project) -> list[Answer]:
     ]
 
 
-def label_lines(found: list[Answer]) -> list[dict[str, str]]:
-    """Answers as lines of a sheet: its columns, without the texts, and the seconds each took."""
+def guidelines_read(connection: Connection, project: Project) -> dict[str, list[tuple[float, str]]]:
+    """When each person read which version of a project's guidelines, such as `ar@2`, oldest first."""
+    query = (
+        select(people.c.name, reads.c.at, guidelines.c.language, guidelines.c.version)
+        .join(reads, reads.c.person == people.c.id)
+        .join(guidelines, guidelines.c.id == reads.c.guideline)
+        .where(guidelines.c.project == project.id)
+        .order_by(reads.c.at)
+    )
+    found: dict[str, list[tuple[float, str]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.name, []).append((row.at, f"{row.language}@{row.version}"))
+    return found
+
+
+def label_lines(found: list[Answer], read: Mapping[str, list[tuple[float, str]]]) -> list[dict[str, str]]:
+    """Answers as lines of a sheet: its columns without the texts, seconds, and the guidelines that were read last."""
     return [
         {
             "item": str(number),
@@ -121,6 +136,7 @@ def label_lines(found: list[Answer]) -> list[dict[str, str]]:
             "label": str(answer.content.get("label", "")),
             "comment": str(answer.content.get("comment", "")),
             "seconds": f"{answer.seconds:.1f}",
+            "guidelines": next((name for at, name in reversed(read.get(answer.annotator, [])) if at <= answer.at), ""),
         }
         for number, answer in enumerate(found, start=1)
     ]
@@ -164,7 +180,7 @@ def write_labels(connection: Connection, project: Project, path: str) -> list[st
     if project.kind is Kind.PAIRWISE:
         write_records(path, comparisons(found), Comparison)
         return [path]
-    return _write_lines(project, path, found)
+    return _write_lines(connection, project, path, found)
 
 
 def write_settled(connection: Connection, project: Project, path: str) -> list[str]:
@@ -175,11 +191,11 @@ def write_settled(connection: Connection, project: Project, path: str) -> list[s
     """
     found = settled(connection, project)
     _require(found, project, "settled")
-    return _write_lines(project, path, found)
+    return _write_lines(connection, project, path, found)
 
 
-def _write_lines(project: Project, path: str, found: list[Answer]) -> list[str]:
-    write_sheet(path, label_lines(found))
+def _write_lines(connection: Connection, project: Project, path: str, found: list[Answer]) -> list[str]:
+    write_sheet(path, label_lines(found, guidelines_read(connection, project)))
     if not project.design:
         return [path]
     write_text(design_beside(path), project.design)

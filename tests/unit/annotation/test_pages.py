@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import socket
 from collections.abc import Iterator
@@ -304,6 +305,13 @@ def test_a_lead_settles_downloads_and_writes_guidelines_that_are_read_again(
     )
     shown = browser.get(busy["project"]).text
     assert "&lt;script&gt;" in shown and "<strong>bold</strong>" in shown and "<script>alert" not in shown
+    answered = {"token": token(browser, "/me"), "label": "harmful"}
+    assert browser.post(busy["project"], data=answered).status_code == 303
+    work = browser.get(f"{busy['project']}/next").headers["location"].partition("?")[0]
+    assert browser.post(work, data=answered).status_code == 303
+    rows = list(csv.DictReader(lead.get(f"{busy['dashboard']}/export/labels").text.splitlines()))
+    # Her first answer was given by another way than the pages, before she had read anything.
+    assert [row["guidelines"] for row in rows if row["annotator"] == "anna"] == ["", "en@2"]
     entries = lead.get("/audit").text
     assert all(word in entries for word in ("settled", "exported", "wrote guidelines", "signed in"))
     assert "عزيزي" not in entries
