@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_COLUMN_BYTES = 128 * 2**20
 MAX_COLUMN_RATIO = 200
 """Bytes that the column of a group of rows may unpack to, and from so many times fewer."""
-MAX_TABLE_BYTES = 2**30
+MAX_TABLE_BYTES = 2**28
 MAX_TABLE_RATIO = 1000
 """Bytes that the texts of a table may have together, and in a file of so many times fewer."""
 MAX_TABLE_VALUES = 4_000_000

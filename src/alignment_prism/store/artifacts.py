@@ -166,7 +166,7 @@ def check_folder(folder: str | Path, *, kind: str, replace: bool = False) -> Non
         raise StoreError("the folder holds something else than a result of prism", where=str(folder), fix=elsewhere)
     manifest = read_manifest(folder)
     if manifest.kind != kind:
-        what = f"the folder holds something else: {manifest.kind!r} where {kind!r} is to be written"
+        what = f"the folder holds something else: {str(manifest.kind)[:40]!r} where {kind!r} is to be written"
         raise StoreError(what, where=str(folder), fix=elsewhere)
     if not replace:
         fix = "choose another folder, or replace the result"
@@ -193,7 +193,7 @@ def read_manifest(folder: str | Path) -> Manifest:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("format") != FORMAT:
             raise StoreError(
-                f"the manifest has format {content.get('format')!r}, this version reads {FORMAT}",
+                f"the manifest has format {str(content.get('format'))[:40]!r}, this version reads {FORMAT}",
                 where=str(path),
                 fix="read it with the version that wrote it, or make the artifact again",
             )
@@ -205,7 +205,9 @@ def read_manifest(folder: str | Path) -> Manifest:
         fix = "make it again: the work that writes it was never finished"
         raise StoreError("not a finished artifact: it has no manifest", where=str(folder), fix=fix) from error
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise StoreError(f"the manifest is not readable: {error}", where=str(path), fix="make it again") from error
+        raise StoreError(
+            f"the manifest is not readable: {str(error)[:200]}", where=str(path), fix="make it again"
+        ) from error
 
 
 def _is_entry(value: Any) -> bool:

@@ -102,7 +102,9 @@ def unused(out: str | Path) -> list[Unused]:
     written = (out / PLAN).stat().st_mtime_ns
     found = []
     for kind in (*KINDS, SOURCE):
-        for path in sorted((out / kind).glob("*/")):
+        for path in sorted((out / kind).glob("*/") if not (out / kind).is_symlink() else ()):
+            if path.is_symlink():  # what it leads to is not this study's to remove
+                continue
             mark = path / ("key" if path.name.endswith(".unfinished") else MANIFEST)
             ours = mark.is_file() and mark.stat().st_mtime_ns <= written and (mark.name == "key" or is_complete(path))
             if ours and path.relative_to(out).as_posix() not in known:

@@ -106,7 +106,7 @@ def _planned(folder: Path) -> int:
     """How many steps the plan has."""
     try:
         return len(json.loads((folder / PLAN).read_text(encoding="utf-8")).get("steps", ()))
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return 0
 
 

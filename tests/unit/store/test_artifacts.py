@@ -283,3 +283,13 @@ def test_a_lock_that_is_a_link_is_not_written_through(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="lock is a link"), folder_lock(tmp_path / "study"):
         pass
     assert (tmp_path / "precious").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["format", "x" * 5_000])
+def test_an_error_about_a_manifest_is_no_wall_of_text(name: str, tmp_path: Path) -> None:
+    make(tmp_path / "one")
+    path = tmp_path / "one" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: "y" * 5_000}))
+    with pytest.raises(StoreError) as refused:
+        read_manifest(tmp_path / "one")
+    assert len(str(refused.value)) < 1_000 and refused.value.fix

@@ -160,3 +160,20 @@ def test_a_damaged_line_of_the_log_costs_only_itself(spec: StudySpec, tmp_path: 
     log.write_bytes(line + log.read_bytes() + b'{"event": "failed", "step": "a", "error": "b"}\n')
     assert status(out).failed["a"] == "b"
     assert len(read_step_log(log)) in (5, 6)
+
+
+def test_what_a_link_leads_to_is_nobodys_to_remove(spec: StudySpec, tmp_path: Path) -> None:
+    out, disk = tmp_path / "one", tmp_path / "disk"
+    run_study(spec, out)
+    findings = (out / "findings.parquet").read_bytes()
+    folder = sorted((out / "score").iterdir())[0]
+    folder.rename(disk)  # to where there is room
+    folder.symlink_to(disk)
+    (out / "score" / "another").symlink_to(disk)
+    assert unused(out) == []
+    run_study(spec, out)
+    assert folder.is_symlink()
+    (disk / "scores.parquet").write_bytes(b"cut")
+    run_study(spec, out)
+    assert (disk / "scores.parquet").read_bytes() == b"cut" and not folder.is_symlink()
+    assert (out / "findings.parquet").read_bytes() == findings

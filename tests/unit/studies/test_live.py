@@ -68,3 +68,9 @@ def test_nobody_else_is_answered(served: tuple[Path, int]) -> None:
     assert asked(port, "/report", "evil.example")[0] == 403
     for path in ("/../plan.json", "/plan.json", "/report?x", "//etc/passwd"):
         assert asked(port, path)[0] == 404, path
+
+
+@pytest.mark.parametrize("plan", ['{"steps": 5}', "[" * 100_000, "5"])
+def test_a_plan_that_is_none_is_a_study_without_steps(plan: str, tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(plan, encoding="utf-8")
+    assert "0 of 0 steps are done" in Live(tmp_path).page()

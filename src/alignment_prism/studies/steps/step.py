@@ -74,6 +74,9 @@ class Step:
         folder = self.folder(out)
         if not folder.is_dir() or not any(folder.iterdir()):
             return ""
+        if folder.is_symlink():  # what it leads to is the user's to keep or remove
+            folder.unlink()
+            return f"{self.title}: its files were altered, so it is done again; where its link led to is as it was"
         try:
             check_folder(folder, kind=TRAINING if self.kind == "train" else self.kind, replace=True)
         except StoreError:
