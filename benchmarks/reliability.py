@@ -14,7 +14,7 @@ Each part prints rows of one table: what was tried, how often, and how often it 
   each, and the same command is run again. Wrong are other findings, replies or weights, or an end that is neither whole
   nor an error with a remedy.
 - `bombs`: files that unpack to far more than they look, read by `prism prompts validate` in a process of its own, with
-  its seconds and memory. Wrong is more than `SECONDS` or `MEMORY`, or an exit without a clear error.
+  its seconds of a processor and memory. Wrong is more than `SECONDS` or `MEMORY`, or an exit without a clear error.
 
 - `rows`, `yaml`, `designs`, `manifests`, `models`: files of every kind with values and bytes changed, by every reader.
   Wrong are a traceback, an end by a signal, more than 20 seconds, a row that is neither read nor rejected, a reject or
@@ -59,8 +59,9 @@ from alignment_prism.domain.records import Prompt
 
 PRISM = (sys.executable, "-m", "alignment_prism.cli.main")
 SECONDS, MEMORY = 30.0, 2**30
-ADDRESS_SPACE = 3 * 2**29
-"""Bytes that a process which reads a bomb may map: 1.5 GiB, of which pyarrow and others map half a one unused."""
+ADDRESS_SPACE = 2**32
+"""Bytes that a process which reads a bomb may map, so that one that goes off takes no machine along; what counts is
+`MEMORY`."""
 SPEC = """\
 name: small
 base: nano
@@ -256,7 +257,6 @@ def bombs(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[R
             make(path)
             os._exit(0)
         os.waitpid(process, 0)
-        start = time.monotonic()
         limited = ("sh", "-c", f'ulimit -v {ADDRESS_SPACE // 1024}; exec "$@"', "sh")
         command = [*limited, *PRISM, "prompts", "validate", str(path)]
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
@@ -264,7 +264,7 @@ def bombs(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[R
         said = child.stderr.read().decode("utf-8", "replace")
         _, status, usage = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-        seconds, memory = time.monotonic() - start, usage.ru_maxrss * 1024
+        seconds, memory = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
         wrong = seconds > SECONDS or memory > MEMORY or child.returncode not in (0, 2, 5) or "defect" in said
         size = path.stat().st_size
         note = f"exit code {child.returncode} in {seconds:.1f} s, {memory / 2**20:.0f} MiB"
@@ -352,11 +352,34 @@ def workbook(rows: str, shared: int = 0, before: str = "") -> Callable[[Path], N
     return make
 
 
+def many(head: bytes, middle: bytes, times: int, tail: bytes) -> Callable[[Path], None]:
+    """A file that is not packed."""
+
+    def make(path: Path) -> None:
+        with path.open("wb") as stream:
+            stream.write(head)
+            for _ in range(times // (block := max(1, 2**20 // len(middle)))):
+                stream.write(middle * block)
+            stream.write(tail)
+
+    return make
+
+
+def missing(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    count = 200_000_000
+    turns = pa.ListArray.from_arrays(pa.array([0, count], pa.int32()), pa.nulls(count, pa.string()))
+    pq.write_table(pa.table({"prompt": ["x"], "turns": turns, "language": ["en"]}), path, compression="zstd")
+
+
 COLUMNS = (("A", "prompt"), ("B", "language"))
 ENTITIES = '<!DOCTYPE l [<!ENTITY a "lol">' + "".join(
     f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 10}">' for n in range(8)
 )
 CELL = '<row r="{0}"><c r="A{0}" t="inlineStr"><is><t>{1}</t></is></c></row>'
+FAR = '<row><c r="XFD1"/></row>' * 1_000_000
 MIB = b"x" * 2**20
 BOMBS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "Parquet, one cell of 1 GiB": ("cell.parquet", parquet_bomb),
@@ -370,11 +393,26 @@ BOMBS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "UTF-16 in .gz, a line of 512 MiB": ("wide.jsonl.gz", packed(b"\xff\xfe", MIB, 512, b"")),
     "JSON document of 300 MiB, not packed": ("text.json", lambda path: plain(path, b'{"prompt": "', 300, b'"}')),
     "JSON, an object of 100,001 keys, the last of them twice": ("keys.jsonl", keys),
+    "JSON lines, a line of 30 MB of empty objects": (
+        "empty.jsonl",
+        many(b'{"prompt":[', b"{},", 10_000_000, b"{}]}\n"),
+    ),
+    "JSON array, an entry of 60 MB of empty objects": ("empty.json", many(b"[[", b"{},", 20_000_000, b"{}]]")),
+    "JSON document of 160 MB, 20,000,000 small rows": (
+        "rows.json",
+        many(b'{"rows":[', b'{"a":0},', 20_000_000, b"{}]}"),
+    ),
+    "Parquet, 20,000,000 rows that say the same": ("alike.parquet", repeated(2, 20_000_000)),
+    "Parquet, a list of 200,000,000 missing values": ("missing.parquet", missing),
+    "CSV, 40 quoted fields of 20 MB in one record": ("quoted.csv", many(b'prompt\n"', MIB * 20 + b'\n","', 40, b'"\n')),
+    "CSV, 20,000,000 lines in one quoted field": ("lines.csv", many(b'prompt\n"', b"x\n", 20_000_000, b'"\n')),
     "CSV of 20,000 columns": ("wide.csv", columns(20_000)),
     "CSV of 10,000,000 columns": ("commas.csv", columns(10_000_000)),
     "workbook, a row number of nine digits": ("rows.xlsx", workbook(CELL.format(999_999_999, "hi"))),
     "workbook, entities within entities": ("entities.xlsx", workbook(CELL.format(2, "&i;"), before=ENTITIES + "]>")),
     "workbook, 15,000,000 shared texts": ("shared.xlsx", workbook(CELL.format(2, "hi"), shared=15_000_000)),
+    "workbook, 7,500,000 cells in one row": ("wide.xlsx", workbook(f'<row r="2">{"<c/>" * 7_500_000}</row>')),
+    "workbook, 1,000,000 rows as wide as a sheet may be": ("far.xlsx", workbook(FAR)),
 }
 
 

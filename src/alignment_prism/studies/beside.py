@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,9 @@ def journal_beside(
         check_files([path], replace=replace)
         with CallJournal(folder / CALLS, cache=shared, budget=limit) as journal:
             yield journal
-        shutil.rmtree(folder, ignore_errors=True)
+        journal.path.unlink(missing_ok=True)
+        with suppress(OSError):  # none was made, or somebody else has files there
+            folder.rmdir()
 
 
 def _has_work(folder: Path) -> bool:
