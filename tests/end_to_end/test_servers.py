@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 from collections.abc import Iterator
@@ -150,3 +151,21 @@ def texts(path: Path) -> Iterator[str]:
         yield str(table.read().to_pylist())
     else:
         yield path.read_bytes().decode("utf-8", "replace")
+
+
+def test_an_answer_that_unpacks_to_more_than_any_is_counted_and_not_read(
+    server: Server, prompts: Path, replies: Path, tmp_path: Path
+) -> None:
+    whole = Reply(VERDICT).data("j")
+    bomb = gzip.compress(whole + b" " * 2**25)  # valid, and 33 kB on its way
+    packed = {"Content-Encoding": "gzip"}
+    server.script = lambda messages: Reply(
+        body=bomb if len(server.requests) == 2 else gzip.compress(whole), headers=packed
+    )
+    judge = ("--judge", "openai-api/local/j", "--judge-url", server.url, "--connections", 1)
+    out = tmp_path / "scores.parquet"
+    assert code_of("judge", "--prompts", prompts, *judge, "--generations", replies, "--out", out) == 0
+    scores = [score for score in read_records(out, Score) if score.outcome is not None]
+    assert [score.outcome for score in scores] == [Outcome.SAFE_HELP, Outcome.UNJUDGED, Outcome.SAFE_HELP]
+    assert scores[1].error == "the judge gave no answer: the provider's answer cannot be read (AnswerTooLarge)"
+    assert len(server.requests) == 3  # another try would be as large

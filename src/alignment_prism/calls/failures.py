@@ -115,6 +115,10 @@ class Failure:
         return {}
 
 
+class AnswerTooLarge(ValueError):
+    """What a server sends is no answer of a model: it takes more room than any."""
+
+
 def failure_of(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     """The failure behind an exception of a provider or of its client, whatever package raised it.
 
@@ -203,6 +207,8 @@ def _root(error: BaseException) -> BaseException:
         attempt = getattr(error, "last_attempt", None)
         inner = attempt.exception() if attempt is not None else None
         if inner is None and type(error).__name__ == "ModelGenerateError":
+            inner = error.__cause__
+        if inner is None and isinstance(error.__cause__, AnswerTooLarge):  # its client takes it for a connection's
             inner = error.__cause__
         if inner is None:
             return error

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from alignment_prism.calls.failures import AnswerTooLarge
+
 if TYPE_CHECKING:
     from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput
+
+
+MOST_BYTES = 2**24
+"""That an answer may have, unpacked: a hundred times the longest that models write."""
 
 
 async def generate(api: ModelAPI, messages: list[ChatMessage], config: GenerateConfig) -> ModelOutput:
@@ -29,7 +35,8 @@ async def generate(api: ModelAPI, messages: list[ChatMessage], config: GenerateC
 
 
 def prepare(api: ModelAPI) -> None:
-    """Let a provider's client follow no redirect, which would carry prompts to another host, nor retry by itself.
+    """Let a provider's client follow no redirect, which would carry prompts to another host, nor retry by itself; that
+    of a server of one's own reads no more than `MOST_BYTES` of an answer.
 
     The clients of OpenAI, Anthropic, Groq and what is compatible with them do both; others keep their own ways.
     """
@@ -40,6 +47,28 @@ def prepare(api: ModelAPI) -> None:
     for http in https:
         if getattr(http, "follow_redirects", False) is True:
             http.follow_redirects = False
+    if type(api).__name__ == "OpenAICompatibleAPI":
+        hooks = https[1].event_hooks
+        https[1].event_hooks = {**hooks, "response": [*hooks["response"], _bounded]}
+
+
+async def _bounded(response: Any) -> None:
+    """Read what a server sends, for as long as it is an answer: compressed or without an end, it could fill memory.
+
+    Args:
+        response: of httpx, whose head has come.
+
+    Raises:
+        AnswerTooLarge: it is more than `MOST_BYTES`.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.aiter_bytes():
+        size += len(part)
+        if size > MOST_BYTES:
+            raise AnswerTooLarge(f"more than {MOST_BYTES:,} bytes")
+        parts.append(part)
+    response._content = b"".join(parts)  # where the client looks first, as if it had read all of it
 
 
 def _is_plain_chat(api: Any, config: GenerateConfig) -> bool:
