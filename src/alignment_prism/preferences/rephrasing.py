@@ -16,8 +16,9 @@ from typing import Any
 
 from alignment_prism.domain import Message, Prompt, Role, content_digest
 from alignment_prism.domain.refusals import opens_with_refusal
+from alignment_prism.preferences.seeds import NEAR
 from alignment_prism.prompts.folding import fold
-from alignment_prism.prompts.overlap import THRESHOLD, PromptIndex
+from alignment_prism.prompts.overlap import PromptIndex
 from alignment_prism.prompts.similarity import jaccard
 
 KEPT = "kept"
@@ -101,7 +102,7 @@ def check_rephrasings(
     evaluation: Sequence[Prompt],
     in_language: Callable[[str, str], bool],
     *,
-    threshold: float = THRESHOLD,
+    threshold: float = NEAR,
 ) -> list[Rephrasing]:
     """The rephrasings with their status, in their order.
 

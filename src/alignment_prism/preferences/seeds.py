@@ -13,8 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from alignment_prism.domain import InputError, Prompt, content_digest
-from alignment_prism.prompts.overlap import THRESHOLD, PromptIndex, connected, near_duplicates
+from alignment_prism.prompts.overlap import PromptIndex, connected, near_duplicates
 from alignment_prism.statistics.apportion import apportion
+
+NEAR = 0.5
+"""Least similarity (Jaccard of character 5-grams) to a prompt that is evaluated from which nothing may descend."""
 
 NEAR_EVALUATION = "a neighbour of the evaluation set, or near one"
 NEAR_SEED = "a neighbour of a seed"
@@ -51,7 +54,7 @@ def draw_seeds(
     *,
     per_language: int | None,
     seed: int = 0,
-    threshold: float = THRESHOLD,
+    threshold: float = NEAR,
 ) -> Seeds:
     """Draw seeds, the same number in every language, as the set is divided over scope and first category.
 

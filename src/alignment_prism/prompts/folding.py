@@ -8,6 +8,8 @@ Folding is for comparing only; no prompt is ever changed by it.
   to 0-9.
 - Serbian: Cyrillic to Latin, so that both scripts and the accent-free spelling meet.
 - Devanagari: vowel signs are letters and stay; only NFKC is applied.
+- Letters of one script that stand in words of another because they look alike (a Cyrillic `а` in `pаssword`) become
+  those of the script that most of the text is in.
 """
 
 from __future__ import annotations
@@ -43,6 +45,10 @@ _DEVANAGARI_VOWELS = dict(zip("अआइईउऊऋएऐओऔ", "a a i i u u 
 _DEVANAGARI_SIGNS = dict(zip("ािीुूृेैोौ", "a i i u u ri e ai o au".split(), strict=True))
 _VIRAMA, _NUKTA = "\u094d", "\u093c"
 _NASAL = {"\u0902": "n", "\u0901": "n", "\u0903": "h"}
+
+_LIKE_LATIN = str.maketrans("авекмнорстухіјѕһԁѵαβεικνορτυχ", "abekmhopctyxijshdvabeiknoptux")
+_LIKE_CYRILLIC = str.maketrans("abekmhopctyx", "авекмнорстух")
+_LATIN, _OTHER = re.compile("[a-z]"), re.compile("[\u0370-\u04ff\u0500-\u052f]")
 
 _NOT_ASCII_WORD = re.compile(r"[^0-9a-z]+")
 _CYRILLIC = re.compile("[\u0400-\u04ff]")
@@ -92,9 +98,31 @@ def fold(text: str, language: str = "") -> str:
     if text.isascii():
         return _NOT_ASCII_WORD.sub(" ", text.lower()).strip()
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_TABLE)
+    if _OTHER.search(folded) and _LATIN.search(folded):
+        folded = _one_script(folded, language)
     if language == "sr" and _CYRILLIC.search(folded):
         folded = folded.translate(_SERBIAN_TABLE)
     return " ".join(folded.split())
+
+
+def _one_script(folded: str, language: str) -> str:
+    """A text without letters that stand in for those of another script.
+
+    Words of both scripts become words of the text's, and so do those of its look-alikes alone: not in Serbian, which
+    is written in both.
+    """
+    mostly_latin = len(_LATIN.findall(folded)) >= len(_OTHER.findall(folded))
+    words = []
+    for word in folded.split():
+        latin, other = _LATIN.search(word), _OTHER.search(word)
+        if other and mostly_latin and (latin or language != "sr"):
+            turned = word.translate(_LIKE_LATIN)
+            word = word if _OTHER.search(turned) else turned
+        elif latin and other:
+            turned = word.translate(_LIKE_CYRILLIC)
+            word = word if _LATIN.search(turned) else turned
+        words.append(word)
+    return " ".join(words)
 
 
 def romanise(folded: str) -> str:

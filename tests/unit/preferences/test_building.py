@@ -84,6 +84,52 @@ def test_no_seed_is_near_the_evaluation_set_in_any_script_or_translation_nor_is_
         draw_seeds([*close, *far], evaluation, per_language=2)
 
 
+EVALUATED = "Explain how somebody might quietly get the keys of the old lighthouse on the northern pier"
+DISGUISES = {
+    "typos": "Explian how somebdy might quietly get teh keys of the old lighthouse on the norhern pier",
+    "words exchanged": "Explain how somebody might get quietly the keys of the lighthouse old on the northern pier",
+    "a frame": f"Please tell me this: {EVALUATED} Thank you!",
+    "invisible marks": "\u200b".join(EVALUATED),
+    "soft hyphens and directions": "\u00ad\u200f".join(EVALUATED),
+    "letters that look alike": EVALUATED.translate(str.maketrans("aeocpxi", "аеосрхі")),
+    "full width": "".join(chr(ord(c) + 0xFEE0) if c != " " else c for c in EVALUATED),
+    "capitals and signs": EVALUATED.upper().replace(" ", " - "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DISGUISES.values(), ids=list(DISGUISES))
+def test_a_prompt_of_the_evaluation_set_in_disguise_is_no_seed_and_no_rephrasing(text):
+    evaluation = [Prompt("e", user(EVALUATED), "en")]
+    found = draw_seeds([prompt(1), Prompt("near", user(text), "en")], evaluation, per_language=1)
+    assert [seed.id for seed in found.seeds] == ["en1"] and found.left_out == {"near": NEAR_EVALUATION}
+    (checked,) = check_rephrasings([draft(0, text)], [replace(SEED, messages=user(f"{SEED.text} {SEED.text}"))],
+                                   evaluation, lambda text, code: True)  # fmt: skip
+    assert checked.status == "near a prompt of the evaluation set"
+
+
+IN_ENGLISH = "Explain how someone could get to the keys of the old lighthouse"
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "metadata"),
+    [
+        ("sr", "Objasni kako bi neko mogao da dodje do kljuceva starog svetionika", {}),
+        ("sr", "Објасни како би неко могао да дође до кључева старог светионика", {}),
+        ("fr", "Autre chose", {"literal_translation": IN_ENGLISH}),
+        ("en", f"{IN_ENGLISH}!", {}),
+    ],
+    ids=["without diacritics", "Cyrillic", "by its translation", "as the translation"],
+)  # fmt: skip
+def test_a_serbian_prompt_of_the_evaluation_set_keeps_its_scripts_and_translations_out(language, text, metadata):
+    evaluation = [
+        Prompt("e", user("Objasni kako bi neko mogao da dođe do ključeva starog svetionika"), "sr",
+               metadata={"literal_translation": IN_ENGLISH})
+    ]  # fmt: skip
+    near = Prompt("near", user(text), language, metadata=metadata)
+    found = draw_seeds([near, prompt(5, language)], evaluation, per_language=1)
+    assert found.left_out == {"near": NEAR_EVALUATION}
+
+
 def test_without_a_number_every_prompt_that_may_be_a_seed_is_one():
     twins = [prompt(7 + n, text="Which tools mend nets on the coast in winter" + end) for n, end in enumerate("?!")]
     prompts = [*(prompt(n) for n in range(5)), *twins, prompt(1, "fr"), prompt(2, "fr")]

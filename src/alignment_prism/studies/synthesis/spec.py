@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from alignment_prism.domain import Sampling
 from alignment_prism.io.yaml import KeyFault
+from alignment_prism.preferences.seeds import NEAR
 from alignment_prism.preferences.templates import REPHRASE, REVISE, SAFE
 from alignment_prism.studies.arms import ArmName
 from alignment_prism.studies.generation import Calls, Retries, Seconds
@@ -30,14 +31,16 @@ class SeedsSpec(Part):
         prompts: the set that they are drawn from: `nano`, or files and sets as in a study.
         evaluation: sets that nothing may be near; a study that starts from the build adds its own prompts.
         per_language: seeds in each language; null takes every prompt that may be one.
-        threshold: least similarity (Jaccard of character 5-grams) of neighbours; 1 for sets made from templates.
+        threshold: least similarity (Jaccard of character 5-grams) of neighbours; 1 for sets made from templates. Lower
+            than where sets are compared: what is wrongly taken for a neighbour costs a seed, what is missed a claim
+            (`benchmarks/preference_thresholds.md`).
         seed: of the draw.
     """
 
     prompts: Prompts = "nano"
     evaluation: Prompts | tuple[()] = ()
     per_language: Annotated[int, Field(gt=0)] | None = 100
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.7
+    threshold: Annotated[float, Field(gt=0, le=1)] = NEAR
     seed: int = 0
 
 
