@@ -244,8 +244,9 @@ def export(
 ) -> None:
     """Write pairs as JSONL and Parquet, conversational, one configuration a language, with card and manifest.
 
-    The card's header has languages, licences (NLLB's and Aya's non-commercial ones are known) and the mark that it is
-    not for all audiences; its text says who wrote and judged what, and what an X-ray flags.
+    The card's header has languages, licences (NLLB's and Aya's non-commercial ones are known; a build's spec may say
+    others) and the mark that it is not for all audiences; its text says who wrote and judged what, and what an X-ray
+    flags.
 
     \b
     Examples:
@@ -254,8 +255,9 @@ def export(
     """
     from alignment_prism.preferences.export import UNKNOWN, export_pairs
     from alignment_prism.preferences.xray import xray as xray_of
+    from alignment_prism.studies.synthesis.run import licences_beside
 
-    said = parse_mapping(licences, "--licence")
+    said = {**licences_beside(files), **parse_mapping(licences, "--licence")}
     pairs = reading.read(files)
     found = xray_of(pairs)
     flags = (*found.flags, *(f"not known: {line}" for line in found.unknown))

@@ -28,9 +28,11 @@ KNOWN_LICENCES = {
     "google/madlad400": "apache-2.0",
     "CohereLabs/": "cc-by-nc-4.0",
     "CohereForAI/": "cc-by-nc-4.0",
-    "nano": "apache-2.0",
 }
 """How a model's name begins (a provider before it is passed over) -> the licence of its weights, where we know it."""
+
+OURS = ("nano", "nano/", "nano@")
+"""The lab's model, its actors and its prompts, which are of this package's licence."""
 
 UNKNOWN = "unknown"
 """In the place of a licence that nobody has said."""
@@ -115,6 +117,8 @@ def models_of(pairs: Sequence[Pair]) -> dict[str, str]:
 
 
 def _known(name: str) -> str:
+    if name == OURS[0] or name.startswith(OURS[1:]):
+        return "apache-2.0"
     for start, licence in KNOWN_LICENCES.items():
         if name.startswith(start) or f"/{start}" in name:
             return licence

@@ -73,6 +73,17 @@ def test_nothing_built_is_near_what_is_evaluated(built: Build) -> None:
     assert built.evaluation() and not seeds & {prompt.id for prompt in built.evaluation()}
 
 
+def test_what_is_built_is_exported_with_the_licences_that_its_spec_says(tmp_path: Path) -> None:
+    spec = SMALL.replace("per_language: 2", "per_language: 1") + "licences: {nano/teacher: teachers-own}\n"
+    (tmp_path / "small.yaml").write_text(spec)
+    run_build(tmp_path / "small.yaml", tmp_path / "out")
+    said = prism("preferences", "export", "out/pairs.parquet", "--name", "Mine", "--out", "mine", folder=tmp_path)
+    assert said.returncode == 0, said.stderr
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert "| nano/teacher | rephrases, writes | teachers-own |" in card and "| nano | writes | apache-2.0 |" in card
+    assert "not known: what tells the sides in" in card  # one seed a language
+
+
 def test_a_build_that_is_done_does_nothing_and_another_does_not_replace_it(built: Build) -> None:
     times = {path: path.stat().st_mtime_ns for path in built.out.rglob("manifest.json")}
     run_build(built.out.parent / "small.yaml", built.out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,17 @@ class Build:
             raise StoreError(f"the folder holds no build: {BUILD} is missing", where=str(self.out), fix=fix) from error
         except (OSError, ValueError) as error:
             raise StoreError(f"cannot be read: {error}", where=str(path), fix="run the build again") from error
+
+
+def licences_beside(files: Sequence[str | Path]) -> dict[str, str]:
+    """The licences that the specs of the builds say in whose folders files of pairs are.
+
+    Raises:
+        StoreError: the index of a build cannot be read.
+    """
+    folders = {Path(file).parent for file in files}
+    builds = [Build(folder) for folder in sorted(folders) if (folder / BUILD).is_file()]
+    return {name: licence for build in builds for name, licence in build.spec.licences.items()}
 
 
 def run_build(
