@@ -11,6 +11,7 @@ Prompt, chosen and rejected are lists of turns, as TRL's trainers take them.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,6 +37,12 @@ OURS = ("nano", "nano/", "nano@")
 
 UNKNOWN = "unknown"
 """In the place of a licence that nobody has said."""
+
+HUB_LICENCES = frozenset(
+    "apache-2.0 mit cc0-1.0 cc-by-4.0 cc-by-sa-4.0 cc-by-nc-4.0 cc-by-nc-sa-4.0 cc-by-nd-4.0 cc-by-nc-nd-4.0 "
+    "cc-by-3.0 cc-by-sa-3.0 odc-by odbl pddl openrail gpl-3.0 bsd-3-clause gemma llama3 llama3.1 llama3.2".split()
+)
+"""Licences that the header of a card may name; the Hub refuses others there, which are then named beside it."""
 
 COLUMNS = (
     "id", "prompt", "chosen", "rejected", "language", "kind", "scope", "categories", "group", "source",
@@ -125,6 +132,11 @@ def _known(name: str) -> str:
     return UNKNOWN
 
 
+def _slug(kinds: Sequence[str]) -> str:
+    """The name of a licence that the Hub does not know: small letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9.]+", "-", kinds[0].casefold()).strip("-") if len(kinds) == 1 else "mixed"
+
+
 def _row(pair: Pair) -> dict[str, Any]:
     metadata = dict(pair.metadata)
     return {
@@ -159,12 +171,13 @@ def card(pairs: Sequence[Pair], name: str, licences: Mapping[str, str], flags: S
     """The dataset card: a YAML header that the Hub reads, and what a person should know; no text of a pair."""
     counts = Counter(pair.language for pair in pairs)
     kinds = sorted(set(licences.values()))
+    one_known = len(kinds) == 1 and kinds[0] in HUB_LICENCES
     size = next((words for most, words in _SIZES if len(pairs) < most), "n>1M")
     header = {
         "pretty_name": name,
         "language": sorted(code for code in counts if code != "und"),
-        "license": kinds[0] if len(kinds) == 1 and kinds[0] != UNKNOWN else "other",
-        **({"license_name": "mixed", "license_link": "README.md"} if kinds != kinds[:1] or UNKNOWN in kinds else {}),
+        "license": kinds[0] if one_known else "other",
+        **({} if one_known else {"license_name": _slug(kinds), "license_link": "README.md"}),
         "task_categories": ["text-generation"],
         "size_categories": [size],
         "tags": ["preference", "dpo", "safety", "multilingual", "synthetic", "not-for-all-audiences"],

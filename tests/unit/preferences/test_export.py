@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub import DatasetCard
 from prism_command import prism
 
 from alignment_prism.domain import InputError, Message, Pair, PairKind, Role, Scope, user
@@ -63,6 +64,8 @@ def test_the_card_has_languages_licences_and_a_warning(folder: Path) -> None:
         "| hf/facebook/nllb-200-3.3B | writes | cc-by-nc-4.0 |" in text
         and "| openai/gpt-4o | judges | unknown |" in text
     )
+    read = DatasetCard(text).data  # as the Hub's own client reads it
+    assert (read.license, read.license_name, read.size_categories) == ("other", "mixed", ["n<1K"])
     assert "non-commercial (cc-by-nc-4.0)" in text and "अच्छा" not in text
     manifest = json.loads((folder / "manifest.json").read_text())
     assert "data/hi.parquet" in json.dumps(manifest) and manifest["kind"] == "dataset"
@@ -73,5 +76,9 @@ def test_one_licence_is_that_of_the_whole_and_half_a_pair_is_refused(tmp_path: P
         [Pair("1", user("q"), "a", "b", "en", source="mine")], tmp_path / "x", name="X", licences={"mine": "mit"}
     )
     assert yaml.safe_load((tmp_path / "x" / "README.md").read_text().split("---")[1])["license"] == "mit"
+    own = [Pair("1", user("q"), "a", "b", "en", source="mine")]
+    export_pairs(own, tmp_path / "z", name="Z", licences={"mine": "Our House Licence"})
+    said = yaml.safe_load((tmp_path / "z" / "README.md").read_text().split("---")[1])
+    assert (said["license"], said["license_name"]) == ("other", "our-house-licence")
     with pytest.raises(InputError, match="lacks a side"):
         export_pairs([Pair("1", user("q"), "a", "", "en")], tmp_path / "y", name="Y")
