@@ -120,6 +120,8 @@ def _echo_build(summary: dict[str, Any]) -> None:
         why = f" ({listed(found['why_not'])})" if found["why_not"] else ""
         echo(f"rephrasings, {language}: {found['kept']} of {found['given']} kept{why}")
     echo(f"couples: {listed(summary['status'])}")
+    if (labels := summary["labels"])["couples"]:
+        echo(f"labels of people: {labels['used']} of {labels['couples']} couples are of replies that are there")
     shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in summary["chosen_refusals"].items())
     echo(f"pairs: {listed(summary['languages'])}; refusals among chosen replies: {shares}")
 

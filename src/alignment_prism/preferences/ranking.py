@@ -137,16 +137,21 @@ def decide(
         prompts: that were answered.
         candidates: the replies; `candidate_name` of each is the arm that comparisons name.
         comparisons: by judges, both orders.
-        labels: by people, of couples in either direction; the last one of a couple counts.
+        labels: by people, of couples in either direction, that judges compared or not; the last one of a couple counts.
         outcomes: digest of a reply -> its outcome, as far as somebody judged it alone.
         rules: which couples are pairs.
     """
     outcomes = outcomes or {}
     reply = {(one.prompt_id, candidate_name(one)): one for one in candidates}
     human = _by_people(labels)
-    of_couple: dict[tuple[str, str, str], dict[str, list[Comparison]]] = defaultdict(lambda: defaultdict(list))
+    of_couple: dict[tuple[str, str, str], dict[str, list[Comparison]]] = {}
     for one in comparisons:
-        of_couple[one.prompt_id, one.arm, one.opponent][one.judge].append(one)
+        of_judge = of_couple.setdefault((one.prompt_id, one.arm, one.opponent), {})
+        of_judge.setdefault(one.judge, []).append(one)
+    for prompt_id, a, b in human:  # couples that no judge compared
+        known = (prompt_id, a) in reply and (prompt_id, b) in reply
+        if known and (prompt_id, a, b) not in of_couple and (prompt_id, b, a) not in of_couple:
+            of_couple[prompt_id, a, b] = {}
     of_prompt: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
     for key in of_couple:
         of_prompt[key[0]].append(key)
@@ -254,8 +259,8 @@ def _capped(
     return decisions, [pair for number, pair in drafts if number not in out]
 
 
-def summary(decisions: Sequence[Decision], pairs: Sequence[Pair]) -> dict[str, Any]:
-    """Counts by status, verdict and language, and the share of refusals among chosen replies."""
+def summary(decisions: Sequence[Decision], pairs: Sequence[Pair], labels: Sequence[Comparison] = ()) -> dict[str, Any]:
+    """Counts by status, verdict and language, the share of refusals among chosen replies, and labels that were used."""
     refusals: dict[str, Any] = {}
     kept = [one for one in decisions if one.status == PAIR]
     for language in sorted({one.language for one in kept}):
@@ -269,4 +274,8 @@ def summary(decisions: Sequence[Decision], pairs: Sequence[Pair]) -> dict[str, A
         "decided_by": dict(Counter(one.by for one in decisions).most_common()),
         "languages": dict(sorted(Counter(pair.language for pair in pairs).items())),
         "chosen_refusals": refusals,
+        "labels": {
+            "couples": len({(one.prompt_id, frozenset((one.arm, one.opponent))) for one in labels}),
+            "used": sum(one.by == "human" for one in decisions),
+        },
     }

@@ -265,6 +265,18 @@ def test_people_take_precedence_in_either_direction():
     assert not pairs and decision.status == "tie"
 
 
+def test_a_couple_that_people_alone_compared_is_a_pair_and_labels_of_other_replies_are_counted():
+    third = reply("t", "a third answer", sample=1)
+    labels = [
+        Comparison("p", "t/1", "o/0", True, "human:ana", "pairwise@2", WIN),
+        Comparison("p", "t/7", "o/0", True, "human:ana", "pairwise@2", WIN),  # no such reply
+    ]
+    decisions, pairs = decide([ASKED], [ONE, OTHER, third], judged(ONE, OTHER, DRAW, DRAW), labels)
+    assert [(one.verdict, one.by) for one in decisions] == [("tie", "judge"), ("a", "human")]
+    assert [pair.chosen for pair in pairs] == ["a third answer"] and pairs[0].metadata["judges"] == []
+    assert summary(decisions, pairs, labels)["labels"] == {"couples": 2, "used": 1}
+
+
 def test_a_panel_decides_by_the_majority_of_verdicts():
     assert panel_verdict(["a", "a", "b"]) == "a" and panel_verdict(["a", "b"]) == "tie"
     assert panel_verdict(["b", "inconsistent", "unjudged"]) == "b"

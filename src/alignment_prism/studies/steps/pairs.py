@@ -59,11 +59,12 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
         for score in deciding(read_records(place / SCORES, Score))
     ]
     prompts = read_records(inputs["prompts"] / PROMPTS, Prompt)
+    labels = read_records(inputs["labels"] / COMPARISONS, Comparison) if "labels" in inputs else []
     decisions, pairs = decide(
         prompts,
         candidates_in(inputs),
         read_records(inputs["rank"] / COMPARISONS, Comparison),
-        read_records(inputs["labels"] / COMPARISONS, Comparison) if "labels" in inputs else (),
+        labels,
         {score.reply_digest: score.outcome for score in scores if score.outcome is not None},
         Rules(**step.settings),
     )
@@ -78,7 +79,7 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
     for name, kind in ((SAFETY, PairKind.SAFETY), (GENERAL, PairKind.GENERAL)):
         write_records(folder / name, [pair for pair in pairs if pair.kind is kind], Pair)
     write_table(folder / DECISIONS, [one.as_dict() for one in decisions], COLUMNS)
-    write_json(folder / SUMMARY, summary(decisions, pairs))
+    write_json(folder / SUMMARY, summary(decisions, pairs, labels))
 
 
 PAIRS_KIND = StepKind("pairs", do)
