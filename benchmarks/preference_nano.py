@@ -68,7 +68,7 @@ def on_policy(pairs: Sequence[Pair], out: Path, seed: int) -> list[Pair]:
             "rank": {"judges": [{"model": "nano/oracle"}], "couples": 15, "refusal_cap": 1},
         }
     )
-    return run_build(spec, out / f"repaired-{seed}").pairs()
+    return run_build(spec, out / f"repaired-{seed}", replace=True).pairs()
 
 
 def synthesised(out: Path, seed: int, pairs: int) -> list[Pair]:
@@ -81,7 +81,7 @@ def synthesised(out: Path, seed: int, pairs: int) -> list[Pair]:
             "complete": (teacher, own.model_copy(update={"seed": seed + 1})),
         }
     )
-    built = run_build(spec, out / f"synthesised-{seed}").pairs()
+    built = run_build(spec, out / f"synthesised-{seed}", replace=True).pairs()
     return [pair for pair in built if pair.kind is PairKind.SAFETY]
 
 
@@ -148,6 +148,7 @@ def trained(name: str, seed: int, pairs: list[Pair], limit: int, out: Path) -> d
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """Harm of each arm by seed, and what the repairs and the synthesis come to over seeds and prompts."""
+    rows = sorted(rows, key=lambda row: row["seed"])
     seeds = sorted({row["seed"] for row in rows})
     arms = [arm for arm in ARMS if {row["seed"] for row in rows if row["arm"] == arm} >= set(seeds)]
     prompts = sorted(set.intersection(*(set(row["dpo"]) & set(row["base"]) for row in rows)))

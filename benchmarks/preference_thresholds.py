@@ -5,15 +5,17 @@
 * Neighbours: real Aya prompts, each changed as somebody might change it, against the unchanged ones: which share is
   found at which similarity; and what share of different prompts has a neighbour, which is what a low threshold costs.
 * Flags: real pairs whose sides are exchanged by lot, so that nothing tells them: the largest lower bound of an AUC, and
-  the ratios of median lengths; beside them what the real sides give.
+  the ratios of lengths; beside them what the real sides give.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import random
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +26,9 @@ from alignment_prism.io import Intake
 from alignment_prism.preferences import read_pairs
 from alignment_prism.preferences.cues import CUES
 from alignment_prism.preferences.separation import separations
-from alignment_prism.preferences.xray import xray
 from alignment_prism.prompts.overlap import PromptIndex, near_duplicates
 
-LEVELS = (0.9, 0.7, 0.6, 0.5, 0.4)
+LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 LIKE = str.maketrans("aeocpxi", "аеосрхі")
 CODES = {"English": "en", "French": "fr", "Spanish": "es", "Hindi": "hi"}
 
@@ -120,6 +121,16 @@ def by_lot(pairs: Sequence[Pair], rng: random.Random) -> list[Pair]:
     return [replace(p, chosen=p.rejected, rejected=p.chosen) if rng.random() < 0.5 else p for p in pairs]
 
 
+def of_means(pairs: Sequence[Pair]) -> float:
+    """Length of the rejected over that of the chosen reply, geometric mean over pairs."""
+    return math.exp(statistics.fmean(math.log(len(pair.rejected) / len(pair.chosen)) for pair in pairs))
+
+
+def of_medians(pairs: Sequence[Pair]) -> float:
+    """Median length of the rejected replies over that of the chosen ones."""
+    return statistics.median(len(p.rejected) for p in pairs) / statistics.median(len(p.chosen) for p in pairs)
+
+
 def flags(data: Path, most: int, draws: int) -> str:
     """AUCs and ratios of lengths where nothing tells the sides, and where something may."""
     rng, cues, rows = random.Random(1), [CUES[name] for name in ("length", "first_token", "characters", "language")], []
@@ -128,16 +139,15 @@ def flags(data: Path, most: int, draws: int) -> str:
         for _ in range(draws):
             drawn = by_lot(pairs, rng)
             lowers += [one.auc.lower for one in separations(drawn, cues)]
-            ratio = xray(drawn, cues=["language"]).languages[-1].length_ratio
-            ratios.append(max(ratio, 1 / ratio))
+            ratios.append([max(ratio, 1 / ratio) for ratio in (of_means(drawn), of_medians(drawn))])
         real = {one.cue: one.auc for one in separations(pairs, cues)}
-        ratio = xray(pairs, cues=["language"]).languages[-1].length_ratio
         most_told, above = max(auc.lower for auc in real.values()), sum(one > 0.5 for one in lowers)
-        rows.append([name, len(pairs), f"{max(lowers):.2f}", f"{above} of {len(lowers)}", f"{max(ratios):.2f}",
-                     f"{most_told:.2f}", f"{ratio:.1f}"])  # fmt: skip
+        most = [f"{max(column):.1f}" for column in zip(*ratios, strict=True)]
+        rows.append([name, len(pairs), f"{max(lowers):.2f}", f"{above} of {len(lowers)}", *most,
+                     f"{most_told:.2f}", f"{of_means(pairs):.1f}", f"{of_medians(pairs):.1f}"])  # fmt: skip
     return markdown_table(
-        ["pairs of", "pairs", "by lot: largest lower bound", "above 0.5", "by lot: largest length ratio",
-         "as they are: largest lower bound", "length ratio"],
+        ["pairs of", "pairs", "by lot: largest lower bound", "above 0.5", "largest geometric mean ratio",
+         "largest ratio of medians", "as they are: largest lower bound", "geometric mean ratio", "ratio of medians"],
         rows,
     )  # fmt: skip
 

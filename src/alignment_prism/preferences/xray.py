@@ -6,6 +6,7 @@ wrote them, it learns that, and harm may stay as it was (arXiv 2504.02193, for p
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ from alignment_prism.preferences.separation import (
 from alignment_prism.prompts.overlap import near_duplicates
 
 LENGTH_RATIO = 2.0
-"""Ratio of the median lengths of the sides from which it is flagged; ours."""
+"""Length of one side over that of the other, as a geometric mean over pairs, from which it is flagged; ours."""
 
 
 COMPARED, NEAR = 300, 0.8
@@ -47,6 +48,8 @@ class LanguageFacts:
         safety: share of safety pairs.
         chosen_characters: median length of the preferred replies.
         rejected_characters: median length of the others.
+        length_ratio: length of the rejected reply over that of the chosen one, geometric mean over pairs. Medians of
+            lengths of two kinds, short and long, jump from one to the other by chance (`preference_thresholds.md`).
         chosen_refusals: share of preferred replies that open as refusals do; None where no such openings are known.
         rejected_refusals: of the others.
         tokens_per_character: of all replies, by the tokenizer; None without one.
@@ -60,16 +63,12 @@ class LanguageFacts:
     safety: float
     chosen_characters: float
     rejected_characters: float
+    length_ratio: float
     chosen_refusals: float | None
     rejected_refusals: float | None
     tokens_per_character: float | None = None
     cost: float | None = None
     too_long: float | None = None
-
-    @property
-    def length_ratio(self) -> float:
-        """Median length of the rejected replies over that of the chosen ones."""
-        return self.rejected_characters / max(self.chosen_characters, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class Xray:
             ratio = one.length_ratio
             if ratio >= LENGTH_RATIO or ratio <= 1 / LENGTH_RATIO:
                 side, times = ("rejected", ratio) if ratio > 1 else ("chosen", 1 / ratio)
-                lines.append(f"{one.language}: {side} replies are {times:.1f} times as long (medians)")
+                lines.append(f"{one.language}: {side} replies are {times:.1f} times as long (geometric mean)")
         counts = self.duplicates
         if counts.contradictions:
             lines.append(f"{counts.contradictions} pairs are there the other way round as well")
@@ -141,7 +140,7 @@ class Xray:
             "flags": list(self.flags),
             "threshold": self.threshold,
             "separations": [one.as_dict() for one in self.separations],
-            "languages": [{**plain(one), "length_ratio": round(one.length_ratio, 3)} for one in self.languages],
+            "languages": [plain(one) for one in self.languages],
             "duplicates": plain(self.duplicates),
             "unknown": list(self.unknown),
         }
@@ -275,6 +274,7 @@ def _facts(
         safety=sum(pair.kind is PairKind.SAFETY for pair in pairs) / len(pairs),
         chosen_characters=float(statistics.median(len(pair.chosen) for pair in pairs)),
         rejected_characters=float(statistics.median(len(pair.rejected) for pair in pairs)),
+        length_ratio=math.exp(statistics.fmean(math.log(len(p.rejected) / len(p.chosen)) for p in pairs)),
         chosen_refusals=refusals[0],
         rejected_refusals=refusals[1],
         tokens_per_character=rate,

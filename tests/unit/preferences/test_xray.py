@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from prism_command import prism
 from scipy import sparse
 
-from alignment_prism.domain import Pair, PairKind, user
+from alignment_prism.domain import InputError, Pair, PairKind, user
 from alignment_prism.io import Intake, write_records
 from alignment_prism.preferences import read_pairs
 from alignment_prism.preferences.cues import CUES, differences
@@ -149,6 +150,31 @@ def test_facts_duplicates_and_tokens():
     assert german.cost == english.tokens_per_character == 1.0
     assert english.too_long == 1.0 and german.too_long == 0.0  # 4 + 14 characters against 4 + 10
     assert any("the other way round" in line for line in found.flags)
+
+
+def test_the_ratio_of_lengths_is_one_where_long_and_short_replies_are_on_either_side_by_chance():
+    """Medians would be those of long replies on one side and of short ones on the other: 11 of 21 against 10."""
+    short, long = "yes it is so", "yes it is so, and here is why it is " * 3
+    pairs = [Pair(str(n), user(f"q{n}"), *((short, long) if n % 2 else (long, short)), "en") for n in range(21)]
+    (facts,) = xray(pairs, cues=["length"]).languages
+    assert facts.chosen_characters == len(long) and facts.rejected_characters == len(short)  # 9 times as long
+    # log ratios +-log(len(long) / len(short)), one more of one sign than of the other: the mean is 1/21 of it.
+    assert facts.length_ratio == pytest.approx((len(short) / len(long)) ** (1 / 21))
+    assert not xray(pairs, cues=["language"]).flags
+
+
+def test_a_file_of_few_seeds_is_measured_and_what_is_not_is_said():
+    some = [replace(pair, group=f"seed{n % 16}") for n, pair in enumerate(make(80, CHANGES["length"]))]
+    found = xray([*some, *make(19, language="hi")], cues=["length"])
+    assert {one.language for one in found.separations if one.flagged} == {"en", "all"}
+    assert any("what tells the sides in hi" in line for line in found.unknown)
+    of_four = [replace(pair, group=f"seed{n % 4}") for n, pair in enumerate(some)]
+    assert not xray(of_four, cues=["length"]).separations[0].is_known
+    with pytest.raises(InputError, match="no language has enough prompts"):
+        match_pairs(of_four, ["length"])
+    mixed = make(60, CHANGES["length"], seed=1) + make(40, lambda rng, text: text[: len(text) // 2], seed=2)
+    matched = match_pairs([*mixed, *make(10, language="hi")], ["length"])
+    assert matched.unmeasured == ("hi",) and sum(pair.language == "hi" for pair in matched.pairs) == 10
 
 
 def test_matching_leaves_as_many_of_either_direction():
