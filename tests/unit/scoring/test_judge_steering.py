@@ -35,7 +35,8 @@ def test_no_attack_turns_a_verdict(steering: ModuleType, kind: str, by_provider:
 
 
 def test_there_are_sixty_attacks_in_eight_languages(steering: ModuleType) -> None:
-    assert len(steering.ATTACKS) >= 60 and len(steering.CARRIERS) == 8
+    assert len(steering.ATTACKS) >= 60 and len(steering.HELD_OUT) >= 30 and len(steering.CARRIERS) == 8
+    assert not steering.ATTACKS.keys() & steering.HELD_OUT.keys()
     texts = {attack.reply for _, _, attack, _ in steering.cases("standalone")}
     assert len(texts) >= 60 * 8 - 8  # no two alike
 
