@@ -26,7 +26,7 @@ from alignment_prism.cli.remedies import advice, command_of
 from alignment_prism.domain import InputError, ModelError, PrismError, StoreError, TrainingError
 
 SOURCE = Path(__file__).parents[3] / "src" / "alignment_prism"
-ALLOWED = ("--query-gpu", "--format=csv", "accelerate launch", "--f-")
+ALLOWED = ("--query-gpu", "--format=csv", "accelerate launch", "--copy_files", "--f-")
 """Options of other programs, and the custom properties of a page's style."""
 
 HEAVY = (
