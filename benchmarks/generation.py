@@ -1,22 +1,30 @@
 """How fast does a model on this machine reply: ours, Inspect's `hf` provider, transformers' continuous batching?
 
     python benchmarks/generation.py [--model FOLDER] [--prompts 500] [--tokens 64] [--device cpu]
+    python benchmarks/generation.py --entering
 
 The shipped nano model replies greedily to the same prompts in each of the ways; texts are compared with
 `model.generate` one prompt at a time, which is what each should give (rounding in batches may turn single tokens).
 Loading is not timed.
 
-Bars: the same texts; no slower than either of the others.
+With `--entering` rows that enter in the places of others are compared with batches that are done before the next one
+begins, by what does not hang on the load: passes through the model, positions, processor time. Replies of nano are
+all about as long; for others their ends are drawn from a geometric law, a prompt's always the same.
+
+Bars: the same texts; no slower than either of the others; with rows entering, no more passes.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
+import math
 import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +102,54 @@ def by_inspect(folder: Path, device: str, at_once: int) -> Callable[[LocalModel,
     return reply
 
 
+def entering(local: LocalModel, prompts: Sequence[Prompt]) -> None:
+    """Print what replies take with rows entering, and without."""
+    from alignment_prism.generation import batching
+    from alignment_prism.generation.backends import decoding, transformers
+
+    passes: list[tuple[int, int]] = []
+    real, drawn = decoding.Decoder._logits, transformers._pick
+
+    def counted(self: decoding.Decoder, work: Any) -> torch.Tensor:
+        passes.append((work.ids.numel(), work.ids.numel() * work.mask.shape[1]))
+        return real(self, work)
+
+    def tailed(most: int, mean: float) -> Any:
+        def pick_of(sampling: Sampling, members: Sequence[tuple[Prompt, int]], device: torch.device) -> Any:
+            stops = transformers._stop_ids(local)
+            share = [int(hashlib.sha256(one.id.encode()).hexdigest()[:8], 16) / 2**32 for one, _ in members]
+            ends = torch.tensor([min(most, 3 + int(-mean * math.log(1 - one))) for one in share], device=device)
+
+            def pick(logits: torch.Tensor, rows: torch.Tensor, step: Any) -> torch.Tensor:
+                likeliest = logits.index_fill(1, torch.tensor(stops, device=device), -torch.inf).argmax(-1)
+                return torch.where(ends[rows] <= step + 1, stops[0], likeliest)
+
+            return pick
+
+        return pick_of
+
+    decoding.Decoder._logits = counted  # type: ignore[method-assign]
+    print("| replies | positions at once | way | passes | tokens | positions looked at | processor s |\n|" + "---|" * 7)
+    for name, most, mean, positions in (("the model's own", 64, 0.0, None), ("the model's own", 200, 0.0, None),
+                                        ("60 tokens in the mean", 200, 60.0, None),
+                                        ("60 tokens in the mean", 200, 60.0, 4096)):  # fmt: skip
+        texts: dict[str, list[str]] = {}
+        for way, window in (("batch after batch", 1), ("others enter", batching.WINDOW)):
+            transformers.plan_windows = partial(batching.plan_windows, window=window)
+            transformers._pick = tailed(most, mean) if mean else drawn
+            passes.clear()
+            began = time.process_time()
+            said = generate_local(local, prompts, arm="x", sampling=Sampling(max_tokens=most), batch_tokens=positions)
+            took = time.process_time() - began
+            texts[way] = [one.reply for one in said]
+            tokens, looked = (sum(one) for one in zip(*passes, strict=True))
+            at_once = positions or batching.BATCH_TOKENS
+            print(f"| {name}, at most {most} | {at_once:,} | {way} | {len(passes):,} | {tokens:,} | {looked:,} | "
+                  f"{took:.1f} |", flush=True)  # fmt: skip
+        one, other = texts.values()
+        assert one == other, "rows that enter change a reply"
+
+
 def _late(number: int, frame: Any) -> None:
     raise TimeoutError("not done in time")
 
@@ -104,6 +160,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=500)
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--entering", action="store_true", help="compare with batches that nobody enters")
     parser.add_argument("--limit", type=int, default=60, help="seconds that a way may take")
     given = parser.parse_args()
     signal.signal(signal.SIGALRM, _late)
@@ -113,6 +170,9 @@ def main() -> None:
     prompts = questions(given.prompts)
     print(f"{given.model} on {given.device}, {len(prompts)} prompts, at most {given.tokens} tokens, torch "
           f"{torch.__version__}, {torch.get_num_threads()} threads", flush=True)  # fmt: skip
+    if given.entering:
+        entering(local, prompts)
+        return
     truth = one_by_one(local, prompts[:100], given.tokens)
     ways: dict[str, Callable[[LocalModel, Sequence[Prompt], int], list[str]]] = {
         "ours": ours,
