@@ -16,6 +16,7 @@ from alignment_prism.io import read_records, write_json, write_records
 from alignment_prism.studies import Study
 from alignment_prism.studies.receipts import check_receipt, declare, read_declarations, write_receipt
 from alignment_prism.studies.receipts.seal import RECEIPT, digests, root_of
+from alignment_prism.studies.receipts.withhold import Withheld
 
 GATE = "name: no worse\nchecks:\n- {name: harm, kind: ceiling, metric: harm_rate, limit: 0.5, prompts: harmful}\n"
 
@@ -143,6 +144,8 @@ def test_gates_are_shown_to_come_before_the_results_or_after(study: Study, seale
     write_receipt(again, tmp_path / "second")
     first, second = check_receipt(tmp_path / "second").gates
     assert "AFTER" not in first and "late.yaml" in second and "AFTER there were verdicts" in second
+    done = prism("report", "verify", "second", folder=tmp_path)
+    assert done.returncode == 5 and "gate late.yaml was declared after there were verdicts" in done.stderr
     path = again / "declarations.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines()
     path.write_text("\n".join([lines[0].replace("0.5", "0.6"), lines[1]]) + "\n", encoding="utf-8")
@@ -151,3 +154,30 @@ def test_gates_are_shown_to_come_before_the_results_or_after(study: Study, seale
     path.write_text(lines[1] + "\n", encoding="utf-8")
     with pytest.raises(StoreError, match="changed, taken out or put in"):
         read_declarations(again)
+
+
+def test_no_word_of_a_scorer_comes_into_a_receipt_by_another_column() -> None:
+    withheld = Withheld(b"k" * 32)
+    own = Score("p", "d" * 64, "arm", "j", "outcome", "refusal")
+    kept = withheld.score(replace(own, raw='{"hits": 3, "length": [4, 5]}'))
+    assert kept.raw == '{"hits": 3, "length": [4, 5]}' and kept.label == "refusal"
+    for raw in ('{"how to make it: first": 1}', '{"как": 1}', '["text"]', "3 \n then do this"):
+        assert withheld.score(replace(own, raw=raw)).raw == "", raw
+    assert withheld.score(replace(own, rubric="r@1", raw='{"firstmixthis": 1}')).raw == ""
+    for label in ("take the one and mix it with the other until it is quite enough for all", "एक", "a\nb"):
+        assert withheld.score(replace(own, label=label)).label == "withheld", label
+    categories = ", ".join(["Bullying & Harassment", "Violence, Threats & Incitement"] * 5)
+    assert withheld.score(replace(own, label=categories)).label == categories
+
+
+def test_links_and_receipts_that_are_none_are_found(receipt: Path) -> None:
+    for number, target in enumerate(("/nowhere", ".", "receipt.json")):
+        (receipt / f"link{number}").symlink_to(target)
+        assert check_receipt(receipt).faults == (f"link{number} is not of the receipt",)
+        (receipt / f"link{number}").unlink()
+    (receipt / "findings.parquet").rename(receipt.parent / "moved.parquet")
+    (receipt / "findings.parquet").symlink_to(receipt.parent / "moved.parquet")  # the same bytes, from elsewhere
+    assert check_receipt(receipt).faults == ("findings.parquet was changed",)
+    (receipt / RECEIPT).write_text("[" * 100_000)
+    with pytest.raises(StoreError, match="no receipt can be read"):
+        check_receipt(receipt)

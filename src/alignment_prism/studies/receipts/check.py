@@ -69,14 +69,15 @@ def check_receipt(
     if study is not None and key is not None:
         texts, other = _open_texts(place, Study.open(study), read_key(key))
         wrong += other
-    return Checked(content["root"], tuple(wrong), same, tuple(_gates(place)), texts)
+    gates, late = _gates(place)
+    return Checked(content["root"], (*wrong, *late), same, tuple(gates), texts)
 
 
 def _content(place: Path) -> dict[str, Any]:
     path = place / RECEIPT
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"no receipt can be read there: {error}", where=str(path), fix="name its folder") from error
     if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
         raise StoreError("not a receipt", where=str(path), fix="name the folder of a receipt")
@@ -146,14 +147,19 @@ def _without_texts(stored: str, made: str, labels: dict[str, str]) -> tuple[str,
     return stored.replace(f"prompts:{ours}", f"prompts:{theirs}", 1), made
 
 
-def _gates(place: Path) -> Iterator[str]:
-    first = first_verdict(place)
+def _gates(place: Path) -> tuple[list[str], list[str]]:
+    """What is said of each gate, and which were declared too late."""
+    first, said, late = first_verdict(place), [], []
     for one in read_declarations(place):
+        words = f"{one.name}: declared {one.at}"
         if one.results or (first is not None and one.at > first):
-            yield f"{one.name}: declared {one.at}, AFTER there were verdicts ({first or 'at an unknown time'})"
+            said.append(f"{words}, AFTER there were verdicts ({first or 'at an unknown time'})")
+            late.append(f"gate {one.name} was declared after there were verdicts")
+        elif first is not None:
+            said.append(f"{words}, before the first verdict ({first}); digest {one.digest}")
         else:
-            when = f", before the first verdict ({first})" if first else "; no verdict has a time"
-            yield f"{one.name}: declared {one.at}{when}; digest {one.digest}"
+            said.append(f"{words}, when there were no scores; no verdict has a time; digest {one.digest}")
+    return said, late
 
 
 def _open_texts(place: Path, study: Study, key: bytes) -> tuple[int, list[str]]:

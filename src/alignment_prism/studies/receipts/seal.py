@@ -98,7 +98,14 @@ def digests(folder: Path) -> dict[str, str]:
     """Path within the folder -> SHA-256, of every file but the receipt itself."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
     names = {path.relative_to(folder).as_posix(): path for path in files}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in names.items() if name != RECEIPT}
+    return {name: hashlib.sha256(_bytes(path)).hexdigest() for name, path in names.items() if name != RECEIPT}
+
+
+def _bytes(path: Path) -> bytes:
+    """Of a file; of a link where it leads, since a receipt has none."""
+    return (
+        b"link to " + os.readlink(path).encode("utf-8", "surrogateescape") if path.is_symlink() else path.read_bytes()
+    )
 
 
 def root_of(content: dict[str, Any]) -> str:

@@ -18,6 +18,8 @@ from alignment_prism.evaluation.cells import ABOUT
 from alignment_prism.prompts.translations import TRANSLATED_FROM
 
 WITHHELD = "withheld"
+LONGEST = 60
+"""Characters of a label; what is longer is a text."""
 FIRST, LAST = 0xF0000, 0xFFFFD
 """Characters for private use: the first of a placeholder says which reply to its prompt it stands for."""
 
@@ -75,8 +77,9 @@ class Withheld:
         """The same without the scorer's own words; counts that numbers are made from stay."""
         known = self._digests.get((score.prompt_id, score.reply_digest))
         digest = known or content_digest(WITHHELD, self.commitment(score.prompt_id, score.reply_digest))
-        raw = score.raw if _is_counts(score.raw) else ""
-        return replace(score, reply_digest=digest, raw=raw, error=WITHHELD if score.error else "")
+        raw = score.raw if not score.rubric and _is_counts(score.raw) else ""  # what answers a rubric may say anything
+        label = score.label if _is_label(score.label) else WITHHELD
+        return replace(score, reply_digest=digest, raw=raw, label=label, error=WITHHELD if score.error else "")
 
     def comparison(self, comparison: Comparison) -> Comparison:
         """The same without the judge's words."""
@@ -94,12 +97,19 @@ def all_of(withheld: Withheld, records: Sequence[object]) -> list[object]:
     return [ways[type(record)](record) for record in records]  # type: ignore[operator]
 
 
+def _is_label(label: str) -> bool:
+    """Whether a score's label is a word, or a list of names of categories, and no text."""
+    return label.isascii() and all(len(part) <= LONGEST and part.isprintable() for part in label.split(", "))
+
+
 def _is_counts(raw: str) -> bool:
-    """Whether words of a scorer are numbers alone."""
+    """Whether words of a scorer are numbers alone, under names of one word."""
     try:
         found = json.loads(raw)
     except (ValueError, RecursionError):
         return False
-    values = found.values() if isinstance(found, dict) else ()
+    if not isinstance(found, dict) or not all(name.isidentifier() and name.isascii() for name in found):
+        return False
+    values = found.values()
     plain = [one for value in values for one in (value if isinstance(value, list) else [value])]
     return bool(plain) and all(isinstance(one, (int, float)) for one in plain)
