@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from io import StringIO
+from itertools import chain
 from typing import Any
 
 from alignment_prism.domain.text import markdown_table, printable
@@ -21,6 +22,10 @@ _TEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}",
 }  # fmt: skip
+
+
+WIDEST, LONGEST = 7, 45
+"""Columns beyond which a table of few rows is turned for paper, and rows beyond which one goes on in another."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,9 @@ def tables(report: Report) -> Iterator[Table]:
             yield Table(section.title, ("arm", *(head.title for head in section.head)), rows, section.lead)
     sheets = list(transfer_tables(report.results.transfer))
     if report.results.contrasts:
-        sheets.append(("Contrasts", contrasts_table(report.results.contrasts)))
+        found = contrasts_table(report.results.contrasts)
+        notes = [f"{note}." for note in report.results.contrast_notes]
+        sheets.append(("Contrasts", replace(found, caption=" ".join([found.caption, *notes]))))
     if (published := published_table(report.results)) is not None:
         sheets.append(("Beside the paper", published))
     for title, sheet in (*sheets, *report.data):
@@ -68,19 +75,33 @@ def markdown(report: Report) -> str:
 
 
 def latex(report: Report) -> str:
-    """A `table` for every table, with booktabs; for XeLaTeX or LuaLaTeX where names are in other scripts."""
-    lines = [f"% {_tex(report.name)}: needs \\usepackage{{booktabs}}"]
+    """A `table` for every table, with booktabs, each on one page: a wide one is turned, or made smaller, and a long one
+    has several parts. For XeLaTeX or LuaLaTeX where names are in other scripts."""
+    lines = [f"% {_tex(report.name)}: needs \\usepackage{{booktabs,graphicx}}"]
     lines += [f"% {line}" for line in _one_line(report.preface)]
-    for number, table in enumerate(tables(report), start=1):
+    for number, table in enumerate(chain.from_iterable(map(_parts, tables(report))), start=1):
         columns = "l" + "r" * (len(table.heads) - 1)
         lines += [
             "", "\\begin{table}", "\\centering", f"\\caption{{{_tex(table.title)}. {_tex(table.caption)}}}",
-            f"\\label{{tab:prism-{number}}}", f"\\begin{{tabular}}{{{columns}}}", "\\toprule",
+            f"\\label{{tab:prism-{number}}}",
+            "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
+            f"\\begin{{tabular}}{{{columns}}}", "\\toprule",
             " & ".join(map(_tex, table.heads)) + " \\\\", "\\midrule",
             *(" & ".join(map(_tex, row)) + " \\\\" for row in table.rows),
-            "\\bottomrule", "\\end{tabular}", "\\end{table}",
+            "\\bottomrule", "\\end{tabular}}", "\\end{table}",
         ]  # fmt: skip
     return "\n".join(lines) + "\n"
+
+
+def _parts(table: Table) -> Iterator[Table]:
+    """Tables that fit on a page of paper."""
+    if len(table.heads) > WIDEST > len(table.rows):
+        first, *others = zip(table.heads, *table.rows, strict=True)
+        yield Table(table.title, tuple(first), tuple(others), table.caption)
+        return
+    for at in range(0, len(table.rows), LONGEST):
+        title = table.title + (", continued" if at else "")
+        yield Table(title, table.heads, table.rows[at : at + LONGEST], "" if at else table.caption)
 
 
 def rows_csv(kind: type, rows: Iterable[Any]) -> str:
