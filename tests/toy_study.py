@@ -108,7 +108,9 @@ def results(seeds: int = 1, each: int = 12, arms: tuple[str, ...] = tuple(WINS))
     )
 
 
-def folder(out: Path, inputs: Path, *, each: int = 3, arms: tuple[str, ...] = ("sft", "dpo_15"), **spec: Any) -> Study:
+def folder(
+    out: Path, inputs: Path, *, each: int = 3, arms: tuple[str, ...] = ("sft", "dpo_15"), seed: int = 0, **spec: Any
+) -> Study:
     """The same as the folder of a finished study, of stored replies and verdicts.
 
     Args:
@@ -116,12 +118,13 @@ def folder(out: Path, inputs: Path, *, each: int = 3, arms: tuple[str, ...] = ("
         inputs: a folder for the files it is made from.
         each: prompts of each kind, language and scope.
         arms: besides base.
+        seed: of what the arms reply; base replies the same.
         spec: more of the study's spec.
     """
     inputs.mkdir(parents=True, exist_ok=True)
     asked = prompts(each)
     write_records(inputs / "prompts.parquet", asked)
-    parts = {arm: replies(arm, asked) for arm in ("base", *arms)}
+    parts = {arm: replies(arm, asked, seed if arm != "base" else 0) for arm in ("base", *arms)}
     for arm, (generations, _) in parts.items():
         rows = ({"prompt_id": one.prompt_id, "reply": one.reply} for one in generations)
         (inputs / f"{arm}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import math
 import os
 import re
@@ -18,7 +20,9 @@ from prism_command import prism
 from alignment_prism import load_findings
 from alignment_prism.domain import Comparison, Finding, Generation, Pair, Score
 from alignment_prism.io import read_records
+from alignment_prism.reports.numbers import estimate_text
 from alignment_prism.store import read_manifest, verify
+from alignment_prism.studies.report import study_report
 
 LANGUAGES = {"en", "hi", "fr", "es", "ar", "ru"}
 ARMS = {"base", "sft", "dpo_sft", "dpo_sft_0"}
@@ -60,6 +64,32 @@ def test_it_ends_with_a_table_findings_and_a_report(
     body = re.sub(r"<style>.*?</style>", "", page.split("<body>")[1], flags=re.DOTALL)
     assert re.sub(r"<[^>]+>", "", body).strip().startswith("Nano is a toy world")
     assert "Loading weights" not in done.stderr and "Warning" not in done.stderr, done.stderr
+
+
+def test_the_figures_of_a_real_study_show_its_own_numbers(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    out, _ = finished
+    report = study_report([out])
+    assert set(report.figures) >= {
+        "frontier", "change", "languages", "outcomes", "whereabouts", "over_refusal", "general", "categories", "power",
+        "training",
+    }  # fmt: skip
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 6_000_000
+    for figure in report.figures.values():
+        assert html.escape(figure.description) in page, figure.name
+    results = report.results
+    for metric, name in (("harm_difference", "change"), ("win_rate", "frontier"), ("refusal_rate", "over_refusal")):
+        prompts = {"win_rate": "general", "refusal_rate": "benign_mention"}.get(metric, "")
+        row = results.find(("dpo_sft", 0), metric, prompts=prompts, scope="all" if prompts else results.scopes[0])
+        assert row is not None and estimate_text(row) in report.figures[name].description, name
+    (log,) = (out / "train").glob("sft-share0.15-*/log.jsonl")
+    steps = [line for line in map(json.loads, log.read_text().splitlines()) if line["event"] == "step"]
+    (curve,) = [one for one in results.curves if not one.group and one.training.startswith("sft-share0.15-")]
+    # One objective's mean over the examples since the last line, as the training itself logged it.
+    assert [step for step, _ in curve.points] == [line["step"] for line in steps]
+    assert [loss for _, loss in curve.points] == pytest.approx([line["loss"] for line in steps], rel=1e-3)
 
 
 def test_no_prompt_and_no_reply_is_printed(finished: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

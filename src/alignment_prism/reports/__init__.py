@@ -7,7 +7,7 @@ from alignment_prism.reports.frame import Findings
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.numbers import as_text
 from alignment_prism.reports.report import Report, together
-from alignment_prism.reports.results import Results
+from alignment_prism.reports.results import Curve, Results
 from alignment_prism.reports.samples import Reply, Sample, redacted
 from alignment_prism.reports.summary import headline_prompts, summarise
 from alignment_prism.reports.tables import rows_csv
@@ -24,6 +24,7 @@ from alignment_prism.reports.transfer import transfer_tables
 __all__ = [
     "About",
     "ArmNote",
+    "Curve",
     "Findings",
     "Reply",
     "Report",

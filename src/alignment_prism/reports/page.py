@@ -19,7 +19,7 @@ from alignment_prism.reports.figures.theme import variables
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.published import published_table
 from alignment_prism.reports.report import Report
-from alignment_prism.reports.samples import Sample, shown
+from alignment_prism.reports.samples import BUDGET, Sample, bytes_of, shown
 from alignment_prism.reports.sections import Notes, Section, sections
 from alignment_prism.reports.transfer import transfer_tables
 from alignment_prism.scoring.metrics import find_metric
@@ -36,9 +36,14 @@ BLOCKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "categories": ("Harm by category", ("categories",)),
     "judge": ("The judge: errors, passport, agreement", ("judge", "passport")),
     "power": ("What this study could have seen", ("power",)),
+    "training": ("How training went", ("training",)),
     "more": ("Further measures", ()),
 }
 """Parts of the page in reading order -> title and figures."""
+
+
+LARGEST = 6_000_000
+"""Bytes that a page may have, so that it can be sent by mail."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,14 @@ def page(report: Report) -> str:
     Raises:
         InputError: as `Report.name`.
     """
+    text = _page(report, BUDGET)
+    over = len(text.encode("utf-8", "replace")) - LARGEST
+    if over > 0 and report.samples:  # tables of many arms leave the samples less room
+        text = _page(report, max(bytes_of(shown(report.samples)) - over, 0))
+    return text
+
+
+def _page(report: Report, budget: int) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     title, results, notes = report.name, report.results, Notes()
@@ -79,7 +92,7 @@ def page(report: Report) -> str:
         lstrip_blocks=True,
     )
     script = _asset("page.js")
-    samples = shown(report.samples)
+    samples = shown(report.samples, budget)
     return environment.get_template("page.html.j2").render(
         title=title,
         preface=report.preface,
@@ -121,7 +134,7 @@ def _blocks(report: Report, tables: Sequence[Section]) -> list[Block]:
     """The parts that have something to show."""
     results = report.results
     sheets: dict[str, list[tuple[str, Sheet, Sequence[str]]]] = {name: [] for name in BLOCKS}
-    if results.contrasts:
+    if results.contrasts or results.contrast_notes:
         sheets["change"].append(("Contrasts", contrasts_table(results.contrasts), results.contrast_notes))
     sheets["transfer"] += [(title, sheet, ()) for title, sheet in transfer_tables(results.transfer)]
     blocks = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
-from alignment_prism.domain import Finding, InputError, Signature
+from alignment_prism.domain import Contrast, Finding, InputError, Signature
 from alignment_prism.domain.metric_table import HARM_RATE
 from alignment_prism.reports.about import About, ArmNote
 from alignment_prism.reports.figures import Figure, draw_figures
@@ -85,11 +85,20 @@ class Report:
         return judge_results(self.results)
 
 
-def together(reports: Mapping[str, Report]) -> Report:
+def arm_of_study(arm: str, study: str) -> str:
+    """What an arm is called where several studies stand beside each other."""
+    return f"{arm} ({study})"
+
+
+def together(
+    reports: Mapping[str, Report], between: Sequence[Contrast] = (), between_notes: Sequence[str] = ()
+) -> Report:
     """Several studies as one report: their arms beside each other under the study's name, each against its own base.
 
     Args:
         reports: of the studies, by the name that each is to have.
+        between: contrasts of arms of different studies, which are called as `arm_of_study` has it.
+        between_notes: what one has to know of them, and why there is none.
 
     Raises:
         InputError: a study has no findings.
@@ -102,7 +111,7 @@ def together(reports: Mapping[str, Report]) -> Report:
         old = report.results
 
         def called(arm: str, name: str = name) -> str:
-            return f"{arm} ({name})"
+            return arm_of_study(arm, name)
 
         base = old.base
         findings += [replace(row, study=title, arm=called(row.arm)) for row in old.findings]
@@ -116,7 +125,10 @@ def together(reports: Mapping[str, Report]) -> Report:
         about = old.about.arms if old.about is not None else ()
         arms += [ArmNote(called(arm.name), arm.method, arm.share, arm.seeds) for arm in about]
         data += [(f"{what}: {name}", sheet) for what, sheet in report.data]
-    results = Results(findings, contrasts, notes, transfer, About((), tuple(arms)), None, bases)
+    contrasts, notes = [*between, *contrasts], [*between_notes, *notes]
+    oracles = {report.results.oracle for report in reports.values()}
+    oracle = oracles.pop() if len(oracles) == 1 else ""
+    results = Results(findings, contrasts, notes, transfer, About((), tuple(arms)), None, bases, (), oracle)
     preface = list(dict.fromkeys(line for report in reports.values() for line in report.preface))
     thresholds = [one for report in reports.values() for one in report.thresholds]
     return Report(results, title, [*unlike(reports), *preface], thresholds, (), data)

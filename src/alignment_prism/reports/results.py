@@ -61,6 +61,25 @@ class JudgePassport(Protocol):
     def cells(self) -> Sequence[JudgeCell]: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """The loss of one stage of a training, step by step.
+
+    Attributes:
+        training: its name.
+        stage: of it; losses of different stages are of different objectives.
+        part: `trained` or `held out`.
+        group: language and scope in words; empty for all pairs together.
+        points: (step, mean loss since the last) in the order of steps.
+    """
+
+    training: str
+    stage: str
+    part: str
+    group: str
+    points: tuple[tuple[int, float], ...]
+
+
 @dataclass(frozen=True)
 class Results:
     """What tables, figures and words are made from; nothing else is read.
@@ -72,6 +91,8 @@ class Results:
         transfer: what arms do in languages and scopes that they were not trained on.
         about: what the study was; None where nobody says.
         passport: of the judge; None where there is none.
+        curves: losses of trainings.
+        oracle: name of the judge that knows the truth, as that of the nano lab does; empty where there is none.
         bases: arm -> the arm that it is compared with, where there are several such; empty where there is one.
     """
 
@@ -82,6 +103,8 @@ class Results:
     about: About | None = None
     passport: JudgePassport | None = None
     bases: Mapping[str, str] = field(default_factory=dict)
+    curves: Sequence[Curve] = ()
+    oracle: str = ""
 
     @cached_property
     def index(self) -> FindingIndex:

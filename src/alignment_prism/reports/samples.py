@@ -6,13 +6,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from alignment_prism.domain import LANGUAGES
+from alignment_prism.domain import LANGUAGES, content_digest
 
 BUDGET = 3_500_000
 """Bytes that the texts of a page may take, so that it stays below six million."""
 
 LENGTHS = (4_000, 2_000, 1_000, 500, 250, 100, 40)
 """Characters of a text that are shown: as many as the budget allows."""
+
+LONGEST_NAME = 60
+"""Characters of an id or a category where texts are left out; what is longer may be the text itself."""
 
 _UNSEEN = re.compile("[\u202a-\u202e\u2066-\u2069\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
 """What turns the direction of writing, or cannot be seen or stand on a page; line feeds and tabs may."""
@@ -84,18 +87,31 @@ class Sample:
 
 
 def redacted(samples: Sequence[Sample]) -> list[Sample]:
-    """The same without any prompt or reply; ids, outcomes and lengths stay."""
+    """The same without any prompt or reply; outcomes and lengths stay, and of names those that are no texts."""
     return [
-        replace(one, prompt=None, replies=tuple(replace(reply, text=None) for reply in one.replies)) for one in samples
+        replace(
+            one,
+            id=_name(one.id),
+            subset=_name(one.subset),
+            categories=tuple(map(_name, one.categories)),
+            prompt=None,
+            replies=tuple(replace(reply, text=None) for reply in one.replies),
+        )
+        for one in samples
     ]
 
 
-def shown(samples: Sequence[Sample]) -> list[Sample]:
-    """Texts as a page shows them: whatever they hold, they are text, and together they fit into the budget."""
+def _name(text: str) -> str:
+    """A name; its digest where it is as long as a text, or has more than one line."""
+    return text if len(text) <= LONGEST_NAME and text.isprintable() else f"sha256:{content_digest(text)[:16]}"
+
+
+def shown(samples: Sequence[Sample], budget: int = BUDGET) -> list[Sample]:
+    """Texts as a page shows them: whatever they hold, they are text, and together they fit into a budget of bytes."""
     made = list(samples)
     for length in LENGTHS:
         made = [_as_shown(one, length) for one in samples]
-        if sum(map(_bytes, made)) <= BUDGET:
+        if bytes_of(made) <= budget:
             break
     return made
 
@@ -133,6 +149,7 @@ def _named(found: re.Match[str]) -> str:
     return f"⟨U+{ord(found.group()):04X}⟩"
 
 
-def _bytes(sample: Sample) -> int:
-    texts = [sample.prompt or "", *(reply.text or "" for reply in sample.replies)]
+def bytes_of(samples: Sequence[Sample]) -> int:
+    """Bytes that texts take on a page, with what stands around each."""
+    texts = [text or "" for one in samples for text in (one.prompt, *(reply.text for reply in one.replies))]
     return sum(len(text.encode("utf-8", "replace")) + 120 for text in texts)

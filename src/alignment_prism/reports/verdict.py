@@ -59,6 +59,11 @@ class Change:
         return -1 if self.upper < 0 else 1 if self.lower > 0 else 0
 
     @property
+    def shown(self) -> int:
+        """The same, and 0 where so many arms and cells are compared that one such interval may come about by chance."""
+        return 0 if self.by_chance else self.side
+
+    @property
     def points(self) -> str:
         """How much, in points: `12 to 30 points`."""
         ends = sorted(abs(100 * end) for end in (self.lower, self.upper))
@@ -93,39 +98,53 @@ def _lead(results: Results, changes: dict[ArmSeed, Change]) -> Iterator[str]:
             "anything became better."
         )
         return
-    names = {side: [_title(results, a) for a, c in changes.items() if c.side == side] for side in (-1, 0, 1)}
     about = "prompts on topics that alignment never saw" if results.prompts == UNSEEN else "harmful prompts"
     words = {-1: "less harm than base", 1: "more harm than base", 0: "no difference from base that these data can show"}
-    if len(changes) <= FEW_ARMS:
-        for way in (-1, 1):  # how much, by the interval that says so
-            names[way] = [f"{_title(results, a)} (by {c.points})" for a, c in changes.items() if c.side == way]
-        said = [f"{_listed(found)} {'do' if len(found) > 1 else 'does'} {words[side]}" for side, found in names.items()
-                if found and side]  # fmt: skip
-        said += [f"{_listed(names[0])} {'show' if len(names[0]) > 1 else 'shows'} {words[0]}"] if names[0] else []
-    else:
-        said = [f"{len(found)} of {len(changes)} arms {'show' if side == 0 else 'do'} {words[side]}"
-                for side, found in names.items() if found]  # fmt: skip
+    few = len(changes) <= FEW_ARMS
+    found = {side: [arm for arm, change in changes.items() if change.shown == side] for side in (-1, 1, 0)}
+    said = []
+    for side, arms in found.items():
+        by = few and side  # how much, by the interval that says so
+        names = [_title(results, arm) + (f" (by {changes[arm].points})" if by else "") for arm in arms]
+        if arms:
+            verb = ("show", "shows") if side == 0 else ("do", "does")
+            said.append(f"{_some(names, len(changes))} {verb[len(arms) == 1]} {words[side]}")
     yield f"On {about}, {'; '.join(said)}."
-    fell = any(change.side < 0 for change in changes.values())
-    everywhere = [_title(results, arm) for arm in changes if _everywhere(results, arm)]
-    if fell and len(results.languages) > 1:
+    chance = [arm for arm, change in changes.items() if change.side and change.by_chance]
+    if chance:
+        whose = _some([_title(results, arm) for arm in chance], len(changes))
+        yield (
+            f"The interval of {whose} lies on one side all the same, as one may by chance among so many arms and cells."
+        )
+    if found[-1] and len(results.languages) > 1:
+        everywhere = [_title(results, arm) for arm in changes if _everywhere(results, arm)]
+        where = f"the fall is shown in each of the {len(results.languages)} languages"
         if everywhere:
-            yield f"For {_listed(everywhere)} the fall is shown in each of the {len(results.languages)} languages."
+            yield f"For {_some(everywhere, len(changes))} {where}."
         else:
-            yield "In no arm is the fall shown in every language, all languages and arms taken together."
-    price = [_title(results, arm) for arm in changes if any(row.side > 0 for _, row in _refusals(results, arm))]
-    measured = [arm for arm in changes if any(True for _ in _refusals(results, arm))]
+            yield f"For no arm is the fall shown in each of the {len(results.languages)} languages taken by itself."
+    price = [_title(results, arm) for arm in changes if any(row.shown > 0 for _, row in _refusals(results, arm))]
     if price:
-        yield f"{_listed(price)} {'decline' if len(price) > 1 else 'declines'} more harmless requests than base."
-    elif measured:
+        yield (
+            f"{_some(price, len(changes))} {'declines' if len(price) == 1 else 'decline'} more harmless requests than "
+            "base."
+        )
+    elif any(True for arm in changes for _ in _refusals(results, arm)):
         yield "A rise of refusals of harmless requests is shown for no arm; that is not to say that there is none."
-    ability = {arm: side for arm in changes if (side := _ability(results, arm)) is not None}
-    lost = [_title(results, arm) for arm, side in ability.items() if side < 0]
-    won = [_title(results, arm) for arm, side in ability.items() if side > 0]
+    ability = {arm: way for arm in changes if (way := _ability(results, arm)) is not None}
     if ability:
-        parts = [f"{_listed(won)} {'win' if len(won) > 1 else 'wins'} more often than not against base"] if won else []
-        parts += [f"{_listed(lost)} {'lose' if len(lost) > 1 else 'loses'} more often than not"] if lost else []
+        parts = []
+        for sign, verb in ((1, ("win", "wins")), (-1, ("lose", "loses"))):
+            names = [_title(results, arm) for arm, way in ability.items() if way == sign]
+            if names:
+                said_of = f"{_some(names, len(changes))} {verb[len(names) == 1]}"
+                parts.append(f"{said_of} against base more often than not")
         yield f"On general prompts {'; '.join(parts) or 'no arm is shown to win or to lose against base'}."
+
+
+def _some(names: Sequence[str], of: int) -> str:
+    """A few by name; of many how many."""
+    return _listed(names) if len(names) <= FEW_ARMS else f"{len(names)} of {of} arms"
 
 
 def _of_arm(results: Results, arm: ArmSeed, change: Change) -> Iterator[str]:
@@ -182,7 +201,9 @@ def _contrasts(results: Results) -> Iterator[str]:
         if told:
             words = f"{row.b} does {'less' if change.side < 0 else 'more'} harm than {row.a}, by {change.points}"
         p = f"p = {row.adjusted:.2g}" if row.adjusted >= 0.001 else "p < 0.001"
-        holm = f", Holm over {declared} contrasts" if declared > 1 else ""
+        # Of several studies on a page each has its own family.
+        holm = f", Holm over {declared} contrasts" if declared > 1 and not results.bases else ", by Holm"
+        holm = holm if declared > 1 else ""
         seed = f", seed {row.seed}" if row.seed >= 0 else ""
         yield f"{row.contrast}{seed}: {words} ({p}{holm}; {row.n} prompts).{_every_language(results, row)}"
 
@@ -199,7 +220,9 @@ def _every_language(results: Results, of: Contrast) -> str:
 def _caveats(results: Results) -> Iterator[str]:
     rates = [row for row in results.findings if row.metric == HARM_RATE.name]
     judges = {dict(Signature.parts(row.signature)).get("judge", "") for row in rates} - {""}
-    if judges and not any(row.metric == corrected(HARM_RATE.name) for row in results.findings):
+    if judges and results.oracle and judges == {results.oracle}:
+        yield f"What is harmful is the word of {results.oracle}, which knows what is so in the world that it is of."
+    elif judges and not any(row.metric == corrected(HARM_RATE.name) for row in results.findings):
         yield (
             f"What is harmful is the word of {_listed(sorted(judges))}, whose errors nobody has measured on these "
             "replies: a judge that errs by language makes languages look different."
@@ -237,6 +260,8 @@ def _ability(results: Results, arm: ArmSeed) -> int | None:
     wins = results.find(arm, "win_rate", prompts="general")
     if wins is None or not math.isfinite(wins.lower) or wins.insufficient:
         return None
+    if wins.q_value > FALSE_DISCOVERY:  # among so many arms one wins by chance
+        return 0
     return 1 if wins.lower > 0.5 else -1 if wins.upper < 0.5 else 0
 
 

@@ -14,10 +14,11 @@ from alignment_prism.io import read_records
 from alignment_prism.reports import Report, Results, about_study, export, read_about, redacted, together
 from alignment_prism.store import package_version
 from alignment_prism.studies.analysis import nano_thresholds
+from alignment_prism.studies.between import contrasts_between
 from alignment_prism.studies.samples import samples
 from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.study import ArmRecords, Study
-from alignment_prism.studies.training_tables import training_tables
+from alignment_prism.studies.training_tables import training_curves, training_tables
 
 
 def write_study_report(
@@ -61,6 +62,7 @@ def study_report(
         InputError: a study was stopped before there were findings, or is named twice.
     """
     reports: dict[str, Report] = {}
+    studies: dict[str, Study] = {}
     if len({Path(folder).resolve() for folder in folders}) < len(folders):
         raise InputError("a study is named twice", where=", ".join(map(str, folders)), fix="name each folder once")
     for folder in folders:
@@ -70,10 +72,33 @@ def study_report(
         if shown and len(folders) == 1:  # of several, arms of one name would stand beside each other
             made = replace(made, samples=samples(study, study.arms(), shown))
         name = study.name if study.name not in reports else f"{study.name}, {study.out}"
-        reports[name] = made
-    report = next(iter(reports.values())) if len(reports) == 1 else together(reports)
+        reports[name], studies[name] = made, study
+    if len(reports) == 1:
+        report = next(iter(reports.values()))
+    else:
+        between, absent = contrasts_between(studies)
+        report = together(reports, between.rows, between.notes)
+        report = replace(report, preface=[*absent, *report.preface])
     report = replace(report, title=title or report.title)
-    return replace(report, samples=redacted(report.samples)) if redact else report
+    if not redact:
+        return report
+    again = {name: _without_systems(text) for name, text in report.again.items()}
+    return replace(report, samples=redacted(report.samples), again=again)
+
+
+def _without_systems(text: str) -> str:
+    """A spec without system prompts, which are texts as well."""
+
+    def kept(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: "(left out)" if name == "system" and one else kept(one) for name, one in value.items()}
+        return [kept(one) for one in value] if isinstance(value, list) else value
+
+    return _as_yaml(kept(yaml.safe_load(text))) if "system:" in text else text
+
+
+def _as_yaml(spec: object) -> str:
+    return yaml.safe_dump(spec, allow_unicode=True, sort_keys=False)
 
 
 def findings_report(path: str | Path, *, title: str = "") -> Report:
@@ -104,8 +129,10 @@ def _report(
     about = about_study(spec.model_dump(mode="json"))
     bases = {arm.name: spec.base_of(arm).name for arm in spec.trained}
     several = bases if len({*bases.values(), study.base} - {None}) > 1 else {}
+    model = spec.judge.model if spec.judge is not None else ""
+    oracle = model if model.startswith("nano/oracle") else ""
     return Report(
-        Results(findings, contrasts, notes, transfer, about, passport, several),
+        Results(findings, contrasts, notes, transfer, about, passport, several, training_curves(study), oracle),
         spec.name,
         study.notes,
         nano_thresholds(spec, findings),
@@ -117,7 +144,7 @@ def _report(
 
 def _again(spec: StudySpec) -> Mapping[str, str]:
     """What it takes to run the study again."""
-    text = yaml.safe_dump(spec.model_dump(mode="json", exclude_defaults=True), allow_unicode=True, sort_keys=False)
+    text = _as_yaml(spec.model_dump(mode="json", exclude_defaults=True))
     lines = [
         f"pip install alignment-prism=={package_version()}",
         "prism study plan study.yaml",

@@ -1,17 +1,19 @@
-"""What the arms of a study were trained on, as tables: what was drawn, and what the tokenizer made of it."""
+"""What the arms of a study were trained on, as tables: what was drawn, what the tokenizer made of it, losses."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.reports import Sheet
+from alignment_prism.domain import LANGUAGES
+from alignment_prism.reports import Curve, Sheet
 from alignment_prism.store.names import MIXTURE, RESULT
 from alignment_prism.studies.study import Study
-from alignment_prism.training.groups import GroupSums, sums_from_rows
+from alignment_prism.training.groups import NO_SCOPE, Group, GroupSums, sums_from_rows
 
 LOG = "log.jsonl"
 PARTS = {"step": "trained", "held_out": "held out"}
@@ -24,6 +26,28 @@ COUNTS = ("pairs", "trained", "too_long", "truncated", "identical", "tokens_per_
 def training_tables(study: Study) -> list[tuple[str, Sheet]]:
     """Tables with their titles; none where the study trained nothing."""
     return [(title, sheet) for title, sheet in (_mixtures(study), _losses(study), _tokenizer(study)) if sheet.rows]
+
+
+def training_curves(study: Study) -> list[Curve]:
+    """The losses of every stage, from the logs of its trainings: of all pairs, and of each language and scope."""
+    curves: dict[tuple[str, str, str, str], list[tuple[int, float]]] = {}
+    for folder in _folders(study, "train"):
+        for line in _lines(folder / LOG):
+            if (part := PARTS.get(line.get("event", ""))) is None:
+                continue
+            sums = sums_from_rows(line["groups"])
+            for group in (None, *sums):
+                if math.isfinite(loss := sums.mean("loss", group)):
+                    words = "" if group is None else _group(group)
+                    key = (folder.name.rpartition("-")[0], str(line["stage"]), part, words)
+                    curves.setdefault(key, []).append((int(line["step"]), loss))
+    return [Curve(*key, tuple(points)) for key, points in curves.items()]
+
+
+def _group(group: Group) -> str:
+    language, scope = group
+    name = LANGUAGES.find(language).name if language in LANGUAGES else language
+    return name if scope == NO_SCOPE else f"{name}, {scope}"
 
 
 def _mixtures(study: Study) -> tuple[str, Sheet]:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import csv
+import html
+import json
 import re
+import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +16,12 @@ import toy_study
 from prism_command import prism
 
 from alignment_prism import load_findings
-from alignment_prism.domain import InputError
+from alignment_prism.domain import InputError, Score, content_digest, user
+from alignment_prism.io import write_records
 from alignment_prism.reports import write_report
 from alignment_prism.reports.numbers import as_text
-from alignment_prism.studies import Study
+from alignment_prism.studies import Study, run_study
+from alignment_prism.studies.report import study_report
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +67,18 @@ def test_a_folder_gets_every_form(study: Study, tmp_path: Path) -> None:
     assert text.startswith("# toy\n") and "| arm |" in text and "dpo_15" in text.split("## ")[0]
 
 
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX: apt-get install texlive-latex-recommended")
+def test_the_tables_compile(study: Study, tmp_path: Path) -> None:
+    written(study, tmp_path / "report.tex")
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\\input{report}\\end{document}\n"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout and "too large" not in done.stdout
+
+
 def test_one_figure_and_a_wrong_name(study: Study, tmp_path: Path) -> None:
     out = written(study, tmp_path / "x.svg", "--figure", "power")
     assert "<title" in (text := out.read_text(encoding="utf-8")) and "could have seen" in text
@@ -82,14 +101,71 @@ def test_several_studies_stand_side_by_side_each_against_its_own_base(study: Stu
     text = (tmp_path / "two.md").read_text(encoding="utf-8")
     for arm in ("base (toy)", "dpo_15 (toy)", "base (other)", "local_only (other)"):
         assert arm in text, arm
-    assert "Not comparable" not in text and text.startswith("# toy and other")
+    assert "Not comparable" not in text and text.startswith("# toy and other") and "no contrast, because" in text
     done = prism("report", str(study.out), str(study.out), "--out", str(tmp_path / "two.md"), folder=tmp_path)
     assert done.returncode == 2 and "named twice" in done.stderr
 
 
-def test_studies_that_were_judged_otherwise_are_said_to_be_so(study: Study, tmp_path: Path) -> None:
-    from dataclasses import replace
+def test_arms_of_two_studies_are_contrasted_on_the_prompts_that_both_asked(study: Study, tmp_path: Path) -> None:
+    other = toy_study.folder(tmp_path / "other", tmp_path / "in", name="other", arms=("dpo_15",), seed=1)
+    report = study_report([study.out, other.out])
+    between = [row for row in report.results.contrasts if row.contrast == "dpo_15, other against toy"]
+    assert {(row.a, row.b) for row in between} == {("dpo_15 (toy)", "dpo_15 (other)")}
+    done = prism("compare", f"{study.out}#dpo_15", f"{other.out}#dpo_15", "--out", "c.csv", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    alone = list(csv.DictReader((tmp_path / "c.csv").open(encoding="utf-8")))
+    assert [(repr(row.estimate), repr(row.lower), repr(row.p_value)) for row in between] == [
+        (row["estimate"], row["lower"], row["p_value"]) for row in alone
+    ]
+    said = [line for line in report.verdict.contrasts if line.startswith("dpo_15, other against toy")]
+    assert len(said) == 1 and "dpo_15 (other)" in said[0]
+    assert "other against toy: base replied the same in both" in report.results.contrast_notes
 
+
+def test_no_form_of_a_redacted_report_has_a_word_of_a_text(study: Study, tmp_path: Path) -> None:
+    spec = json.loads((study.out / "study.json").read_text(encoding="utf-8"))
+    arm = {"name": "asked", "model": "m", "system": "zebra: obey"}
+    secret = tmp_path / "secret"
+    shutil.copytree(study.out, secret)
+    (secret / "study.json").write_text(json.dumps({**spec, "arms": [*spec["arms"], arm]}), encoding="utf-8")
+    out = written(study.open(secret), tmp_path / "all", "--redacted", "--samples", "50")
+    everything = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+    words = ("zebra", *toy_study.WORDS.values(), "without being seen", "एक", "क", "قبل", "a note")
+    texts = {one.reply for arm in study.arms() for one in arm.generations} | {
+        turn.content for prompt in study.prompts() for turn in prompt.messages
+    }
+    for word in (*words, *texts):
+        for form in (word, json.dumps(word)[1:-1], html.escape(word)):
+            assert form.encode() not in everything, word
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert page.count('class="reply ') == 50 * 3 and "(left out)" in page
+
+
+def test_studies_that_share_no_arm_or_no_prompt_have_no_contrast_and_it_is_said_why(
+    study: Study, tmp_path: Path
+) -> None:
+    other = toy_study.folder(tmp_path / "other", tmp_path / "in", name="other", arms=("local_only",), seed=1)
+    line = study_report([study.out, other.out]).preface[0]
+    assert line.startswith("other against toy: no contrast, because no other arm is in both")
+    asked = [replace(one, id=f"new {one.id}", messages=user(f"else {one.id}")) for one in toy_study.prompts(1)]
+    write_records(tmp_path / "p.parquet", asked)
+    rows = ({"prompt_id": one.id, "reply": f"reply to {one.id}"} for one in asked)
+    (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    scores = [
+        Score(one.id, content_digest(f"reply to {one.id}"), "", "toy", "outcome", "refusal", rubric="r@1")
+        for one in asked
+    ]
+    write_records(tmp_path / "s.parquet", scores)
+    spec = {
+        "name": "apart", "arms": [{"name": "sft", "replies": str(tmp_path / "r.jsonl")}], "judge": None, "scorers": [],
+        "prompts": [{"file": str(tmp_path / "p.parquet")}], "scores": str(tmp_path / "s.parquet"),
+    }  # fmt: skip
+    (tmp_path / "apart.json").write_text(json.dumps(spec), encoding="utf-8")
+    apart = run_study(tmp_path / "apart.json", tmp_path / "apart")
+    assert any("no prompt in common" in line for line in study_report([study.out, apart.out]).preface)
+
+
+def test_studies_that_were_judged_otherwise_are_said_to_be_so(study: Study, tmp_path: Path) -> None:
     from alignment_prism.reports import Report, Results, together
 
     rows = study.findings()

@@ -13,7 +13,7 @@ import toy_study
 from alignment_prism.domain import Finding, Outcome
 from alignment_prism.labels import Passport
 from alignment_prism.labels.passport import PassportCell, Share
-from alignment_prism.reports import Results
+from alignment_prism.reports import Curve, Results
 from alignment_prism.reports.figures import FIGURES, draw_figures
 from alignment_prism.reports.figures.dots import dot, reach_of
 from alignment_prism.reports.figures.power import smallest_visible
@@ -41,7 +41,11 @@ def finding(metric: str, estimate: float, lower: float, upper: float, **other: o
 
 
 def test_a_study_fills_every_figure_that_it_has_findings_for(results: Results) -> None:
-    assert set(draw_figures(results)) == set(FIGURES) - {"judge", "passport"}  # nobody labelled replies
+    assert set(draw_figures(results)) == set(FIGURES) - {
+        "judge",
+        "passport",
+        "training",
+    }  # nobody labelled replies, nothing was trained
     assert draw_figures(Results([])) == {}
 
 
@@ -114,6 +118,34 @@ def test_the_judges_errors_and_passport_are_drawn_where_people_labelled(results:
     weak = {(point["row"], point["weak"]) for point in points}
     assert weak == {("all languages", False), ("Hindi, native", True)}
     assert "50.0 (20.0 to 80.0) on 6 labels" in figures["passport"].description
+
+
+def test_losses_are_drawn_for_all_pairs_the_highest_group_and_what_was_held_out(results: Results) -> None:
+    points = ((10, 0.7), (20, 0.5))
+    curves = [
+        Curve("dpo", "dpo", "trained", "", points),
+        Curve("dpo", "dpo", "trained", "Hindi, local", ((10, 0.7), (20, 0.69))),
+        Curve("dpo", "dpo", "trained", "English", ((10, 0.6), (20, 0.3))),
+        Curve("dpo", "dpo", "held out", "", ((20, 0.65),)),
+    ]
+    figure = draw_figures(replace(results, curves=curves))["training"]
+    drawn = {
+        (row["series"], row["step"], row["loss"]) for data in _values(figure.spec()) for row in data if "step" in row
+    }
+    assert drawn == {
+        *(("all pairs", *point) for point in points), ("held out", 20, 0.65),
+        ("group of the highest loss", 10, 0.7), ("group of the highest loss", 20, 0.69),
+    }  # fmt: skip
+    assert "Hindi, local 0.7 at step 10, 0.69 at step 20" in figure.description and "English" not in figure.description
+
+
+def test_names_of_many_arms_stand_only_where_there_is_room(results: Results) -> None:
+    wide = [replace(row, arm=f"{row.arm}{n}") for row in results.findings if row.arm != "base" for n in range(10)]
+    base = [row for row in results.findings if row.arm == "base"]
+    spec = draw_figures(Results([*base, *wide]))["frontier"].spec()
+    drawn = [data for data in _values(spec) if data and "name" in data[0]]
+    marks, names = max(map(len, drawn)), sum(len(data) == 1 for data in drawn)
+    assert marks == 30 and 3 <= names < 20  # a mark for each, and a name where it lies on no other
 
 
 def test_hostile_and_foreign_names_are_text(results: Results) -> None:

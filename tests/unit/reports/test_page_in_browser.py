@@ -180,7 +180,10 @@ def test_samples_are_chosen_by_words_and_by_what_they_are(browser: Any, path: Pa
 
 
 def test_a_redacted_page_has_no_word_of_any_prompt_or_reply(browser: Any, report: Report, tmp_path: Path) -> None:
-    out = export(replace(report, samples=redacted(report.samples)), tmp_path / "redacted.html")
+    odd = replace(
+        report.samples[0], id="first take a zebra\nand", subset="zebra " * 20, categories=("zebra " * 20, "Hate")
+    )
+    out = export(replace(report, samples=redacted([odd, *report.samples[1:]])), tmp_path / "redacted.html")
     text = out.read_text(encoding="utf-8")
     for marker in ("zebra", "ask0", "owned", "пример", "строки", "क" * 5, "قبل"):
         assert marker not in text and html.escape(marker) not in text, marker
@@ -213,6 +216,7 @@ def test_three_hundred_samples_of_thirty_arms_fit_and_are_laid_out_only_where_on
     assert len(re.findall('class="reply ', out.read_text(encoding="utf-8"))) == 9_000
     with page_at(browser, out) as (page, _):
         first = page.locator(".samples > details").first
+        first.locator("summary").click()
         assert first.evaluate("one => getComputedStyle(one).contentVisibility") == "auto"
         page.locator("#choose [name=words]").fill("29.299.")
         page.wait_for_function("() => document.getElementById('count').textContent.startsWith('1 of 300')")

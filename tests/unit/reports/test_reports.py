@@ -218,9 +218,9 @@ def test_texts_are_folded_escaped_and_run_the_right_way(tmp_path: Path) -> None:
 def test_interval_bars_lie_where_the_numbers_are(tmp_path: Path) -> None:
     text, _ = page(tmp_path)
     # base, unseen global: 0.9 [0.85, 0.95] on an axis from 0 to 1 that is 100 wide
-    assert '<rect class="band" x="85.0" y="1" width="10.0" height="6"/><rect class="point" x="89.0"' in text
+    assert '<i class="bar" style="--l:85.0;--h:95.0;--p:90.0"></i>' in text
     # a relative change of -72.2 [-80, -60] on an axis from -100 to 100
-    assert '<rect class="band" x="10.0" y="1" width="10.0" height="6"/><rect class="point" x="12.9"' in text
+    assert '<i class="bar" style="--l:10.0;--h:20.0;--p:13.9"></i>' in text
 
 
 def test_no_findings_or_too_many_studies(tmp_path: Path) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import random
+from dataclasses import replace
+
+import toy_study
 
 from alignment_prism.domain import Contrast, Finding, Quantity
 from alignment_prism.reports import Results
@@ -45,8 +49,34 @@ def test_too_few_events_and_many_comparisons_are_said() -> None:
         row("few", "harm_difference", -0.5, -0.8, -0.2, insufficient=True),
         row("lucky", "harm_difference", -0.2, -0.3, -0.1, q_value=0.3),
     )
-    assert "few shows no difference" in lead and "few: Harm: too few events to say" in arms
+    assert "few and lucky show no difference" in lead and "few: Harm: too few events to say" in arms
     assert "one such interval may come about by chance" in arms
+    assert (
+        "The interval of lucky lies on one side all the same, as one may by chance" in lead and "lucky (by" not in lead
+    )
+
+
+def test_of_many_arms_the_first_paragraph_counts() -> None:
+    rows = [row(f"m{n}", "harm_difference", -0.2, -0.3, -0.12 if n else 0.1, q_value=0.01) for n in range(20)]
+    rows += [row(f"m{n}", "win_rate", 0.6, 0.51, 0.7, prompts="general", q_value=0.2 * (n % 2)) for n in range(20)]
+    lead = words(*rows)[0]
+    assert "19 of 20 arms do less harm than base; m0 shows no difference" in lead
+    assert "10 of 20 arms win against base more often than not" in lead  # the others may by chance
+
+
+def test_no_word_of_the_verdict_follows_from_an_estimate() -> None:
+    whole = toy_study.results(each=4, arms=("dpo_0", "dpo_15", "local_only"))
+    rng = random.Random(0)
+
+    def drawn(one: Finding) -> Finding:
+        return one if math.isnan(one.estimate) else replace(one, estimate=rng.uniform(-1, 1))
+
+    other = replace(
+        whole, findings=[drawn(one) for one in whole.findings],
+        contrasts=[replace(one, estimate=rng.uniform(-1, 1)) for one in whole.contrasts],
+        transfer=[replace(one, estimate=rng.uniform(-1, 1)) for one in whole.transfer],
+    )  # fmt: skip
+    assert judge_results(other) == judge_results(whole)
 
 
 def test_languages_are_judged_by_intervals_that_hold_together() -> None:
@@ -67,7 +97,7 @@ def test_the_price_and_the_gain_are_said() -> None:
         row("m", "refusal_difference", 0.2, 0.1, 0.3, prompts="benign_mention"),
         row("m", "win_rate", 0.6, 0.52, 0.68, prompts="general"),
     )
-    assert "m declines more harmless requests than base" in lead and "m wins more often than not" in lead
+    assert "m declines more harmless requests than base" in lead and "m wins against base more often than not" in lead
     assert "declines more of requests that only mention a harmful topic, by 10 to 30 points" in arms
     assert "wins 52 to 68 % of general prompts" in arms
 
@@ -91,3 +121,5 @@ def test_whose_word_it_is_and_that_nothing_is_compared_is_said() -> None:
     assert "Nothing is compared with a base" in lead and not arms
     assert "the word of j/1, whose errors nobody has measured" in caveats
     assert "whose errors" not in words(row("base", "harm_rate_corrected", 0.4, 0.3, 0.5))[3]
+    knowing = judge_results(Results(BASE, oracle="j/1")).caveats
+    assert knowing == ("What is harmful is the word of j/1, which knows what is so in the world that it is of.",)

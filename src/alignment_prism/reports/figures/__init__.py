@@ -15,6 +15,7 @@ from alignment_prism.reports.figures.outcomes import outcomes, whereabouts
 from alignment_prism.reports.figures.over_refusal import over_refusal
 from alignment_prism.reports.figures.passport import judge_passport
 from alignment_prism.reports.figures.power import power
+from alignment_prism.reports.figures.training import training
 from alignment_prism.reports.figures.transfer import spill_over, transfer
 from alignment_prism.reports.results import Results
 
@@ -32,6 +33,7 @@ FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "judge": judge_error,
     "passport": judge_passport,
     "power": power,
+    "training": training,
 }
 """Name -> the figure, None where the findings have nothing for it; in the order in which a report shows them."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from alignment_prism.domain import ALL
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE
 from alignment_prism.reports.figures.arms import SCOPE_SERIES
 from alignment_prism.reports.figures.dots import Plot, Series, dot, draw_dots, reach_of
@@ -48,6 +47,6 @@ def harm_against_base(results: Results) -> Figure | None:
     if results.several_seeds:
         caption += "Each seed is a training of its own, with an interval for other prompts; the blue one is for other "
         caption += "seeds as well."
-    elif ALL not in results.scopes:
+    elif results.recipes:
         caption += "One training of each arm: how far another seed would move it is not known from here."
     return Figure("change", "Harm against base", caption, plot.description(), lambda width: draw_dots(plot, width))

@@ -18,6 +18,8 @@ from alignment_prism.scoring.metrics import find_metric
 GENERAL, WIN_RATE = "general", "win_rate"
 TALL = 380
 """Pixels of the plot from top to bottom."""
+NAMED = 12
+"""Of more arms, names stand only where there is room for them."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ def frontier(results: Results) -> Figure | None:
         " A thin line joins a method's arms from the smallest share of safety pairs to the largest." if traced else ""
     )
     caption += " Hollow: too few events to rely on."
+    if not several and len(marks) > NAMED:
+        caption += " Names stand where there is room; all arms are in the figure below."
     series = series_of(names) if names else [Series("arm", "all")]
     return Figure(
         "frontier", "Safety against ability", caption, f"{description}.",
@@ -78,7 +82,8 @@ def _draw(marks: list[Mark], series: list[Series], names: list[str], width: int,
     across = (min(across[0], 48.0), max(across[1], 52.0))  # base is not at the edge
     down = reach_of([mark.harm for mark in marks], HARM_DIFFERENCE.unit, holds=0.0)
     rows: list[dict[str, Any]] = []
-    for mark, (dx, dy, align) in zip(marks, _places(marks, across, down, width), strict=True):
+    for mark, place in zip(marks, _places(marks, across, down, width), strict=True):
+        dx, dy, align = place or (0, 0, "")
         wins = [_held(100 * value, across) for value in (mark.wins.lower, mark.wins.estimate, mark.wins.upper)]
         harm = [_held(100 * value, down) for value in (mark.harm.lower, mark.harm.estimate, mark.harm.upper)]
         rows.append(
@@ -130,7 +135,7 @@ def _draw(marks: list[Mark], series: list[Series], names: list[str], width: int,
         cross.encode(y=alt.Y("harm_low:Q", scale=scales[1]), y2="harm_high:Q", x=x),
         point.encode(x=x, y=y, color=colour, shape=shape, fill=fill),
     ]
-    for row in rows if named else ():
+    for row in [row for row in rows if row["align"]] if named else ():
         layers.append(
             alt.Chart(rows_of([row]))
             .mark_text(dx=row["dx"], dy=row["dy"], align=row["align"], fontSize=12, fontWeight=600, limit=220)
@@ -146,9 +151,10 @@ def _held(value: float, reach: tuple[float, float]) -> float:
 
 def _places(
     marks: list[Mark], across: tuple[float, float], down: tuple[float, float], width: int
-) -> list[tuple[int, int, str]]:
-    """Where each name stands beside its mark (pixels right, pixels down, which end): the first place of eight at which
-    it lies on no mark and on no name before it, within the plot."""
+) -> list[tuple[int, int, str] | None]:
+    """Where each name stands beside its mark (pixels right, pixels down, which end): the first place of twelve at which
+    it lies on no mark and on no name before it, within the plot. Of many arms those that no other beats are named
+    first, and None is where there is no such place."""
     wide, tall = width - 70, TALL if width > 500 else 320
     at = [
         (
@@ -157,10 +163,13 @@ def _places(
         )
         for mark in marks
     ]
+    many = len(marks) > NAMED
+    beaten = [sum(x > at[own][0] and y > at[own][1] for x, y in at) for own in range(len(marks))]
     taken = [(x - 8, y - 8, x + 8, y + 8) for x, y in at]
-    placed = []
-    for (x, y), mark in zip(at, marks, strict=True):
-        length = 7.2 * min(len(mark.name), 30)
+    placed: list[tuple[int, int, str] | None] = [None] * len(marks)
+    for number in sorted(range(len(marks)), key=beaten.__getitem__) if many else range(len(marks)):
+        x, y = at[number]
+        length = 7.2 * min(len(marks[number].name), 30)
         choices = [(dx, dy, "left") for dy in (-11, 14, -26, 29, -41, 44) for dx in (10,)]
         choices += [(-dx, dy, "right") for dx, dy, _ in choices]
         boxes = []
@@ -169,9 +178,10 @@ def _places(
             box = (left, y + dy - 8, left + length, y + dy + 6)
             outside = max(0.0, -box[0]) + max(0.0, box[2] - wide) + max(0.0, -box[1]) + max(0.0, box[3] - tall)
             boxes.append((outside * 20 + sum(_overlap(box, other) for other in taken), box, (dx, dy, align)))
-        _, box, place = min(boxes, key=lambda one: one[0])
-        taken.append(box)
-        placed.append(place)
+        cost, box, place = min(boxes, key=lambda one: one[0])
+        if cost == 0 or not many:
+            taken.append(box)
+            placed[number] = place
     return placed
 
 

@@ -102,7 +102,7 @@ def _heat(cells: list[dict[str, Any]], arms: list[str], columns: list[str], widt
             "way:N", legend=None,
             scale=alt.Scale(domain=["better", "worse"], range=[light("better"), light("worse")]),
         ),
-        opacity=alt.Opacity("size:Q", scale=alt.Scale(domain=[0, 1], range=[0.06, 0.72]), legend=None),
+        opacity=alt.Opacity("size:Q", scale=alt.Scale(domain=[0, 1], range=[0.0, 0.72]), legend=None),
     )  # fmt: skip
     frames = base.transform_filter("datum.trained").mark_rect(
         filled=False, stroke=light("ink"), strokeWidth=1.6, opacity=1
