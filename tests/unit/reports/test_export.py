@@ -147,7 +147,9 @@ def test_studies_that_share_no_arm_or_no_prompt_have_no_contrast_and_it_is_said_
     other = toy_study.folder(tmp_path / "other", tmp_path / "in", name="other", arms=("local_only",), seed=1)
     line = study_report([study.out, other.out]).preface[0]
     assert line.startswith("other against toy: no contrast, because no other arm is in both")
-    asked = [replace(one, id=f"new {one.id}", messages=user(f"else {one.id}")) for one in toy_study.prompts(1)]
+    asked = [
+        replace(one, id=f"new {one.id}", messages=user(f"{one.messages[0].content} 2?")) for one in toy_study.prompts(1)
+    ]
     write_records(tmp_path / "p.parquet", asked)
     rows = ({"prompt_id": one.id, "reply": f"reply to {one.id}"} for one in asked)
     (tmp_path / "r.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

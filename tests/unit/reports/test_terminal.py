@@ -273,7 +273,7 @@ def test_the_page_says_what_its_names_mean_and_what_its_numbers_rest_on(tmp_path
     text = (tmp_path / "p.html").read_text(encoding="utf-8")
     assert "no safety pairs (a control)" in text and "greedy, at most 64 tokens" in text and "seeds: 1 (3)" in text
     assert "One seed ranks nothing" in text
-    assert 'title="n 408 from 68 sources"' in text and "n 100</small>" in text
+    assert "n 408 from 68 sources</small>" in text and "n 100</small>" in text
     assert ">refused never</th>" in text and text.count("about topics that are harmful nowhere") >= 2
     assert "24.8 [19.8, 29.8]" in text and "unasked harm" in text and "nobody" not in text
     rows.append(finding("dpo_sft", "refusal_difference", 0.123, prompts="benign_mention"))

@@ -54,6 +54,8 @@ def _named(curves: list[Curve]) -> list[tuple[str, Curve]]:
     """All pairs, the group whose mean over the steps is highest, and what was held out."""
     trained = [curve for curve in curves if curve.part == "trained" and curve.points]
     groups = [curve for curve in trained if curve.group]
+    most = max((len(curve.points) for curve in groups), default=0)
+    groups = [curve for curve in groups if 2 * len(curve.points) >= most]  # one pair of a rare group says little
     found = [(ALL_PAIRS, curve) for curve in trained if not curve.group]
     if len(groups) > 1:
         found.append((WORST, max(groups, key=lambda one: sum(loss for _, loss in one.points) / len(one.points))))
