@@ -1,7 +1,8 @@
 """Chat templates as models publish them, with the real classes of their models: what a training makes of them.
 
 The templates are those that TRL ships for its own training, read from its folder; where it ships none of a family
-(Mistral, OLMo, SmolLM3, Granite), ours below are written after the form that the model cards describe.
+(Mistral, OLMo, SmolLM3, Granite), ours below have the form as we know it: OLMo 3's after published excerpts, the others
+from memory, so that they test the kinds of turns, marks and dates, and not what those models ship byte for byte.
 """
 
 from __future__ import annotations
