@@ -91,14 +91,19 @@ def shipped_templates() -> tuple[str, ...]:
 
 
 @cache
+def _shipped(name: str) -> Template:
+    folder = resources.files("alignment_prism.preferences").joinpath("templates_shipped")
+    return _template(YamlDocument(folder.joinpath(f"{name}.yaml").read_text(encoding="utf-8"), name))
+
+
 def _loaded(name_or_path: str) -> Template:
     if name_or_path in shipped_templates():
-        folder = resources.files("alignment_prism.preferences").joinpath("templates_shipped")
-        text = folder.joinpath(f"{name_or_path}.yaml").read_text(encoding="utf-8")
-        source = YamlDocument(text, name_or_path)
-    elif Path(name_or_path).is_file():
-        source = YamlDocument.from_file(name_or_path)
-    else:
-        fix = f"use one of {', '.join(shipped_templates())}, or the path of a YAML file"
-        raise InputError(f"unknown template {name_or_path!r}", fix=fix)
-    return validated(Template, source.mapping(fix="begin with: name: rephrase"), source)
+        return _shipped(name_or_path)
+    if Path(name_or_path).is_file():  # read each time: in a notebook it may have changed, or be another folder's
+        return _template(YamlDocument.from_file(name_or_path))
+    fix = f"use one of {', '.join(shipped_templates())}, or the path of a YAML file"
+    raise InputError(f"unknown template {name_or_path!r}", fix=fix)
+
+
+def _template(document: YamlDocument) -> Template:
+    return validated(Template, document.mapping(fix="begin with: name: rephrase"), document)

@@ -102,14 +102,20 @@ def load_rubric(name_or_path: str, *, kind: str = "") -> Rubric:
 
 
 @lru_cache(maxsize=32)
+def _shipped(name: str) -> Rubric:
+    from alignment_prism.scoring.rubric_file import rubric_fields
+
+    file = resources.files("alignment_prism.scoring.rubrics") / f"{name}.yaml"
+    return Rubric(**rubric_fields(file.read_text(encoding="utf-8"), name))
+
+
 def _loaded(name_or_path: str) -> Rubric:
     from alignment_prism.scoring.rubric_file import rubric_fields
 
     shipped = shipped_rubrics()
     if name_or_path in shipped:
-        file = resources.files("alignment_prism.scoring.rubrics") / f"{name_or_path}.yaml"
-        return Rubric(**rubric_fields(file.read_text(encoding="utf-8"), name_or_path))
-    if Path(name_or_path).is_file():
+        return _shipped(name_or_path)
+    if Path(name_or_path).is_file():  # read each time: in a notebook it may have changed, or be another folder's
         return Rubric(**rubric_fields(None, name_or_path))
     raise InputError(
         f"unknown rubric {name_or_path!r}", fix=f"use one of {', '.join(shipped)}, or the path of a YAML file"

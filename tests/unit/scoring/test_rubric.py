@@ -9,6 +9,7 @@ import yaml
 
 from alignment_prism.domain import InputError, Outcome
 from alignment_prism.scoring import load_rubric, shipped_rubrics
+from alignment_prism.scoring.guard_models.guard_format import load_guard_format
 from alignment_prism.scoring.rubric import STANDALONE
 
 OWN = {"name": "strict", "version": 2, "kind": "standalone", "max_tokens": 50, "system": "Judge.", "user": "{case}"}
@@ -65,6 +66,23 @@ def test_files_that_are_no_rubric(tmp_path: Path, change: dict[str, object], wor
     with pytest.raises(InputError) as error:
         load_rubric(str(path))
     assert word in error.value.what and f"{path}, line" in (error.value.where or "")
+
+
+def test_a_file_that_changed_is_read_again_and_a_name_is_of_the_folder_that_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook: one process, a judge's words that are worked on, another folder."""
+    guard = 'kind: guard\nversion: 1\nsend: text\ntext: "{request} {reply}"\nmax_tokens: 8\n'
+    guard += "answer: (?P<harm>a|b)\nharm: {a: harmful, b: not_harmful}\n"
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        for words in ("first", "second"):
+            folder.mkdir(exist_ok=True)
+            monkeypatch.chdir(folder)
+            Path("r.yaml").write_text(yaml.safe_dump(OWN | {"name": f"r{number}-{words}"}))
+            Path("g.yaml").write_text(f"name: g{number}-{words}\n{guard}")
+            assert load_rubric("r.yaml").name == f"r{number}-{words}"
+            assert load_guard_format("g.yaml").name == f"g{number}-{words}"
 
 
 def test_an_unknown_rubric() -> None:

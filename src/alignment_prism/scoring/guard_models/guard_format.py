@@ -214,6 +214,13 @@ def is_guard_format(name: str) -> bool:
 
 
 @lru_cache(maxsize=32)
+def _shipped(name: str) -> GuardFormat:
+    from alignment_prism.scoring.guard_models.guard_file import guard_fields
+
+    file = resources.files("alignment_prism.scoring.guard_models") / f"{name}.yaml"
+    return GuardFormat(**guard_fields(file.read_text(encoding="utf-8"), name))
+
+
 def load_guard_format(name: str) -> GuardFormat:
     """A guard's format that ships by its id (`wildguard@1`), or one's own from a YAML file.
 
@@ -223,9 +230,8 @@ def load_guard_format(name: str) -> GuardFormat:
     from alignment_prism.scoring.guard_models.guard_file import guard_fields
 
     if name in shipped_guard_formats():
-        file = resources.files("alignment_prism.scoring.guard_models") / f"{name}.yaml"
-        return GuardFormat(**guard_fields(file.read_text(encoding="utf-8"), name))
-    if Path(name).is_file():
+        return _shipped(name)
+    if Path(name).is_file():  # read each time: in a notebook it may have changed, or be another folder's
         return GuardFormat(**guard_fields(None, name))
     fix = f"use one of {', '.join(shipped_guard_formats())}, or the path of a YAML file"
     raise InputError(f"unknown guard format {name!r}", fix=fix)
