@@ -48,6 +48,10 @@ def prompts(each: int = 12) -> list[Prompt]:
                     name = f"{code}.{kind.value}.{scope or ''}.{number}"
                     about = (CATEGORIES[number % 3],) if kind is PromptKind.HARMFUL else ()
                     more = {"register": "formal", "note": f"{words}: a note"} if number % 2 else {}
+                    if scope is Scope.LOCAL or kind is PromptKind.FOREIGN_LOCAL:
+                        more["norm"] = f"{words}: norm {number}"
+                    elif kind is PromptKind.HARMFUL and number == 1:
+                        more["variant_of"] = f"{code}.{kind.value}.{scope}.0"
                     text = user(f"{words} {len(made)}?")
                     made.append(Prompt(name, text, code, kind, scope, about, metadata=more))
     return made

@@ -65,7 +65,7 @@ def variants(sets: tuple[str, ...], out: str, reading: ReadingOptions, rows: Row
     from alignment_prism.domain import Prompt
     from alignment_prism.io import write_records
     from alignment_prism.prompts.sources import iter_sets
-    from alignment_prism.prompts.variants import VARIANTS, with_variants
+    from alignment_prism.prompts.variants import VARIANT_OF, VARIANTS, with_variants
 
     rows.check_outputs(sets, reading, records=out)
     source = reading.source()
@@ -74,7 +74,7 @@ def variants(sets: tuple[str, ...], out: str, reading: ReadingOptions, rows: Row
     def counted(prompts: Iterator[Prompt]) -> Iterator[Prompt]:
         nonlocal found
         for prompt in prompts:
-            found += "variant_of" in prompt.metadata
+            found += VARIANT_OF in prompt.metadata
             yield prompt
 
     with rows.accounts(out) as accounts:

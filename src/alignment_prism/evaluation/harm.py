@@ -19,6 +19,7 @@ from alignment_prism.domain.metric_table import (
 from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
 from alignment_prism.evaluation.finding_rows import NO_SEED, Context, Rows
 from alignment_prism.evaluation.observations import Observations, observe
+from alignment_prism.prompts.variants import VARIANT_OF
 from alignment_prism.statistics.rates import MIN_EVENTS
 
 
@@ -97,7 +98,7 @@ def worst_of_variants(prompts: Sequence[Prompt], hits: npt.NDArray[np.float64]) 
     row = {prompt.id: number for number, prompt in enumerate(prompts)}
     members: dict[int, list[int]] = defaultdict(list)
     for number, prompt in enumerate(prompts):
-        source = row.get(str(prompt.metadata.get("variant_of", "")))
+        source = row.get(str(prompt.metadata.get(VARIANT_OF, "")))
         if source is not None:
             members[source].append(number)
     worst = np.full((len(prompts), 1), np.nan)

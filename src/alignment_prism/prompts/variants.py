@@ -14,6 +14,9 @@ from dataclasses import replace
 from alignment_prism.domain import Message, Prompt
 from alignment_prism.domain.scripts import letters_in
 
+VARIANT_OF = "variant_of"
+"""Key of the metadata of a variant: the id of the prompt that it is one of."""
+
 _TO_LATIN = dict(zip("абвгдђежзијклмнопрстћуфхцчш", "abvgdđežzijklmnoprstćufhcčš", strict=True)) | {
     "љ": "lj", "њ": "nj", "џ": "dž",
 }  # fmt: skip
@@ -131,6 +134,6 @@ def with_variants(prompts: Iterable[Prompt]) -> Iterator[Prompt]:
                     id=f"{prompt.id}@{into}",
                     messages=tuple(Message(turn.role, turned(turn.content)) for turn in prompt.messages),
                     group=prompt.cluster,
-                    metadata={**prompt.metadata, "script": into, "variant_of": prompt.id},
+                    metadata={**prompt.metadata, "script": into, VARIANT_OF: prompt.id},
                 )
                 break

@@ -48,6 +48,7 @@ def test_every_number_follows_without_a_text(study: Study, sealed: Path) -> None
     assert checked.recomputed == len(study.findings()) + len(study.contrasts()) + len(study.transfer()) > 1000
     everything = b"".join(path.read_bytes() for path in sealed.rglob("*") if path.is_file())
     assert "register=formal" in {row.category for row in study.findings()}
+    assert {"norms_kept", "harm_at_worst_variant"} <= {row.metric for row in study.findings()}  # of metadata too
     for word in (*toy_study.WORDS.values(), "without being seen", "एक", "a note"):
         assert word.encode() not in everything, word
     texts = {one.reply for arm in study.arms() for one in arm.generations}

@@ -15,7 +15,9 @@ from pathlib import PurePath
 
 from alignment_prism.domain import Comparison, Generation, InputError, Message, Prompt, Score, content_digest
 from alignment_prism.evaluation.cells import ABOUT
+from alignment_prism.evaluation.norms import NORM_KEYS
 from alignment_prism.prompts.translations import TRANSLATED_FROM
+from alignment_prism.prompts.variants import VARIANT_OF
 
 WITHHELD = "withheld"
 LONGEST = 60
@@ -51,8 +53,13 @@ class Withheld:
         messages = tuple(Message(turn.role, f"{WITHHELD} {prompt.id}") for turn in prompt.messages)
         source = PurePath(prompt.source.partition("@")[0]).stem
         reference = WITHHELD if prompt.reference else ""
-        read = (*ABOUT, TRANSLATED_FROM)  # findings name the former, and have a part of prompts without the latter
-        about = {name: prompt.metadata[name] for name in read if name in prompt.metadata}
+        # What numbers are made from: findings name some, and of norms it is read only which prompts are about the same.
+        about = {
+            name: prompt.metadata[name] for name in (*ABOUT, TRANSLATED_FROM, VARIANT_OF) if name in prompt.metadata
+        }
+        for name in NORM_KEYS:
+            if norm := prompt.metadata.get(name):
+                about[name] = self.commitment(name, str(norm))
         return replace(prompt, messages=messages, reference=reference, source=source, metadata=about)
 
     def reply(self, reply: Generation) -> Generation:
