@@ -192,7 +192,7 @@ def test_an_attention_that_takes_no_mask_of_ours_is_said(
     base = models.find_base(tiny_model)
     examples = make_examples(pairs, [both(pair, 0) for pair in pairs], base.tokenizer, max_length=99)
 
-    def load(folder: Path, precision: str, attention: str, frozen: bool = False) -> Any:
+    def load(folder: Path, precision: str, attention: str, frozen: bool = False, bits: int | None = None) -> Any:
         model = models.load_model(folder, precision, "eager")  # the package of FlashAttention is not installed here
         model.config._attn_implementation_internal = attention
         return model
