@@ -7,7 +7,7 @@ Each arm is a training of the lab's base by one thread, on a mixture of its own,
 an executor does of a study, from handing out the first step to the end of the last, the imports of its workers
 included; mixtures are drawn before. Each way is a process of its own and begins with an empty folder, so nothing is
 shared but the machine: the figures are worth what its calm is. Bar: k workers are at least 0.85 k times as fast as one.
-Weights and replies must be the same to the byte. Prints the table of `arms_at_once.md`.
+Weights must be the same to the byte, and replies to the letter. Prints the table of `arms_at_once.md`.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ def the_spec(pairs: int) -> Any:
 
 def one_way(out: Path, pairs: int, workers: int, on_ray: bool) -> None:
     """Body of a process: do everything in one way, and print the seconds and a digest of what was made."""
-    from alignment_prism.io import write_json
-    from alignment_prism.store.names import PLAN
+    from alignment_prism.domain import Generation
+    from alignment_prism.io import read_records, write_json
+    from alignment_prism.store.names import GENERATIONS, PLAN
     from alignment_prism.studies import build_plan
     from alignment_prism.studies.executors.at_once import run_at_once
     from alignment_prism.studies.executors.local import run_steps
@@ -74,8 +75,11 @@ def one_way(out: Path, pairs: int, workers: int, on_ray: bool) -> None:
     took = time.perf_counter() - begin
     whole = hashlib.sha256()
     for step in steps:
-        for file in sorted(step.folder(out).rglob("*.safetensors")) + sorted(step.folder(out).glob("generations.*")):
+        for file in sorted(step.folder(out).rglob("*.safetensors")):
             whole.update(file.read_bytes())
+        if step.kind == "reply":  # all but the folder that its model lies in, which is another one each time
+            found = read_records(step.folder(out) / GENERATIONS, Generation)
+            whole.update(repr([(one.prompt_id, one.sample, one.reply) for one in found]).encode())
     print(json.dumps([took, whole.hexdigest()]))
     if cluster is not None:
         ray.shutdown()
@@ -128,7 +132,7 @@ def main() -> None:
         share = first / took / workers
         met = "" if workers == 1 else "met" if share >= BAR else "missed"
         print(f"| {name} | {took:.1f} | {first / took:.2f} | {share:.2f} | {met} |", flush=True)
-    print(f"\nWeights and replies: {'the same bytes' if len(digests) == 1 else 'NOT the same'} in all ways.")
+    print(f"\nWeights and replies: {'the same' if len(digests) == 1 else 'NOT the same'} in all ways.")
 
 
 if __name__ == "__main__":
