@@ -104,7 +104,6 @@ class Lab:
         from alignment_prism.studies.sources import load_sources
 
         self.work, self.whole, self.out = work, work / "whole", work / "out"
-        write_prompts(work / "lab.parquet")
         self.spec = load_spec(work / "small.yaml")
         self.sources = load_sources(self.spec)
         for module in LOADED:
@@ -468,6 +467,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         (work / "small.yaml").write_text(SPEC, encoding="utf-8")
+        write_prompts(work / "lab.parquet")
         for part in options.parts or PARTS:
             start = time.monotonic()
             kept = Tries(options.results, options.seconds)
