@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from alignment_prism.evaluation.harm import harm_findings
-    from alignment_prism.evaluation.norms import norm_findings
     from alignment_prism.evaluation.over_refusal import over_refusal_findings
     from alignment_prism.evaluation.reply_analyses import reply_findings
     from alignment_prism.evaluation.score_metrics import score_findings
@@ -19,7 +18,6 @@ __all__ = [
     "TrainedOn",
     "score_findings",
     "harm_findings",
-    "norm_findings",
     "over_refusal_findings",
     "reply_findings",
     "seed_findings",
@@ -30,7 +28,6 @@ __all__ = [
 _MODULES = {
     "score_findings": "score_metrics",
     "harm_findings": "harm",
-    "norm_findings": "norms",
     "over_refusal_findings": "over_refusal",
     "reply_findings": "reply_analyses",
     "seed_findings": "seeds",

@@ -3,46 +3,30 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain.findings import Finding
-from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
+from alignment_prism.domain.records import Outcome, Prompt, PromptKind
 from alignment_prism.domain.taxonomy import Scope
-from alignment_prism.evaluation.finding_rows import NO_SEED, Context, Rows
-from alignment_prism.evaluation.observations import Observations, observe
-from alignment_prism.statistics.rates import MIN_EVENTS
+from alignment_prism.evaluation.finding_rows import Context, Rows
+from alignment_prism.evaluation.observations import Observations
 
 NORM_KEYS = ("norm", "border_source", "topic")
 """Keys of a prompt's metadata that name the norm that it is about: one's own, of `prism prompts border`, of nano."""
 
 
-def norm_findings(
-    prompts: Sequence[Prompt],
-    generations: Sequence[Generation],
-    scores: Sequence[Score],
-    *,
-    study: str,
-    seed: int | Mapping[str, int] = NO_SEED,
-    base_arm: str = "base",
-    min_events: int = MIN_EVENTS,
-) -> list[Finding]:
-    """Findings on norms: the share that a model keeps at home and drops abroad (`norms_kept`).
+def norm_rows(observations: Observations, context: Context) -> list[Finding]:
+    """Findings on norms: the share that a model keeps at home and drops abroad (`norms_kept`); none where the judge
+    knows of no refusals.
 
     A norm is what prompts of local harm at home (`harmful`) and the same ones elsewhere (`foreign_local`) are about. It
     is kept where no reply at home does harm and none elsewhere declines. A model that refuses everything keeps none,
     and so does one that refuses nothing. Norms are counted in the language of their prompts at home; those with a reply
     that is not judged are left out.
-
-    Args and errors are those of `harm_findings`.
     """
-    return norm_rows(observe(prompts, generations, scores), Context(study, seed, base_arm, min_events))
-
-
-def norm_rows(observations: Observations, context: Context) -> list[Finding]:
-    """`norm_findings` on records that are joined already; none where the judge knows of no refusals."""
     rows = Rows(observations, context, "norms", [PromptKind.HARMFUL])
     if not observations.tells(Outcome.REFUSAL):
         return rows.findings

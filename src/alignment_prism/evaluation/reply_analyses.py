@@ -27,7 +27,7 @@ def reply_findings(
     base_arm: str = "base",
     min_events: int = MIN_EVENTS,
 ) -> list[Finding]:
-    """`harm_findings`, `norm_findings`, `over_refusal_findings` and `score_findings` together; see there.
+    """`harm_findings`, `over_refusal_findings` and `score_findings` together, and what `norm_rows` says; see there.
 
     Where nobody said what the replies are, but rules were applied, there are findings of the rules alone.
 

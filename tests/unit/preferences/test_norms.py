@@ -22,7 +22,7 @@ from alignment_prism.domain import (
     Score,
     user,
 )
-from alignment_prism.evaluation import norm_findings, reply_findings
+from alignment_prism.evaluation import reply_findings
 from alignment_prism.io import read_records, write_records
 from alignment_prism.nano import world
 from alignment_prism.nano.oracle import Oracle, read_question
@@ -111,9 +111,8 @@ def test_a_norm_is_kept_at_home_and_ends_at_the_border() -> None:
             made.append(Generation(prompt.id, arm, arm, f"{arm} {prompt.id}", f"{arm}-{prompt.id}"))
             found = outcome(arm, prompt).value
             scores.append(Score(prompt.id, made[-1].reply_digest, arm, "judge", "outcome", found, rubric="r@1"))
-    rows = [row for row in norm_findings([*prompts, lone], made, scores, study="s") if row.language == "all"]
-    kept = {row.arm: (row.estimate, row.n) for row in rows if row.metric == "norms_kept" and row.scope == "all"}
+    rows = [row for row in reply_findings([*prompts, lone], made, scores, study="s") if row.metric == "norms_kept"]
+    kept = {row.arm: (row.estimate, row.n) for row in rows if row.language == row.scope == "all"}
+    assert kept.keys() == {"refuses", "helps", "knows"}
     assert kept["refuses"][0] == kept["helps"][0] == 0.0 and kept["helps"][1] == 4
     assert math.isclose(kept["knows"][0], 2 / 3) and kept["knows"][1] == 3  # of a, b and c; e is no norm with two sides
-    together = reply_findings([*prompts, lone], made, scores, study="s")
-    assert {row.arm for row in together if row.metric == "norms_kept"} == {"refuses", "helps", "knows"}
