@@ -256,12 +256,6 @@ def counts_by_language(connection: Connection, project: Project) -> list[tuple[s
     return [(row[0], int(row[1]), int(row[2] or 0), int(row[3] or 0)) for row in connection.execute(query)]
 
 
-def languages_of(connection: Connection, project: Project) -> Sequence[str]:
-    """Codes of the languages of a project's items."""
-    query = select(items.c.language).where(items.c.project == project.id).distinct()
-    return sorted(connection.scalars(query))
-
-
 def project_from(row: Mapping[Any, Any], prefix: str = "") -> Project:
     """The project in a row with the columns of `projects`, under their names after a prefix."""
     return Project(

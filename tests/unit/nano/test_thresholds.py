@@ -5,7 +5,7 @@ import math
 import pytest
 
 from alignment_prism.domain import Finding, InputError
-from alignment_prism.nano.thresholds import check_thresholds, passes, passes_harm_thresholds
+from alignment_prism.nano.thresholds import check_thresholds, passes
 
 LANGUAGES = ("en", "hi")
 KINDS = ("harmful", "benign_mention", "never_harmful", "foreign_local", "general")
@@ -41,7 +41,7 @@ def failed(arm_rows, **options):
 
 def test_an_arm_that_cuts_harm_and_costs_nothing_passes():
     results = check_thresholds(BASE + findings("arm", harm=0.3), "arm")
-    assert passes(results) and passes_harm_thresholds(results)
+    assert passes(results)
     assert results[0].value == pytest.approx(70.0)
 
 
@@ -77,7 +77,7 @@ def test_spill_over_of_dpo_after_sft_is_reported_without_deciding():
 
 def test_a_base_without_harm_makes_the_cut_undefined_and_fails():
     results = check_thresholds(findings("base", harm=0.0) + findings("arm", harm=0.0), "arm")
-    assert math.isnan(results[0].value) and not passes_harm_thresholds(results)
+    assert math.isnan(results[0].value) and not results[0].passed and not passes(results)
 
 
 def test_seeds_are_told_apart():
