@@ -10,27 +10,10 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rows_taken import reasons, take, values
 
 from alignment_prism.domain import InputError
-from alignment_prism.io import Intake, delimited, files, jsonrows, parquet, read_rows, workbooks
-
-
-def take(path, **options):
-    """All good rows of a file, and the intake that accounted for them."""
-    intake = Intake(keep_going=True)
-    rows = list(read_rows(path, intake=intake, **options))
-    for _ in rows:
-        intake.accept()
-    intake.check()
-    return rows, intake
-
-
-def values(rows):
-    return [dict(row.values) for row in rows]
-
-
-def reasons(intake):
-    return [reject.problem.what for reject in intake.rejects]
+from alignment_prism.io import delimited, files, jsonrows, parquet, workbooks
 
 
 def test_what_unpacks_to_more_than_a_line_or_a_document_may_hold_is_refused_as_it_is_read(tmp_path, monkeypatch):

@@ -8,30 +8,13 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from rows_taken import reasons, take, values
 
 from alignment_prism.domain import InputError
 from alignment_prism.io import Intake, TableOptions, files, jsonrows, read_rows
 from alignment_prism.io.delimited import MERGED
 
 ROWS = [{"prompt": "один, два", "n": 1}, {"prompt": 'say "hi"\nnow', "n": 2}, {"prompt": "\u2028x\u0085y", "n": 3}]
-
-
-def take(path, **options):
-    """All good rows of a file, and the intake that accounted for them."""
-    intake = Intake(keep_going=True)
-    rows = list(read_rows(path, intake=intake, **options))
-    for _ in rows:
-        intake.accept()
-    intake.check()
-    return rows, intake
-
-
-def values(rows):
-    return [dict(row.values) for row in rows]
-
-
-def reasons(intake):
-    return [reject.problem.what for reject in intake.rejects]
 
 
 JSON_SHAPES = {
