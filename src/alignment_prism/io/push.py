@@ -79,6 +79,8 @@ def read_push(folder: str | Path, repo: str, *, kind: Kind | None = None, public
     place = Path(folder)
     if not _REPO.fullmatch(repo):
         raise InputError(f"{repo!r} is no repository", fix="name it WHO/NAME, as on the Hub")
+    if not place.is_dir():
+        raise InputError("no such folder", where=str(folder), fix="check the path")
     if not (place / CARD).is_file():
         inside = f"; its model is in {place / 'model'}" if (place / "model" / CARD).is_file() else ""
         what = f"the folder has no card, so it is not sent{inside}"

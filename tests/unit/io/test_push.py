@@ -79,3 +79,10 @@ def test_harmless_rows_need_no_mark_and_a_run_folder_says_where_its_model_is(fol
 def test_offline_nothing_is_sent(folder: Path) -> None:
     with pytest.raises(InputError, match="HF_HUB_OFFLINE is set"):  # as it is for every test
         push(read_push(folder, "me/pairs"))
+
+
+def test_a_folder_that_is_not_there_and_one_without_a_card_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        read_push(tmp_path / "nowhere", "me/pairs")
+    with pytest.raises(InputError, match="the folder has no card"):
+        read_push(tmp_path, "me/pairs")
