@@ -37,6 +37,9 @@ def load_spec(path: str | Path, **overrides: Any) -> StudySpec:
     if name in PRESETS:
         text = resources.files("alignment_prism.studies").joinpath(f"presets/{name}.yaml").read_text(encoding="utf-8")
         source, folder = YamlDocument(text, f"preset {name}"), Path()
+    elif not Path(path).suffix and not Path(path).exists():
+        fix = f"use one of {', '.join(PRESETS)}, or the path of a YAML file"
+        raise InputError(f"there is neither a preset nor a file {name!r}", fix=fix)
     else:
         source, folder = YamlDocument.from_file(path), Path(path).parent
     content = source.mapping(fix="begin with: name: my-study")

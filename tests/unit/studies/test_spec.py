@@ -341,3 +341,11 @@ def test_what_is_often_written_wrong_is_answered_in_the_words_of_the_file(
         load_spec(file)
     assert what in wrong.value.what and fix in (wrong.value.fix or "")
     assert "line 2" in (wrong.value.where or "")
+
+
+def test_a_name_that_is_neither_a_preset_nor_a_file_is_answered_with_the_presets() -> None:
+    with pytest.raises(InputError, match="neither a preset nor a file 'nano-papr'") as error:
+        load_spec("nano-papr")
+    assert "nano-paper" in error.value.fix
+    with pytest.raises(InputError, match="cannot read the file"):
+        load_spec("nano-papr.yaml")
