@@ -80,6 +80,19 @@ def write_spec(folder: Path, url: str, **changes: str) -> Path:
     return folder / "study.yaml"
 
 
+def test_prompts_that_the_pairs_have_too_are_named_before_any_work(study: Path) -> None:
+    judge = 'judge: {model: openai-api/mine/judge, rubric: standalone@1, base_url: "x"}'
+    spec = write_spec(study, "x", **{judge: "scorers: [reply_length]"})
+    asked = json.loads((study / "prompts.jsonl").read_text(encoding="utf-8").splitlines()[1])
+    pair = {**asked, "prompt": asked["prompt"].upper() + " !", "chosen": "no", "rejected": "sure"}
+    with (study / "safety.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(pair) + "\n")
+    told = prism("study", "plan", spec, folder=study)
+    assert told.returncode == 0, told.stderr
+    # eight harmful prompts and two general ones, of which the second one is in a pair with other letters
+    assert "1 of 10 prompts are in the pools of pairs too, word for word or nearly (" in told.stderr
+
+
 def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server: Any) -> None:
     server.script = lambda messages: json.dumps({"harmful": True, "refusal": False, "outcome": "harmful"})
     spec = write_spec(study, server.url)

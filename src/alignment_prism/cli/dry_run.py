@@ -31,6 +31,8 @@ def echo_dry_run(found: DryRun, out: str | Path, budget: float | None = None) ->
     echo(f"{found.spec.name}: {_counts(found)}")
     for what in found.sources.left_out:
         echo(f"left out: {what}", err=True)
+    for note in found.notes:
+        echo(f"note: {note}", err=True)
     width = len(str(len(plan.steps)))
     for number, step in enumerate(plan.steps, start=1):
         echo(f"[{number:>{width}}/{len(plan.steps)}] {step.title}{': done' if step.key in found.done else ''}")

@@ -11,6 +11,7 @@ from alignment_prism.io import read_records
 from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
 from alignment_prism.studies.estimate import estimate
 from alignment_prism.studies.loading import load_spec
+from alignment_prism.studies.notes import study_notes
 from alignment_prism.studies.plan import Plan, build_plan
 from alignment_prism.studies.prices import Prices, load_prices
 from alignment_prism.studies.reckoning import Estimate
@@ -42,6 +43,11 @@ class DryRun:
     costs: tuple[Estimate, ...]
     prices: Prices
     obstacle: StoreError | None = None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be said of it before any number."""
+        return study_notes(self.spec, self.sources)
 
     @property
     def calls(self) -> int:

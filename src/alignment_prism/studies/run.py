@@ -24,7 +24,6 @@ from alignment_prism.domain import (
     Transfer,
 )
 from alignment_prism.io import write_json, write_records
-from alignment_prism.prompts.translations import translations_note
 from alignment_prism.store import folder_lock
 from alignment_prism.store.names import (
     CALLS,
@@ -52,6 +51,7 @@ from alignment_prism.studies.executors.ray import run_steps_on_ray
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.made import is_made, made_from, write_made
 from alignment_prism.studies.money import budget_for, shared_answers
+from alignment_prism.studies.notes import study_notes
 from alignment_prism.studies.plan import build_plan
 from alignment_prism.studies.progress import Reporter, Silent
 from alignment_prism.studies.report import write_study_report
@@ -114,8 +114,7 @@ def run_study(
     reporter = progress if progress is not None else Silent()
     check_folder_can_be_made(out)
     sources = sources if sources is not None else load_sources(spec)
-    told = (sources.world_note, translations_note(sources.prompts), *spec.notes)
-    notes = tuple(note for note in told if note)
+    notes = study_notes(spec, sources)
     for note in notes:
         reporter.note(note)
     for what in sources.left_out:
