@@ -11,7 +11,7 @@ from alignment_prism.domain import InputError
 from alignment_prism.io.yaml import YamlDocument, validated
 from alignment_prism.models.names import HUB
 from alignment_prism.scoring.rubric import load_rubric
-from alignment_prism.studies.arms import ModelArm, RepliesArm
+from alignment_prism.studies.arms import MergedArm, ModelArm, RepliesArm, TrainedArm
 from alignment_prism.studies.judges import CalledSpec, JudgeSpec
 from alignment_prism.studies.pair_sources import PairsSource
 from alignment_prism.studies.spec import NANO, StudySpec, training_settings
@@ -91,7 +91,9 @@ def _resolved(spec: StudySpec, source: YamlDocument, folder: Path) -> StudySpec:
                 build=spec.pairs.build and paths.build(spec.pairs.build),
             ),
             "arms": tuple(
-                paths.arm(arm, "arms", at) if isinstance(arm, ModelArm | RepliesArm) else arm
+                paths.arm(arm, "arms", at)
+                if isinstance(arm, ModelArm | RepliesArm)
+                else _with_judges(arm, source, folder, world, ("arms", at, "on_policy"))
                 for at, arm in enumerate(spec.arms)
             ),
             "prompts": prompts,
@@ -104,6 +106,22 @@ def _resolved(spec: StudySpec, source: YamlDocument, folder: Path) -> StudySpec:
             "compare": spec.compare and in_world(with_rubric(spec.compare, source, folder, ("compare",)), world),
         }
     )
+
+
+def _with_judges(
+    arm: TrainedArm | MergedArm, source: YamlDocument, folder: Path, world: str, place: tuple[str | int, ...]
+) -> TrainedArm | MergedArm:
+    """An arm with the judges of its rounds found, where it has rounds."""
+    if not isinstance(arm, TrainedArm) or (rounds := arm.on_policy) is None:
+        return arm
+    found: dict[str, Any] = {
+        "judges": tuple(
+            in_world(with_rubric(judge, source, folder, (*place, "judges", at)), world)
+            for at, judge in enumerate(rounds.judges)
+        ),
+        "outcomes": rounds.outcomes and judge_in(rounds.outcomes, source, folder, world, (*place, "outcomes")),
+    }
+    return arm.model_copy(update={"on_policy": rounds.model_copy(update=found)})
 
 
 class Paths:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import Comparison, Generation, Pair, Prompt, Score
-from alignment_prism.store import file_digest
 from alignment_prism.store.names import COMPARISONS, GENERATIONS, PROMPTS, SCORES
 from alignment_prism.studies.arms import MergedArm, ModelArm, RepliesArm, TrainedArm
 from alignment_prism.studies.rounds import add_rounds
@@ -229,8 +228,7 @@ class _Planner:
         spec = self.spec
         scores = []
         if spec.judge is not None:
-            languages = (file_digest(spec.languages), spec.languages) if spec.languages else None
-            scores.append(self.add(judge_step(spec.judge, arm.label, arm.replies, self.prompts, languages)))
+            scores.append(self.add(judge_step(spec.judge, arm.label, arm.replies, self.prompts, spec.languages)))
         if spec.scorers:
             scores.append(self.add(rules_step(spec.scorers, arm.label, arm.replies, self.prompts)))
         compare = None

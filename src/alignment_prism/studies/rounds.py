@@ -68,7 +68,7 @@ def add_rounds(
         compared = add(rank_step(ranking, prompts, [replies]))
         scores = []
         if rules.outcomes is not None:
-            scores.append(add(judge_step(rules.outcomes, label, replies, prompts, None)))
+            scores.append(add(judge_step(rules.outcomes, label, replies, prompts, spec.languages)))
         pairs = add(pairs_step(ranking, prompts, [replies], compared, scores, None))
         (training,) = train_steps(spec, arm, pairs, (base[1], base[0].id), seed, current)
         current = add(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.prices import Prices
 from alignment_prism.studies.reckoning import CHARACTERS, Estimate, computed
 from alignment_prism.studies.sources import Sources
@@ -50,10 +51,10 @@ def of_round(step: Step, sources: Sources, prices: Prices, parameters: Callable[
     ranks = step.kind == "rank"
     calls = count * (2 * step.settings["couples"] if ranks else replies.settings["samples"])
     read, written = calls * (length + INSTRUCTIONS + (2 if ranks else 1) * most), calls * VERDICT
-    judges = (
-        [one["model"] for one in step.options["judges"]] if ranks else [step.options["judge"]["model"] or "a panel"]
-    )
-    what = "rank" if ranks else "judge"
+    if ranks:
+        what, judges = "rank", [one["model"] for one in step.options["judges"]]
+    else:
+        what, judges = "judge", [one.model for one in JudgeSpec.model_validate(step.options["judge"]).everyone]
     found = []
     for judge in judges:
         price = prices.of(judge)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,38 @@ def test_what_rounds_take_is_reckoned_before() -> None:
     assert found["replies of rounds"].tokens_out == 2 * 3 * 4 * 10
     assert found["rank rounds by nano/oracle"].calls == 2 * 3 * 4 * 2
     assert found["train in rounds"].tokens_in == 2 * 3 * (1 + 20)
+
+
+def test_judges_of_rounds_are_of_the_world_and_the_folder_of_the_spec(tmp_path: Path) -> None:
+    (tmp_path / "world").mkdir()
+    rubric = tmp_path / "own.yaml"
+    shipped = resources.files("alignment_prism.scoring").joinpath("rubrics/pairwise@2.yaml")
+    rubric.write_text(shipped.read_text(encoding="utf-8"), encoding="utf-8")
+    rounds = {"judges": [{"model": "nano/oracle", "rubric": rubric.name}], "outcomes": {"model": "nano/oracle"}}
+    spec = {"name": "own", "base": "nano", "world": "world", "training": "micro", "mixture": {"total": 8},
+            "grid": {"methods": ["dpo_ift"], "shares": [0.5], "on_policy": rounds}}  # fmt: skip
+    (tmp_path / "spec.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    (arm,) = load_spec(tmp_path / "spec.yaml").trained
+    assert arm.on_policy is not None and arm.on_policy.outcomes is not None
+    (judge,) = arm.on_policy.judges
+    assert judge.rubric == str(rubric)
+    own = f"nano/oracle@{(tmp_path / 'world').resolve()}"
+    assert judge.model == arm.on_policy.outcomes.model == own  # and not the oracle of the world that ships
+
+
+def test_every_member_of_a_panel_is_reckoned_and_knows_the_languages_of_the_study(tmp_path: Path) -> None:
+    languages = tmp_path / "languages.yaml"
+    languages.write_text("- {code: sw, name: Swahili, iso639_3: swh, scripts: [Latn]}\n", encoding="utf-8")
+    panel = {"panel": [{"model": "nano/oracle"}, {"model": "mockllm/model"}]}
+    rounds = {**ROUNDS, "rounds": 1, "prompts": 3, "outcomes": panel}
+    spec = _spec({**ARM, "on_policy": rounds}, languages=str(languages))
+    plan = build_plan(spec, SOURCES)
+    parts = estimate(plan, spec, SOURCES, load_prices(None), parameters=lambda model: 1000)
+    calls = {part.what: part.calls for part in parts}
+    # 3 prompts x 4 replies, each judged by both
+    assert calls["judge rounds by nano/oracle"] == calls["judge rounds by mockllm/model"] == 3 * 4
+    judging = [step for step in plan.steps if "judge" in step.options]
+    assert {step.options["languages"] for step in judging} == {str(languages)} and len(judging) == 3
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from alignment_prism.scoring.judge_calls import is_local
 from alignment_prism.scoring.rubric import load_rubric
 from alignment_prism.scoring.rules import find_rule, score_replies
 from alignment_prism.scoring.scorer import deciding
+from alignment_prism.store import file_digest
 from alignment_prism.store.names import GENERATIONS, PROMPTS, SCORES
 from alignment_prism.studies.judges import CalledSpec, JudgeSpec, TranslatorSpec
 from alignment_prism.studies.steps.kind import EARLIER, Context, StepKind
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 RULES = "rules"
 
 
-def judge_step(judge: JudgeSpec, label: str, replies: Step, prompts: Step, languages: tuple[str, str] | None) -> Step:
+def judge_step(judge: JudgeSpec, label: str, replies: Step, prompts: Step, languages: str | None = None) -> Step:
     """A judge's scores of an arm's replies.
 
     Args:
@@ -38,7 +39,7 @@ def judge_step(judge: JudgeSpec, label: str, replies: Step, prompts: Step, langu
         label: of the arm, for the title.
         replies: that are judged.
         prompts: that they answer.
-        languages: digest and path of a file with further languages, which guards know languages by.
+        languages: file with further languages, which guards know languages by.
     """
     return Step(
         "score",
@@ -46,9 +47,9 @@ def judge_step(judge: JudgeSpec, label: str, replies: Step, prompts: Step, langu
         replies.name.removeprefix("replies-"),
         judge_settings(judge),
         {"prompts": prompts, "replies": replies},
-        {"languages": languages[0]} if languages else {},
+        {"languages": file_digest(languages)} if languages else {},
         arm=replies.arm,
-        options={"judge": judge.model_dump(mode="json"), **({"languages": languages[1]} if languages else {})},
+        options={"judge": judge.model_dump(mode="json"), **({"languages": languages} if languages else {})},
     )
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from alignment_prism.domain import LANGUAGES, Comparison, InputError, Prompt
 from alignment_prism.io import read_records
 from alignment_prism.models.names import resolve
-from alignment_prism.store import file_digest
 from alignment_prism.store.names import COMPARISONS, PROMPTS
 from alignment_prism.studies.spec import NANO
 from alignment_prism.studies.steps.complete import complete_step
@@ -143,9 +142,8 @@ def plan_build(spec: BuildSpec, sources: BuildSources) -> BuildPlan:
     steps.append(compared)
     scores = []
     if spec.rank.outcomes is not None:
-        languages = (file_digest(spec.languages), spec.languages) if spec.languages else None
         for side_step in sides.values():
-            scores.append(judge_step(spec.rank.outcomes, side_step.arm, side_step, prompts, languages))
+            scores.append(judge_step(spec.rank.outcomes, side_step.arm, side_step, prompts, spec.languages))
         steps += scores
     pairs = pairs_step(spec.rank, prompts, list(sides.values()), compared, scores, labels.step if labels else None)
     steps.append(pairs)
