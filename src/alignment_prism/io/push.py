@@ -195,7 +195,7 @@ def _tags(card: Path) -> set[str]:
 
 
 def _columns(path: Path) -> Iterator[str]:
-    """Columns of a file of rows, from its schema, head or first row; none of another file."""
+    """Columns of a file of rows, from its schema or head, or row by row; none of another file."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
@@ -207,10 +207,11 @@ def _columns(path: Path) -> Iterator[str]:
                 yield from next(csv.reader(file), [])
         elif suffix == ".jsonl":
             with path.open(encoding="utf-8") as file:
-                row = json.loads(next((line for line in file if line.strip()), "{}"))
-            yield from row if isinstance(row, dict) else ()
+                for row in map(json.loads, filter(str.strip, file)):
+                    yield from row if isinstance(row, dict) else ()
         elif suffix == ".json":
             rows = json.loads(path.read_text(encoding="utf-8"))
-            yield from rows[0] if isinstance(rows, list) and rows and isinstance(rows[0], dict) else ()
+            for row in rows if isinstance(rows, list) else ():
+                yield from row if isinstance(row, dict) else ()
     except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot be read: {error}", where=str(path), fix="take it out of the folder") from error

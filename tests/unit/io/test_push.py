@@ -43,6 +43,7 @@ def test_files_sizes_and_visibility_are_known_beforehand(folder: Path) -> None:
         ("my.receipt.key", "ab", "my.receipt.key is not sent"),
         ("adapter_config.json", "{}", "may be a model or a data set"),
         ("data/ru.jsonl", "not JSON", "cannot be read"),
+        ("data/ru.jsonl", '{"text": "x"}\n{"text": "y", "rejected": "z"}\n', "has the column rejected"),
     ],
 )
 def test_what_nobody_means_to_send_is_refused(folder: Path, name: str, content: str, words: str) -> None:
