@@ -67,4 +67,6 @@ def names_in_drawn_layers(model: Any, config: AdapterConfig, seed: int) -> list[
 
 
 def _is_linear(module: Any, output: Any) -> bool:
-    return module is not output and type(module).__name__ in ("Linear", "Conv1D")
+    from torch.nn import Linear
+
+    return module is not output and (isinstance(module, Linear) or type(module).__name__ == "Conv1D")

@@ -98,14 +98,20 @@ class ReferencePass(TrainerCallback):  # type: ignore[misc]
         return ReferenceSpace(
             weights=weights_digest(base.folder),
             template=content_digest(str(base.tokenizer.chat_template)),
-            # Adapters leave the weights in bfloat16, where a full training holds them in float32.
-            dtype=f"{self.trainer.context.precision}, held in {model.get_input_embeddings().weight.dtype}",
+            # Adapters leave the weights in bfloat16 or four bits, where a full training holds them in float32.
+            dtype=f"{self.trainer.context.precision}, held in {_held_in(model)}",
             attention=f"{model.config._attn_implementation}, {type(self.collators[0]).__name__}",
         )
 
     def _tell(self, done: int, total: int) -> None:
         if self.progress is not None and self.trainer.accelerator.is_main_process:
             self.progress(done, total, f"{self.title}, reference log-probabilities")
+
+
+def _held_in(model: Any) -> str:
+    quantised = getattr(model.config, "quantization_config", None)
+    dtype = str(model.get_input_embeddings().weight.dtype)
+    return dtype if quantised is None else f"{dtype}, {quantised.bnb_4bit_quant_type}"
 
 
 def _share(references: References) -> int:

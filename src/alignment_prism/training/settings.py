@@ -42,8 +42,8 @@ class AdapterConfig(Settings):
         layers: how many layers get one, drawn by the seed: a baseline for claims about layers; None for all.
         merge: whether the saved model has the update added to its weights (it then loads like any other); otherwise
             only the adapter is saved, small, and the base is needed to load it.
-        bits: 4 holds the frozen weights in four bits while adapters are trained (QLoRA), which needs a CUDA GPU and
-            the extra `qlora`; not run by us yet. A merge is with the whole base.
+        bits: 4 holds the frozen weights in four bits while adapters are trained (QLoRA), which needs the extra
+            `qlora`; not run by us on GPUs yet. A merge is with the whole base.
     """
 
     rank: int = Field(default=32, ge=1)

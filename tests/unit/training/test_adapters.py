@@ -1,7 +1,8 @@
-"""Adapters under every method, layout and engine; held in four bits where there is a GPU for that, else refused."""
+"""Adapters under every method, layout and engine, and on weights in four bits."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from safetensors.torch import load_file
 
 from alignment_prism.domain import InputError, Pair, TrainingError
 from alignment_prism.training import load_config, train_method
+from alignment_prism.training.groups import sums_from_rows
 from alignment_prism.training.settings import ENGINES
 
 METHODS = {"apo_zero": 3e-3, "safe_dpo": 3e-3, "kto": 3e-3}
@@ -56,24 +58,65 @@ def test_adapters_are_the_same_on_every_layout_and_engine(
             assert torch.allclose(found[name], tensor, rtol=0, atol=2e-6), (how, name)
 
 
-def test_four_bits_without_their_library_or_a_gpu_are_refused_before_anything_is_read(
+FOUR_BITS: dict[str, Any] = {
+    "training.precision": "bf16",
+    "training.length_horizon": 0,
+    "dpo_ift.learning_rate": 3e-3,
+    "dpo_ift.epochs": 2,
+}
+
+
+def test_adapters_learn_on_weights_in_four_bits_and_are_merged_with_the_whole_base(
+    tiny_model: Path, flagged: list[Pair], tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+
+    def run(name: str, **adapter: Any) -> tuple[Any, list[float]]:
+        config = load_config("micro", {**FOUR_BITS, "training.adapter": {"rank": 4, "alpha": 8, **adapter}})
+        shared = {"references": tmp_path / "references", "config": config}
+        done = train_method("dpo_ift", base=tiny_model, pairs=flagged, out=tmp_path / name, **shared)
+        lines = [json.loads(line) for line in (done.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        steps = [sums_from_rows(line["groups"]).mean("loss") for line in lines if line["event"] == "step"]
+        return done, steps
+
+    plain, before = run("plain")
+    held, losses = run("held", bits=4)
+    # Policy and reference are the same at first: ln 2 = 0.6931 in four bits too, with references of their own in the
+    # folder that the runs share.
+    assert losses[0] == pytest.approx(0.6931, abs=2e-3) and losses[-1] < losses[0] - 0.02
+    assert len(list((tmp_path / "references").glob("*.jsonl"))) == 2
+    assert losses[1:] != before[1:] and losses[-1] == pytest.approx(before[-1], abs=0.1)
+    base, merged = (load_file(folder / "model.safetensors") for folder in (tiny_model, held.model))
+    changed = {name for name in base if not torch.equal(base[name].bfloat16(), merged[name].bfloat16())}
+    assert base.keys() == merged.keys() and changed == {name for name in base if "proj" in name}
+    # The base was not rounded to four bits: what was added is of rank 4 (and what bfloat16 rounds of it).
+    update = merged["model.layers.0.mlp.up_proj.weight"].double() - base["model.layers.0.mlp.up_proj.weight"].double()
+    values = torch.linalg.svdvals(update)
+    assert values[3] > 4 * values[4]
+
+
+def test_adapters_in_drawn_layers_are_found_among_weights_in_four_bits(
+    tiny_model: Path, flagged: list[Pair], tmp_path: Path
+) -> None:
+    pytest.importorskip("bitsandbytes")
+    adapter = {"rank": 4, "alpha": 8, "layers": 1, "merge": False, "bits": 4}
+    config = load_config("micro", {**FOUR_BITS, "dpo_ift.epochs": 1, "training.adapter": adapter})
+    run = train_method("dpo_ift", base=tiny_model, pairs=flagged, out=tmp_path / "run", config=config)
+    names = load_file(run.model / "adapter_model.safetensors")
+    assert len({name.split(".layers.")[1].split(".")[0] for name in names}) == 1
+
+
+def test_four_bits_without_their_library_or_in_shards_are_refused_before_anything_is_read(
     tiny_model: Path, flagged: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_config("micro", {"training.adapter": {"bits": 4}})
     options: dict[str, Any] = {"base": tiny_model, "pairs": flagged, "out": tmp_path / "run", "config": config}
+    monkeypatch.setattr("alignment_prism.training.backends.quantised.find_spec", lambda name: None)
     with pytest.raises(TrainingError, match="bitsandbytes, which is not installed") as caught:
         train_method("dpo_ift", **options)
     assert "alignment-prism[qlora]" in str(caught.value.fix)
     monkeypatch.setattr("alignment_prism.training.backends.quantised.find_spec", lambda name: object())
-    with pytest.raises(InputError, match="a CUDA GPU") as refused:
+    monkeypatch.setattr("alignment_prism.training.devices.is_sharded", lambda: True)
+    with pytest.raises(InputError, match="cannot be spread over processes") as refused:
         train_method("dpo_ift", **options)
     assert "training.adapter.bits" in str(refused.value.where) and not (tmp_path / "run.unfinished").exists()
-
-
-def test_four_bits_are_those_of_qlora() -> None:
-    from alignment_prism.training.backends.quantised import quantisation
-
-    found = quantisation(4)
-    assert (found.bnb_4bit_quant_type, found.bnb_4bit_use_double_quant) == ("nf4", True)
-    assert found.bnb_4bit_compute_dtype is torch.bfloat16
-    assert quantisation(None) is None

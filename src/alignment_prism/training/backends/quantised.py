@@ -1,7 +1,6 @@
 """Frozen weights in four bits beside adapters: QLoRA (Dettmers et al. 2023, arXiv 2305.14314), by bitsandbytes.
 
-**It has not been run**: bitsandbytes computes on GPUs, and none was there. What is tested is that it is refused where
-it cannot be, and what transformers is asked for.
+Its kernels for CPUs are what it was run with: **on a GPU it has not been run yet**.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ def check_quantised(bits: int | None) -> None:
 
     Raises:
         TrainingError: bitsandbytes is not installed.
-        InputError: there is no CUDA GPU, or the launcher spreads the weights over processes.
+        InputError: the launcher spreads the weights over processes.
     """
     if bits is None:
         return
@@ -28,15 +27,13 @@ def check_quantised(bits: int | None) -> None:
             where=where,
             fix="pip install 'alignment-prism[qlora]', or leave the key out: adapters on weights in bfloat16",
         )
-    import torch
-
     from alignment_prism.training.devices import is_sharded
 
-    if not torch.cuda.is_available() or is_sharded():
+    if is_sharded():
         raise InputError(
-            "weights in four bits need a CUDA GPU that holds all of them",
+            "weights in four bits cannot be spread over processes",
             where=where,
-            fix="leave the key out: adapters on weights in bfloat16 train on CPUs and in shards too",
+            fix="leave the key out: adapters on weights in bfloat16 train in shards too",
         )
 
 

@@ -159,7 +159,7 @@ def _load(start: _Start, attention: str) -> _Loaded:
     bits = None if settings.adapter is None else settings.adapter.bits
     model = load_model(start.base.folder, start.precision, attention, frozen=frozen, bits=bits)
     check_targets(model, settings.adapter)
-    if processes().num_processes == 1 and bits is None:  # several may hold parts of it only; bits are on the GPU
+    if processes().num_processes == 1 and bits is None:  # several may hold parts of it only; bits are there already
         model.to(processes().device)
     if processes().device.type == "cpu":
         fuse_norms(model)
