@@ -1,8 +1,13 @@
 """Chat templates as models publish them, with the real classes of their models: what a training makes of them.
 
-The templates are those that TRL ships for its own training, read from its folder; where it ships none of a family
-(Mistral, OLMo, SmolLM3, Granite), ours below have the form as we know it: OLMo 3's after published excerpts, the others
-from memory, so that they test the kinds of turns, marks and dates, and not what those models ship byte for byte.
+The templates are those that TRL ships for its own training, read from its folder. Where it ships none of a family ours
+below, in our own words, do what the published ones do with turns of text: where a prompt ends, what stands before a
+reply and closes it, default system turns (shortened), dates, thoughts. What they were held against:
+
+- Mistral: of 7B v0.3 and Nemo, and of Small 3.1, as llama.cpp collects them (MIT)
+- OLMo 2: `tokenizer_config.json` of 13B Instruct (Apache-2.0); OLMo 3: what Ollama renders for Instruct and Think (MIT)
+- SmolLM3: five ports of its template to other languages, which agree
+- Granite 3.2: the template in IBM's granite-io (Apache-2.0); those of Granite 4 were not found whole
 """
 
 from __future__ import annotations
@@ -19,48 +24,70 @@ pytest.importorskip("trl")
 import trl
 
 from alignment_prism.domain import Message, ModelError, Pair, Role, user
-from alignment_prism.models.chat_templates import written
+from alignment_prism.models.chat_templates import prompt_ids, written
 from alignment_prism.training import MethodConfig, make_examples, train_method
 from alignment_prism.training.objectives import both
 
 SHIPPED = Path(trl.__file__).parent / "chat_templates"
+ALTERNATE = (
+    "{% set first = messages[0].content if messages[0].role == 'system' else none %}"
+    "{% set turns = messages if first is none else messages[1:] %}{{ bos_token }}"
+    "{% for turn in turns %}{% if (turn.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}{% endfor %}"
+)
+"""How Mistral's templates begin: turns of user and assistant, after a system turn or none."""
 OWN = {
-    "mistral": (
-        "{{ bos_token }}{% if messages[0].role == 'system' %}{% set first = messages[0].content + '\\n\\n' %}"
-        "{% set turns = messages[1:] %}{% else %}{% set first = '' %}{% set turns = messages %}{% endif %}"
-        "{% for turn in turns %}{% if (turn.role == 'user') != (loop.index0 % 2 == 0) %}"
-        "{{ raise_exception('roles must alternate') }}{% endif %}{% if turn.role == 'user' %}"
-        "[INST] {{ (first if turn == turns[-1] or turn == turns[-2] else '') + turn.content }}[/INST]"
-        "{% else %} {{ turn.content | trim }}{{ eos_token }}{% endif %}{% endfor %}"
-    ),
+    # The system turn is written into the last turn of the conversation, and so not at all once a reply follows.
+    "mistral": ALTERNATE + "{% for turn in turns %}{% if turn.role == 'user' %}"
+    "[INST] {% if loop.last and first is not none %}{{ first + '\n\n' }}{% endif %}{{ turn.content }}[/INST]"
+    "{% else %} {{ turn.content | trim }}{{ eos_token }}{% endif %}{% endfor %}",
+    "mistral_nemo": ALTERNATE + "{% for turn in turns %}{% if turn.role == 'user' %}"
+    "[INST]{% if loop.last and first is not none %}{{ first + '\n\n' }}{% endif %}{{ turn.content }}[/INST]"
+    "{% else %}{{ turn.content }}{{ eos_token }}{% endif %}{% endfor %}",
+    "mistral_small": ALTERNATE
+    + "[SYSTEM_PROMPT]{{ 'The date is ' + strftime_now('%Y-%m-%d') + '.' if first is none else first }}[/SYSTEM_PROMPT]"
+    "{% for turn in turns %}{% if turn.role == 'user' %}[INST]{{ turn.content }}[/INST]"
+    "{% else %}{{ turn.content }}{{ eos_token }}{% endif %}{% endfor %}",
     "olmo2": (
         "{{ bos_token }}{% for turn in messages %}<|{{ turn.role }}|>\n{{ turn.content }}"
-        "{% if turn.role == 'assistant' %}{{ eos_token }}{% endif %}{% if not loop.last %}\n{% endif %}"
-        "{% if loop.last and add_generation_prompt %}\n<|assistant|>\n{% endif %}{% endfor %}"
+        "{% if turn.role == 'assistant' %}{{ eos_token }}{% endif %}"
+        "{% if turn.role != 'assistant' or not loop.last %}{{ '\n' }}{% endif %}"
+        "{% if loop.last and add_generation_prompt %}<|assistant|>\n{% endif %}{% endfor %}"
     ),
     "olmo3": (
-        "{% if messages[0].role != 'system' %}<|im_start|>system\nYou may help.<|im_end|>\n{% endif %}"
+        "{% if messages[0].role != 'system' %}<|im_start|>system\nYou call functions. You have none. "
+        "<functions></functions><|im_end|>\n{% endif %}"
         "{% for turn in messages %}<|im_start|>{{ turn.role }}\n{{ turn.content }}"
         "{% if turn.role == 'assistant' and loop.last %}{{ eos_token }}{% else %}<|im_end|>\n{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     ),
     "olmo3_think": (
+        "{% if messages[0].role != 'system' %}<|im_start|>system\nYou help. You have no functions. "
+        "<functions></functions><|im_end|>\n{% endif %}"
         "{% for turn in messages %}<|im_start|>{{ turn.role }}\n{{ turn.content }}"
+        "{% if turn.role == 'system' %} You have no functions. <functions></functions>{% endif %}"
         "{% if turn.role == 'assistant' and loop.last %}{{ eos_token }}{% else %}<|im_end|>\n{% endif %}{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n<think>{% endif %}"
     ),
+    # Thinks unless the system turn says /no_think; the system turn is never closed.
     "smollm3": (
-        "<|im_start|>system\n## Metadata\n\nToday Date: {{ strftime_now('%d %B %Y') }}\nReasoning Mode: /no_think\n\n"
-        "{% if messages[0].role == 'system' %}{{ messages[0].content }}{% endif %}<|im_end|>\n"
+        "{% set first = messages[0].content if messages[0].role == 'system' else '' %}"
+        "{% set none_said = '<think>\n\n</think>\n' if '/no_think' in first else '' %}"
+        "{% set own = first.replace('/no_think', '').replace('/think', '').rstrip() %}"
+        "<|im_start|>system\n## Metadata\n\nKnowledge Cutoff Date: June 2025\n"
+        "Today Date: {{ strftime_now('%d %B %Y') }}\nReasoning Mode: {{ '/no_think' if none_said else '/think' }}\n\n"
+        "## Custom Instructions\n\n{{ own if own else 'You are SmolLM.' }}\n\n"
         "{% for turn in messages if turn.role != 'system' %}<|im_start|>{{ turn.role }}\n"
-        "{% if turn.role == 'assistant' %}<think>\n\n</think>\n{% endif %}{{ turn.content }}<|im_end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n\n</think>\n{% endif %}"
+        "{% if turn.role == 'assistant' %}{{ none_said + turn.content.lstrip('\n') }}{% else %}{{ turn.content }}"
+        "{% endif %}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{{ none_said }}{% endif %}"
     ),
     "granite": (
-        "{% if messages[0].role != 'system' %}<|start_of_role|>system<|end_of_role|>Today's Date: "
-        "{{ strftime_now('%B %d, %Y') }}.<|end_of_text|>\n{% endif %}{% for turn in messages %}"
-        "<|start_of_role|>{{ turn.role }}<|end_of_role|>{{ turn.content }}<|end_of_text|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|start_of_role|>assistant<|end_of_role|>{% endif %}"
+        "{% if messages[0].role != 'system' %}<|start_of_role|>system<|end_of_role|>"
+        "Knowledge Cutoff Date: April 2024.\nToday's Date: {{ strftime_now('%B %d, %Y') }}.\nYou are Granite."
+        "<|end_of_text|>\n{% endif %}"
+        "{% for turn in messages %}<|start_of_role|>{{ turn.role }}<|end_of_role|>{{ turn.content }}<|end_of_text|>\n"
+        "{% if loop.last and add_generation_prompt %}<|start_of_role|>assistant<|end_of_role|>{% endif %}{% endfor %}"
     ),
 }
 PUBLISHED = [path.stem for path in sorted(SHIPPED.glob("*.jinja")) if not path.stem.endswith("_training")]
@@ -95,7 +122,7 @@ def _tokenizer(name: str, end: str = "") -> Any:
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
-    special = ["<|pad|>", "<|bos|>", *dict.fromkeys(re.findall(r"<\|?/?[a-zA-Z_]+\|?>|\[/?INST\]", _source(name)))]
+    special = ["<|pad|>", "<|bos|>", *dict.fromkeys(re.findall(r"<\|?/?[a-zA-Z_]+\|?>|\[/?[A-Z_]+\]", _source(name)))]
     end = end or "<|end|>"
     special = [*special, *([] if end in special else [end])]
     tokenizer = Tokenizer(models.BPE())
@@ -162,14 +189,38 @@ def test_a_system_turn_is_written_or_refused_by_name(name: str) -> None:
     except ModelError as error:
         assert error.where == "pair p0" and "system" in str(error).lower()
         return
-    assert all("Speak of brooks." in tokenizer.decode(example.prompt) for example in found.examples)
+    for pair, example in zip(asked, found.examples, strict=True):
+        assert "Speak of brooks." in tokenizer.decode(example.prompt)
+        for reply, completion in zip((pair.chosen, pair.rejected), example.completions, strict=True):
+            said = tokenizer.decode(completion)
+            assert reply in said and "stones?" not in said  # nothing of the question is learnt
+
+
+@pytest.mark.parametrize(("name", "gap"), [("mistral", " "), ("mistral_nemo", "")])
+def test_a_template_that_drops_the_system_turn_once_a_reply_follows_is_trained_with_it(name: str, gap: str) -> None:
+    tokenizer = _tokenizer(name, "</s>")
+    turns = (*user("How?"), Message(Role.ASSISTANT, "So."), *user("How?"))
+    for messages, before in (
+        ((Message(Role.SYSTEM, "How long?"), *user("How?")), "<|bos|>"),
+        ((Message(Role.SYSTEM, "Have"), *turns), f"<|bos|>[INST]{gap}How?[/INST]{gap}So.</s>"),
+    ):
+        pair = Pair("p", messages, "Thus.", "No.", "en", "general")
+        found = make_examples([pair], [both(pair, 0)], tokenizer, max_length=4000)
+        (example,) = found.examples
+        assert tokenizer.decode(example.prompt) == f"{before}[INST]{gap}{messages[0].content}\n\nHow?[/INST]"
+        assert [tokenizer.decode(one) for one in example.completions] == [f"{gap}Thus.</s>", f"{gap}No.</s>"]
+        assert example.prompt == tuple(prompt_ids(tokenizer, [messages], model=name)[0])  # as when it replies
+        assert not found.counts["en"].boundary
 
 
 @pytest.mark.parametrize("name", ["qwen3", "smollm3", "gptoss"])
 def test_what_a_template_writes_before_every_reply_is_no_part_of_the_preference(name: str) -> None:
-    found = make_examples(PAIRS, [both(pair, 0) for pair in PAIRS], _tokenizer(name), max_length=4000)
     tokenizer = _tokenizer(name)
-    for pair, example in zip(PAIRS, found.examples, strict=True):
+    quiet = (Message(Role.SYSTEM, "/no_think"),) if name == "smollm3" else ()
+    pairs = [replace(pair, messages=(*quiet, *pair.messages)) for pair in PAIRS]
+    found = make_examples(pairs, [both(pair, 0) for pair in pairs], tokenizer, max_length=4000)
+    for pair, example in zip(pairs, found.examples, strict=True):
+        assert "<think>" in tokenizer.decode((*example.prompt, *example.completions[0])) or name == "gptoss"
         chosen, rejected = map(tokenizer.decode, example.completions)
         # An empty block of thoughts, or a channel, is in both or in the prompt.
         assert chosen.split(pair.chosen)[0] == rejected.split(pair.rejected)[0]

@@ -11,6 +11,7 @@ import hashlib
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from os.path import commonprefix
 from typing import Any, Protocol
 
 from alignment_prism.domain import InputError, ModelError, Pair
@@ -120,6 +121,7 @@ def make_examples(
 
     The whole conversation is tokenised, and the prompt is what it has in common with the prompt alone: the rule
     that TRL follows, under which tokens may merge across the boundary and templates may close a turn differently.
+    What a template leaves out of the prompt once a reply follows is put back, see `_with_all_of`.
 
     Args:
         pairs: give prompt, language and scope.
@@ -141,9 +143,14 @@ def make_examples(
             fix="use an instruction-tuned model, or save a chat_template.jinja beside its tokenizer",
         )
     _check_replies(pairs, replies)
-    prompts = _tokens(tokenizer, _render(tokenizer, [(pair, None) for pair in pairs]))
-    flat = [(pair, text) for pair, found in zip(pairs, replies, strict=True) for one in found for text in one.texts]
-    wholes = iter(_tokens(tokenizer, _render(tokenizer, flat)))
+    asked = _render(tokenizer, [(pair, None) for pair in pairs])
+    flat = [(index, text) for index, found in enumerate(replies) for one in found for text in one.texts]
+    answered = _render(tokenizer, [(pairs[index], text) for index, text in flat])
+    kept = [
+        _with_all_of(asked[index], whole, pairs[index].messages[-1].content)
+        for (index, _), whole in zip(flat, answered, strict=True)
+    ]
+    prompts, wholes = _tokens(tokenizer, asked), iter(_tokens(tokenizer, kept))
     closing = {tokenizer.eos_token_id} if ends is None else set(ends)
     result = ExampleSet()
     unended = 0
@@ -230,6 +237,27 @@ def _render(tokenizer: ChatTokenizer, wanted: Sequence[tuple[Pair, str | None]])
 def _turns(pair: Pair, reply: str | None) -> list[dict[str, str]]:
     turns = [message.as_dict() for message in pair.messages]
     return turns if reply is None else [*turns, {"role": "assistant", "content": reply}]
+
+
+def _with_all_of(prompt: str, whole: str, question: str) -> str:
+    """A conversation as its template writes it, with the piece of the prompt that it left out because a reply follows.
+
+    Mistral's templates write the system turn into the last turn of the conversation if that is the user's, so that
+    `[INST] Be brief.\n\nWho? [/INST]` becomes `[INST] Who? [/INST] I.</s>`. A model would be trained without what it is
+    told when it replies, and on the question beside the reply. Only where the two part before the end of the question
+    is a piece put back: what a template writes behind it is before a reply, such as an empty block of thoughts, may
+    differ.
+    """
+    if whole.startswith(prompt):
+        return whole
+    shared = len(commonprefix([prompt, whole]))
+    question = question.strip()
+    behind = len(prompt) - prompt.rfind(question) - len(question)
+    if not question or question not in prompt or shared >= len(prompt) - behind:
+        return whole
+    lengths = range(len(prompt) - shared, behind, -1)
+    same = next((length for length in lengths if whole.startswith(prompt[-length:], shared)), 0)
+    return prompt + whole[shared + same :] if question in whole[: shared + same] else whole
 
 
 def _tokens(tokenizer: ChatTokenizer, texts: list[str]) -> list[list[int]]:
