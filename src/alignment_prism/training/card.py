@@ -39,6 +39,8 @@ def model_card(
     """
     adapter = config.training.adapter
     how = "all weights" if adapter is None else f"LoRA of rank {adapter.rank}, {'merged' if adapter.merge else 'apart'}"
+    if adapter is not None and adapter.bits is not None:
+        how += f", on weights in {adapter.bits} bits"
     facts = [
         ("method", f"{method.title}: {method.summary}"),
         ("base", f"`{base}` (weights {base_digest})"),

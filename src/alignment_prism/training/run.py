@@ -178,7 +178,7 @@ def _publish(training: Training, work: Path, inputs: dict[str, str], key: str, r
             engine=engine,
             config=training.config,
             stages=results,
-            versions=_versions(engine),
+            versions=_versions(training),
         )
         (folder / "model" / "README.md").unlink(missing_ok=True)  # PEFT writes an empty one
         (folder / "model" / "README.md").write_text(card, encoding="utf-8")
@@ -313,11 +313,14 @@ def _wait() -> None:
     processes().wait_for_everyone()
 
 
-def _versions(engine: str) -> dict[str, str]:
+def _versions(training: Training) -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
+    adapter = training.config.training.adapter
+    four_bits = () if adapter is None or adapter.bits is None else ("bitsandbytes",)
+    names = ("alignment-prism", "torch", "transformers", training.engine.name, "peft", "accelerate", *four_bits)
     found = {}
-    for name in dict.fromkeys(("alignment-prism", "torch", "transformers", engine, "peft", "accelerate")):
+    for name in dict.fromkeys(names):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

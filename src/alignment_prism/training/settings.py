@@ -13,7 +13,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SerializationInfo, create_model, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializationInfo,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from alignment_prism.domain import InputError
 from alignment_prism.io.yaml import YamlDocument, overlay, validated
@@ -98,10 +107,11 @@ class TrainingConfig(Settings):
         length_horizon: over how many batches examples are sorted by length, 0 for none. Makes batches less random, and
             saves padding where rows are not packed (`padded`, or `row_tokens: 0`), for which 8 to 16 is enough. It
             changes which pairs share a step, and does so in every layout: results do not depend on the layout.
-        held_out: share of the pairs of every language and scope that is not trained on; their loss and metrics are in
-            the log.
+        held_out: about this share of the pairs is not trained on, translations together; their loss and metrics by
+            language and scope are in the log.
         eval_every: steps between two evaluations of what is held out, which also comes after the last step.
-        patience: evaluations without a lower loss of what is held out after which a stage ends; 0 for never.
+        patience: evaluations without a lower loss of what is held out after which a stage ends; 0 for never. It is
+            refused where nothing is held out.
         weight_decay: of AdamW.
         betas: of AdamW.
         max_grad_norm: gradients are clipped to this norm; 0 for never.
@@ -138,6 +148,13 @@ class TrainingConfig(Settings):
     save_precision: Literal["base", "fp32", "bf16"] = "base"
     groups: GroupsConfig | None = None
     adapter: AdapterConfig | None = None
+
+    @field_validator("patience")
+    @classmethod
+    def _has_pairs_to_wait_for(cls, patience: int, known: ValidationInfo) -> int:
+        if patience and known.data.get("held_out") == 0:
+            raise InputError("nothing is held out, so that no stage would end by it", fix="set training.held_out too")
+        return patience
 
     def result_settings(self) -> dict[str, Any]:
         """Plain values of the fields that change the model which is trained: all but those marked `SAME_RESULT`."""

@@ -86,6 +86,8 @@ def test_adapters_learn_on_weights_in_four_bits_and_are_merged_with_the_whole_ba
     assert losses[0] == pytest.approx(0.6931, abs=2e-3) and losses[-1] < losses[0] - 0.02
     assert len(list((tmp_path / "references").glob("*.jsonl"))) == 2
     assert losses[1:] != before[1:] and losses[-1] == pytest.approx(before[-1], abs=0.1)
+    card = (held.model / "README.md").read_text(encoding="utf-8")
+    assert "merged, on weights in 4 bits" in card and "bitsandbytes" in card
     base, merged = (load_file(folder / "model.safetensors") for folder in (tiny_model, held.model))
     changed = {name for name in base if not torch.equal(base[name].bfloat16(), merged[name].bfloat16())}
     assert base.keys() == merged.keys() and changed == {name for name in base if "proj" in name}

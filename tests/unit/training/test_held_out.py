@@ -44,6 +44,13 @@ def test_the_split_keeps_groups_together_and_depends_on_no_other_pair(pairs: lis
         split_held_out(many[:1], 0.25)
 
 
+def test_patience_with_nothing_held_out_is_refused_where_settings_are_read() -> None:
+    with pytest.raises(InputError, match="nothing is held out") as refused:
+        load_config("micro", {"training.patience": 2})
+    assert "training.patience" in str(refused.value)
+    assert load_config("micro", {"training.patience": 2, "training.held_out": 0.1}).training.patience == 2
+
+
 def test_what_is_held_out_is_not_trained_on_and_its_loss_is_that_of_the_model(
     tiny_model: Path, pairs: list[Pair], tmp_path: Path
 ) -> None:
