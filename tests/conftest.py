@@ -12,6 +12,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 
 import pytest
+import quick_retries  # noqa: F401  # failed calls are made again at once
 from hypothesis import HealthCheck, settings
 
 # A loaded machine must not fail a property for being slow.

@@ -58,6 +58,10 @@ PROBE_TIMEOUT = 30.0
 """Seconds that an attempt of a probe may take at most: it is a short call."""
 GRACE = 20.0
 """Seconds for which the calls under way are awaited when a run ends early: their answers are paid for."""
+FIRST_PAUSE = 0.5
+"""Seconds before the first retry of a call, doubled before each further one."""
+FIRST_PAUSE_OF_RATE = 2.0
+"""The same where the service takes no more calls for now."""
 LONGEST_PAUSE = 60.0
 """Seconds before a retry, at most, whatever the server asks for."""
 
@@ -339,14 +343,14 @@ class _Run:
         return min(retries, TIMEOUT_RETRIES) if failure.cause is Cause.TIMEOUT else retries
 
     def _pause(self, failure: Failure, error: Exception, attempt: int) -> float:
-        """Seconds before the next attempt: as the server asks, or doubling from half a second, with jitter."""
+        """Seconds before the next attempt: as the server asks, or doubling from the first pause, with jitter."""
         wait: Any = self.api.retry_wait()
         if wait is not None:
             return min(float(wait(SimpleNamespace(attempt_number=attempt + 1))), LONGEST_PAUSE)
         headers = getattr(getattr(error, "response", None), "headers", None) or {}
         asked = str(headers.get("retry-after", ""))
         seconds = float(asked) if asked.isdecimal() else 0.0  # the other form, a date, is rare
-        first = 2.0 if failure.cause is Cause.RATE else 0.5
+        first = FIRST_PAUSE_OF_RATE if failure.cause is Cause.RATE else FIRST_PAUSE
         return min(max(seconds, first * 2.0**attempt) * _jitter.uniform(1.0, 1.25), LONGEST_PAUSE)
 
     async def _failed(self, failure: Failure, *, first: bool) -> None:

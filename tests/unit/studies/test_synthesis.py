@@ -238,7 +238,9 @@ def test_a_killed_build_on_a_server_that_fails_loses_and_doubles_no_row(real_see
     arguments = ("preferences", "build", "real.yaml", "--out", "out")
     env = {**os.environ, "LAB_API_KEY": "none"}
     try:
-        with forks("alignment_prism.studies.synthesis.run", "alignment_prism.generation.backends.inspect") as start:
+        with forks(
+            "quick_retries", "alignment_prism.studies.synthesis.run", "alignment_prism.generation.backends.inspect"
+        ) as start:
             for requests in (4, 40):
                 out, err = real_seeds / "stdout", real_seeds / "stderr"
                 process = start.start(arguments, folder=real_seeds, env=env, out=out, err=err)
