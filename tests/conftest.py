@@ -14,10 +14,15 @@ os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 import pytest
 import quick_retries  # noqa: F401  # failed calls are made again at once
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 
 # A loaded machine must not fail a property for being slow.
 settings.register_profile("prism", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("prism")
+# Hypothesis would read every module of ours for numbers and words to try: twenty seconds in a fresh clone, and a test
+# would draw otherwise whenever another file changes.
+providers._get_local_constants = lambda: providers._local_constants
+
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
