@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -22,6 +23,12 @@ settings.load_profile("prism")
 # Hypothesis would read every module of ours for numbers and words to try: twenty seconds in a fresh clone, and a test
 # would draw otherwise whenever another file changes.
 providers._get_local_constants = lambda: providers._local_constants
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what is loaded by now: each training collects, for half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 REPOSITORY = Path(__file__).resolve().parents[1]
