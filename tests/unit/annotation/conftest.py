@@ -6,10 +6,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from postgres import cluster, new_database
 from sqlalchemy import create_engine
 
+from alignment_prism.annotation import people
 from alignment_prism.annotation.database import Database, create_database
+
+
+@pytest.fixture(scope="session", autouse=True)
+def shipped_hasher() -> Iterator[PasswordHasher]:
+    """How passwords are hashed outside tests; in them with the least work, and not through 64 MiB at every sign-in."""
+    shipped = people._HASHER
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(people, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield shipped
 
 
 @pytest.fixture(scope="session")

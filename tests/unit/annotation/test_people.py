@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
@@ -87,6 +88,11 @@ def test_passwords_are_kept_as_argon2_and_checked_where_there_is_nobody(database
     assert not is_password("", PASSWORD)
     with pytest.raises(InputError, match="9 characters"):
         hash_password("too short")
+
+
+def test_a_hash_takes_as_much_work_as_the_standard_recommends(shipped_hasher: PasswordHasher) -> None:
+    # RFC 9106, section 4, the second recommended option: three passes over 64 MiB in four lanes.
+    assert shipped_hasher.hash(PASSWORD).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 def test_a_session_ends_with_signing_out_and_with_the_account(database: Database) -> None:
