@@ -41,13 +41,9 @@ class Site:
     def start(self) -> None:
         """Serve, and come back when somebody answers."""
         words = [sys.executable, "-m", "alignment_prism.cli.main", "annotate", "serve", str(self.folder)]
-        self.process = subprocess.Popen([*words, "--port", str(self.port)], stdout=subprocess.DEVNULL)
-        while True:
-            assert self.process.poll() is None, "the server has ended"
-            with socket.socket() as found:
-                if found.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            os.sched_yield()
+        self.process = subprocess.Popen([*words, "--port", str(self.port)], stdout=subprocess.PIPE)
+        # It says its address when it listens: who would try again and again would take the core that it starts on.
+        assert self.process.stdout is not None and self.process.stdout.readline(), "the server has ended"
 
     def kill(self) -> None:
         """As the system does it when memory runs out."""
@@ -55,6 +51,8 @@ class Site:
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
             self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
     def sign_in(self, person: Person) -> dict[str, Any]:
         """What a browser's context must hold to be signed in as somebody."""

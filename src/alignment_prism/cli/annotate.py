@@ -235,8 +235,10 @@ def serve(folder: str, host: str, port: int, https: bool) -> None:
     from alignment_prism.annotation import open_database
     from alignment_prism.annotation.web.app import serve as serve_pages
 
-    echo(f"http://{host}:{port}/ (Ctrl-C ends it)")
-    serve_pages(open_database(folder), host=host, port=port, secure=https)
+    def listening() -> None:
+        echo(f"http://{host}:{port}/ (Ctrl-C ends it)")
+
+    serve_pages(open_database(folder), host=host, port=port, secure=https, listening=listening)
 
 
 @command.command("export")

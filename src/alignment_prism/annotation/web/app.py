@@ -79,7 +79,14 @@ HANDLERS: dict[int | type[Exception], Callable[[Request, Exception], Response]] 
 }
 
 
-def serve(database: Database, *, host: str = "127.0.0.1", port: int = 8400, secure: bool = False) -> None:
+def serve(
+    database: Database,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8400,
+    secure: bool = False,
+    listening: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until stopped.
 
     Args:
@@ -87,6 +94,7 @@ def serve(database: Database, *, host: str = "127.0.0.1", port: int = 8400, secu
         host: address to listen at; others than this machine's belong behind HTTPS.
         port: likewise.
         secure: the pages are reached over HTTPS.
+        listening: called once whoever comes is let in.
 
     Raises:
         InputError: nobody can listen at that address and port.
@@ -101,6 +109,7 @@ def serve(database: Database, *, host: str = "127.0.0.1", port: int = 8400, secu
         raise InputError(
             f"cannot listen: {error.strerror}", where=f"{host}:{port}", fix=fix, settings=settings
         ) from error
+    listening()
     with database.read() as connection:
         writes = any(project.kind is Kind.WRITING for project in all_projects(connection))
     if writes:  # the tables of languages take half a second to load: not while somebody waits for a warning
