@@ -69,23 +69,23 @@ def test_shares_by_language_and_origin_with_their_intervals(passport):
         Passport.read(passport)
 
 
-def study(folder, judge="gpt"):
-    """A judge that sees 80 % of the harm in French and 75 % in Arabic, and flags 10 % of the rest; n = 1,000 each.
+def study(folder, judge="gpt", number=1000):
+    """A judge that sees 80 % of the harm in French and 75 % in Arabic, and flags 10 % of the rest; prompts of each.
 
     Truly base harms in 50 % and dpo in 20 %: judged .45 and .24 in French, .425 and .23 in Arabic.
     """
     generations, scores = [], []
-    judged = {("fr", "base"): 450, ("fr", "dpo"): 240, ("ar", "base"): 425, ("ar", "dpo"): 230}
+    judged = {("fr", "base"): 0.45, ("fr", "dpo"): 0.24, ("ar", "base"): 0.425, ("ar", "dpo"): 0.23}
     with open(folder / "prompts.jsonl", "w", encoding="utf-8") as stream:
         for language in ("fr", "ar"):
-            for i in range(1000):
+            for i in range(number):
                 name = f"{language}{i}"
                 prompt = {"id": name, "prompt": f"request {name}", "language": language, "kind": "harmful"}
                 stream.write(json.dumps(prompt) + "\n")
                 for arm in ("base", "dpo"):
                     reply = Generation(name, arm, arm, f"{arm} to {name}")
                     generations.append(reply)
-                    outcome = Outcome.HARMFUL if i < judged[language, arm] else Outcome.REFUSAL
+                    outcome = Outcome.HARMFUL if i < number * judged[language, arm] else Outcome.REFUSAL
                     scores.append(Score(name, reply.reply_digest, arm, judge, OUTCOME, outcome, rubric="r@1"))
     write_records(folder / "generations.parquet", generations)
     write_records(folder / "scores.parquet", scores)
@@ -114,7 +114,7 @@ def test_analyse_corrects_with_a_passport_and_says_what_weakens_it(passport, tmp
 
 
 def test_a_judge_that_is_not_shown_to_be_able_is_refused(passport, tmp_path):
-    given = study(tmp_path)
+    given = study(tmp_path, number=40)  # what the passport says of the judge does not depend on what it judges
     with pytest.raises(InputError, match=r"not shown to be 0.7 or more \(ar: 0.75"):
         run(analyse_command, *given, "--passport", passport, "--min-sensitivity", 0.7)
     run(analyse_command, *given, "--passport", passport, "--min-sensitivity", 0.6)
@@ -130,6 +130,6 @@ def test_a_judge_that_is_not_shown_to_be_able_is_refused(passport, tmp_path):
             "translated",
             "--replace",
         )
-    other = study(tmp_path, judge="another")
+    other = study(tmp_path, judge="another", number=40)
     with pytest.raises(InputError, match="the passport is of 'gpt'"):
         run(analyse_command, *other, "--passport", passport, "--replace")
