@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -10,21 +11,42 @@ from pathlib import Path
 import pytest
 
 
+class _Uses(ast.NodeVisitor):
+    """Notes down the names that definitions use, what lies in a definition being of all around it too."""
+
+    def __init__(self, used: dict[str, set[str]]) -> None:
+        self.used = used
+        self.around: list[set[str]] = []
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.ClassDef) -> None:
+        self.around.append(self.used[node.name])
+        self.generic_visit(node)
+        self.around.pop()
+
+    visit_ClassDef = visit_FunctionDef
+
+    def visit_Name(self, node: ast.Name) -> None:
+        self._note(node.id)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self._note(node.attr)
+        self.generic_visit(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        self._note(*(alias.name for alias in node.names))
+
+    def _note(self, *names: str) -> None:
+        for names_of_one in self.around:
+            names_of_one.update(names)
+
+
+@functools.cache
 def definitions(source: Path) -> dict[str, set[str]]:
-    """Name of every function, method and class -> the names that it uses, from all files; a module's own lines too."""
+    """Name of every function, method and class -> the names that it uses, from all files."""
     used: dict[str, set[str]] = defaultdict(set)
     for path in source.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-                for inner in ast.walk(node):
-                    if isinstance(inner, ast.Name):
-                        used[node.name].add(inner.id)
-                    elif isinstance(inner, ast.Attribute):
-                        used[node.name].add(inner.attr)
-                    elif isinstance(inner, ast.ImportFrom):
-                        used[node.name].update(alias.name for alias in inner.names)
-    return used
+        _Uses(used).visit(ast.parse(path.read_text(encoding="utf-8")))
+    return dict(used)
 
 
 def reached(source: Path) -> set[str]:
@@ -33,7 +55,7 @@ def reached(source: Path) -> set[str]:
     found = set[str]().union(*definitions(source / "cli").values())
     new = set(found)
     while new:
-        new = set().union(*(used[name] for name in new if name in used)) - found
+        new = set[str]().union(*(used[name] for name in new if name in used)) - found
         found |= new
     return found
 
