@@ -1,17 +1,20 @@
-"""One of several processes that train: run by `test_distributed.py` under the variables that a launcher sets.
+"""Several processes that train together, each under the variables that a launcher sets; run by `test_distributed.py`.
 
-    python distributed_worker.py JOBS
+    python distributed_worker.py WORLD...
 
-JOBS is a JSON file: `conftest` and `base` are paths, `jobs` the trainings to run one after the other in this process,
-each with `name`, `method`, `base`, `config` and `environment`. The first process writes `NAME.json` for each, with the
-error that it ended with, if any.
+Each WORLD is a JSON file: `conftest` is a path, `processes` the variables of each of its processes, `jobs` the
+trainings that they run together, one after the other, each with `method`, `base`, `config`, `out` and `environment`.
+The first process writes `OUT.json` for each, with the error that it ended with, if any. All processes are forked from
+this one once it has loaded the libraries: loading them takes longer than the trainings.
 """
 
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import importlib.util
 import json
+import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -88,11 +91,16 @@ def check_that_the_others_learn_of_a_fault() -> None:
     assert torch.get_num_threads() == threads
 
 
-def main() -> None:
-    """Trains all jobs."""
+LIBRARIES = ("training.run", "training.backends.transformers", "training.backends.arguments", "training.heads",
+             "training.layouts.prepare", "training.base_model")  # fmt: skip
+
+
+def train(world: dict[str, Any], variables: dict[str, str]) -> None:
+    """All jobs, as one of the processes."""
     faulthandler.dump_traceback_later(400, exit=True)  # says where processes wait for one another for ever
-    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    spec = importlib.util.spec_from_file_location("tiny_models", plan["conftest"])
+    os.environ.update(variables)
+    spec = importlib.util.spec_from_file_location("tiny_models", world["conftest"])
+    assert spec is not None and spec.loader is not None
     tiny: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tiny)
     if os.environ.get("ACCELERATE_USE_FSDP"):
@@ -102,7 +110,7 @@ def main() -> None:
     from alignment_prism.training import load_config, train_method
 
     check_that_only_the_first_process_tries_models()
-    for job in plan["jobs"]:
+    for job in world["jobs"]:
         os.environ.update(job["environment"])
         out = Path(job["out"])
         error = ""
@@ -124,4 +132,19 @@ def main() -> None:
     check_that_the_others_learn_of_a_fault()
 
 
-main()
+def main() -> None:
+    """Trains in all worlds at once."""
+    for name in LIBRARIES:
+        importlib.import_module(f"alignment_prism.{name}")
+    worlds = [json.loads(Path(path).read_text(encoding="utf-8")) for path in sys.argv[1:]]
+    fork = multiprocessing.get_context("fork")
+    processes = [fork.Process(target=train, args=(world, each)) for world in worlds for each in world["processes"]]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    sys.exit(any(process.exitcode for process in processes))
+
+
+if __name__ == "__main__":
+    main()

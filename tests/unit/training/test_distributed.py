@@ -2,20 +2,17 @@
 
 DDP runs as it is. FSDP2 is torch's own on CPUs as well, but accelerate takes its plugin for accelerators only;
 `distributed_worker.py` opens that one door. Sharding, gathering, clipping, optimiser and the gathered state that is
-saved are accelerate's and torch's own. One pair of processes runs all trainings of its kind: to start them is most of
-the time.
+saved are accelerate's and torch's own. One pair of processes runs all trainings of its kind, and both pairs are forked
+from one process that has loaded the libraries: to load them is most of the time.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import json
-import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -76,29 +73,8 @@ class Runs:
                 {"method": method, "base": str(self.bases[tied]), "config": str(config), "out": str(folder / name),
                  "environment": environment}
             )  # fmt: skip
-        plan = folder / "jobs.json"
-        plan.write_text(json.dumps({"conftest": str(HERE / "conftest.py"), "jobs": jobs}), encoding="utf-8")
-        self._train(plan)
-
-    def _train(self, plan: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        workers = []
-        for rank in range(2):
-            world = {
-                "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
-                "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true",
-                "OMP_NUM_THREADS": "1", **(FSDP2 if self.how == "fsdp2" else {}),
-            }  # fmt: skip
-            command = [sys.executable, str(HERE / "distributed_worker.py"), str(plan)]
-            workers.append(subprocess.Popen(command, env={**os.environ, **world}, stderr=subprocess.PIPE, text=True))
-        try:
-            faults = [worker.communicate(timeout=600)[1] for worker in workers]
-        finally:
-            for worker in workers:
-                worker.kill()
-        assert [worker.returncode for worker in workers] == [0, 0], faults
+        world = {"conftest": str(HERE / "conftest.py"), "processes": _processes(how), "jobs": jobs}
+        (folder / "world.json").write_text(json.dumps(world), encoding="utf-8")
 
     def alone(self, name: str) -> Path:
         """The same training by one process, which is this one."""
@@ -120,9 +96,25 @@ class Runs:
         return self.bases[next(tied for one, _, tied, _ in JOBS[self.how] if one == name)]
 
 
+def _processes(how: str) -> list[dict[str, str]]:
+    """The variables that a launcher sets for each of two processes."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    both = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+            "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", **(FSDP2 if how == "fsdp2" else {})}  # fmt: skip
+    return [{"RANK": str(rank), "LOCAL_RANK": str(rank), **both} for rank in range(2)]
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Runs]:
-    return functools.cache(lambda how: Runs(how, tmp_path_factory.mktemp(how)))
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Runs]:
+    """How -> its trainings, which are done."""
+    made = {how: Runs(how, tmp_path_factory.mktemp(how)) for how in JOBS}
+    worlds = [str(each.folder / "world.json") for each in made.values()]
+    command = [sys.executable, str(HERE / "distributed_worker.py"), *worlds]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    return made
 
 
 def _weights(folder: Path) -> dict[str, Any]:
@@ -140,11 +132,11 @@ def _steps(run: Path) -> list[dict[str, Any]]:
     ("how", "name"),
     [("ddp", "dpo"), ("ddp", "groups"), ("ddp", "mlc"), ("fsdp2", "dpo"), ("fsdp2", "untied"), ("fsdp2", "sft")],
 )
-def test_two_processes_train_what_one_does(how: str, name: str, runs: Callable[[str], Runs]) -> None:
+def test_two_processes_train_what_one_does(how: str, name: str, runs: dict[str, Runs]) -> None:
     import torch
 
-    alone, together = runs(how).alone(name), runs(how).together(name)
-    one, two, start = (_weights(folder) for folder in (alone / "model", together / "model", runs(how).base(name)))
+    alone, together = runs[how].alone(name), runs[how].together(name)
+    one, two, start = (_weights(folder) for folder in (alone / "model", together / "model", runs[how].base(name)))
     assert one.keys() == two.keys()
     for key, tensor in one.items():
         assert torch.allclose(tensor, two[key], rtol=0, atol=1e-6), key
@@ -159,16 +151,16 @@ def test_two_processes_train_what_one_does(how: str, name: str, runs: Callable[[
 
 
 @pytest.mark.parametrize(("name", "near"), [("bf16", 1.5e-3), ("lora", 1e-5)])
-def test_shards_in_bfloat16_learn_what_one_process_does(name: str, near: float, runs: Callable[[str], Runs]) -> None:
+def test_shards_in_bfloat16_learn_what_one_process_does(name: str, near: float, runs: dict[str, Runs]) -> None:
     """accelerate's own policy returns log-probabilities in bfloat16, and is 3e-3 and 5e-3 away.
 
     Where all weights are trained, one process keeps the residual stream in float32, and shards do not.
     """
-    alone, together = runs("fsdp2").alone(name), runs("fsdp2").together(name)
+    alone, together = runs["fsdp2"].alone(name), runs["fsdp2"].together(name)
     losses = [[line["loss"] for line in _steps(run)] for run in (alone, together)]
     assert losses[1] == pytest.approx(losses[0], rel=near)
     assert losses[1][0] == pytest.approx(0.693147, abs=1e-4) and losses[1][-1] < 0.69
-    one, two, start = (_weights(folder) for folder in (alone / "model", together / "model", runs("fsdp2").base(name)))
+    one, two, start = (_weights(folder) for folder in (alone / "model", together / "model", runs["fsdp2"].base(name)))
     assert one.keys() == two.keys()  # adapters are merged
     moved = [sum(float((other[key] - start[key]).pow(2).sum()) for key in start) ** 0.5 for other in (one, two)]
     away = sum(float((one[key] - two[key]).pow(2).sum()) for key in start) ** 0.5
