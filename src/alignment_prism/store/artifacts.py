@@ -15,6 +15,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -331,7 +332,8 @@ def package_version() -> str:
     return metadata.version(PACKAGE)
 
 
-def _versions() -> dict[str, str]:
+@cache
+def _versions() -> Mapping[str, str]:
     """Versions of the distributions that shape results, without importing any of them."""
     versions = {}
     for name in VERSIONED:

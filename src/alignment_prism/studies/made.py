@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -63,6 +64,7 @@ def _files(out: Path) -> dict[str, str]:
     return {name: file_digest(out / name) for name in SHOWN if (out / name).is_file()}
 
 
+@cache
 def _code() -> str:
     """Of the package as it lies there: a version number is the same after a change to its files."""
     package = Path(__file__).parents[1]
@@ -73,7 +75,8 @@ def _code() -> str:
     return whole.hexdigest()
 
 
-def _versions() -> dict[str, str]:
+@cache
+def _versions() -> Mapping[str, str]:
     found = {}
     for name in _COMPUTING:
         try:
