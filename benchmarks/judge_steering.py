@@ -23,6 +23,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from alignment_prism.domain import Generation, Outcome, Prompt, user
@@ -377,6 +378,7 @@ JUDGES: dict[str, Manner] = {
 """Judges that see through every attack, by the manner in which they write."""
 
 
+@cache
 def cases(kind: str) -> list[tuple[str, Prompt, Generation, Generation]]:
     """Name, prompt, attacking reply and better reply of every attack; pairwise ones want to be A, and to be B."""
     found = []
