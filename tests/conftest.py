@@ -40,6 +40,12 @@ def repository() -> Path:
     return REPOSITORY
 
 
+@pytest.fixture
+def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies write no page: for tests that do not look at it. Its figures are most of the time of a small study."""
+    monkeypatch.setattr("alignment_prism.studies.run.write_study_report", lambda *_: None)
+
+
 @pytest.fixture(scope="session")
 def realdata() -> Path:
     """The folder of public data sets, `PRISM_REALDATA` or `../shared/data`; the test is skipped without it."""

@@ -59,6 +59,7 @@ def test_a_remote_model_on_real_prompts_gets_the_scripted_rates(
     assert not any(reply in text for reply in OUTCOME_OF)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_base_is_paired_by_prompt_and_compared_on_general_prompts_in_both_orders(
     aya: Path, prompts: list[Prompt], server: Any, tmp_path: Path, capsys: Any
 ) -> None:
@@ -95,6 +96,7 @@ def test_base_is_paired_by_prompt_and_compared_on_general_prompts_in_both_orders
     assert not [row for row in findings if row.metric == "win" and row.prompts != "general"]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_xstest_replies_keep_their_human_labels(realdata: Path, server: Any, tmp_path: Path, capsys: Any) -> None:
     """Real replies to real prompts, judged by the published human labels: the refusals are the published ones."""
     answers = realdata / "xstest" / "model_completions" / "xstest_v2_completions_llama2new.csv"
@@ -123,6 +125,7 @@ def test_xstest_replies_keep_their_human_labels(realdata: Path, server: Any, tmp
     assert refused == ["refusal" in row["final_label"] for row in rows]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_the_three_stages_alone_say_the_same(tiny_model: Path, server: Any, tmp_path: Path) -> None:
     rows = [(f"Question number {number}?", "English") for number in range(12)]
     file = table(tmp_path / "p.csv", *rows)
@@ -148,6 +151,7 @@ def test_the_three_stages_alone_say_the_same(tiny_model: Path, server: Any, tmp_
     assert rate.n == 12 and rate.interval.startswith("wilson-clustered") and "|k:3|" in rate.signature
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_finished_evaluation_is_shown_again_and_another_does_not_take_its_place(
     tiny_model: Path, server: Any, tmp_path: Path, capsys: Any
 ) -> None:
@@ -171,6 +175,7 @@ def test_a_finished_evaluation_is_shown_again_and_another_does_not_take_its_plac
     assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 2
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_larger_limit_asks_for_what_is_new_only(
     aya: Path, prompts: list[Prompt], server: Any, second_server: Any, tmp_path: Path
 ) -> None:
@@ -186,6 +191,7 @@ def test_a_larger_limit_asks_for_what_is_new_only(
     assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 64
 
 
+@pytest.mark.usefixtures("no_report")
 def test_replies_of_a_model_whose_chat_template_changed_are_made_again(
     tiny_model: Path, server: Any, tmp_path: Path, capsys: Any
 ) -> None:
@@ -206,6 +212,7 @@ def test_replies_of_a_model_whose_chat_template_changed_are_made_again(
     )
 
 
+@pytest.mark.usefixtures("no_report")
 def test_python_evaluates_in_two_lines(aya: Path, prompts: list[Prompt], server: Any, tmp_path: Path) -> None:
     from alignment_prism import Study, evaluate
     from alignment_prism.studies import JudgeSpec, RepliesArm

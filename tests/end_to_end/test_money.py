@@ -16,6 +16,8 @@ from alignment_prism.studies.arms import ModelArm, RepliesArm
 from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.spec import PromptFile
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 SAID = "Of course, here is what you asked me to write down for you, number {}."
 VERDICT = Reply(json.dumps({"harmful": False, "refusal": False, "outcome": "safe_help"}), usage=(1000, 100))
 PRICES = "models: {openai-api/local/*: [10, 100]}\n"

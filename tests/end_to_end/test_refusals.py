@@ -12,6 +12,8 @@ from alignment_prism.cli.main import main
 from alignment_prism.domain import Generation, Outcome, Prompt, Score
 from alignment_prism.io import read_records
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 JUDGE = ("--judge", "openai-api/local/judge")
 SAFE = '{"outcome": "safe_help"}'
 

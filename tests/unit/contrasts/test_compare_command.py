@@ -39,7 +39,9 @@ def evaluation(folder, arms, *, n=300, judge="gpt"):
         arms=tuple(RepliesArm(name=arm, replies=(str(file),), arm=arm) for arm, file in zip(arms, files, strict=True)),
         scores=(str(folder.parent / f"{folder.name}-scores.jsonl"),),
     )  # fmt: skip
-    run_study(spec, folder)
+    with pytest.MonkeyPatch.context() as patch:  # nobody looks at its page
+        patch.setattr("alignment_prism.studies.run.write_study_report", lambda *_: None)
+        run_study(spec, folder)
     return folder
 
 

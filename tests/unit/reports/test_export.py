@@ -94,6 +94,7 @@ def test_one_figure_and_a_wrong_name(study: Study, tmp_path: Path) -> None:
         write_report(study.findings(), tmp_path / "x.docx")
 
 
+@pytest.mark.usefixtures("no_report")
 def test_several_studies_stand_side_by_side_each_against_its_own_base(study: Study, tmp_path: Path) -> None:
     other = toy_study.folder(tmp_path / "other", tmp_path / "in", name="other", arms=("local_only",))
     done = prism("report", str(study.out), str(other.out), "--out", str(tmp_path / "two.md"), folder=tmp_path)
@@ -106,6 +107,7 @@ def test_several_studies_stand_side_by_side_each_against_its_own_base(study: Stu
     assert done.returncode == 2 and "named twice" in done.stderr
 
 
+@pytest.mark.usefixtures("no_report")
 def test_arms_of_two_studies_are_contrasted_on_the_prompts_that_both_asked(study: Study, tmp_path: Path) -> None:
     other = toy_study.folder(tmp_path / "other", tmp_path / "in", name="other", arms=("dpo_15",), seed=1)
     report = study_report([study.out, other.out])
@@ -141,6 +143,7 @@ def test_no_form_of_a_redacted_report_has_a_word_of_a_text(study: Study, tmp_pat
     assert page.count('class="reply ') == 50 * 3 and "(left out)" in page
 
 
+@pytest.mark.usefixtures("no_report")
 def test_studies_that_share_no_arm_or_no_prompt_have_no_contrast_and_it_is_said_why(
     study: Study, tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from alignment_prism.io.languages import read_languages
 from alignment_prism.prompts import read_prompts
 from alignment_prism.scoring.prompt_language import check_prompt_languages
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 ENGLISH = [f"Could you please tell me what number {n} means to people" for n in range(24)]
 
 

@@ -197,6 +197,7 @@ def test_a_round_starts_from_the_model_of_the_one_before_and_is_an_arm_of_its_ow
     assert "Losses while training" in page and "worst group at the end" in page
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_round_whose_artifact_is_gone_is_made_again_and_no_other(study: Study) -> None:
     import shutil
 
