@@ -6,18 +6,19 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import forks
 from scripted_evaluation import JUDGE, chance, code_of, find, stored, table, verdict
+from scripted_server import Reply
 
 from alignment_prism.domain import Finding, Generation, Outcome, Prompt, Score, StopReason
 from alignment_prism.io import read_records
 from alignment_prism.scoring import parse_rendered
+
+pytestmark = pytest.mark.usefixtures("no_report")
 
 
 def test_nonsense_verdicts_are_counted_and_in_no_rate(
@@ -70,30 +71,22 @@ def test_a_judge_that_fails_halfway_loses_nothing_and_no_call_is_made_twice(
 def test_a_killed_run_goes_on_where_it_was(aya: Path, prompts: list[Prompt], server: Any, tmp_path: Path) -> None:
     stored(prompts, tmp_path / "replies.jsonl")
 
-    def slowly(messages: list[dict[str, str]]) -> str:
-        time.sleep(0.05)
-        return verdict(messages)
-
-    server.script = slowly
+    server.script = lambda messages: Reply(verdict(messages), fault="late" if len(server.requests) > 15 else "")
     out = tmp_path / "result"
     given = ("--prompts", aya, "--limit", 16, "--generations", tmp_path / "replies.jsonl", "--connections", 1)
     arguments = [str(x) for x in ("evaluate", "harm", *given, *JUDGE, "--judge-url", server.url, "--out", out)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "alignment_prism.cli.main", *arguments], stderr=subprocess.PIPE, env=os.environ
-    )
-    deadline = time.monotonic() + 300
-    while len(server.requests) < 15 and time.monotonic() < deadline:
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    time.sleep(0.2)
+    with forks("alignment_prism.cli.evaluate", "alignment_prism.studies.run", "openai") as prism:
+        process = prism.start(arguments, folder=tmp_path, env=os.environ, out=tmp_path / "out", err=tmp_path / "err")
+        server.wait_for(16)  # the last is not answered
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    server.go_on.set()
     before = [messages[-1]["content"] for messages in server.requests]
     server.requests.clear()
     server.script = verdict
     assert code_of(*arguments) == 0
     again = [messages[-1]["content"] for messages in server.requests]
-    assert len(before) >= 15
+    assert len(before) == 16
     assert set(before[:-1]).isdisjoint(again)  # only the call that the kill cut off may be made once more
     assert len(again) >= len({j.reply_digest for j in read_records(out / "scores.parquet", Score)}) - len(before)
 
