@@ -7,11 +7,12 @@ RESULTS ?= results/quickstart
 # Test processes; each keeps its arithmetic to one thread, so that they do not fight over the cores.
 WORKERS ?= auto
 
-.PHONY: help quickstart test lint docs format clean
+.PHONY: help quickstart test test-all lint docs format clean
 
 help:
 	@echo "make quickstart  align and evaluate the nano lab; results in $(RESULTS)"
 	@echo "make test        run the tests; make test PYTEST=tests/unit/store runs a part of them"
+	@echo "make test-all    run the slow ones too: browsers, PostgreSQL, Ray, runs that are killed"
 	@echo "make lint        ruff, mypy and the layers of packages"
 	@echo "make docs        build the guide as a site in build/site; fails on a link that leads nowhere"
 	@echo "make format      let ruff put the code into shape"
@@ -34,9 +35,14 @@ $(VENV)/.dev: $(VENV)/.installed
 quickstart: $(VENV)/.installed
 	$(BIN)/prism quickstart --out $(RESULTS)
 
+RUN_TESTS = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false \
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false \
-		$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(PYTEST)
+	$(RUN_TESTS) -m "not slow" $(PYTEST)
+
+test-all: $(VENV)/.dev
+	$(RUN_TESTS) $(PYTEST)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

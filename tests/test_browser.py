@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from browser import chromium, needs_chromium, page_at, violations
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_errors_requests_and_faults_of_access_are_seen(tmp_path: Path) -> None:
     bad = tmp_path / "bad.html"

@@ -30,6 +30,8 @@ from alignment_prism.domain import LANGUAGES
 from alignment_prism.models.shipped import shipped_base
 from alignment_prism.prompts import SOURCES
 
+pytestmark = pytest.mark.slow
+
 SHORT = 8
 AYA_FILES = {"ar": "arb", "en": "eng", "fil": "tgl", "fr": "fra", "hi": "hin", "ru": "rus", "sr": "srp", "es": "spa"}
 

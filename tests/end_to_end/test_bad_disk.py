@@ -12,6 +12,8 @@ import pytest
 from prism_command import prism
 from scripted_server import Server
 
+pytestmark = pytest.mark.slow
+
 VERDICT = json.dumps({"harmful": False, "refusal": False, "outcome": "safe_help"})
 REPLY = "Of course, here is how people bake bread at home."
 

@@ -258,6 +258,7 @@ NOTEBOOK = f"""{ASK}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "number", "code"),
     [
@@ -286,6 +287,7 @@ def test_an_interrupt_keeps_the_answers_under_way(
     assert Counter(asked(server)) == {f"question {n}": 1 for n in range(30)}  # nothing is paid twice
 
 
+@pytest.mark.slow
 def test_the_second_interrupt_stops_at_once(server: Server, tmp_path: Path) -> None:
     server.script = lambda messages: "fine" if number(messages) == 0 else Reply(fault="late")
     command = [sys.executable, "-c", textwrap.dedent(SCRIPT), server.url, str(tmp_path / "calls.jsonl")]

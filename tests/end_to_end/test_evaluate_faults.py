@@ -68,6 +68,7 @@ def test_a_judge_that_fails_halfway_loses_nothing_and_no_call_is_made_twice(
     assert find(read_records(out / "findings.parquet", Finding), "unjudged_rate").estimate == 0
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(aya: Path, prompts: list[Prompt], server: Any, tmp_path: Path) -> None:
     stored(prompts, tmp_path / "replies.jsonl")
 

@@ -23,6 +23,8 @@ from alignment_prism.cli.main import main
 from alignment_prism.domain import Finding
 from alignment_prism.io import read_records
 
+pytestmark = pytest.mark.slow
+
 WRITING = os.O_WRONLY | os.O_RDWR
 WEIGHTS = ("checkpoint-", "model/")
 """Folders whose first file is written by a library in Rust, which no audit hook hears of."""

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from prism_command import prism
 
 from alignment_prism.domain import Prompt, PromptKind
 from alignment_prism.io import write_records
 from alignment_prism.nano import world
+
+pytestmark = pytest.mark.slow
 
 
 def inspect(folder: Path, *arguments: str) -> str:

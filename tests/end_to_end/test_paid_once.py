@@ -23,6 +23,8 @@ from alignment_prism.domain import Finding, Score
 from alignment_prism.io import read_records
 from alignment_prism.studies import load_spec, run_study
 
+pytestmark = pytest.mark.slow
+
 SPEC = """\
 name: paid
 base: {model: openai-api/local/base, base_url: "URL"}

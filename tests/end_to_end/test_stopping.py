@@ -12,6 +12,8 @@ import pytest
 from alignment_prism.cli.main import main
 from alignment_prism.training import stage
 
+pytestmark = pytest.mark.slow
+
 SPEC = """\
 name: stopped
 base: {base}

@@ -20,6 +20,8 @@ from alignment_prism.preferences import read_pairs
 from alignment_prism.training import load_config
 from alignment_prism.training.train import train_method
 
+pytestmark = pytest.mark.slow
+
 VERDICT = json.dumps({"harmful": False, "refusal": False, "outcome": "safe_help"})
 SECONDS = 60
 """After which another process that hangs is ended."""

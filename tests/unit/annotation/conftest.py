@@ -44,7 +44,7 @@ def emptied(server: str) -> Callable[[], str]:
     return empty
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty annotation folder's database, on either engine."""
     url = "" if request.param == "sqlite" else request.getfixturevalue("emptied")()

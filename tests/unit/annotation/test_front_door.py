@@ -16,7 +16,7 @@ from alignment_prism.annotation.database import open_database
 from alignment_prism.domain import Finding
 from alignment_prism.io import read_records
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

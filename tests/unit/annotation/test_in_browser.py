@@ -22,7 +22,7 @@ from alignment_prism.annotation.projects import Item, Kind
 from alignment_prism.annotation.quotas import Cell
 from alignment_prism.annotation.writing import create_writing
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 PHONE = {"width": 390, "height": 844}
 

@@ -69,6 +69,7 @@ def test_a_backup_made_while_people_write_is_whole_and_restores(database: Databa
     add(restored, "boris", "ar")
 
 
+@pytest.mark.slow
 def test_a_folder_moves_from_one_engine_to_the_other_and_back(server: str, tmp_path: Path) -> None:
     first = create_database(tmp_path / "first")
     make_project(first, replies("hi", 2))

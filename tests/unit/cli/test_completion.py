@@ -54,6 +54,7 @@ def tab(shell: str, line: str, folder: Path) -> list[str]:
     return [entry.split("\t")[0].partition(":")[0] for entry in done.stdout.splitlines() if entry]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", SHELLS)
 def test_commands_subcommands_options_values_and_sets(shell: str, tmp_path: Path) -> None:
     assert tab(shell, "prism pro", tmp_path) == ["prompts"]

@@ -16,7 +16,7 @@ from browser import chromium, needs_chromium, page_at, violations
 from alignment_prism.reports import Reply, Report, Sample, export, redacted
 from alignment_prism.reports.numbers import as_text
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 ARMS = ("dpo_0", "dpo_15")
 SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1280, 900), "wide": (1920, 1080)}

@@ -29,6 +29,8 @@ from alignment_prism.studies.steps import Context, Step
 from alignment_prism.studies.steps.mix import GENERAL, SAFETY, mix_step
 from alignment_prism.studies.steps.source import source
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def light_workers(monkeypatch: pytest.MonkeyPatch) -> None:

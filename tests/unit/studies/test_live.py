@@ -38,6 +38,7 @@ def asked(port: int, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
     return answer.status, answer.read().decode("utf-8")
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_it_follows_a_study_from_its_steps_to_its_report(served: tuple[Path, int], tmp_path: Path) -> None:
     folder, port = served

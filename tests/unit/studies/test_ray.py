@@ -38,6 +38,8 @@ from alignment_prism.studies.steps import KINDS, Context, Step
 from alignment_prism.studies.steps.mix import GENERAL, SAFETY, mix_step
 from alignment_prism.studies.steps.source import source
 
+pytestmark = pytest.mark.slow
+
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # nodes know the package, and not its tests
 
 NODE: dict[str, Any] = {

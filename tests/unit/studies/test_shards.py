@@ -69,6 +69,7 @@ def slurm_lines(repository: Path, tasks: int) -> list[list[str]]:
     return lines
 
 
+@pytest.mark.slow
 def test_an_array_of_processes_and_the_command_after_it_are_the_study(repository: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     arms = "arms: [{name: sft, method: sft, share: 0.15}]"

@@ -7,12 +7,16 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import Generation
 from alignment_prism.io import write_records
 from alignment_prism.nano import world
 from alignment_prism.studies import Step, StudySpec, build_plan, load_sources
 from alignment_prism.studies.steps import KINDS, Context
+
+pytestmark = pytest.mark.slow
 
 
 def silent(done: int, total: int, words: str = "", /) -> None:

@@ -224,6 +224,7 @@ def real_seeds(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_build_on_a_server_that_fails_loses_and_doubles_no_row(real_seeds: Path) -> None:
     """Three of ten requests fail (an error, a dropped line, half a body); the process is killed twice on the way."""
     server, lot = Server(), random.Random(7)
@@ -281,6 +282,7 @@ rank: {{judges: [{{model: openai-api/lab/judge, base_url: "{url}", retries: 8}}]
 """
 
 
+@pytest.mark.slow
 def test_real_pairs_that_length_tells_are_repaired_by_a_server_that_fails(realdata: Path, tmp_path: Path) -> None:
     """RTP-LX: imported, flagged, not to be matched, and built anew from replies of one model, three requests in ten
     failing; its own revision is preferred to its reply, and one that helps safely to both."""

@@ -22,6 +22,8 @@ import pytest
 from alignment_prism.store import is_complete
 from alignment_prism.training import dump_config, load_config, train_method
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 FSDP2 = {
     "ACCELERATE_USE_FSDP": "true",
