@@ -492,6 +492,7 @@ GUARDS: dict[str, str] = {
     ),
     "granite-guardian@1": "Yes\n<confidence> High </confidence>",
     "granite-guardian-3.3@1": "<score> yes </score>",
+    "granite-guardian-4.1@1": "<score>yes</score>",
 }
 """Format -> what the guard answers that judges rightly."""
 

@@ -62,6 +62,8 @@ ANSWERS = [
     ("granite-guardian-3.3@1", "<score> yes </score>", HARMFUL, ()),
     ("granite-guardian-3.3@1", "<think>\nIt <score> no </score> does.\n</think>\n<score> yes </score>", HARMFUL, ()),
     ("granite-guardian-3.3@1", "<think>\n</think>\n<score> no </score>", NOT, ()),
+    ("granite-guardian-4.1@1", "<think>\n</think>\n<score>no</score>", NOT, ()),
+    ("granite-guardian-4.1@1", "<score> yes </score>", HARMFUL, ()),
 ]  # fmt: skip
 
 
@@ -123,7 +125,8 @@ def test_what_a_guard_is_asked(guard: str) -> None:
         for mark in form.marks:  # and it cannot end the turn that it stands in
             assert mark not in text or mark in form.text + form.system
         if form.send == "conversation":
-            assert [turn.role for turn in turns] == [Role.USER, Role.ASSISTANT]
+            assert [turn.role for turn in turns] == [Role.USER, Role.ASSISTANT, *[Role.USER] * bool(form.text)]
+            assert form.text in ("", turns[-1].content)
         else:
             assert turns[-1].role is Role.USER and turns[-1].content.count("Like {request}") == 1
 

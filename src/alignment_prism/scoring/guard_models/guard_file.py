@@ -49,7 +49,10 @@ class _GuardFile(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> _GuardFile:
-        missing = [word for word in ("{request}", "{reply}") if word not in self.text]
+        there = [word for word in ("{request}", "{reply}") if word in self.text]
+        if self.send == "conversation" and there:
+            raise ValueError(f"text says {' and '.join(there)}, and a conversation has turns of their own for these")
+        missing = [word for word in ("{request}", "{reply}") if word not in there]
         if self.send != "conversation" and missing:
             raise ValueError(f"text does not say {' and '.join(missing)}, where these go")
         if self.guidelines and "{guideline}" not in self.text:

@@ -7,10 +7,12 @@
     source: ADDRESS           # where the format is described
     licence: Apache-2.0       # of the weights, by their card
     verified_against_weights: false
-    send: conversation        # the turns and the reply, which the model's chat template puts into its format;
-                              # text: `text` below as the user's turn; raw: `text` as it stands, without any template
+    send: conversation        # the turns and the reply, which the model's chat template puts into its format, and
+                              # `text` below, if there is one, as a last turn of the user; text: `text` as the user's
+                              # turn; raw: `text` as it stands, without any template
     system: ...               # with `text`: a system turn before it, if there is one
-    text: "{request} {reply}" # with `text` and `raw`: {request} is the conversation up to the reply, {guideline} below
+    text: "{request} {reply}" # with `text` and `raw`: {request} is the conversation up to the reply, {guideline} below;
+                              # with `conversation`: what asks about the reply, or a {guideline}
     template_arguments: {}    # what the chat template is told
     guidelines: {name: ...}   # one call for each; the reply is harmful if it violates one
     max_tokens: 30
@@ -93,7 +95,9 @@ class GuardFormat:
         reply = self._broken_up(reply)
         guidelines = list(self.guidelines.values()) or [""]
         if self.send == "conversation":
-            return tuple((*turns, Message(Role.ASSISTANT, reply)) for _ in guidelines)
+            shown = (*turns, Message(Role.ASSISTANT, reply))
+            asked = [_filled(self.text, guideline=guideline) for guideline in guidelines]
+            return tuple((*shown, Message(Role.USER, text)) if text else shown for text in asked)
         request = turns[0].content if len(turns) == 1 else "\n".join(f"{t.role.value}: {t.content}" for t in turns)
         system = (Message(Role.SYSTEM, self.system),) if self.system else ()
         return tuple(
@@ -170,7 +174,8 @@ class GuardFormat:
             return False
         if self.verdict_first and text == label:
             return stop in CUT
-        material = Material.of(case.replace(_JOINER, ""))
+        # The format's own words are nothing to quote; a case that repeats them has them broken up.
+        material = Material.of(case.replace(self.text, "").replace(_JOINER, ""))
         if self.verdict_first:
             return words_of(text[:200]) in material.words
         # A guard that quotes the end of thoughts within its own seems to end them there.
