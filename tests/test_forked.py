@@ -8,7 +8,7 @@ from forked import forks
 
 
 def test_a_forked_command_is_a_process_of_its_own(tmp_path: Path) -> None:
-    (tmp_path / "p.jsonl").write_text('{"id": "a", "prompt": "x", "language": "en"}\n')
+    (tmp_path / "p.jsonl").write_text('{"id": "a", "prompt": "x", "language": "en", "kind": "general"}\n')
     with forks("click") as prism:
         done = prism.run("prompts", "validate", "p.jsonl", folder=tmp_path, env={**os.environ, "COLUMNS": "120"})
         assert (done.returncode, done.stderr) == (0, "") and "1" in done.stdout

@@ -100,6 +100,33 @@ def test_evaluate_replaces_results_and_nothing_else(
     assert code == 2 and "the output is also an input" in said
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--samples", 5, "5 samples of one greedy reply would be the same: set a temperature"),
+        ("--kind", "nonsense", "unknown kind 'nonsense'"),
+        ("--language", "klingon", "unknown language 'klingon'"),
+        ("--map", "promt=prompt", "write 'prompt'"),
+    ],
+)
+def test_a_value_that_nothing_needs_is_no_less_wrong(
+    given: tuple[object, ...], tmp_path: Path, prism: Any, server: Any, option: str, value: object, words: str
+) -> None:
+    code, said = prism("evaluate", "harm", *given, option, value, "--out", tmp_path / "o")
+    assert code == 2 and words in said and not server.requests and not (tmp_path / "o").exists()
+
+
+def test_a_prompt_without_a_reply_says_how_to_go_on(
+    given: tuple[object, ...], replies: Path, tmp_path: Path, prism: Any
+) -> None:
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(replies.read_text(encoding="utf-8").splitlines(keepends=True)[1:]), encoding="utf-8")
+    asked = [few if one == replies else one for one in given]
+    code, said = prism("evaluate", "harm", *asked, "--out", tmp_path / "o")
+    assert code == 2 and "1 prompt(s) lack a reply" in said and "--keep-going" in said
+    assert prism("evaluate", "harm", *asked, "--keep-going", "--out", tmp_path / "o")[0] == 0
+
+
 def test_work_that_is_not_ours_beside_an_output_is_left_alone(
     given: tuple[object, ...], tmp_path: Path, prism: Any
 ) -> None:

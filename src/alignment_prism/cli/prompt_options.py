@@ -99,8 +99,7 @@ class ReadingOptions:
         """What they are to `iter_source`.
 
         Raises:
-            InputError: a column map is not FIELD=COLUMN, the delimiter is empty, the language is not known, or the
-                language file cannot be read.
+            InputError: a column map is not FIELD=COLUMN, the delimiter is empty, or the language file cannot be read.
         """
         from alignment_prism.domain import AYA_TAXONOMY, InputError
         from alignment_prism.io import TableOptions
@@ -111,8 +110,6 @@ class ReadingOptions:
         if self.language:
             defaults["language"] = self.language
         languages = registry(self.language_file)
-        if "language" in defaults:
-            languages.find(defaults["language"])
         return {
             "mapping": parse_mapping(self.mapping),
             "defaults": defaults,

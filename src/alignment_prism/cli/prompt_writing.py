@@ -69,7 +69,7 @@ def variants(sets: tuple[str, ...], out: str, reading: ReadingOptions, rows: Row
 
     rows.check_outputs(sets, reading, records=out)
     source = reading.source()
-    source["ask_kind"], written, found = True, 0, 0
+    written, found = 0, 0
 
     def counted(prompts: Iterator[Prompt]) -> Iterator[Prompt]:
         nonlocal found

@@ -17,6 +17,7 @@ from alignment_prism.cli.prompt_writing import NothingGood, require_some, usable
 from alignment_prism.cli.translate import translate
 
 if TYPE_CHECKING:
+    from alignment_prism.domain import Prompt
     from alignment_prism.prompts.overlap import Match, Overlap
     from alignment_prism.prompts.splits import Split
     from alignment_prism.prompts.validation import SetReport
@@ -46,27 +47,35 @@ def validate(
     rows: RowOptions,
     as_json: bool,
 ) -> None:
-    """Read every row and say what is wrong: file, row, field, value, fix. Ends with exit code 2 if anything is.
+    """Read every row and say what is wrong: file, row, field, value, fix. Ends with exit code 2 if anything is, and
+    where prompts are mostly in another language than they say.
 
     \b
     Examples:
       prism prompts validate aya_eng.jsonl aya_hin.jsonl
-      prism prompts validate mine.csv --map prompt=text,language=lang
+      prism prompts validate mine.csv --map prompt=text,language=lang,kind=kind
       prism prompts validate big.jsonl.gz --keep-going --rejects bad.jsonl --max-errors 50
     """
     from alignment_prism.prompts.translations import Kinship
     from alignment_prism.prompts.validation import fault_of, validate_sets
+    from alignment_prism.scoring.prompt_language import SaidLanguages
 
     rows.check_outputs(sets, reading)
     reports: list[SetReport] = []
-    kinship = Kinship()
+    source = reading.source()
+    kinship, said = Kinship(), SaidLanguages(source["languages"])
+
+    def look(prompt: Prompt) -> None:
+        kinship.add(prompt)
+        said.add(prompt)
+
     show = None if as_json else (lambda problem: echo_problem(problem, err=False))
     with rows.accounts(show=show) as accounts:
-        for report in validate_sets(sets, accounts, kinship=kinship, **reading.source()):
+        for report in validate_sets(sets, accounts, show=look, **source):
             reports.append(report)
             if not as_json:
                 _echo_report(report)
-    fault = fault_of(reports, len(sets), accounts)
+    fault = fault_of(reports, len(sets), accounts) or said.fault()
     note = kinship.note()
     if as_json:
         problems = [problem.as_dict() for problem in accounts.problems]
@@ -119,7 +128,7 @@ def stats(
     Examples:
       prism prompts stats aya --revision main
       prism prompts stats aya_*.jsonl --markdown
-      prism prompts stats mine.csv --map prompt=text --language fr --json
+      prism prompts stats mine.csv --map prompt=text --language fr --set kind=general --json
     """
     from alignment_prism.domain.text import markdown_table
     from alignment_prism.prompts.sources import iter_sets
@@ -181,7 +190,7 @@ def convert(
     \b
     Examples:
       prism prompts convert aya --out aya.parquet
-      prism prompts convert mine.csv --map prompt=text,language=lang --out mine.jsonl --keep-going
+      prism prompts convert mine.csv --map prompt=text,language=lang,kind=kind --out mine.jsonl --keep-going
       prism prompts convert xsafety/fr/*.csv --out fr.jsonl
     """
     from alignment_prism.domain import Prompt
@@ -190,7 +199,6 @@ def convert(
 
     rows.check_outputs(sets, reading, records=out)
     source, written = reading.source(), 0
-    source["ask_kind"] = True
     with rows.accounts(out) as accounts:
         prompts = usable(iter_sets(sets, accounts, **source), accounts)
         with contextlib.suppress(NothingGood):
@@ -327,7 +335,6 @@ def split(
     sizes = _sizes(parts)
     rows.check_outputs(sets, reading, manifest_beside(out) if out else None, records=out or "")
     source = reading.source()
-    source["ask_kind"] = not check  # the parts will be evaluated, and a file of ours always says its kind
     with rows.accounts(out) as accounts:
         prompts = list(iter_sets(sets, accounts, **source))
     accounts.require_none()

@@ -106,7 +106,6 @@ def translate(
 
     rows.check_outputs(sets, reading, records=out)
     options = reading.source()
-    options["ask_kind"] = True
     known = options["languages"]
     home = known.find(source).code
     codes = list(dict.fromkeys(known.find(code.strip()).code for code in into.split(",")))

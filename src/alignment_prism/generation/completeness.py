@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import Generation, Prompt
@@ -59,6 +59,7 @@ def check_generations(
             f"prompt(s) lack a reply of arm {arm!r}",
             where,
             f"generate {k} repl{'y' if k == 1 else 'ies'} for every prompt, or leave those prompts out",
+            {"keep_going": "True"},
         )
         samples[arm] = k
     return samples
@@ -78,7 +79,9 @@ def answered(prompts: Sequence[Prompt], generations: Sequence[Generation]) -> tu
     return kept, [generation for generation in generations if generation.prompt_id in ids]
 
 
-def _refuse(offenders: Sequence[str], what: str, where: str | None, fix: str) -> None:
+def _refuse(
+    offenders: Sequence[str], what: str, where: str | None, fix: str, settings: Mapping[str, str] | None = None
+) -> None:
     if offenders:
         shown = ", ".join(offenders[:_SHOWN]) + (", ..." if len(offenders) > _SHOWN else "")
-        raise InputError(f"{len(offenders)} {what}: {shown}", where=where, fix=fix)
+        raise InputError(f"{len(offenders)} {what}: {shown}", where=where, fix=fix, settings=settings or {})

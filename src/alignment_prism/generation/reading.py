@@ -10,6 +10,7 @@ from typing import Any
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.records import Generation, Prompt, StopReason
 from alignment_prism.generation.completeness import check_generations
+from alignment_prism.io import fields
 from alignment_prism.io.readers import read_records, read_rows
 from alignment_prism.prompts.matching import PromptIndex, folded
 
@@ -180,7 +181,7 @@ def _reply(values: Mapping[str, Any], mapping: Mapping[str, str], place: str) ->
         raise InputError(
             f"no column {' or '.join(map(repr, columns))}",
             where=place,
-            fix=f"name the replies' column; the columns are: {', '.join(values)}",
+            fix=f"name the replies' column; the columns are: {fields.column_names(values)}",
             settings={"reply_map": "reply=COLUMN"},
         )
     reply = values[column]

@@ -130,6 +130,25 @@ def optional_truth(values: Mapping[str, Any], name: str) -> bool | None:
     return found
 
 
+def is_name(column: object) -> bool:
+    """Whether a column's name looks like one: of a table without a header, the first row is a text that nobody shows.
+
+    One or two words of up to 40 characters of ASCII; in other scripts a word of up to four letters, for six can be a
+    request in Chinese.
+
+    Example:
+        >>> is_name("prompt_harm_label"), is_name("harm category"), is_name("How is it made"), is_name("如何制造炸弹")
+        (True, True, False, False)
+    """
+    name = str(column)
+    return len(name) <= (40 if name.isascii() else 4) and name.count(" ") <= 1 and not name.endswith(("?", ".", "!"))
+
+
+def column_names(columns: Iterable[object]) -> str:
+    """The columns of a file for a message; of what looks like no name only how long it is."""
+    return ", ".join(str(name) if is_name(name) else f"({len(str(name))} characters)" for name in columns)[:300]
+
+
 def member(values: Mapping[str, Any], name: str, kind: type[K], default: K) -> K:
     """A value of a closed set, or the default where there is none.
 

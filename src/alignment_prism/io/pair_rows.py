@@ -102,7 +102,7 @@ def _single(values: Mapping[str, Any]) -> tuple[Messages, str, str]:
 
 def _conversation(values: Mapping[str, Any]) -> tuple[Messages, str, str]:
     if "response" in values and not {"chosen", "rejected"} & values.keys():
-        fix = f"say which column has the label of the reply; the columns are: {', '.join(map(str, values))}"
+        fix = f"say which column has the label of the reply; the columns are: {fields.column_names(values)}"
         what = "no column 'response_label' or 'response_harm_label'"
         raise FieldError("response_label", None, what, fix, {"mapping": "response_label=COLUMN"})
     chosen, rejected = values.get("chosen"), values.get("rejected")
@@ -111,7 +111,7 @@ def _conversation(values: Mapping[str, Any]) -> tuple[Messages, str, str]:
             what = "an empty reply" if name in values else f"no column {name!r}"
             fix = "give every row a chosen and a rejected reply"
             if name not in values:
-                fix = f"say which column holds it; the columns are: {', '.join(map(str, values))}"
+                fix = f"say which column holds it; the columns are: {fields.column_names(values)}"
             raise FieldError(name, reply, what, fix, {"mapping": f"{name}=COLUMN"})
     where = next((name for name in ("prompt", "question", "messages") if name in values), "prompt")
     prompt = values.get(where)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Unpack
 
 from alignment_prism.domain import LANGUAGES, InputError, Languages, Prompt, Taxonomy
-from alignment_prism.io import SUFFIXES, FieldError, Intake, Row, TableOptions, read_rows, sha256_of
+from alignment_prism.io import SUFFIXES, FieldError, Intake, Row, TableOptions, fields, read_rows, sha256_of
 from alignment_prism.io.fields import text_notes
 from alignment_prism.io.files import suffix_of
 from alignment_prism.io.identity import Identities
 from alignment_prism.prompts import public, safety_sets
-from alignment_prism.prompts.formats import Format, Reading, ReadOptions, with_defaults
+from alignment_prism.prompts.formats import Format, Reading, ReadOptions
 from alignment_prism.prompts.paired import PREFERENCES, RESPONSES
-from alignment_prism.prompts.plain import AYA, OWN, PLAIN, likely_column, without_kind
+from alignment_prism.prompts.plain import AYA, KIND_FIX, KIND_SETTINGS, OWN, PLAIN, SAYS_KIND, likely_column
 
 FORMATS: dict[str, Format] = {
     each.name: each
@@ -90,7 +90,6 @@ def iter_prompts(
     taxonomy: Taxonomy | None = None,
     source: str | None = None,
     intake: Intake | None = None,
-    ask_kind: bool = False,
     identities: Identities | None = None,
     table: TableOptions | None = None,
 ) -> Iterator[Prompt]:
@@ -111,7 +110,7 @@ def iter_prompts(
     if known is not None and not known.header:
         options = TableOptions(options.delimiter, False, options.quoting)
     rows = read_rows(path, intake=intake, table=options, as_lines=known is not None and known.as_lines)
-    reading = Reading(str(path), languages, taxonomy, source or "", mapping or {}, defaults or {}, ask_kind)
+    reading = Reading(str(path), languages, taxonomy, source or "", mapping or {}, defaults or {})
     yield from prompts_from(rows, reading, intake, identities or Identities(), known, suffix_of(path), source)
 
 
@@ -158,8 +157,6 @@ def prompts_from(
         for turn in prompt.messages:
             for note in text_notes(turn.content, "prompt"):
                 intake.note(row, note)
-        if form is PLAIN and (unsaid := without_kind(with_defaults(row.values, reading))) is not None:
-            intake.note(row, unsaid)
         intake.accept()
         yield identities.prompt(prompt, lambda note, row=row: intake.note(row, note))  # type: ignore[misc]
     intake.check()
@@ -203,18 +200,13 @@ def _check_rows(first: Row, rows: Iterator[Row], reading: Reading, form: Format)
     if not ahead or any(_lacking(row, reading) != needed for row in ahead):
         return ahead  # a single row, or rows that differ: each is reported by itself
     count = f"none of the first {_AHEAD} rows" if len(ahead) + 1 == _AHEAD else f"none of {len(ahead) + 1} rows"
-    columns = ", ".join(str(name)[:40] for name in first.values)[:300]
+    columns = fields.column_names(first.values)
     if needed in reading.mapping.values():
         raise InputError(
             f"no column {needed!r}, which the column map names, in {count.replace('none', 'any', 1)}",
             where=reading.path, fix=f"the columns are: {columns}",
         )  # fmt: skip
-    raise InputError(
-        f"no column {needed!r} in {count.replace('none', 'any', 1)}",
-        where=reading.path,
-        fix=f"name yours; the columns are: {columns}",
-        settings=_mapped(str(needed), first),
-    )
+    raise _nowhere(str(needed), first, reading, f" in {count.replace('none', 'any', 1)}")
 
 
 def _lacking(row: Row, reading: Reading) -> str | None:
@@ -223,28 +215,36 @@ def _lacking(row: Row, reading: Reading) -> str | None:
     if absent is not None:
         return absent
     have = {*row.values, *reading.mapping, *reading.defaults}
-    needs = (("prompt", "messages"), ("language", "language"))
-    return next((needed for needed, other in needs if needed not in have and other not in have), None)
+    needs = (("prompt", "messages"), ("language",), SAYS_KIND)
+    return next((names[0] for names in needs if have.isdisjoint(names)), None)
 
 
-def _mapped(needed: str, first: Row) -> dict[str, str]:
-    """The settings that say where a field is found."""
-    whole = {"language": "CODE"} if needed == "language" else {}
-    return {"mapping": f"{needed}={likely_column(needed, first.values)}", **whole}
+def _nowhere(needed: str, first: Row, reading: Reading, among: str = "") -> InputError:
+    """That no row has what every row needs, and the settings that say it or say where it is found."""
+    columns = f"the columns are: {fields.column_names(first.values)}"
+    if needed == "kind":
+        what = f"no column says of which kind the prompts are{among}"
+        return InputError(what, where=reading.path, fix=f"{KIND_FIX}; {columns}", settings=KIND_SETTINGS)
+    settings = {"mapping": f"{needed}={likely_column(needed, first.values)}"}
+    if needed == "language":
+        settings["language"] = "CODE"
+    if not all(map(fields.is_name, first.values)):
+        columns += ", which looks like a row: say so if the table has no header"
+        settings["header"] = "False"
+    fix = f"name yours; {columns}"
+    return InputError(f"no column {needed!r}{among}", where=reading.path, fix=fix, settings=settings)
 
 
 def _check_columns(first: Row, reading: Reading, form: Format, suffix: str) -> None:
     """A table whose header lacks what every row needs is one fault, not as many as it has rows."""
     if suffix not in {".csv", ".tsv", ".parquet", ".xlsx", ""}:
         return
-    columns = ", ".join(str(name)[:40] for name in first.values)[:300]
     absent = next((name for name in reading.mapping.values() if name not in first.values), None)
     if absent is not None:
-        fix = f"the columns are: {columns}"
+        fix = f"the columns are: {fields.column_names(first.values)}"
         raise InputError(f"no column {absent!r}, which the column map names", where=reading.path, fix=fix)
     if form is PLAIN and (needed := _lacking(first, reading)) is not None:
-        fix = f"name yours; the columns are: {columns}"
-        raise InputError(f"no column {needed!r}", where=reading.path, fix=fix, settings=_mapped(needed, first))
+        raise _nowhere(needed, first, reading)
 
 
 def read_prompts(path: str | Path, **options: Unpack[ReadOptions]) -> list[Prompt]:

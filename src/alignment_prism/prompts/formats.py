@@ -22,7 +22,6 @@ class ReadOptions(TypedDict, total=False):
         taxonomy: categories are checked against it; None takes any (Aya's own for the Aya format).
         source: what `Prompt.source` says; None is `format@sha8` of the file, or `name@sha8` of the Hub's commit.
         intake: accounts for rows; None is strict: the first bad row raises.
-        ask_kind: whether a row that does not say its kind is bad; False takes it as harmful.
         table: how a CSV or TSV file is written: by its suffix, with a header.
     """
 
@@ -33,7 +32,6 @@ class ReadOptions(TypedDict, total=False):
     taxonomy: Taxonomy | None
     source: str | None
     intake: Intake | None
-    ask_kind: bool
     table: TableOptions | None
 
 
@@ -48,7 +46,6 @@ class Reading:
         source: what `Prompt.source` says.
         mapping: our field to the file's column.
         defaults: our field to the value of rows that have none.
-        ask_kind: whether a row that does not say its kind is bad.
     """
 
     path: str
@@ -57,7 +54,6 @@ class Reading:
     source: str = ""
     mapping: Mapping[str, str] = field(default_factory=dict)
     defaults: Mapping[str, str] = field(default_factory=dict)
-    ask_kind: bool = False
 
     @property
     def file(self) -> Path:

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from alignment_prism.domain import AYA_TAXONOMY, InputError, Prompt, PromptKind
+from alignment_prism.domain import AYA_TAXONOMY, InputError, Languages, PairKind, Prompt, PromptKind
 from alignment_prism.io import FieldError, Row, fields, record_from
 from alignment_prism.prompts.formats import Format, Reading, with_defaults
 
@@ -33,6 +33,11 @@ FIELDS = (
 ALIASES = {"scope": "global_or_local", "categories": "harm_category"}
 """Our field and the name it has in the Aya data."""
 
+SAYS_KIND = ("kind", *ALIASES, *ALIASES.values())
+"""Columns of which one says of which kind a prompt is."""
+KIND_FIX = "say which kind the prompts are: harmful, benign_mention, never_harmful, foreign_local or general"
+KIND_SETTINGS = {"mapping": "kind=COLUMN", "defaults": "kind=KIND", "kind": "KIND"}
+"""The settings that say it."""
 
 _OTHER_NAMES = {
     "prompt": ("text", "question", "instruction", "input", "inputs", "query", "goal", "request"),
@@ -66,17 +71,38 @@ def check_names(names: Iterable[str], setting: str) -> None:
             raise InputError(f"{name!r} is no field", fix=fix, settings={setting: f"{near[0]}=..."})
 
 
-def without_kind(values: Mapping[str, Any]) -> FieldError | None:
-    """That a row does not say of which kind it is; a reach or a category of harm says that it is harmful.
+def check_defaults(defaults: Mapping[str, str], languages: Languages) -> None:
+    """Check values that are to stand in for those that rows do not have, whether any row needs them or not.
+
+    Raises:
+        InputError: a name is nearly that of a field, or there is no such kind, scope or language.
+    """
+    check_names(defaults, "defaults")
+    kinds = [*PromptKind, *PairKind]
+    if not fields.missing(kind := defaults.get("kind")) and str(kind).strip().casefold() not in kinds:
+        fix = f"write one of {', '.join(dict.fromkeys(kinds))}"
+        raise InputError(
+            f"unknown kind {str(kind)[:40]!r}", fix=fix, settings={"defaults": "kind=KIND", "kind": "KIND"}
+        )
+    if not fields.missing(code := defaults.get("language")):
+        languages.find(str(code))
+    try:
+        fields.scope(defaults, "scope")
+    except FieldError as error:
+        raise InputError(f"{error.what} {str(error.value)[:40]!r}", fix=error.fix) from error
+
+
+def check_kind(values: Mapping[str, Any]) -> None:
+    """Check that a row says of which kind it is; a reach or a category of harm says that it is harmful.
 
     Args:
         values: of the row, under our names, defaults included.
+
+    Raises:
+        FieldError: it does not.
     """
-    if not all(fields.missing(values.get(name)) for name in ("kind", *ALIASES, *ALIASES.values())):
-        return None
-    fix = "say which kind the prompts are: harmful, benign_mention, never_harmful, foreign_local or general"
-    settings = {"mapping": "kind=COLUMN", "defaults": "kind=KIND", "kind": "KIND"}
-    return FieldError("kind", None, "does not say its kind", fix, settings)
+    if all(fields.missing(values.get(name)) for name in SAYS_KIND):
+        raise FieldError("kind", None, "does not say its kind", KIND_FIX, KIND_SETTINGS)
 
 
 def parse(row: Row, reading: Reading) -> Prompt:
@@ -87,12 +113,10 @@ def parse(row: Row, reading: Reading) -> Prompt:
             values[ours] = values.pop(other)
     where = "prompt" if not fields.missing(values.get("prompt")) or "messages" not in values else "messages"
     if where not in values:
-        columns = ", ".join(sorted(str(name)[:30] for name in row.values))[:200]
-        fix = f"say which column holds it; the columns are {columns}"
+        fix = f"say which column holds it; the columns are {fields.column_names(row.values)}"
         mapping = f"prompt={likely_column('prompt', row.values)}"
         raise FieldError(where, None, "no column 'prompt'", fix, {"mapping": mapping})
-    if reading.ask_kind and (unsaid := without_kind(values)) is not None:
-        raise unsaid
+    check_kind(values)
     system = fields.optional_text(values, "system")
     return Prompt(
         id=fields.optional_text(values, "id"),
@@ -131,7 +155,9 @@ def parse_aya(row: Row, reading: Reading) -> Prompt:
 
 def parse_own(row: Row, reading: Reading) -> Prompt:
     """A prompt as this package writes it; its language must be one that is known."""
-    prompt = record_from(Prompt, with_defaults(row.values, reading))
+    values = with_defaults(row.values, reading)
+    check_kind(values)
+    prompt = record_from(Prompt, values)
     fields.conversation([turn.as_dict() for turn in prompt.messages], "messages")
     code = fields.language({"language": prompt.language}, reading.languages)
     if code != prompt.language:

@@ -21,7 +21,7 @@ from alignment_prism.io.identity import Identities
 from alignment_prism.io.rejects import Rejects
 from alignment_prism.prompts.files import format_named, iter_prompts, prompts_from
 from alignment_prism.prompts.formats import Reading, ReadOptions
-from alignment_prism.prompts.plain import check_names
+from alignment_prism.prompts.plain import check_defaults, check_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def iter_source(
     """
     identities = identities or Identities()
     check_names(options.get("mapping") or (), "mapping")
-    check_names(options.get("defaults") or (), "defaults")
+    check_defaults(options.get("defaults") or {}, options.get("languages", LANGUAGES))
     known = _on_the_hub(name)
     if known is None:
         hub_only = {"revision": revision, "split": split, "configuration": config}
@@ -141,9 +141,7 @@ def iter_source(
         data = load_hub_rows(known.repo, part, revision or known.revision, config=config or known.config, intake=intake)
         label = options.get("source") or f"{name if name in SOURCES else known.repo.rpartition('/')[2]}@{data.sha[:8]}"
         mapping = options.get("mapping") or {}
-        reading = Reading(
-            data.name, languages, options.get("taxonomy"), label, mapping, defaults, options.get("ask_kind", False)
-        )
+        reading = Reading(data.name, languages, options.get("taxonomy"), label, mapping, defaults)
         yield from prompts_from(data.rows, reading, intake, identities, form, "", label)
 
 

@@ -91,7 +91,7 @@ def census_tables(census: Census, languages: Languages) -> list[tuple[str, list[
         body = [[category, *(row["categories"][category] for row in rows)] for category in categories]
         columns = ["category", *(row["language"] for row in rows)]
         tables.append(("Harm categories (a prompt with several counts in each)", columns, body))
-    if len(census.kinds) > 1:
+    if census.kinds:
         tables.append(("Kinds", ["kind", "prompts"], [list(item) for item in census.kinds.most_common()]))
     return tables
 

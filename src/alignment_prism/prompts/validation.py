@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Unpack
 
-from alignment_prism.domain import InputError
+from alignment_prism.domain import InputError, Prompt
 from alignment_prism.domain.errors import remedy
 from alignment_prism.io import Intake, TooManyProblems
 from alignment_prism.io.rejects import Rejects
 from alignment_prism.prompts.sources import SourceOptions, iter_source
-from alignment_prism.prompts.translations import Kinship
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +44,18 @@ class SetReport:
 
 
 def validate_sets(
-    names: Iterable[str], rejects: Rejects, *, kinship: Kinship | None = None, **options: Unpack[SourceOptions]
+    names: Iterable[str],
+    rejects: Rejects,
+    *,
+    show: Callable[[Prompt], None] | None = None,
+    **options: Unpack[SourceOptions],
 ) -> Iterator[SetReport]:
     """Read every row of every set; each report comes when its set is read.
 
     Args:
         names: files, sets known by name, Hub datasets.
         rejects: accounts for rows; where it has a limit, nothing is read beyond it.
-        kinship: is shown every good prompt of all sets.
+        show: is shown every good prompt of all sets.
         options: as in `load_prompts`.
     """
     for name in names:
@@ -61,8 +64,8 @@ def validate_sets(
         stopped: TooManyProblems | None = None
         try:
             for prompt in iter_source(name, **options):
-                if kinship is not None:
-                    kinship.add(prompt)
+                if show is not None:
+                    show(prompt)
         except TooManyProblems as limit:
             stopped = limit
         except InputError as fault:

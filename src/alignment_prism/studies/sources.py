@@ -221,7 +221,6 @@ def _prompts(spec: StudySpec, world: World | None, intake: Intake) -> list[Promp
                     format_name=entry.format,
                     languages=languages,
                     intake=intake,
-                    ask_kind=True,
                 ),
             )
         ]

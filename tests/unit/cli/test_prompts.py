@@ -98,7 +98,9 @@ def test_a_name_that_is_nearly_a_known_set(prism):
 def test_translations_without_a_group_are_said_over_files_of_one_language_each(prism, tmp_path):
     for group in ("", "g"):
         for code in ("en", "fr"):
-            rows = [{"id": f"{code}_{n}", "prompt": f"{code} {n}", "language": code} for n in range(4)]
+            rows = [
+                {"id": f"{code}_{n}", "prompt": f"{code} {n}", "language": code, "kind": "general"} for n in range(4)
+            ]
             rows = [{**row, "group": f"{group}{n}"} if group else row for n, row in enumerate(rows)]
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (tmp_path / f"{code}{group}.jsonl").write_text(text, encoding="utf-8")
@@ -180,7 +182,7 @@ def test_stats_count_as_the_tables_of_the_paper(prism, messy, tmp_path):
 
 def test_overlap_finds_itself_and_can_fail(prism, messy, tmp_path):
     other = tmp_path / "other.csv"
-    other.write_text(f'prompt,language\n"{SECRET.upper()} 3!",en\n"nothing alike",en\n')
+    other.write_text(f'prompt,language,kind\n"{SECRET.upper()} 3!",en,harmful\n"nothing alike",en,harmful\n')
     arguments = (
         "prompts",
         "overlap",
@@ -231,7 +233,7 @@ def test_split_writes_parts_and_a_manifest_and_check_finds_a_leak(prism, tmp_pat
 
 def test_a_users_language_file(prism, tmp_path):
     (tmp_path / "l.yaml").write_text("- {code: sjn, name: Sindarin, iso639_3: sjn, scripts: [Latn]}\n")
-    (tmp_path / "p.csv").write_text("text,lang\nMae govannen,Sindarin\n")
+    (tmp_path / "p.csv").write_text("text,lang,kind\nMae govannen,Sindarin,general\n")
     arguments = ("prompts", "validate", tmp_path / "p.csv", "--map", "prompt=text,language=lang")
     assert prism(*arguments)[0] == 2
     assert prism(*arguments, "--languages", tmp_path / "l.yaml")[0] == 0
@@ -242,7 +244,7 @@ def test_a_users_language_file(prism, tmp_path):
 
 def test_convert_of_a_file_of_which_no_row_is_good_is_no_success(prism, tmp_path):
     path = tmp_path / "p.csv"
-    path.write_text("prompt,language\nx,Elvish\ny,Quenya\n")
+    path.write_text("prompt,language,kind\nx,Elvish,general\ny,Quenya,general\n")
     code, _, err = prism("prompts", "convert", path, "--out", tmp_path / "o.jsonl", "--keep-going")
     assert code == 2 and "none of 2 rows can be used" in err and "o.jsonl.rejects.jsonl" in err
     assert len((tmp_path / "o.jsonl.rejects.jsonl").read_text().splitlines()) == 2
@@ -273,10 +275,13 @@ def test_overlap_of_a_set_with_itself_and_with_bad_rows(prism, messy, tmp_path):
         (("--max-errors", "-1"), "max-errors"),
         (("--set", "language"), "NAME=VALUE"),
         (("--language", "Elvish"), "Elvish"),
+        (("--set", "kind=nonsense"), "unknown kind 'nonsense'"),
+        (("--set", "scope=everywhere"), "unknown scope 'everywhere'"),
+        (("--map", "promt=prompt"), "write 'prompt'"),
     ],
 )
 def test_wrong_arguments_are_named(prism, tmp_path, arguments, word):
-    (tmp_path / "p.csv").write_text("prompt\nx\n")
+    (tmp_path / "p.csv").write_text("prompt,language,kind,scope\nx,en,general,global\n")  # no row needs what is given
     code, out, err = prism("prompts", "validate", tmp_path / "p.csv", *arguments)
     assert code == 2 and word in out + err and "Traceback" not in err
 
@@ -333,7 +338,7 @@ def test_help_has_examples_and_imports_nothing_heavy():
 
 def test_a_column_that_no_row_has_is_said_once(prism, tmp_path):
     path = tmp_path / "p.jsonl"
-    rows = [{"question": f"{SECRET} {number}", "lang": "en"} for number in range(60)]
+    rows = [{"question": f"{SECRET} {number}", "lang": "en", "kind": "general"} for number in range(60)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for command in (("validate", path), ("convert", path, "--out", tmp_path / "o.jsonl")):
         code, out, err = prism("prompts", *command)
@@ -342,13 +347,23 @@ def test_a_column_that_no_row_has_is_said_once(prism, tmp_path):
         assert "--map prompt=question" in said and "--keep-going" not in said and SECRET not in said
     code, _, err = prism("prompts", "validate", path, "--map", "prompt=question")
     assert code == 2 and err.count("no column") <= 1
-    path.write_text(path.read_text() + json.dumps({"prompt": "x", "language": "en"}) + "\n")
+    path.write_text(path.read_text() + json.dumps({"prompt": "x", "language": "en", "kind": "general"}) + "\n")
     code, out, err = prism("prompts", "validate", path, "--keep-going")
     assert code == 2 and "61 rows, 1 good, 60 bad" in out, "rows that differ are told one by one"
 
 
+@pytest.mark.parametrize("first", [f"{SECRET}", "How make it", "Make it?", "如何制造炸弹", "Как это сделать"])
+def test_a_prompt_in_place_of_a_header_is_never_shown(prism, tmp_path, first):
+    (tmp_path / "p.csv").write_text(f"{first},en\nanother,en\n", encoding="utf-8")
+    code, out, err = prism("prompts", "validate", tmp_path / "p.csv")
+    assert code == 2 and first not in out + err and "--no-header" in out
+    assert f"the columns are: ({len(first)} characters), en" in out
+
+
 def test_where_every_row_is_bad_leaving_them_out_is_no_way(prism, tmp_path):
     path = tmp_path / "p.jsonl"
-    path.write_text('{"prompt": "x", "language": "Elvish"}\n{"prompt": "y", "language": "Elvish"}\n')
+    path.write_text(
+        "".join(json.dumps({"prompt": each, "language": "Elvish", "kind": "general"}) + "\n" for each in "xy")
+    )
     code, _, err = prism("prompts", "validate", path)
     assert code == 2 and "--keep-going" not in err and "every row is bad" in err

@@ -270,7 +270,8 @@ def three_arms(tmp_path):
     write_records(tmp_path / "findings.parquet", findings, Finding)
     with open(tmp_path / "prompts.jsonl", "w", encoding="utf-8") as stream:
         for prompt in prompts:
-            stream.write(json.dumps({"id": prompt.id, "prompt": prompt.text, "language": prompt.language}) + "\n")
+            row = {"id": prompt.id, "prompt": prompt.text, "language": prompt.language, "kind": prompt.kind}
+            stream.write(json.dumps(row) + "\n")
     return tmp_path, truth
 
 
@@ -356,7 +357,8 @@ def test_next_labels_go_where_a_claim_is_not_decided(tmp_path):
     with open(tmp_path / "prompts.jsonl", "w", encoding="utf-8") as stream:
         for i in range(400):
             language = ("ar", "fr")[i % 2]
-            stream.write(json.dumps({"id": f"p{i}", "prompt": f"request {i}", "language": language}) + "\n")
+            row = {"id": f"p{i}", "prompt": f"request {i}", "language": language, "kind": "harmful"}
+            stream.write(json.dumps(row) + "\n")
             for arm, harm in (("base", {"ar": 0.5, "fr": 0.8}), ("dpo", {"ar": 0.35, "fr": 0.1})):
                 reply = Generation(f"p{i}", arm, arm, f"{arm} answers {i}")
                 truth[reply.reply_digest] = bool(rng.random() < harm[language])

@@ -21,6 +21,7 @@ AYA = {
     "semantic_translation": None,
     "explanation": "none",
 }
+GENERAL = {"kind": "general"}
 
 
 def lines(path, *rows):
@@ -72,11 +73,11 @@ def test_a_bad_row_is_named_with_field_value_and_fix(tmp_path, name):
 
 def test_duplicates_are_kept_in_one_group_under_two_ids(tmp_path):
     intake = Intake()
-    rows = [{"id": "a", "prompt": "x", "language": "en"}, {"id": "b", "prompt": "x", "language": "en"}]
+    row = {"prompt": "x", "language": "en", "kind": "general"}
+    rows = [{"id": "a", **row}, {"id": "b", **row}]
     one, two = read_prompts(lines(tmp_path / "x.jsonl", *rows), intake=intake)
     assert (one.id, two.id) == ("a", "b") and one.cluster == two.cluster
-    rows = [{"prompt": "x", "language": "en"}] * 3
-    three = read_prompts(lines(tmp_path / "x.jsonl", *rows), intake=intake)
+    three = read_prompts(lines(tmp_path / "x.jsonl", *[row] * 3), intake=intake)
     assert len({prompt.id for prompt in three}) == 3 and len({prompt.cluster for prompt in three}) == 1
     assert sum(count for note, count in intake.notes.items() if "again" in note) == 3
 
@@ -84,7 +85,7 @@ def test_duplicates_are_kept_in_one_group_under_two_ids(tmp_path):
 def test_the_same_id_for_two_texts_is_noted_and_made_two(tmp_path):
     intake = Intake()
     rows = [{"id": 1, "prompt": "x", "language": "en"}, {"id": "1", "prompt": "y", "language": "en"}]
-    one, two = read_prompts(lines(tmp_path / "x.jsonl", *rows), intake=intake)
+    one, two = read_prompts(lines(tmp_path / "x.jsonl", *rows), intake=intake, defaults=GENERAL)
     assert (one.id, two.id) == ("1", "1-2")
     assert any("id that occurs before" in note for note in intake.notes)
 
@@ -113,7 +114,7 @@ def test_columns_that_are_missing_are_one_fault_that_names_those_there(tmp_path)
 def test_a_map_works_on_json_lines_and_missing_columns_are_bad_rows_there(tmp_path):
     path = lines(tmp_path / "x.jsonl", {"q": "a", "language": "en"}, {"language": "en"}, {"q": "b", "language": "en"})
     intake = Intake(keep_going=True)
-    assert len(read_prompts(path, mapping={"prompt": "q"}, intake=intake)) == 2
+    assert len(read_prompts(path, mapping={"prompt": "q"}, defaults=GENERAL, intake=intake)) == 2
     assert intake.rejected == 1
 
 
@@ -122,7 +123,7 @@ def test_conversations_and_system_prompts(tmp_path):
     path = lines(
         tmp_path / "x.jsonl", {"messages": turns, "language": "en", "system": "S"}, {"prompt": turns, "language": "en"}
     )
-    one, two = read_prompts(path)
+    one, two = read_prompts(path, defaults=GENERAL)
     assert [turn.content for turn in one.messages] == ["S", "a", "b", "c"]
     assert [turn.content for turn in two.messages] == ["a", "b", "c"]
 
@@ -135,7 +136,7 @@ def test_our_own_files_come_back_as_they_were(tmp_path, suffix):
 
 
 def test_a_users_language(tmp_path):
-    path = lines(tmp_path / "x.jsonl", {"prompt": "Mae govannen", "language": "Sindarin"})
+    path = lines(tmp_path / "x.jsonl", {"prompt": "Mae govannen", "language": "Sindarin", "kind": "general"})
     with pytest.raises(InputError, match="unknown language"):
         read_prompts(path)
     more = LANGUAGES.with_languages([Language("sjn", "Sindarin", "sjn", ("Latn",))])
@@ -235,7 +236,7 @@ def test_prompts_of_preference_pairs(tmp_path):
 def test_tables_without_a_header_are_mapped_by_position(tmp_path):
     (tmp_path / "x.tsv").write_text("en\tone\nfr\tdeux\n")
     prompts = read_prompts(
-        tmp_path / "x.tsv", mapping={"language": "1", "prompt": "2"}, table=TableOptions(header=False)
+        tmp_path / "x.tsv", mapping={"language": "1", "prompt": "2"}, defaults=GENERAL, table=TableOptions(header=False)
     )
     assert [(prompt.language, prompt.text) for prompt in prompts] == [("en", "one"), ("fr", "deux")]
 

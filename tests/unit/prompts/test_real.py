@@ -118,10 +118,14 @@ def test_mt_bench_names_its_language_in_a_column_or_in_the_file_name(realdata):
     assert [prompt.cluster for prompt in sets["en"]] == [prompt.cluster for prompt in sets["fr"]]
 
 
+HARMFUL = {"kind": "harmful"}
+"""What the rows of RTP-LX do not say of themselves."""
+
+
 def test_rtp_lx_lines_in_json_with_ids_of_two_types(realdata):
     for code, count in (("AR", 1051), ("ES", 1098), ("FR", 1038), ("HI", 1115)):
         mapping = {"prompt": "Prompt", "language": "Locale", "id": "Index"}
-        prompts, intake = read(realdata / "rtp_lx" / f"gpt4_results_{code}.json", mapping=mapping)
+        prompts, intake = read(realdata / "rtp_lx" / f"gpt4_results_{code}.json", mapping=mapping, defaults=HARMFUL)
         assert len(prompts) == count and intake.rejected == 0
         assert {prompt.language for prompt in prompts} == {code.lower()}
         assert all(isinstance(prompt.id, str) for prompt in prompts)
@@ -134,7 +138,7 @@ def test_rtp_lx_ids_meet_though_one_file_has_numbers_and_the_other_texts(realdat
         for name, column in (("gpt4_results", "Prompt"), ("acs_results_benign", "BenignCompletion")):
             path = realdata / "rtp_lx" / f"{name}_{code}.json"
             types[type(json.loads(path.read_text(encoding="utf-8").partition("\n")[0])["Index"]).__name__] += 1
-            prompts, _ = read(path, mapping={"prompt": column, "language": "Locale", "id": "Index"})
+            prompts, _ = read(path, mapping={"prompt": column, "language": "Locale", "id": "Index"}, defaults=HARMFUL)
             sides.append({prompt.id for prompt in prompts})
         met[code] = len(sides[0] & sides[1])
     assert types == {"int": 5, "str": 3}
@@ -144,7 +148,8 @@ def test_rtp_lx_ids_meet_though_one_file_has_numbers_and_the_other_texts(realdat
 
 def test_rows_of_rtp_lx_that_are_not_nfc_are_noted_and_kept(realdata):
     path = realdata / "rtp_lx" / "gpt4_results_HI.json"
-    prompts, intake = read(path, mapping={"prompt": "Prompt", "language": "Locale", "id": "Index"})
+    mapping = {"prompt": "Prompt", "language": "Locale", "id": "Index"}
+    prompts, intake = read(path, mapping=mapping, defaults=HARMFUL)
     assert noted(intake, "NFC") == 5 == sum(not unicodedata.is_normalized("NFC", prompt.text) for prompt in prompts)
 
 

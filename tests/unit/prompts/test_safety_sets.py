@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from prism_command import prism
 
 from alignment_prism.cli.main import main
 from alignment_prism.domain import InputError, Prompt, PromptKind
@@ -97,26 +98,38 @@ def test_a_row_that_does_not_say_its_kind_is_asked_about(tmp_path: Path, capsys:
     with pytest.raises(SystemExit) as end:
         main(["prompts", "convert", str(file), "--out", str(out)])
     said = capsys.readouterr().err
-    assert end.value.code == 2 and "does not say its kind" in said and "--set kind=KIND" in said and not out.exists()
+    assert end.value.code == 2 and "no column says of which kind" in said and "--set kind=KIND" in said
+    assert not out.exists()
     with pytest.raises(SystemExit) as end:
         main(["prompts", "convert", str(file), "--set", "kind=general", "--out", str(out)])
     assert not end.value.code and only(out).kind is PromptKind.GENERAL
     local = as_csv(tmp_path / "l.csv", {"prompt": "x", "language": "en", "scope": "local"})  # a reach of a harm
-    assert read_prompts(local, ask_kind=True)[0].kind is PromptKind.HARMFUL
+    assert read_prompts(local)[0].kind is PromptKind.HARMFUL
 
 
-def test_a_split_asks_too_and_a_validation_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = as_csv(tmp_path / "p.csv", {"prompt": "Hello", "language": "en"}, {"prompt": "Good day", "language": "en"})
-    out = tmp_path / "split.parquet"
-    with pytest.raises(SystemExit) as end:
-        main(["prompts", "split", str(file), "--part", "a=1", "--part", "b=rest", "--out", str(out)])
-    assert end.value.code == 2 and "does not say its kind" in capsys.readouterr().err and not out.exists()
-    with pytest.raises(SystemExit) as end:
-        main(["prompts", "validate", str(file)])
-    assert not end.value.code and "2 x does not say its kind" in capsys.readouterr().out
-    with pytest.raises(SystemExit):
-        main(["prompts", "validate", str(file), "--set", "kind=general"])
-    assert "kind" not in capsys.readouterr().out
+def test_every_command_that_reads_prompts_asks_for_their_kind(tmp_path: Path) -> None:
+    """Nothing is taken for harmful because nobody said otherwise; one row among others is named."""
+    as_csv(tmp_path / "p.csv", {"prompt": "Hello", "language": "en"}, {"prompt": "Good day", "language": "en"})
+    lines = [{"prompt": "Hello", "language": "en", "kind": "general"}, {"prompt": "Good day", "language": "en"}]
+    (tmp_path / "mixed.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    for command in (("stats",), ("validate",), ("split", "--check"), ("variants", "--out", "v.jsonl"),
+                    ("split", "--part", "a=1", "--part", "b=rest", "--out", "s.jsonl"),
+                    ("convert", "--out", "c.jsonl")):  # fmt: skip
+        name, *rest = command
+        for file, words in (("p.csv", "no column says of which kind"), ("mixed.jsonl", "does not say its kind")):
+            done = prism("prompts", name, file, *rest, folder=tmp_path)
+            assert done.returncode == 2 and words in done.stdout + done.stderr, (command, file)
+        assert "row 2" in done.stdout + done.stderr and not list(tmp_path.glob("?.jsonl"))
+    done = prism("prompts", "overlap", "p.csv", "mixed.jsonl", folder=tmp_path)
+    assert done.returncode == 2 and "does not say its kind" in done.stderr
+    said = prism("prompts", "stats", "p.csv", "--set", "kind=general", folder=tmp_path)
+    assert said.returncode == 0 and ["general", "2"] in [line.split() for line in said.stdout.splitlines()]
+    with pytest.raises(InputError, match="no column says of which kind"):
+        read_prompts(tmp_path / "p.csv")
+    own = {"id": "a", "messages": [{"role": "user", "content": "Hello"}], "language": "en", "kind": "general"}
+    (tmp_path / "own.jsonl").write_text(json.dumps(own) + "\n" + json.dumps({**own, "id": "b", "kind": None}))
+    with pytest.raises(InputError, match="does not say its kind"):
+        read_prompts(tmp_path / "own.jsonl")
 
 
 PUBLISHED: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, str]]] = {
@@ -175,7 +188,12 @@ def test_a_workbook_is_read_like_a_table(tmp_path: Path) -> None:
 
     book = Workbook()
     assert book.active is not None
-    for row in (["id", "prompt", "language", "kind"], [1, "नमस्ते", "hi", "general"], [None] * 4, [2, "a", "en", None]):
+    for row in (
+        ["id", "prompt", "language", "kind"],
+        [1, "नमस्ते", "hi", "general"],
+        [None] * 4,
+        [2, "a", "en", "harmful"],
+    ):
         book.active.append(row)
     book.save(tmp_path / "p.xlsx")
     first, second = read_prompts(tmp_path / "p.xlsx")
@@ -199,7 +217,7 @@ def test_xl_safetybench_by_its_folder(tmp_path: Path) -> None:
     columns = "id,category,subcategory_english,subcategory_local,base_query_english,base_query_local,attack_prompt"
     rows = [f"{n},Criminal Activities,x,x,the query,질의,공격 문장 번호 {n}" for n in range(3)]
     attacks.write_text("\n".join([columns, *rows]), encoding="utf-8")
-    made = read_prompts(attacks, ask_kind=True)
+    made = read_prompts(attacks)
     assert [(one.language, one.kind, one.subset) for one in made] == [("ko", PromptKind.HARMFUL, "jailbreak")] * 3
     assert len({one.id for one in made}) == 3 and len({one.group for one in made}) == 1
     assert made[0].metadata["country"] == "KR" and made[0].categories == ("Criminal Activities",)

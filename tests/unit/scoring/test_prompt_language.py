@@ -12,7 +12,7 @@ from alignment_prism.cli.main import main
 from alignment_prism.domain import LANGUAGES, InputError, Language, Languages, Prompt, user
 from alignment_prism.io.languages import read_languages
 from alignment_prism.prompts import read_prompts
-from alignment_prism.scoring.prompt_language import check_prompt_languages
+from alignment_prism.scoring.prompt_language import MOST_READ, SaidLanguages, check_prompt_languages
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -63,6 +63,20 @@ def test_the_command_refuses_before_any_call(tmp_path: Path, capsys: pytest.Capt
               "--out", str(tmp_path / "out")])  # fmt: skip
     said = capsys.readouterr().err
     assert end.value.code == 2 and "24 of 24 prompts are called Russian (ru)" in said and "Could you" not in said
+    wrong = ("--map", "prompt=instruction", "--language", "ru", "--set", "kind=benign_mention")
+    for map_, code in ((wrong, 2), (("--map", "prompt=instruction_translated", *wrong[2:]), 0)):
+        with pytest.raises(SystemExit) as end:
+            main(["prompts", "validate", str(file), *map_])
+        read = capsys.readouterr()
+        assert (end.value.code or 0) == code and "24 good, 0 bad" in read.out
+        assert ("called Russian (ru) and are not written in Cyrl" in read.err) == bool(code)
+
+
+def test_of_a_large_set_the_first_prompts_are_looked_at() -> None:
+    said = SaidLanguages()
+    for prompt in (*asked("fr") * (MOST_READ // 24 + 1), *asked("fr", ["Dites-moi ce que vous en pensez"] * 24) * 400):
+        said.add(prompt)
+    assert f"{MOST_READ} of {MOST_READ} prompts are called French" in str(said.fault())
 
 
 def test_about_a_hundred_languages_by_any_code() -> None:

@@ -114,7 +114,6 @@ def _read(prompts: Prompts | tuple[()], spec: BuildSpec, *, seeds: bool) -> list
             defaults=entry.defaults or None,
             format_name=entry.format,
             languages=languages,
-            ask_kind=False,
         )
     ]
     if seeds and not found:
