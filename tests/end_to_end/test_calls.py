@@ -109,6 +109,27 @@ def test_passing_failures_are_made_again_and_the_servers_wish_is_heeded(server: 
     assert set(seen.values()) == {2}  # the client makes no attempts of its own
 
 
+def test_a_page_in_place_of_an_answer_is_a_failing_server(server: Server) -> None:
+    """A gateway's page under the status of an answer: asked for again, and no answer if it stays."""
+    page = Reply(body=b"\n<!doctype html><title>Back soon</title>")
+    seen: Counter[int] = Counter()
+
+    def script(messages: list[dict[str, str]]) -> str | Reply:
+        seen[number(messages)] += 1
+        return page if seen[number(messages)] == 1 or number(messages) == 3 else "fine"
+
+    server.script = script
+    answers = ask_all(Endpoint(MODEL, server.url, connections=8, retries=1), requests(8))
+    assert seen == dict.fromkeys(range(8), 2)
+    assert {key: answer.error for key, answer in answers.items() if answer.error} == {
+        "3": "a web page came in place of an answer"
+    }
+    server.script = lambda messages: page
+    with pytest.raises(ModelError, match="a web page came in place") as error:
+        ask_all(Endpoint(MODEL, server.url, connections=8, retries=1), requests(8))
+    assert "address" in str(error.value.fix) and error.value.settings == {"base_url": "ADDRESS"}
+
+
 def test_no_credit_is_not_waited_for(server: Server) -> None:
     server.script = lambda messages: Reply(status=429, message="You exceeded your quota", code="insufficient_quota")
     with pytest.raises(ModelError, match="no credit left"):

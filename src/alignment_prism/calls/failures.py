@@ -26,6 +26,7 @@ class Cause(Enum):
     SERVER = ("the server failed", True)
     CONNECTION = ("the connection failed", True)
     TIMEOUT = ("no answer in time", True)
+    PAGE = ("a web page came in place of an answer", True)
     REFUSED = ("the provider refuses this request", False)
     FILTERED = ("the provider's content filter stops this request", False)
     TOO_LONG = ("the request is longer than the model's context length", False)
@@ -37,7 +38,7 @@ class Cause(Enum):
         self.of_service = of_service
 
 
-_PASSING = {Cause.RATE, Cause.SERVER, Cause.CONNECTION, Cause.TIMEOUT}
+_PASSING = {Cause.RATE, Cause.SERVER, Cause.CONNECTION, Cause.TIMEOUT, Cause.PAGE}
 _BY_STATUS = {401: Cause.KEY, 402: Cause.MONEY, 404: Cause.ADDRESS, 408: Cause.TIMEOUT, 429: Cause.RATE}
 _NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _FILTER_CODES = {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"}
@@ -119,6 +120,10 @@ class AnswerTooLarge(ValueError):
     """What a server sends is no answer of a model: it takes more room than any."""
 
 
+class WebPage(ValueError):
+    """What a server sends, as if it were an answer, is a page for people: of a gateway, or of another address."""
+
+
 def failure_of(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     """The failure behind an exception of a provider or of its client, whatever package raised it.
 
@@ -127,6 +132,8 @@ def failure_of(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         secrets: as of `provider_words`; a code that holds one is not kept.
     """
     error = _root(error)
+    if isinstance(error, WebPage):
+        return Failure(Cause.PAGE)
     status = _status(error)
     body = _codes(error)
     code = next((name for name in body if _CODE.fullmatch(name) and masked(name, secrets) == name), "")
@@ -208,7 +215,9 @@ def _root(error: BaseException) -> BaseException:
         inner = attempt.exception() if attempt is not None else None
         if inner is None and type(error).__name__ == "ModelGenerateError":
             inner = error.__cause__
-        if inner is None and isinstance(error.__cause__, AnswerTooLarge):  # its client takes it for a connection's
+        if inner is None and isinstance(
+            error.__cause__, (AnswerTooLarge, WebPage)
+        ):  # their client sees a failed connection
             inner = error.__cause__
         if inner is None:
             return error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from alignment_prism.calls.failures import AnswerTooLarge
+from alignment_prism.calls.failures import AnswerTooLarge, WebPage
 
 if TYPE_CHECKING:
     from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput
@@ -60,6 +60,7 @@ async def _bounded(response: Any) -> None:
 
     Raises:
         AnswerTooLarge: it is more than `MOST_BYTES`.
+        WebPage: it is markup, under the status of an answer.
     """
     parts: list[bytes] = []
     size = 0
@@ -68,7 +69,10 @@ async def _bounded(response: Any) -> None:
         if size > MOST_BYTES:
             raise AnswerTooLarge(f"more than {MOST_BYTES:,} bytes")
         parts.append(part)
-    response._content = b"".join(parts)  # where the client looks first, as if it had read all of it
+    whole = b"".join(parts)
+    if response.status_code == 200 and whole.lstrip()[:1] == b"<":
+        raise WebPage("markup and no JSON")
+    response._content = whole  # where the client looks first, as if it had read all of it
 
 
 def _is_plain_chat(api: Any, config: GenerateConfig) -> bool:
