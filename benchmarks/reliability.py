@@ -257,7 +257,7 @@ def bombs(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[R
             os._exit(0)
         os.waitpid(process, 0)
         limited = ("sh", "-c", f'ulimit -v {ADDRESS_SPACE // 1024}; exec "$@"', "sh")
-        command = [*limited, *PRISM, "prompts", "validate", str(path)]
+        command = [*limited, *PRISM, "prompts", "validate", str(path), "--set", "kind=general"]
         child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         assert child.stderr is not None
         said = child.stderr.read().decode("utf-8", "replace")

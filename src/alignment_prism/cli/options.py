@@ -336,21 +336,27 @@ class JudgeOptions:
 
 
 def generation_spec(sampling: SamplingOptions, model: ModelOptions, calls: CallOptions) -> GenerationSpec:
-    """How replies are drawn, as a spec has it."""
+    """How replies are drawn, as a spec has it.
+
+    Raises:
+        InputError: several replies of a prompt would be the same.
+    """
+    from alignment_prism.io.yaml import YamlDocument, validated
     from alignment_prism.studies.generation import GenerationSpec
 
-    return GenerationSpec(
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        max_tokens=sampling.max_tokens,
-        samples=sampling.samples,
-        seed=sampling.seed,
-        batch_tokens=model.batch_tokens,
-        device=model.device,
-        max_connections=calls.connections,
-        retries=calls.retries,
-        timeout=calls.timeout,
-    )
+    values = {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "samples": sampling.samples,
+        "seed": sampling.seed,
+        "batch_tokens": model.batch_tokens,
+        "device": model.device,
+        "max_connections": calls.connections,
+        "retries": calls.retries,
+        "timeout": calls.timeout,
+    }
+    return validated(GenerationSpec, values, YamlDocument("", "the options"))
 
 
 retry_option = click.option(
