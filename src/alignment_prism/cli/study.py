@@ -140,13 +140,13 @@ def run(
     if shard is not None:
         if replace or retry_unjudged or executor == "ray":
             raise InputError("--shard trains and replies", fix="give other options to the command that does the rest")
-        _run_shard(study, folder, shard, jobs)
+        _run_shard(study, folder, shard, jobs, **money.options())
         return
     options = {"cluster": address if executor == "ray" else None, **money.options()}
     run_and_show(study, folder, replace=replace, retry_unjudged=retry_unjudged, jobs=jobs, **options)
 
 
-def _run_shard(spec: StudySpec, out: Path, shard: str, jobs: int | None) -> None:
+def _run_shard(spec: StudySpec, out: Path, shard: str, jobs: int | None, **how: Any) -> None:
     """Do one part of a study, and say what is left to be done by whom."""
     from alignment_prism.cli.progress import Terminal
     from alignment_prism.domain import InputError
@@ -157,7 +157,7 @@ def _run_shard(spec: StudySpec, out: Path, shard: str, jobs: int | None) -> None
     if not (slash and number.isdecimal() and of.isdecimal()):
         raise InputError(f"no part of a study: {shard!r}", fix="write --shard 1/4 for the first of four")
     progress = Terminal()
-    steps = run_shard(spec, out, int(number), int(of), progress=progress, jobs=jobs or available_cores())
+    steps = run_shard(spec, out, int(number), int(of), progress=progress, jobs=jobs or available_cores(), **how)
     progress.note(f"shard {shard}: {len(steps)} steps are done; after all shards, run the command without --shard")
 
 

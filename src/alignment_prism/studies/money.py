@@ -10,6 +10,13 @@ from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain.errors import InputError
 from alignment_prism.store.names import CALLS
 from alignment_prism.studies.prices import load_prices
+from alignment_prism.studies.steps import KINDS, Step
+
+
+def models_called(steps: Iterable[Step], out: Path) -> set[str]:
+    """Inspect ids of the models behind an API that those of some steps call which are not done."""
+    todo = (step for step in steps if not step.is_done(out))
+    return {endpoint.model for step in todo for endpoint in KINDS[step.kind].endpoints(step)}
 
 
 def budget_for(dollars: float | None, prices: str | Path | None, models: Iterable[str]) -> Budget | None:

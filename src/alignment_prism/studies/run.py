@@ -50,7 +50,7 @@ from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.ray import run_steps_on_ray
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.made import is_made, made_from, write_made
-from alignment_prism.studies.money import budget_for, shared_answers
+from alignment_prism.studies.money import budget_for, models_called, shared_answers
 from alignment_prism.studies.notes import study_notes
 from alignment_prism.studies.plan import build_plan
 from alignment_prism.studies.progress import Reporter, Silent
@@ -58,7 +58,7 @@ from alignment_prism.studies.report import write_study_report
 from alignment_prism.studies.sources import Sources, fetch_models, load_sources
 from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.step_log import Logged
-from alignment_prism.studies.steps import KINDS, Context
+from alignment_prism.studies.steps import Context
 from alignment_prism.studies.study import ArmRecords, Study
 
 
@@ -127,9 +127,7 @@ def run_study(
             raise InputError("no such file of earlier scores", where=str(file), fix="check the path")
     plan = build_plan(spec, fetch_models(sources))
     check_judges(spec, sources, plan, out)
-    todo = [step for step in plan.steps if not step.is_done(out)]
-    called = {endpoint.model for step in todo for endpoint in KINDS[step.kind].endpoints(step)}
-    limit, shared = budget_for(budget, prices, called), shared_answers(cache, out)
+    limit, shared = budget_for(budget, prices, models_called(plan.steps, out)), shared_answers(cache, out)
     index = {**plan.as_json(), "notes": notes}
     with _held(out):
         check_place(out, plan, spec, replace=replace)

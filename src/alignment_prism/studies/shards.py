@@ -1,7 +1,8 @@
 """A study split over processes that share its folder and nothing else: for clusters whose scheduler starts processes.
 
-A shard does trainings and replies of models on this machine. Who runs the study after all shards does the rest: judges
-and comparisons, whose calls have one journal with one writer, and the findings.
+A shard does trainings and replies of models on this machine, and what they need: where pairs are built or ranked by
+models behind an API, its calls are journalled as a study's are. Who runs the study after all shards does the rest:
+judges, comparisons, and the findings.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import InputError
 from alignment_prism.store import folder_lock, output_lock
 from alignment_prism.store.locks import turn_to_write
-from alignment_prism.store.names import FINDINGS, STEPS
+from alignment_prism.store.names import CALLS, FINDINGS, STEPS
 from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.loading import load_spec
+from alignment_prism.studies.money import budget_for, models_called, shared_answers
 from alignment_prism.studies.plan import build_plan
 from alignment_prism.studies.progress import Reporter, Silent
 from alignment_prism.studies.run import write_index
@@ -36,6 +39,9 @@ def run_shard(
     *,
     progress: Reporter | None = None,
     jobs: int = 1,
+    budget: float | None = None,
+    prices: str | Path | None = None,
+    cache: str | Path | None = None,
 ) -> list[Step]:
     """Do one part of a study's trainings and replies, or go on with it; `run_study` does the rest afterwards.
 
@@ -45,7 +51,7 @@ def run_shard(
         number: of the shard, from 1.
         of: how many shards there are.
         progress: where to report to; None is nowhere.
-        jobs: as of `run_study`.
+        jobs: as of `run_study`, as are the others; a budget counts what the shard's own calls and those before it cost.
 
     Returns:
         The steps of the shard, which are done.
@@ -61,6 +67,8 @@ def run_shard(
     check_study(spec, sources)
     plan = build_plan(spec, fetch_models(sources))
     steps = shard_of(plan.steps, number, of)
+    called = models_called(steps, out)
+    limit, shared = budget_for(budget, prices, called), shared_answers(cache, out)
     with output_lock(out / f"shard-{number}-of-{of}"), folder_lock(out, shared=True):
         with turn_to_write(out / SETUP):
             check_place(out, plan, spec, replace=False)
@@ -68,7 +76,9 @@ def run_shard(
                 write_index(out, spec, {**plan.as_json(), "notes": ()})
             for source in plan.sources:
                 source.write(out)
-        run_steps(steps, Context(out, None), Logged(reporter, out / STEPS), jobs=jobs)
+        with CallJournal(out / CALLS, cache=shared, budget=limit) as journal:
+            context = Context(out, journal if called else None)
+            run_steps(steps, context, Logged(reporter, out / STEPS), jobs=jobs)
     return steps
 
 

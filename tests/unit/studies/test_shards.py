@@ -97,6 +97,18 @@ def test_an_array_of_processes_and_the_command_after_it_are_the_study(repository
     assert not status(out).is_running
 
 
+def test_a_part_that_calls_models_may_cost_no_more_than_is_said(tmp_path: Path) -> None:
+    judged = {
+        "name": "online",
+        "method": "dpo_ift",
+        "share": 0.5,
+        "on_policy": {"judges": [{"model": "mockllm/model"}]},
+    }
+    spec = load_spec("micro", arms=[judged])
+    with pytest.raises(InputError, match="a budget, and no price of mockllm/model"):
+        run_shard(spec, tmp_path / "out", 1, 1, budget=1.0)
+
+
 @pytest.mark.parametrize("words", [["--shard", "1"], ["--shard", "1/2", "--replace"], ["--shard", "3/2"]])
 def test_what_is_no_part_is_refused(words: list[str], tmp_path: Path) -> None:
     told = prism("study", "run", "micro", "--out", tmp_path / "out", *words)
