@@ -233,6 +233,8 @@ def show_status(folder: Path) -> None:
         echo(f"waiting: {step}")
     for title, error in found.failed.items():
         echo(f"failed:  {title}: {error}")
+    if (found.begun or found.waiting) and not found.is_running:
+        echo("to go on: run the same command again; what is done is not done again")
 
 
 @command.command("ls")
