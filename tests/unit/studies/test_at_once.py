@@ -13,21 +13,17 @@ import threading
 from pathlib import Path
 
 import pytest
+from mixture_steps import mixtures
 
 from alignment_prism.calls.journal import CallJournal
-from alignment_prism.domain import InputError, ModelError, Pair
-from alignment_prism.nano import world
+from alignment_prism.domain import InputError, ModelError
 from alignment_prism.store.names import CALLS
-from alignment_prism.studies.arms import TrainedArm
 from alignment_prism.studies.executors import at_once, pool, worker
 from alignment_prism.studies.executors.at_once import run_at_once
 from alignment_prism.studies.executors.crew import Told
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.progress import Silent
-from alignment_prism.studies.spec import MixtureSpec
 from alignment_prism.studies.steps import Context, Step
-from alignment_prism.studies.steps.mix import GENERAL, SAFETY, mix_step
-from alignment_prism.studies.steps.source import source
 
 pytestmark = pytest.mark.slow
 
@@ -36,15 +32,6 @@ pytestmark = pytest.mark.slow
 def light_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing here is trained: workers need no torch."""
     monkeypatch.setattr(pool, "PRELOADED", ())
-
-
-def mixtures(out: Path, *shares: float) -> list[Step]:
-    """Steps that mix the lab's pairs, which are in the folder."""
-    safety, general = world().pairs()
-    pairs = source("pairs", {SAFETY: (Pair, safety[:60]), GENERAL: (Pair, general[:60])})
-    pairs.write(out)
-    arms = [TrainedArm(name=f"arm{share}", method="sft", share=share) for share in shares]
-    return [mix_step(arm, MixtureSpec(total=20), pairs.step, 0) for arm in arms]
 
 
 class LateSeed(int):
@@ -96,7 +83,7 @@ def test_what_processes_leave_is_what_one_leaves_after_the_other(tmp_path: Path)
 
 def test_an_error_is_that_of_the_step_and_the_others_are_finished(tmp_path: Path) -> None:
     steps = mixtures(tmp_path, 0, 1)
-    bad = mix_step(TrainedArm(name="x", method="sft", share=1), MixtureSpec(total=10**6), steps[0].needs["pairs"], 0)
+    (bad,) = mixtures(tmp_path, 1, total=10**6)
     with pytest.raises(InputError, match="safety"):
         do([bad, *steps], tmp_path, jobs=3)
     assert not bad.is_done(tmp_path) and all(step.is_done(tmp_path) for step in steps)

@@ -21,22 +21,18 @@ import pytest
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import ray
+from mixture_steps import mixtures
 from prism_command import prism
 from ray import cloudpickle
 from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
-from alignment_prism.domain import InputError, Pair
-from alignment_prism.nano import world
+from alignment_prism.domain import InputError
 from alignment_prism.store.names import PLAN
-from alignment_prism.studies.arms import TrainedArm
 from alignment_prism.studies.executors.at_once import run_at_once
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.ray import RayCrew, run_steps_on_ray
-from alignment_prism.studies.spec import MixtureSpec
 from alignment_prism.studies.steps import KINDS, Context, Step
-from alignment_prism.studies.steps.mix import GENERAL, SAFETY, mix_step
-from alignment_prism.studies.steps.source import source
 
 pytestmark = pytest.mark.slow
 
@@ -125,16 +121,6 @@ def cluster() -> Iterator[Cluster]:
         cluster.shutdown()
 
 
-def mixtures(out: Path, *shares: float) -> list[Step]:
-    """Steps that mix the lab's pairs, which are in the folder; it is a study's."""
-    safety, general = world().pairs()
-    pairs = source("pairs", {SAFETY: (Pair, safety[:60]), GENERAL: (Pair, general[:60])})
-    pairs.write(out)
-    (out / PLAN).write_text("{}")
-    arms = [TrainedArm(name=f"arm{share}", method="sft", share=share) for share in shares]
-    return [mix_step(arm, MixtureSpec(total=20), pairs.step, 0) for arm in arms]
-
-
 def do(steps: list[Step], out: Path) -> list[str]:
     """Do all of them on the cluster; what the reporter was told."""
     keys, context, told = {step.key for step in steps}, Context(out, None), Notes()
@@ -158,8 +144,7 @@ def lose_power(cluster: Cluster) -> None:
 
 
 def test_an_error_on_a_node_is_that_of_the_step(cluster: Cluster, tmp_path: Path) -> None:
-    (step,) = mixtures(tmp_path, 1)
-    bad = mix_step(TrainedArm(name="x", method="sft", share=1), MixtureSpec(total=10**6), step.needs["pairs"], 0)
+    (bad,) = mixtures(tmp_path, 1, total=10**6)
     with pytest.raises(InputError, match="safety"):
         do([bad], tmp_path)
     assert not bad.folder(tmp_path).exists()
