@@ -6,7 +6,8 @@
 
 A world is `nano` (the shipped one), a number (the seed of another world, whose base is built into OUT/base-NUMBER
 first) or a folder that `prism nano build` wrote. Each world is a study in OUT/WORLD: interrupted, the same command
-goes on where it stopped, and what is finished is not done again. It writes OUT/rows.csv, one row an arm, seed and
+goes on where it stopped, and what is finished is not done again. An arm that fails is left out, with those that are
+made from it, and named at the end; the same command tries it again. It writes OUT/rows.csv, one row an arm, seed and
 world, with intervals, and prints the table of `methods_nano.md`; arms are ranked only as far as seeds and prompts show.
 
 It is a toy and no evidence about real models; a world other than the shipped one is one that no setting was chosen on.
@@ -18,6 +19,7 @@ import argparse
 import csv
 import math
 import platform
+import sys
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -25,14 +27,19 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism import run_study
-from alignment_prism.domain import Finding, Pair
+from alignment_prism.domain import Finding, Pair, PrismError
 from alignment_prism.domain.text import markdown_table
 from alignment_prism.io import write_records
 from alignment_prism.nano import WorldSpec, world
 from alignment_prism.nano.base.build import build_base
 from alignment_prism.nano.base.train import BaseRecipe
 from alignment_prism.nano.translations import with_translations
+from alignment_prism.store.names import STEPS
 from alignment_prism.studies import Study, StudySpec
+from alignment_prism.studies.plan import build_plan
+from alignment_prism.studies.sources import fetch_models, load_sources
+from alignment_prism.studies.step_log import read_step_log
+from alignment_prism.studies.steps import Step
 from alignment_prism.training import METHODS
 
 BASELINES: list[dict[str, Any]] = [
@@ -87,18 +94,21 @@ def base_of(name: str, out: Path) -> str:
 
 
 def pools(base: str, out: Path) -> dict[str, str]:
-    """Files of the world's pools, prompts named in all languages (for `mlc`); written once."""
+    """Files of the world's pools, prompts named in all languages (for `mlc`)."""
     lab = world(base=None if base == "nano" else Path(base))
     files = {name: out / f"{name}.parquet" for name in ("safety", "general")}
-    if not all(file.exists() for file in files.values()):
-        out.mkdir(parents=True, exist_ok=True)
-        for file, pairs in zip(files.values(), lab.pairs(), strict=True):
-            write_records(file, with_translations(pairs, lab.facts), Pair)
+    out.mkdir(parents=True, exist_ok=True)
+    for file, pairs in zip(files.values(), lab.pairs(), strict=True):
+        write_records(file, with_translations(pairs, lab.facts), Pair)
     return {name: str(file) for name, file in files.items()}
 
 
-def study_of(name: str, options: argparse.Namespace) -> Study:
-    """The study of one world, done or gone on with."""
+def study_of(name: str, options: argparse.Namespace, lost: dict[str, str]) -> Study:
+    """The study of one world, done or gone on with; arms that fail are left out and put into `lost`, with why.
+
+    Raises:
+        PrismError: what fails belongs to no arm alone.
+    """
     out = Path(options.out)
     base = base_of(name, out)
     spec = {
@@ -117,7 +127,39 @@ def study_of(name: str, options: argparse.Namespace) -> Study:
         "compare": {"model": "nano/oracle"},
         "examples": 0,
     }
-    return run_study(StudySpec.model_validate(spec), out / Path(name).name, jobs=options.jobs)
+    folder = out / Path(name).name
+    while True:
+        checked = StudySpec.model_validate(spec)
+        try:
+            return run_study(checked, folder, jobs=options.jobs)
+        except PrismError as error:
+            failed = [line["step"] for line in read_step_log(folder / STEPS) if line["event"] == "failed"]
+            gone = arms_of(failed[-1], checked) if failed else set()
+            if not gone or gone >= {arm["name"] for arm in spec["arms"]}:
+                raise
+            lost |= {f"{name}: {one}": str(error).splitlines()[0] for one in sorted(gone)}
+            spec["arms"] = [arm for arm in spec["arms"] if arm["name"] not in gone]
+
+
+def arms_of(title: str, spec: StudySpec) -> set[str]:
+    """Arms that cannot be without the step of a title, or that are made from such arms."""
+    plan = build_plan(spec, fetch_models(load_sources(spec)))
+
+    def needs(step: Step | None) -> bool:
+        return step is not None and (step.title == title or any(map(needs, step.needs.values())))
+
+    arms = [one for one in plan.arms if one.arm != plan.base]
+    gone = {one.arm for one in arms if any(map(needs, (one.model, one.replies, one.compare, *one.scores)))}
+    while True:
+        named = {arm.name for arm in spec.arms if gone & {getattr(arm, "base", ""), *_merged(arm)}}
+        if named <= gone:
+            return gone
+        gone |= named
+
+
+def _merged(arm: Any) -> tuple[str, ...]:
+    merge = getattr(arm, "merge", None)
+    return () if merge is None else tuple(merge.models)
 
 
 def rows_of(study: Study, name: str) -> Iterator[dict[str, Any]]:
@@ -163,18 +205,21 @@ def _value(row: Any, name: str) -> float | str:
 
 
 def dominated(row: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """The first arm of the same world and seed that is shown to do less harm, and not shown to refuse more."""
+    """The first arm of the same world and seed that is shown to do less harm, and not shown to pay for it: to refuse
+    more of what is harmful nowhere, or to win less often over the base."""
     for other in others:
         here = (other["world"], other["seed"]) == (row["world"], row["seed"])
         if not here or "" in (other["harm_upper"], row["harm_lower"]):
             continue
-        less = other["harm_upper"] < row["harm_lower"]
-        more = "" not in (other["refused_never_lower"], row["refused_never_upper"]) and (
-            other["refused_never_lower"] > row["refused_never_upper"]
-        )
-        if less and not more:
+        refuses = _above(other["refused_never_lower"], row["refused_never_upper"])
+        loses = _above(row["wins_lower"], other["wins_upper"])
+        if _above(row["harm_lower"], other["harm_upper"]) and not refuses and not loses:
             return str(other["arm"])
     return ""
+
+
+def _above(lower: Any, upper: Any) -> bool:
+    return "" not in (lower, upper) and lower > upper
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -221,8 +266,13 @@ def main() -> None:
     options = parser.parse_args()
     start, worked = time.monotonic(), time.process_time()
     rows: list[dict[str, Any]] = []
+    lost: dict[str, str] = {}
     for name in options.worlds:
-        rows += rows_of(study_of(name, options), Path(name).name)
+        try:
+            rows += rows_of(study_of(name, options, lost), Path(name).name)
+        except PrismError as error:
+            lost[name] = str(error).splitlines()[0]
+            continue
         with (Path(options.out) / "rows.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
@@ -233,6 +283,9 @@ def main() -> None:
     print(table(rows))
     if options.seeds < 3:
         print("\nNot in the order of merit: ranks need three seeds.")
+    for what, why in lost.items():
+        print(f"left out: {what}: {why}", file=sys.stderr)
+    sys.exit(1 if lost else 0)
 
 
 if __name__ == "__main__":
