@@ -129,16 +129,21 @@ def study_of(name: str, options: argparse.Namespace, lost: dict[str, str]) -> St
     }
     folder = out / Path(name).name
     while True:
-        checked = StudySpec.model_validate(spec)
+        checked, before = StudySpec.model_validate(spec), len(failures(folder))
         try:
             return run_study(checked, folder, jobs=options.jobs)
         except PrismError as error:
-            failed = [line["step"] for line in read_step_log(folder / STEPS) if line["event"] == "failed"]
-            gone = arms_of(failed[-1], checked) if failed else set()
+            failed = failures(folder)[before:]
+            gone = arms_of(failed[0], checked) if failed else set()
             if not gone or gone >= {arm["name"] for arm in spec["arms"]}:
                 raise
             lost |= {f"{name}: {one}": str(error).splitlines()[0] for one in sorted(gone)}
             spec["arms"] = [arm for arm in spec["arms"] if arm["name"] not in gone]
+
+
+def failures(folder: Path) -> list[str]:
+    """Titles of the steps that have failed in a study's folder so far."""
+    return [line["step"] for line in read_step_log(folder / STEPS) if line["event"] == "failed"]
 
 
 def arms_of(title: str, spec: StudySpec) -> set[str]:

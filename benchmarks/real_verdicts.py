@@ -101,8 +101,8 @@ def xstest(place: Path, rng: np.random.Generator) -> Iterator[str]:
     for kind, asked in (("harmful", "harm on unsafe prompts"), ("benign_mention", "refusal of safe prompts")):
         for by in labellers:
             for one, other in (MODELS[:2], MODELS[1:], MODELS[::2]):
-                rows = compare(place, place / f"{by}-{one}", place / f"{by}-{other}")
-                (row,) = (row for row in rows if row.language == "all" and row.prompts == kind)
+                compared = compare(place, place / f"{by}-{one}", place / f"{by}-{other}")
+                (row,) = (row for row in compared if row.language == "all" and row.prompts == kind)
                 part = np.column_stack([found[by, one][kind], found[by, other][kind][:, 1]])
                 yield line(f"XSTest, {asked}, by {by}: {other} against {one}", row, [part], rng)
 
