@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from alignment_prism.io import read_records
 from alignment_prism.mixtures import shuffled
 from alignment_prism.models.shipped import shipped_base
 from alignment_prism.studies import Study, load_spec, run_study
+from alignment_prism.studies.training_tables import training_curves
 
 ARMS: list[dict[str, Any]] = [
     {"name": "system", "model": "nano", "system": "Be kind."},
@@ -29,7 +32,9 @@ ARMS: list[dict[str, Any]] = [
     {"name": "random", "model": "nano", "steer": {"direction": "random", "strength": 3.0, "prompts": 8}},
     {"name": "coin", "method": "sft", "share": 0.5, "shuffled": True},
     {"name": "drawn", "method": "sft", "share": 0.5, "config": {"training": {"adapter": {"rank": 2, "layers": 1}}}},
-]
+    {"name": "early", "method": "sft", "share": 0.5, "config": {
+        "sft": {"learning_rate": 0.1, "epochs": 9}, "training": {"held_out": 0.3, "eval_every": 1, "patience": 1}}},
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +72,25 @@ def test_a_coin_turns_about_half_of_the_pairs_and_the_same_for_a_seed(study: Stu
     (plain,) = (one for one in (study.out / "mix").iterdir() if "shuffled" not in one.name)
     mixed, before = (read_records(one / "pairs.parquet", Pair) for one in (folder, plain))
     assert tuple(mixed) == shuffled(before, 0) != tuple(before)
+
+
+def test_a_training_that_held_out_pairs_end_early_has_their_losses_in_the_report(study: Study) -> None:
+    log = study.models()["early", 0].parent / "log.jsonl"
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    held = [line for line in lines if line["event"] == "held_out"]
+    steps = [line for line in lines if line["event"] == "step"]
+    losses = [line["loss"] for line in held]
+    assert min(losses) < losses[-1] and len(held) == len(steps) < steps[0]["of"]
+    shares = {(row["language"], row["scope"]): row["metrics"]["loss"] for row in held[-1]["groups"]}
+    worst = max(shares, key=lambda group: shares[group][0] / shares[group][1])
+    page = study.report.read_text(encoding="utf-8")
+    table = page.partition("Losses while training")[2].partition("</table>")[0]
+    (row,) = (one for one in table.split("<tr>") if "held out" in one)
+    cells = [f"{losses[0]:.4f}", f"{losses[-1]:.4f}", " / ".join(worst), f"{shares[worst][0] / shares[worst][1]:.4f}"]
+    assert re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", row)[-4:] == cells
+    assert "How training went" in page
+    (curve,) = (one for one in training_curves(study) if one.part == "held out" and not one.group)
+    assert curve.points == tuple((line["step"], pytest.approx(line["loss"])) for line in held)
 
 
 def test_adapters_are_in_the_drawn_layers_alone(study: Study) -> None:
