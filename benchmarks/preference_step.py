@@ -1,21 +1,27 @@
 """Pairs per second of DPO training: our engine against the real TRL trainer, at its default and at its best.
 
 Every contender takes the same model, optimiser and precision on the same pairs. They take turns batch by batch, so that
-a busy machine slows all of them alike. TRL runs its own `training_step` with its own collator and loss; its best has
-references computed beforehand and batches grouped by length over all pairs, its default neither. On a CPU a pilot over
-a part of the pairs finds the attention of transformers and the pairs taken at a time (gradient accumulation) with which
-TRL's best is fastest; it goes in with those, and also with sdpa and whole batches. Ours always takes whole batches.
+a busy machine slows all of them alike; on a CPU seconds are those of the processor. TRL runs its own `training_step`
+with its own collator and loss; its best has references computed beforehand and batches grouped by length over all
+pairs, its default neither. On a CPU a pilot over a part of the pairs finds the attention of transformers and the pairs
+taken at a time (gradient accumulation) with which TRL's best is fastest; it goes in with those, and also with sdpa and
+whole batches. Ours always takes whole batches. "No shared prompts" is what packing for FlashAttention does: sequences
+one behind the other without padding, each with its own copy of the prompt, by our kernels; what it lacks to ours is
+what sharing prompts gains.
 
     python benchmarks/preference_step.py                                  # all shapes, a small Cohere model, CPU
     python benchmarks/preference_step.py --lengths redteam --pairs 16     # a part of them
     python benchmarks/preference_step.py --shape aya-23-8b --lora         # Aya 23 8B's shape, random weights: one H200
 
+**Nothing here has been run on a GPU yet**, so neither has the last of these lines.
+
 Shapes: hh-rlhf (real rows; name the file with --hh-rlhf), and log-normal tokens of median prompt/completion: redteam
-40/220, long 200/220, chat 150/50. A shape that is done is in the state file and is not run again; the table is written
-after each. The ceiling is how many times fewer floating-point operations the pairs need than TRL's best spends on them:
-what could be gained if both sides computed at one rate. They need not: `rate` is what a contender counts on its own
-batches (what the pairs need for ours, what padding and full head take for TRL), over seconds, as a share of the rate of
-a large matrix product. A share of the ceiling over 100 % is the quotient of two such rates.
+40/220, long 200/220, chat 150/50, quickstart 19/11 (the nano lab's pairs). A shape that is done is in the state file
+and is not run again; the table is written after each. The ceiling is how many times fewer floating-point operations the
+pairs need than TRL's best spends on them: what could be gained if both sides computed at one rate. They need not:
+`rate` is what a contender counts on its own batches (what the pairs need for ours, what padding and full head take for
+TRL), over seconds, as a share of the rate of a large matrix product. A share of the ceiling over 100 % is the quotient
+of two such rates.
 """
 
 from __future__ import annotations
@@ -28,7 +34,8 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -46,7 +53,7 @@ from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.trees import TreeBatch, mask_plan
 from alignment_prism.training.steps import StepContext
 
-LENGTHS = {"redteam": (40, 220), "long": (200, 220), "chat": (150, 50)}
+LENGTHS = {"redteam": (40, 220), "long": (200, 220), "chat": (150, 50), "quickstart": (19, 11)}
 SHAPES: dict[str, dict[str, Any]] = {
     "small": {"vocab_size": 4096, "hidden_size": 192, "intermediate_size": 512, "num_hidden_layers": 4,
               "num_attention_heads": 6, "num_key_value_heads": 6},
@@ -57,6 +64,14 @@ BEST = "TRL best (references, grouped)"
 DEFAULT = "TRL default"
 KERNELS = ("sdpa", "eager")
 Step = Callable[[list[int]], None]
+
+
+class OwnPrompts(TreeBatch):
+    """Packed rows in which every reply is a sequence with a prompt of its own."""
+
+    def inputs(self, members: Sequence[Example]) -> dict[str, Any]:
+        alone = [replace(one, completions=(one.completions[which],)) for which in (0, 1) for one in members]
+        return super().inputs(alone)  # whose owners come out as those of the pairs: reply number * pairs + pair
 
 
 def log_normal_examples(lengths: str, count: int, vocabulary: int, limit: int) -> list[Example]:
@@ -126,7 +141,7 @@ def with_adapter(model: Any, adapter: bool, checkpointing: bool) -> Any:
         return model
     from peft import get_peft_model
 
-    model = get_peft_model(model, lora(AdapterConfig()))
+    model = get_peft_model(model, lora(AdapterConfig(), model, seed=0))
     if checkpointing:
         model.enable_input_require_grads()
     return model
@@ -140,7 +155,9 @@ def optimiser_of(model: Any, shape: str, adapter: bool) -> torch.optim.Optimizer
     return torch.optim.AdamW(parameters, lr=1e-6, fused=True)
 
 
-def packed_step(model: Any, examples: list[Example], options: argparse.Namespace, micro: int) -> Step:
+def packed_step(
+    model: Any, examples: list[Example], options: argparse.Namespace, micro: int, kind: type[TreeBatch] = TreeBatch
+) -> Step:
     """One optimiser step of ours over the given pairs."""
     from transformers import TrainingArguments
 
@@ -151,7 +168,7 @@ def packed_step(model: Any, examples: list[Example], options: argparse.Namespace
     plan = mask_plan(model.config, model.config._attn_implementation, precision)
     assert not isinstance(plan, str), plan
     model = with_adapter(model, options.lora, checkpointing)
-    collator = TreeBatch(examples, 0, plan, options.rows)
+    collator = kind(examples, 0, plan, options.rows)
     collator.references = [(-1000.0, -1000.0)] * len(examples)
     trainer = LossTrainer(
         model=model, args=_arguments(TrainingArguments, options), train_dataset=list(range(len(examples)))
@@ -279,9 +296,9 @@ def find_best(examples: list[Example], batches: list[list[int]], options: argpar
     spans = dict.fromkeys(steps, 0.0)
     for number, batch in enumerate([part[0], *part]):
         for name, step in steps.items():
-            begin = time.perf_counter()
+            begin = time.process_time()
             step(batch)
-            spans[name] += (time.perf_counter() - begin) * (number > 0)
+            spans[name] += (time.process_time() - begin) * (number > 0)
     return {name: sum(map(len, part)) / span for name, span in spans.items()}
 
 
@@ -304,10 +321,15 @@ def measure(lengths: str, options: argparse.Namespace) -> dict[str, Any]:
     cuda = options.device.type == "cuda"
     config = CohereShape(options.shape)
     contenders: dict[str, tuple[Step, list[list[int]]]] = {}
-    kinds = {"packed, FlexAttention": "flex_attention"} if cuda else {
-        "packed, flat": FLAT_ATTENTION, f"packed, rows of {options.rows}": options.attention}  # fmt: skip
-    for name, attention in kinds.items():
-        step = packed_step(model(attention), examples, options, options.batch)
+    best = "flex_attention" if cuda else FLAT_ATTENTION
+    ours = {"packed, FlexAttention" if cuda else "packed, flat": (best, options.rows, TreeBatch)}
+    if not cuda:
+        ours[f"packed, rows of {options.rows}"] = (options.attention, options.rows, TreeBatch)
+        ours["packed, a row a pair"] = (options.attention, 0, TreeBatch)
+    ours["no shared prompts"] = (best, options.rows, OwnPrompts)
+    for name, (attention, rows, kind) in ours.items():
+        how = argparse.Namespace(**{**vars(options), "rows": rows})
+        step = packed_step(model(attention), examples, how, options.batch, kind)
         contenders[name] = (step, cut(shuffled, options.batch))
     theirs = options.trl_micro or options.batch  # as many as fit, where memory does not take the batch
     settings = [(KERNELS[0], theirs)]
@@ -331,18 +353,19 @@ def measure(lengths: str, options: argparse.Namespace) -> dict[str, Any]:
         step(max(batches, key=lambda batch: max(examples[index].padded_length for index in batch)))
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     memory: dict[str, float] = {}
+    clock = time.perf_counter if cuda else time.process_time
     for _ in range(options.rounds):
         spans = dict.fromkeys(contenders, 0.0)
         for turn in range(len(cut(shuffled, options.batch))):
             for name, (step, batches) in contenders.items():
                 if cuda:
                     torch.cuda.reset_peak_memory_stats()
-                begin = time.perf_counter()
+                begin = clock()
                 step(batches[turn])
                 if cuda:
                     torch.cuda.synchronize()
                     memory[name] = max(memory.get(name, 0.0), torch.cuda.max_memory_allocated() / 2**30)
-                spans[name] += time.perf_counter() - begin
+                spans[name] += clock() - begin
         for name, span in spans.items():
             seconds[name].append(span)
     return {
@@ -375,13 +398,14 @@ def matrix_rate(device: torch.device) -> float:
     width, times = (8192, 10) if cuda else (1536, 2)
     left = torch.randn(width, width, device=device, dtype=torch.bfloat16 if cuda else torch.float32)
     spans = []
+    clock = time.perf_counter if cuda else time.process_time
     for _ in range(6):  # the first one warms up
-        begin = time.perf_counter()
+        begin = clock()
         for _ in range(times):
             left @ left
         if cuda:
             torch.cuda.synchronize()
-        spans.append(time.perf_counter() - begin)
+        spans.append(clock() - begin)
     return times * 2 * width**3 / min(spans[1:])
 
 
@@ -396,6 +420,8 @@ def table(state: dict[str, Any]) -> str:
         "at a time. `over best` divides by the fastest TRL best of the shape; `ceiling` is what counted operations",
         "allow over it, `share` how much of that is reached. `rate` is operations a second as a share of a large",
         "matrix product's; for packed rows only those that are needed count.", "",
+        "On a CPU the head of TRL 1.16 scores every position, on a GPU those of completions alone: part of the gain on",
+        "a CPU is not there on a GPU.", "",
         "| lengths | contender | pairs/s | over best | ceiling | share | rate |", "|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     for lengths, found in state["shapes"].items():
@@ -406,7 +432,7 @@ def table(state: dict[str, Any]) -> str:
         factor = 2 if setting["trained"] == "LoRA" else 3
         for name, spans in found["seconds"].items():
             low, high = found["pairs"] / max(spans), found["pairs"] / min(spans)
-            over, packed = rates[name] / best, name.startswith("packed")
+            over, packed = rates[name] / best, name.startswith(("packed", "no shared"))
             share = f"{over / ceiling:.0%}" if packed else ""
             limit = f"{ceiling:.2f}" if packed else ""
             done = found["needed"] if packed else found["operations"].get(name, 0.0)
@@ -426,7 +452,7 @@ def table(state: dict[str, Any]) -> str:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", choices=sorted(SHAPES), default="small")
-    parser.add_argument("--lengths", nargs="*", choices=["redteam", "long", "chat", "hh-rlhf"], default=None)
+    parser.add_argument("--lengths", nargs="*", choices=[*LENGTHS, "hh-rlhf"], default=None)
     parser.add_argument(
         "--hh-rlhf", type=Path, default=None, help="a file of hh-rlhf rows; without it the shape is left out"
     )
