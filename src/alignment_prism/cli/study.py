@@ -32,6 +32,9 @@ EXECUTOR = click.option("--executor", type=click.Choice(["local", "ray"]), defau
 ADDRESS = click.option("--address", default="", metavar="HOST:PORT",
                        help="Of a running cluster of Ray, or auto on one of its nodes; without it one is started on "
                             "this machine.")  # fmt: skip
+GPUS = click.option("--gpus", type=click.IntRange(1), default=1, metavar="N",
+                    help="GPUs of one machine, or one node, that each training of a larger model is spread over; 1 if "
+                         "not given.")  # fmt: skip
 SHARD = click.option("--shard", metavar="I/N",
                      help="Do part I of N of the trainings and replies, and no more: of processes that share the "
                           "folder. The command without it does the rest.")  # fmt: skip
@@ -101,6 +104,7 @@ def plan(spec: str, out: Path | None, prices: Path | None, cache: Path | None) -
 @JOBS
 @EXECUTOR
 @ADDRESS
+@GPUS
 @SHARD
 @group("money", MoneyOptions)
 def run(
@@ -111,13 +115,14 @@ def run(
     jobs: int | None,
     executor: str,
     address: str,
+    gpus: int,
     shard: str | None,
     money: MoneyOptions,
 ) -> None:
     """Run a study, or go on with one that was stopped.
 
     Findings do not depend on --jobs and --executor. Models of more than 32 MB are trained and asked one after the other
-    on this machine, and on a GPU each in a cluster.
+    on this machine, and on a GPU each in a cluster, or on --gpus of them.
 
     \b
     Examples:
@@ -140,9 +145,9 @@ def run(
     if shard is not None:
         if replace or retry_unjudged or executor == "ray":
             raise InputError("--shard trains and replies", fix="give other options to the command that does the rest")
-        _run_shard(study, folder, shard, jobs, **money.options())
+        _run_shard(study, folder, shard, jobs, gpus=gpus, **money.options())
         return
-    options = {"cluster": address if executor == "ray" else None, **money.options()}
+    options = {"cluster": address if executor == "ray" else None, "gpus": gpus, **money.options()}
     run_and_show(study, folder, replace=replace, retry_unjudged=retry_unjudged, jobs=jobs, **options)
 
 

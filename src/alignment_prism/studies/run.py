@@ -76,6 +76,7 @@ def run_study(
     prices: str | Path | None = None,
     cache: str | Path | None = None,
     cluster: str | None = None,
+    gpus: int = 1,
 ) -> Study:
     """Run a study, or go on with one.
 
@@ -98,6 +99,7 @@ def run_study(
             there too. None shares nothing.
         cluster: address of a cluster of Ray (`HOST:PORT`, `auto`; empty for one on this machine) that does trainings
             and replies, see `executors.ray.run_steps_on_ray`; None for none.
+        gpus: of one machine, or one node of the cluster, that each training of a larger model is spread over by FSDP2.
 
     Returns:
         The finished study.
@@ -136,7 +138,7 @@ def run_study(
         for source in plan.sources:
             source.write(out)
         with CallJournal(out / CALLS, cache=shared, budget=limit) as journal:
-            context = Context(out, journal, earlier)
+            context = Context(out, journal, earlier, gpus)
             logged = Logged(reporter, out / STEPS)
             if cluster is None:
                 run_steps(plan.steps, context, logged, fill_gaps=retry_unjudged, jobs=jobs)

@@ -39,6 +39,7 @@ def run_shard(
     *,
     progress: Reporter | None = None,
     jobs: int = 1,
+    gpus: int = 1,
     budget: float | None = None,
     prices: str | Path | None = None,
     cache: str | Path | None = None,
@@ -77,7 +78,7 @@ def run_shard(
             for source in plan.sources:
                 source.write(out)
         with CallJournal(out / CALLS, cache=shared, budget=limit) as journal:
-            context = Context(out, journal if called else None)
+            context = Context(out, journal if called else None, gpus=gpus)
             run_steps(steps, context, Logged(reporter, out / STEPS), jobs=jobs)
     return steps
 

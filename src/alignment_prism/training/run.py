@@ -302,6 +302,7 @@ def _check_devices() -> None:
             f"{torch.cuda.device_count()} GPUs are visible to one process",
             fix="start with `accelerate launch --config_file ... -m alignment_prism.cli.main align ...`, "
             "or make one visible with CUDA_VISIBLE_DEVICES=0",
+            settings={"gpus": str(torch.cuda.device_count())},
         )
 
 

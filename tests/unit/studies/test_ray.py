@@ -34,8 +34,6 @@ from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.ray import RayCrew, run_steps_on_ray
 from alignment_prism.studies.steps import KINDS, Context, Step
 
-pytestmark = pytest.mark.slow
-
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # nodes know the package, and not its tests
 
 NODE: dict[str, Any] = {
@@ -196,6 +194,44 @@ def test_two_nodes_leave_what_one_machine_leaves_though_one_is_killed(cluster: C
     assert [note.partition(": ")[2] for note in notes] == ["its node or process was lost, and it is begun again"]
     assert files(two, steps) == files(one, steps)
     assert len(files(one, steps)) == 6 and all(step.is_done(two) for step in steps)
+
+
+def test_a_training_over_several_gpus_has_them_on_one_node_and_gives_them_back(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """The node says that it has two GPUs, which Ray believes; the task tells where it is and what it sees."""
+    from alignment_prism.domain import ModelError
+
+    base = tmp_path / "base"
+    base.mkdir()
+    with (base / "model.safetensors").open("wb") as weights:
+        weights.truncate(10**8)  # larger than what computes on one core
+    (mixture,) = mixtures(tmp_path, 1)
+    training = Step("train", "a training", "x", {}, {"mixture": mixture}, options={"base": str(base)})
+
+    def look(*arguments: Any) -> tuple[str, str]:
+        place = ray.get_runtime_context().get_node_id()
+        return "stopped", f"{place} {os.environ['CUDA_VISIBLE_DEVICES']} {arguments[-1]}"
+
+    with pytest.raises(ModelError, match="no node of the cluster has more than 0"):
+        RayCrew(ray, Context(tmp_path, None, gpus=2), Notes())
+    node = cluster.add_node(**{**NODE, "num_cpus": 2, "num_gpus": 2})
+    bell, ring = os.pipe()
+    try:
+        crew = RayCrew(ray, Context(tmp_path, None, gpus=2), Notes())
+        crew._remote = ray.remote(max_retries=0)(look)
+        for _ in range(2):  # the second one waits for the first one's GPUs, and has them then
+            crew.hand_out(training, earlier=False)
+        told = []
+        while crew.at_work:
+            told += crew.wait(bell)
+        places = [str(one.rest[0]).split() for one in told]
+        assert {place for place, _, _ in places} == {node.node_id} and len(places) == 2
+        assert [(sorted(seen.split(",")), gpus) for _, seen, gpus in places] == [(["0", "1"], "2")] * 2
+    finally:
+        cluster.remove_node(node)
+        os.close(bell)
+        os.close(ring)
 
 
 def test_findings_of_a_cluster_are_those_of_one_machine(

@@ -16,7 +16,7 @@ from typing import Any
 from alignment_prism.domain import StoreError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.studies.executors.crew import Crew, Told
-from alignment_prism.studies.executors.work import do_step
+from alignment_prism.studies.executors.spread import do_over_gpus
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import Context, Step
 
@@ -138,7 +138,7 @@ class _Board:
     def do_here(self, step: Step) -> None:
         """Do a step in this process, and write down how it went."""
         try:
-            do_step(step, self.context, self._shown[step.key][1], earlier=step.key in self.gaps)
+            do_over_gpus(step, self.context, self._shown[step.key][1], earlier=step.key in self.gaps)
         except KeyboardInterrupt as stopped:
             self.signals = max(self.signals, 1)
             self._over(step, stopped, str(stopped))

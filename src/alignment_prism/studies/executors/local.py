@@ -6,9 +6,9 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 
-from alignment_prism.models.folders import cached_snapshot
-from alignment_prism.models.threads import is_small
-from alignment_prism.studies.executors.work import do_step
+from alignment_prism.domain import ModelError
+from alignment_prism.studies.executors.spread import do_over_gpus
+from alignment_prism.studies.executors.work import fits_one_core, is_spread
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import KINDS, Context, Step
 
@@ -37,11 +37,14 @@ def run_steps(
             computes with a larger model: that has the machine's threads for itself.
 
     Raises:
-        ModelError: a model behind an API that will be needed cannot be opened; found out before any step.
+        ModelError: a model behind an API that will be needed cannot be opened, or there are fewer GPUs than a training
+            is to be spread over; found out before any step.
         KeyboardInterrupt: Ctrl-C or SIGTERM; what was under way can be gone on with.
     """
     waiting, gaps = unfinished(steps, context, fill_gaps=fill_gaps)
     todo = [step for step in steps if step.key in waiting | gaps]
+    if context.gpus > 1 and any(map(is_spread, todo)):
+        _check_gpus(context.gpus)
     aside = {step.key for step in todo if fits_one_core(step)} if jobs > 1 else set()
     if len(aside) > 1:
         from alignment_prism.studies.executors.at_once import run_at_once
@@ -58,7 +61,21 @@ def run_steps(
         if step.key in waiting and (note := step.clear(context.out)):
             reporter.note(note)
         with reporter.step(number, len(steps), step.title) as progress:
-            do_step(step, context, progress, earlier=step.key in gaps)
+            do_over_gpus(step, context, progress, earlier=step.key in gaps)
+
+
+def _check_gpus(gpus: int) -> None:
+    """Check that this machine has so many.
+
+    Raises:
+        ModelError: it has not.
+    """
+    import torch
+
+    if (there := torch.cuda.device_count()) < gpus:
+        fix = "give as many as there are" if there else "leave it out: larger models are trained by all cores"
+        what = f"trainings are to be spread over {gpus} GPUs, and there are {there}"
+        raise ModelError(what, fix=fix, settings={"gpus": str(max(there, 1))})
 
 
 def unfinished(steps: Sequence[Step], context: Context, *, fill_gaps: bool) -> tuple[set[str], set[str]]:
@@ -85,13 +102,6 @@ def skip_done(steps: Sequence[Step], todo: set[str], reporter: Reporter) -> None
     for number, step in enumerate(steps, start=1):
         if step.key not in todo:
             reporter.skip(number, len(steps), step.title)
-
-
-def fits_one_core(step: Step) -> bool:
-    """Whether a step computes on this machine, with a model that has one thread."""
-    name = KINDS[step.kind].computes_with(step)
-    folder = None if name is None else name if os.path.isdir(name) else cached_snapshot(name)
-    return folder is not None and is_small(folder)
 
 
 def _after(steps: Sequence[Step], keys: set[str]) -> set[str]:

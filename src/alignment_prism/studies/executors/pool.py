@@ -76,7 +76,7 @@ class Pool:
                 self.workers.remove(worker)
                 worker.process.join()
                 if step is not None:
-                    told.append(Told(step, "failed", (_death(step, worker.process.exitcode),)))
+                    told.append(Told(step, "failed", (death(step, worker.process.exitcode),)))
                 continue
             if what not in ("progress", "answer", "kept"):
                 worker.step = None
@@ -108,10 +108,10 @@ class Pool:
         self.workers.clear()
 
     def _started(self) -> Worker:
-        ours, theirs = _context().Pipe()
+        ours, theirs = worker_context().Pipe()
         cache = self.context.journal.cache if isinstance(self.context.journal, CallJournal) else None
         arguments = (theirs, self.context.out, self.context.known, None if cache is None else cache.path)
-        process = _context().Process(target=work, args=arguments, daemon=True, name="prism-worker")
+        process = worker_context().Process(target=work, args=arguments, daemon=True, name="prism-worker")
         process.start()
         theirs.close()
         worker = Worker(process, ours)
@@ -124,18 +124,18 @@ def prepare_workers() -> None:
     if multiprocessing.get_all_start_methods().count("forkserver"):
         from multiprocessing import forkserver
 
-        context = _context()
+        context = worker_context()
         context.set_forkserver_preload(list(PRELOADED))
         forkserver.ensure_running()
 
 
-def _context() -> Any:
+def worker_context() -> Any:
     """Workers must not be forked from this process, which has threads and may have used a GPU."""
     known = multiprocessing.get_all_start_methods()
     return multiprocessing.get_context("forkserver" if "forkserver" in known else "spawn")
 
 
-def _death(step: Step, code: int | None) -> PrismError:
+def death(step: Step, code: int | None) -> PrismError:
     """The error of a process that ended in the middle of a step."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)

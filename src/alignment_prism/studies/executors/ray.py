@@ -21,8 +21,9 @@ from alignment_prism import __version__
 from alignment_prism.domain import ModelError, PrismError, StoreError, TrainingError
 from alignment_prism.store.names import PLAN
 from alignment_prism.studies.executors.crew import Told
-from alignment_prism.studies.executors.local import fits_one_core, run_steps, skip_done, unfinished
-from alignment_prism.studies.executors.work import do_step
+from alignment_prism.studies.executors.local import run_steps, skip_done, unfinished
+from alignment_prism.studies.executors.spread import do_over_gpus
+from alignment_prism.studies.executors.work import fits_one_core, is_spread
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import KINDS, Context, Step
 
@@ -41,9 +42,9 @@ def run_steps_on_ray(
 ) -> None:
     """Do the steps that are not done, as `executors.local.run_steps`, with trainings and replies on a cluster.
 
-    A step with a small model asks for one core. One with a larger model asks for a GPU, or for all cores of a node
-    where the cluster has no GPU. A step whose node or process is lost is begun again on another, a training at its last
-    checkpoint.
+    A step with a small model asks for one core. One with a larger model asks for a GPU, a training for as many of one
+    node as it is spread over (`context.gpus`), or for all cores of a node where the cluster has no GPU. A step whose
+    node or process is lost is begun again on another, a training at its last checkpoint.
 
     Args:
         steps: each after those that it needs.
@@ -53,7 +54,8 @@ def run_steps_on_ray(
         address: of a running cluster, `HOST:PORT` or `auto`; empty for one on this machine that ends with the study.
 
     Raises:
-        ModelError: Ray is not installed, or there is no such cluster; or as `run_steps`.
+        ModelError: Ray is not installed, there is no such cluster, or no node of it has as many GPUs as a training is
+            spread over; or as `run_steps`.
         StoreError: a node does not see the study's folder, or has another version.
         KeyboardInterrupt: Ctrl-C or SIGTERM; what was under way can be gone on with.
     """
@@ -99,8 +101,16 @@ class RayCrew:
         self._tasks: dict[Any, _Task] = {}
         self._ends = False
         there = ray.cluster_resources()
-        self._gpus, self._size = there.get("GPU", 0) > 0, max(int(there.get("CPU", 1)), 1)
-        self._whole = max((int(node["Resources"].get("CPU", 1)) for node in ray.nodes() if node["Alive"]), default=1)
+        self._size = max(int(there.get("CPU", 1)), 1)
+        self._whole, self._gpus = (
+            max((int(node["Resources"].get(what, 0)) for node in ray.nodes() if node["Alive"]), default=0)
+            for what in ("CPU", "GPU")
+        )
+        self._whole = max(self._whole, 1)
+        if context.gpus > max(self._gpus, 1):
+            what = f"trainings over {context.gpus} GPUs, and no node of the cluster has more than {self._gpus}"
+            fix = "give as many as one node has: a training is not spread over nodes"
+            raise ModelError(what, fix=fix, settings={"gpus": str(max(self._gpus, 1))})
         self._remote = ray.remote(max_retries=0)(do_on_node)
 
     @property
@@ -146,11 +156,12 @@ class RayCrew:
 
     def _begin(self, task: _Task) -> None:
         small = fits_one_core(task.step)
-        gpu = 1 if self._gpus and not small else 0
-        cores = 1 if small or gpu else self._whole
-        remote = self._remote.options(num_cpus=cores, num_gpus=gpu, name=task.step.title)
+        gpus = 0 if small or not self._gpus else self._context.gpus if is_spread(task.step) else 1
+        cores = 1 if small or gpus else self._whole
+        # one task is on one node: its GPUs are reserved together, and given back together
+        remote = self._remote.options(num_cpus=cores, num_gpus=gpus, name=task.step.title)
         out, known = str(self._context.out), list(map(str, self._context.known))
-        self._tasks[remote.remote(task.step, os.getcwd(), out, known, task.earlier, __version__)] = task
+        self._tasks[remote.remote(task.step, os.getcwd(), out, known, task.earlier, __version__, gpus)] = task
 
     def _outcome(self, reference: Any, task: _Task) -> Told | None:
         """What became of a step; None where it is begun again."""
@@ -172,7 +183,9 @@ class RayCrew:
             return Told(task.step, "failed", (_unusable(task.step, error),))
 
 
-def do_on_node(step: Step, place: str, out: str, known: Sequence[str], earlier: bool, version: str) -> tuple[Any, ...]:
+def do_on_node(
+    step: Step, place: str, out: str, known: Sequence[str], earlier: bool, version: str, gpus: int
+) -> tuple[Any, ...]:
     """Do a step on this node, as a task; how it went, as `crew.Told` has it.
 
     Args:
@@ -182,6 +195,7 @@ def do_on_node(step: Step, place: str, out: str, known: Sequence[str], earlier: 
         known: files of earlier scores.
         earlier: as `do_step` has it.
         version: that the study runs with.
+        gpus: that this task has.
     """
     from alignment_prism.studies.executors.worker import portable
 
@@ -197,8 +211,8 @@ def do_on_node(step: Step, place: str, out: str, known: Sequence[str], earlier: 
             what = "a node does not see the study's folder"
             fix = "give a folder that all nodes share, by a path that is the same on each"
             raise StoreError(what, where=f"{out} on {socket.gethostname()}", fix=fix, settings={"out": "FOLDER"})
-        context = Context(Path(out), None, tuple(map(Path, known)))
-        do_step(step, context, lambda done, total, words="", /: None, earlier=earlier)
+        context = Context(Path(out), None, tuple(map(Path, known)), max(gpus, 1))
+        do_over_gpus(step, context, lambda done, total, words="", /: None, earlier=earlier)
     except KeyboardInterrupt as stopped:
         return "stopped", str(stopped)
     except Exception as error:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import os
+
 from alignment_prism.domain.progress import Progress
+from alignment_prism.models.folders import cached_snapshot
+from alignment_prism.models.threads import is_small
 from alignment_prism.store import write_artifact
 from alignment_prism.studies.steps import KINDS, Context, Step
 from alignment_prism.studies.steps.kind import EARLIER
+from alignment_prism.studies.steps.train import TRAIN
+
+
+def fits_one_core(step: Step) -> bool:
+    """Whether a step computes on this machine, with a model that has one thread."""
+    name = KINDS[step.kind].computes_with(step)
+    folder = None if name is None else name if os.path.isdir(name) else cached_snapshot(name)
+    return folder is not None and is_small(folder)
+
+
+def is_spread(step: Step) -> bool:
+    """Whether a step may be spread over several GPUs."""
+    return step.kind == TRAIN.name and not fits_one_core(step)
 
 
 def do_step(step: Step, context: Context, progress: Progress, *, earlier: bool) -> None:

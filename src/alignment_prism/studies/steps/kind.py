@@ -23,11 +23,13 @@ class Context:
         out: the study's folder.
         journal: of the answers of models behind an API; None where no step calls one.
         known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
+        gpus: of one machine, that a training of a model that does not fit one core is spread over.
     """
 
     out: Path
     journal: Journal | None
     known: tuple[Path, ...] = ()
+    gpus: int = 1
 
 
 Do = Callable[[Step, Mapping[str, Path], Path, Context, Progress], None]
