@@ -65,6 +65,8 @@ def status(out: str | Path) -> Status:
             failed[str(line.get("step"))] = str(line.get("error"))
         elif line["event"] == "done":
             failed.pop(str(line.get("step")), None)
+    if not begun and not waiting:  # what failed is of a spec that was changed since
+        failed = {}
     return Status(out, tuple(done), begun, tuple(waiting), failed, (out / FINDINGS).exists(), _is_running(out))
 
 
