@@ -58,10 +58,8 @@ PROBE_TIMEOUT = 30.0
 """Seconds that an attempt of a probe may take at most: it is a short call."""
 GRACE = 20.0
 """Seconds for which the calls under way are awaited when a run ends early: their answers are paid for."""
-FIRST_PAUSE = 0.5
-"""Seconds before the first retry of a call, doubled before each further one."""
-FIRST_PAUSE_OF_RATE = 2.0
-"""The same where the service takes no more calls for now."""
+FIRST_PAUSE, FIRST_PAUSE_OF_RATE = 0.5, 2.0
+"""Seconds before the first retry of a call, doubled before each further one; and where the rate limit is exceeded."""
 LONGEST_PAUSE = 60.0
 """Seconds before a retry, at most, whatever the server asks for."""
 
