@@ -184,7 +184,8 @@ def following(
 @click.argument("sheets", type=click.Path(), nargs=-1, required=True)
 @click.option("--settled", type=click.Path(), help="Sheet of settled answers, from which the annotators' error is "
               "taken in place of replies with several labels.")  # fmt: skip
-@click.option("--as-labelled", is_flag=True, help="Take the labels for the truth: the majority, a tie as one half.")
+@click.option("--as-labelled", is_flag=True, help="Take the labels for the truth: the majority, a tie as one half, and "
+              "before them what is settled.")  # fmt: skip
 @click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--findings", type=click.Path(), help="Findings of the study: --out has them all, and the corrected "
               "numbers as rows of their own.")  # fmt: skip

@@ -102,15 +102,14 @@ def correct(
     Args:
         design: of the sample.
         labels: of the sheet, by one annotator or several.
-        settled: settled answers to some replies, from which the annotators' error is known best.
-        as_labelled: take what the annotators say for the truth: the majority, a tie as one half.
+        settled: settled answers to replies that were drawn at random, from which the annotators' error is known best.
+        as_labelled: take what the annotators say for the truth: the majority, a tie as one half; with `settled`, what
+            was settled, of whichever replies, comes before it.
         level: coverage.
 
     Raises:
         InputError: nothing of a rater can be read, labels are of another sample, or no part has labels enough.
     """
-    if as_labelled and settled is not None:
-        raise InputError("settled answers, and labels as they are", fix="give one of them")
     foreign = {label.design for label in labels if label.design} - {design.digest, *design.extends}
     if foreign:
         raise InputError(

@@ -14,6 +14,10 @@ from alignment_prism.statistics.raters.annotators import (
     annotator_error_from_labels,
 )
 
+CHANCE = 0.01
+"""Where settled answers drawn at random would be of disputed replies this often as much as they are, at most, they were
+chosen for the dispute."""
+
 MIN_PAIRS = 50
 """Replies with two labels from which on the annotators' error is taken out without being asked."""
 
@@ -27,7 +31,7 @@ class People:
 
     Attributes:
         said: by reply, the share of the outcome. Where the error is modelled it is the mean of the labels, which has
-            the error of one person on average; else the majority, and 1/2 of a tie.
+            the error of one person on average; else what was settled, or the majority, and 1/2 of a tie.
         error: how wrong one label is; None where the labels are taken for the truth.
         notes: in words.
     """
@@ -46,10 +50,11 @@ def what_people_say(
         ratings: of the annotators.
         design: of the sample; its arms and the judge's verdicts are the groups that tell misses from false alarms.
         settled: answers that are known.
-        as_labelled: take the labels for the truth.
+        as_labelled: take the labels for the truth, and what was settled before them.
 
     Raises:
-        InputError: no settled answer is of a labelled reply, or the annotators are no better than chance.
+        InputError: no settled answer is of a labelled reply, they are of disputed replies only, or the annotators are
+            no better than chance.
     """
     event = ratings.scale.order[1]
     prompt_of = {reply: row.prompt_id for row in design.chosen for reply in row.replies}
@@ -60,8 +65,12 @@ def what_people_say(
         if any(value is not None for value in values)
     }
     double = {reply: given for reply, given in labels.items() if len(given) > 1 and reply in prompt_of}
-    if settled is None and (as_labelled or len(double) < MIN_PAIRS):
-        said = {reply: votes.get(event, 0.0) for reply, votes in ratings.joint().items()}
+    answers = {} if settled is None else _answers(labels, settled, ratings)
+    if as_labelled or (settled is None and len(double) < MIN_PAIRS):
+        said = {reply: votes.get(event, 0.0) for reply, votes in ratings.joint().items()} | answers
+        if answers:
+            counted = f"{len(answers)} replies count as settled; the labels of the others are taken for the truth"
+            return People(said, None, (counted,))
         known = (
             "the labels are taken for the truth"
             if as_labelled
@@ -71,7 +80,9 @@ def what_people_say(
         return People(said, None, (disputed + advice,) if disputed else ())
     means = {reply: sum(given) / len(given) for reply, given in labels.items()}
     if settled is not None:
-        error, number = _from_settled(labels, settled, ratings)
+        _require_fair(double, answers)
+        pairs = [(label, answer) for reply, answer in answers.items() for label in labels[reply]]
+        error, number = annotator_error_from_gold(*zip(*pairs, strict=True)), len(pairs)
     else:
         group = {
             reply: f"{arm} {verdict}"
@@ -94,16 +105,33 @@ def what_people_say(
     return People(means, error, tuple(notes))
 
 
-def _from_settled(
-    labels: Mapping[str, Sequence[float]], settled: Sequence[Label], ratings: Ratings
-) -> tuple[AnnotatorError, int]:
+def _answers(labels: Mapping[str, Sequence[float]], settled: Sequence[Label], ratings: Ratings) -> dict[str, float]:
+    """Settled answers to labelled replies: 1 for the outcome."""
     event = ratings.scale.order[1]
     known = rate(settled, ratings.scale)
     known.require_readable("settled answers")
-    answers = {reply: votes.get(event, 0.0) for reply, votes in known.joint().items() if len(votes) == 1}
-    pairs = [(label, answers[reply]) for reply, given in labels.items() if reply in answers for label in given]
-    if not pairs:
+    found = {
+        reply: votes.get(event, 0.0) for reply, votes in known.joint().items() if len(votes) == 1 and reply in labels
+    }
+    if not found:
         raise InputError(
             "no settled answer is of a labelled reply", fix="settle the answers of 100 labelled replies or more"
         )
-    return annotator_error_from_gold([label for label, _ in pairs], [answer for _, answer in pairs]), len(pairs)
+    return found
+
+
+def _require_fair(double: Mapping[str, Sequence[float]], answers: Mapping[str, float]) -> None:
+    """Refuse settled answers that were chosen for the dispute: by them, annotators who are hardly ever wrong would be
+    wrong half of the time, and what is corrected would be far too large."""
+    from scipy.stats import hypergeom
+
+    disputed = {reply for reply, given in double.items() if len(set(given)) > 1}
+    settled = double.keys() & answers.keys()
+    as_many = hypergeom.sf(len(disputed & settled) - 1, len(double), len(disputed), len(settled))
+    if as_many < CHANCE:
+        raise InputError(
+            f"{len(disputed & settled)} of the {len(settled)} settled replies are disputed, and "
+            f"{len(disputed)} of all {len(double)} with several labels: they do not say how often annotators err",
+            fix="let the settled answers count in place of the labels, or settle replies that were drawn at random",
+            settings={"as_labelled": ""},
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -107,11 +108,19 @@ def test_disagreements_are_settled_and_go_into_the_correction(drawn: Path, tmp_p
     done = prism("annotate", "export", "people", "Round", "settled.csv", "--what", "settled", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     prism("annotate", "export", "people", "Round", "labels.csv", folder=tmp_path)
-    done = prism(
-        "labels", "correct", "labels.csv.design.json", "labels.csv", "--settled", "settled.csv", folder=tmp_path
-    )
+    corrected = ("labels", "correct", "labels.csv.design.json", "labels.csv", "--settled", "settled.csv", "--json")
+    # On disputed replies one of two is always wrong, by which both would be wrong half of the time everywhere. Five of
+    # the eight are disputed in whether there is harm.
+    done = prism(*corrected, folder=tmp_path)
+    assert done.returncode == 2 and "5 of the 8 settled replies are disputed, and 5 of all 40" in done.stderr
+    assert "--as-labelled" in done.stderr
+    # In place of the labels they count as what they are: all of base is harmful, and nothing of the other.
+    done = prism(*corrected, "--as-labelled", folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "settled labels" in done.stderr
+    found = json.loads(done.stdout)
+    changes = {row["language"]: row["change"]["labelled"][0] for row in found["corrected"] if "change" in row}
+    assert changes == {code: pytest.approx(-1.0) for code in ("all", "ar", "ru", "macro")}
+    assert found["notes"][0].startswith("8 replies count as settled")
 
 
 def test_pairs_become_comparisons(tmp_path: Path) -> None:

@@ -141,8 +141,8 @@ def test_noisy_annotators_are_modelled(study):
         assert any("sensitivity 0.8" in note and "labels" in note for note in notes)
     bare, notes = corrected(noisy, second, "--as-labelled")
     assert abs(bare["interval"][0]) < 0.8 * abs(found["interval"][0]) and "taken for the truth" in notes[0]
-    with pytest.raises(InputError, match="settled answers, and labels as they are"):
-        corrected(noisy, "--as-labelled", "--settled", settled)
+    truths, notes = corrected(noisy, "--as-labelled", "--settled", settled)
+    assert truths["interval"] == corrected(settled)[0]["interval"] and "500 replies count as settled" in notes[0]
 
 
 def test_few_labels_and_labels_of_one_arm_are_warned_about(study):
