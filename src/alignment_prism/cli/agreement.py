@@ -16,7 +16,8 @@ from alignment_prism.cli.outputs import replace_option
               "that are not human: are judges anyway.")  # fmt: skip
 @click.option("--design", type=click.Path(), help="Design file of the sheet: replies then count as often as the draw "
               "says.")  # fmt: skip
-@click.option("--prompts", type=click.Path(), multiple=True, help="Prompt files, for tables by language and scope.")
+@click.option("--prompts", type=click.Path(), multiple=True, help="Prompt files, for tables by language and scope; of "
+              "replies that they say nothing of, the columns of the sheets do.")  # fmt: skip
 @click.option("--outcome", type=click.Choice(["harmful", "refusal"]), help="What yes and no are about; harmful, or "
               "what the design says, unless given.")  # fmt: skip
 @click.option("--categories", help="Labels that count, comma-separated, in order, in place of yes and no.")
@@ -52,17 +53,20 @@ def command(
     from alignment_prism.cli.outputs import check_outputs
     from alignment_prism.domain import Finding, Outcome, Score
     from alignment_prism.io import read_records, write_records
-    from alignment_prism.labels import Columns, Design, Scale, is_scores, measure_agreement, read_labels
+    from alignment_prism.labels import Columns, Design, Scale, is_scores, measure_agreement, read_labels, read_places
     from alignment_prism.prompts import read_prompts
 
     check_outputs(out, inputs=(*files, *prompts, design), replace=replace)
     sample = Design.read(design) if design else None
     about = Outcome(outcome) if outcome else sample.outcome if sample else Outcome.HARMFUL
     scored = [path for path in files if is_scores(path)]
+    tables = [path for path in files if path not in scored]
+    columns = Columns(key, rater, label, _names(raters))
     found = measure_agreement(
-        read_labels([path for path in files if path not in scored], Columns(key, rater, label, _names(raters))),
+        read_labels(tables, columns),
         [score for path in scored for score in read_records(path, Score)],
         [prompt for path in prompts for prompt in read_prompts(path)],
+        places=read_places(tables, columns),
         judges=judges,
         scale=Scale(about, _names(categories), threshold),
         design=sample,

@@ -7,10 +7,11 @@ from alignment_prism.labels.correct import CorrectedPart, Correction, correct
 from alignment_prism.labels.files import Columns, is_scores, read_labels, read_outcomes, read_places
 from alignment_prism.labels.frame import Design, build_frame
 from alignment_prism.labels.next import LanguageState, NextDraw, draw_next
-from alignment_prism.labels.passport import Passport, Place, measure_passport
+from alignment_prism.labels.passport import Passport, measure_passport
 from alignment_prism.labels.passport_files import passport_from_files
 from alignment_prism.labels.passport_use import judge_error, passport_findings, require_able, with_passport
 from alignment_prism.labels.people import People
+from alignment_prism.labels.places import Place
 from alignment_prism.labels.ratings import Ratings, Scale, rate
 from alignment_prism.labels.sample import Sample, draw_by_scope, draw_sample
 from alignment_prism.labels.sheet import sheet_lines, write_sheet

@@ -12,6 +12,7 @@ import numpy as np
 
 from alignment_prism.domain import ALL, Finding, InputError, Label, Outcome, Prompt, Score
 from alignment_prism.labels.frame import Design
+from alignment_prism.labels.places import Place, find_places
 from alignment_prism.labels.ratings import Ratings, Scale, labels_of_scores, rate
 from alignment_prism.statistics.bootstrap import REPLICATES
 from alignment_prism.statistics.intervals import Interval
@@ -46,6 +47,7 @@ def measure_agreement(
     scores: Sequence[Score] = (),
     prompts: Iterable[Prompt] = (),
     *,
+    places: Mapping[str, Place] | None = None,
     judges: Collection[str] = (),
     scale: Scale | None = None,
     ordinal: bool = False,
@@ -62,7 +64,9 @@ def measure_agreement(
     Args:
         labels: of people, and of the raters that `judges` names.
         scores: outcomes; scorers that are not `human:` are judges.
-        prompts: those that were answered, for tables by language and scope and for clusters; the design knows its own.
+        prompts: those that were answered, or labelled, for tables by language and scope and for clusters; the design
+            knows its own.
+        places: where replies belong of which neither prompts nor the design know, as the tables of labels say.
         judges: raters of `labels` that are judges.
         scale: how labels are read; by default as harmful or not.
         ordinal: the categories are ordered: weighted kappas and ordinal alpha as well.
@@ -99,7 +103,8 @@ def measure_agreement(
             fix="add labels of a second rater, or scores of a judge",
         )
     labelled = {reply for reply, values in zip(ratings.replies, _columns(ratings, people), strict=True) if any(values)}
-    places = _places(ratings, scores, {prompt.id: prompt for prompt in prompts}, design)
+    known = find_places(scores, {prompt.id: prompt for prompt in prompts}, design, places)
+    where = {reply: known.get(reply, Place(reply)) for reply in ratings.replies}
     weights = dict.fromkeys(labelled, 1.0)
     if design is not None:
         weights = {reply: weight for reply, weight in design.weights(labelled).items() if reply in labelled}
@@ -108,7 +113,7 @@ def measure_agreement(
     signature = f"agreement|seed:{seed}|replicates:{replicates}{drawn}"
     findings = [
         finding
-        for name, units in _comparisons(ratings, people, named, weights, places)
+        for name, units in _comparisons(ratings, people, named, weights, where)
         for (language, scope), inside in sorted(_parts(units).items())
         for finding in _measure(
             Finding("agreement", name, -1, "labelled", language, scope, ALL, "", math.nan, signature=signature),
@@ -130,22 +135,13 @@ def measure_agreement(
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a reply belongs."""
-
-    cluster: str
-    language: str = ""
-    scope: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class _Unit:
     """One reply, or that part of it which one of several tied values has."""
 
     reply: str
     values: tuple[str | None, ...]
     weight: float
-    place: _Place
+    place: Place
 
 
 def _check_design(labels: Sequence[Label], design: Design | None) -> None:
@@ -172,7 +168,7 @@ def _comparisons(
     people: Sequence[str],
     judges: Sequence[str],
     weights: Mapping[str, float],
-    places: Mapping[str, _Place],
+    places: Mapping[str, Place],
 ) -> Iterator[tuple[str, list[_Unit]]]:
     """The people among themselves, and each judge with them; replies without a weight take no part."""
     replies = [(row, reply) for row, reply in enumerate(ratings.replies) if reply in weights]
@@ -234,21 +230,6 @@ def _coefficients(raters: int, ordinal: bool) -> list[Coefficient]:
     if raters == 2:
         names[1:2] = ["cohen-kappa", *(["cohen-kappa-linear", "cohen-kappa-quadratic"] * ordinal)]
     return [COEFFICIENTS[name] for name in names]
-
-
-def _places(
-    ratings: Ratings, scores: Iterable[Score], prompts: Mapping[str, Prompt], design: Design | None
-) -> dict[str, _Place]:
-    """Prompt cluster, language and scope of each reply, as far as scores, prompts and design say."""
-    prompt_of = {score.reply_digest: score.prompt_id for score in scores}
-    places = {reply: _Place(prompt_of.get(reply, reply)) for reply in ratings.replies}
-    for reply in ratings.replies:
-        prompt = prompts.get(prompt_of.get(reply, ""))
-        if prompt is not None:
-            places[reply] = _Place(prompt.cluster, prompt.language, prompt.scope.value if prompt.scope else "")
-    if design is not None:
-        places |= {reply: _Place(row.cluster, row.language, row.scope) for row in design.rows for reply in row.replies}
-    return places
 
 
 def _parts(units: Sequence[_Unit]) -> dict[tuple[str, str], list[_Unit]]:

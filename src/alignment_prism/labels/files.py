@@ -9,7 +9,7 @@ from typing import Any
 
 from alignment_prism.domain import InputError, Label, Score
 from alignment_prism.io import Row, read_records, read_rows
-from alignment_prism.labels.passport import Place
+from alignment_prism.labels.places import Place
 from alignment_prism.labels.ratings import labels_of_scores
 
 SCORE_COLUMNS = frozenset({"reply_digest", "scorer", "name"})
@@ -54,7 +54,9 @@ def read_labels(paths: str | Path | Iterable[str | Path], columns: Columns | Non
     return [label for path in files for label in _read_file(str(path), columns or Columns())]
 
 
-def read_places(paths: Iterable[str | Path], columns: Columns, names: Mapping[str, str]) -> dict[str, Place]:
+def read_places(
+    paths: Iterable[str | Path], columns: Columns, names: Mapping[str, str] | None = None
+) -> dict[str, Place]:
     """Where the replies of tables of labels belong, by their keys.
 
     Args:
@@ -71,10 +73,10 @@ def read_places(paths: Iterable[str | Path], columns: Columns, names: Mapping[st
         for row in read_rows(path):
             there |= set(row.values)
             key = _key(row, columns, path)
-            given = {field: _text(row.values.get(names.get(field, field))) for field in PLACES}
+            given = {field: _text(row.values.get((names or {}).get(field, field))) for field in PLACES}
             if key:
                 found.setdefault(key, Place(**{**given, "cluster": given["cluster"] or key}))
-    if unknown := set(names.values()) - there:
+    if unknown := set((names or {}).values()) - there:
         raise InputError(
             f"no column {sorted(unknown)[0]!r} in the files", fix=f"use some of {', '.join(sorted(there))}"
         )

@@ -13,6 +13,7 @@ import numpy as np
 from alignment_prism.domain import ALL, InputError, Label, Outcome, content_digest
 from alignment_prism.io import write_json
 from alignment_prism.labels.frame import Design
+from alignment_prism.labels.places import Place
 from alignment_prism.labels.ratings import Scale, rate
 from alignment_prism.labels.sealed import read_sealed
 from alignment_prism.statistics.clustered import cluster_variance, rate_from_variance
@@ -24,23 +25,6 @@ VERSION = 1
 
 ENOUGH = 20
 """Labelled replies with the outcome, and without, from which on a cell of a passport is used."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a labelled reply belongs to; empty where nobody says.
-
-    Attributes:
-        cluster: source prompt; the reply itself where nobody says.
-        language: code.
-        scope: global or local.
-        origin: `native` for prompts written in their language, `translated`, or a word of one's own.
-    """
-
-    cluster: str
-    language: str = ""
-    scope: str = ""
-    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

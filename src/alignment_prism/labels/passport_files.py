@@ -9,7 +9,8 @@ from alignment_prism.domain import Outcome, Score
 from alignment_prism.io import read_records
 from alignment_prism.labels.files import Columns, is_scores, read_labels, read_places
 from alignment_prism.labels.frame import Design
-from alignment_prism.labels.passport import Passport, Place, measure_passport
+from alignment_prism.labels.passport import Passport, measure_passport
+from alignment_prism.labels.places import find_places
 from alignment_prism.labels.ratings import Scale, labels_of_scores
 from alignment_prism.prompts import read_prompts
 
@@ -54,14 +55,7 @@ def passport_from_files(
     scores = [score for path in scored for score in read_records(path, Score) if score.outcome is not None]
     rubrics = sorted({score.rubric for score in scores if score.scorer == judge} - {""})
     asked = {prompt.id: prompt for path in prompts for prompt in read_prompts(path)}
-    places = read_places(tables, columns, mapping or {})
-    for score in scores:
-        if (prompt := asked.get(score.prompt_id)) is not None:
-            origin, scope = str(prompt.metadata.get("origin", "")), prompt.scope.value if prompt.scope else ""
-            places[score.reply_digest] = Place(prompt.cluster, prompt.language, scope, origin)
-    for row in sample.rows if sample else ():
-        known = {reply: places[reply].origin if reply in places else "" for reply in row.replies}
-        places |= {reply: Place(row.cluster, row.language, row.scope, known[reply]) for reply in row.replies}
+    places = find_places(scores, asked, sample, read_places(tables, columns, mapping or {}))
     return measure_passport(
         [*read_labels(tables, columns), *labels_of_scores(scores)],
         judge,

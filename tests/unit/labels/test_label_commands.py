@@ -145,6 +145,28 @@ def test_noisy_annotators_are_modelled(study):
     assert truths["interval"] == corrected(settled)[0]["interval"] and "500 replies count as settled" in notes[0]
 
 
+def test_people_agree_language_by_language_as_their_sheet_says(tmp_path):
+    """Two people on four prompts each of Arabic and French, of which they differ on two French ones."""
+    sheet, prompts = tmp_path / "reach.csv", tmp_path / "prompts.jsonl"
+    rows = [(f"{code}{i}", code, who, "local" if i % 2 and not (who == "b" and code == "fr") else "global")
+            for code in ("ar", "fr") for i in range(4) for who in "ab"]  # fmt: skip
+
+    def agreed(*more):
+        words = (sheet, "--categories", "global,local", "--replicates", 200, "--json", *more)
+        found = json.loads(run(agreement_command, *words).output)["agreement"]
+        return {(one["language"], one["scope"]): one["estimate"] for one in found if one["coefficient"] == "raw"}
+
+    with open(sheet, "w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("reply_digest", "language", "annotator", "label"), *rows])
+    assert agreed() == {("all", "all"): 0.75, ("ar", "all"): 1.0, ("fr", "all"): 0.5}
+    # What is labelled may be a prompt, whose file knows more of it than the sheet.
+    asked = [{"id": f"{code}{i}", "prompt": f"{code} {i}", "language": code, "scope": ("global", "local")[i % 2]}
+             for code in ("ar", "fr") for i in range(4)]  # fmt: skip
+    prompts.write_text("".join(json.dumps(one) + "\n" for one in asked), encoding="utf-8")
+    by_scope = agreed("--prompts", prompts)
+    assert (by_scope["fr", "global"], by_scope["fr", "local"], by_scope["ar", "local"]) == (1.0, 0.0, 1.0)
+
+
 def test_few_labels_and_labels_of_one_arm_are_warned_about(study):
     folder, truth = study
     sheet = folder / "sheet.csv"
