@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from alignment_prism.annotation import audit
 from alignment_prism.annotation.history import DONE, FINAL
 from alignment_prism.annotation.people import Person
-from alignment_prism.annotation.projects import Project
+from alignment_prism.annotation.projects import Project, counts_by_language
 from alignment_prism.annotation.schema import assignments, items, quotas, revisions
 from alignment_prism.domain import AYA_TAXONOMY, LANGUAGES, InputError, Scope
 from alignment_prism.io import read_rows
@@ -84,6 +84,19 @@ def read_quotas(path: str | Path) -> list[Cell]:
         except ValueError as error:
             raise InputError("a number that is none", where=where, fix="write how many prompts are wanted") from error
     return found
+
+
+def progress(connection: Connection, project: Project) -> list[tuple[str, int, int, int]]:
+    """How far any project is, as `counts_by_language` has it; where people write, the items are the prompts wanted."""
+    wanted = [cell for cell in cells(connection, project) if cell.category == ANY]
+    if not wanted:
+        return counts_by_language(connection, project)
+    rows = []
+    for code in sorted({cell.language for cell in wanted}):
+        of = [cell for cell in wanted if cell.language == code]
+        met = sum(min(cell.there, cell.wanted) for cell in of)
+        rows.append((code, sum(cell.wanted for cell in of), met, sum(cell.there for cell in of)))
+    return rows
 
 
 def cells(connection: Connection, project: Project) -> list[Cell]:

@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 
 from alignment_prism.annotation.projects import CHOICES, Item, Kind, Project, add_items, set_design
 from alignment_prism.domain import LANGUAGES, Generation, InputError, Prompt, PromptKind, content_digest
-from alignment_prism.io import read_rows
+from alignment_prism.io import read_records, read_rows
 from alignment_prism.io.delimited import FORMULA
 from alignment_prism.labels import Design
 from alignment_prism.prompts import read_prompts
-from alignment_prism.store.names import STUDY, design_beside
+from alignment_prism.store.names import GENERATIONS, PROMPTS, STUDY, design_beside
 from alignment_prism.studies import Study
 
 SHEET = ("reply_digest", "prompt", "reply")
@@ -39,7 +39,8 @@ def add_source(
     Args:
         connection: in a transaction that writes.
         project: that they are for.
-        source: folder of a study; CSV or JSONL of a sheet, with its design beside it; prompts for a project of scopes.
+        source: folder of a study, or of what `prism import` wrote;
+            CSV or JSONL of a sheet, with its design beside it; prompts for a project of scopes.
         arms: of the study whose replies are taken; base and all others unless given. A comparison needs two.
         languages: codes to keep; all unless given.
         number: most prompts of each language, by digest, so that the same ones are taken again.
@@ -58,7 +59,7 @@ def add_source(
     path = Path(source)
     if project.kind is Kind.SCOPE:
         found = list(_prompts(read_prompts(path)))
-    elif (path / STUDY).is_file():
+    elif any((path / name).is_file() for name in (STUDY, GENERATIONS)):
         found = _of_study(path, project.kind, arms, kind, seed)
     else:
         found = _of_sheet(connection, project, path)
@@ -135,21 +136,29 @@ def _cell(text: str) -> str:
 
 
 def _of_study(path: Path, what: Kind, arms: Sequence[str], kind: PromptKind, seed: int | None) -> list[Item]:
-    study = Study.open(path)
-    prompts = {prompt.id: prompt for prompt in study.prompts() if prompt.kind is kind}
-    replies = [one for one in study.generations(seed) if one.prompt_id in prompts and one.sample == 0]
+    asked, given, base = _records(path, seed)
+    prompts = {prompt.id: prompt for prompt in asked if prompt.kind is kind}
+    replies = [one for one in given if one.prompt_id in prompts and one.sample == 0]
     there = list(dict.fromkeys(one.arm for one in replies))
     if unknown := set(arms) - set(there):
         raise InputError(f"no arm {sorted(unknown)[0]!r}", where=str(path), fix=f"use some of {', '.join(there)}")
     names = list(arms) or there
     if what is Kind.OUTCOME:
         return _replies([one for one in replies if one.arm in names], prompts)
-    if not arms and study.base in there:
-        names = [name for name in there if name != study.base][:1] + [study.base]
+    if not arms and base in there:
+        names = [name for name in there if name != base][:1] + [base]
     if len(names) != 2:
         fix = f"name two of {', '.join(there)}, the candidate first"
         raise InputError(f"{len(names)} arms to compare", where=str(path), fix=fix, settings={"arm": "NAME"})
     return _pairs(replies, prompts, names[0], names[1])
+
+
+def _records(path: Path, seed: int | None) -> tuple[Iterable[Prompt], Iterable[Generation], str]:
+    """Prompts, replies and the name of base of a study, or of a folder that `prism import` wrote."""
+    if (path / STUDY).is_file():
+        study = Study.open(path)
+        return study.prompts(), study.generations(seed), study.base or ""
+    return read_records(path / PROMPTS, Prompt), read_records(path / GENERATIONS, Generation), "base"
 
 
 def _replies(replies: Iterable[Generation], prompts: dict[str, Prompt]) -> list[Item]:

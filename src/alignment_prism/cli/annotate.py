@@ -155,7 +155,7 @@ def bring_in(
     folder: str, source: str, project: str, form: str, key: str, question: str, comment: str,
     labels: tuple[str, ...], mapping: tuple[str, ...],
 ) -> None:  # fmt: skip
-    """Take labels over from an export of Label Studio (JSON) or Potato (annotated_instances.jsonl).
+    """Take labels over from an export of Label Studio (JSON) or Potato (its folder of output).
 
     \b
     Examples:
@@ -166,12 +166,15 @@ def bring_in(
     from alignment_prism.annotation.imports import add_labels, read_label_studio, read_potato
     from alignment_prism.annotation.projects import project_named
     from alignment_prism.cli.parse import parse_mapping
+    from alignment_prism.domain import InputError
 
+    if unclear := [one for one in labels if "=" not in one]:
+        raise InputError(f"--label {unclear[0]!r} is not THEIRS=OURS", fix="write --label Unsafe=harmful")
     studio = form == "label-studio"
     found = read_label_studio(source, key, question, comment) if studio else read_potato(source, question, comment)
     with open_database(folder).write() as connection:
         done = add_labels(connection, project_named(connection, project), found, source=form,
-                          words=dict(one.split("=", 1) for one in labels if "=" in one),
+                          words=dict(one.split("=", 1) for one in labels),
                           fields=parse_mapping(mapping))  # fmt: skip
     echo(f"{done.added} labels added, {done.new_items} new items, {done.there} labels were there already")
     if done.unknown:
@@ -281,14 +284,15 @@ def status(folder: str) -> None:
       prism annotate status people
     """
     from alignment_prism.annotation import open_database
-    from alignment_prism.annotation.projects import all_projects, counts_by_language
+    from alignment_prism.annotation.projects import all_projects
+    from alignment_prism.annotation.quotas import progress
     from alignment_prism.domain.text import markdown_table
 
     with open_database(folder).read() as connection:
         rows = [
             (project.title, project.kind, language, items, full, answers)
             for project in all_projects(connection)
-            for language, items, full, answers in counts_by_language(connection, project)
+            for language, items, full, answers in progress(connection, project)
         ]
     echo(markdown_table(["project", "asks", "language", "items", "finished", "answers"], rows))
 

@@ -123,6 +123,25 @@ def test_disagreements_are_settled_and_go_into_the_correction(drawn: Path, tmp_p
     assert found["notes"][0].startswith("8 replies count as settled")
 
 
+def test_status_tells_of_prompts_to_write_and_replies_from_elsewhere_are_labelled(tmp_path: Path) -> None:
+    """A project in which nobody has begun; two arms of two prompts each, in a table that `prism import` read."""
+    prism("annotate", "init", "people", folder=tmp_path)
+    prism("annotate", "write", "people", "--project", "Prompts", "--language", "ar", "--language", "sr", "--global", 2,
+          "--local", 1, folder=tmp_path)  # fmt: skip
+    done = prism("annotate", "status", "people", folder=tmp_path)
+    assert "| Prompts | writing | ar | 3 | 0 | 0 |" in done.stdout and "| sr | 3 | 0 | 0 |" in done.stdout, done.stderr
+    rows = ["id,prompt,arm,reply", *(f"p{i},пример {i},{arm},{arm} {i}" for i in range(2) for arm in ("base", "dpo"))]
+    (tmp_path / "answers.csv").write_text("\n".join(rows), encoding="utf-8")
+    done = prism("import", "answers.csv", "--kind", "harmful", "--language", "ru", "--out", "mine", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for ask, number in (("outcome", 4), ("pairwise", 2)):
+        done = prism("annotate", "add", "people", "mine", "--project", ask, "--ask", ask, folder=tmp_path)
+        assert done.stdout == f"{ask}: {number} items added\n", done.stderr
+    words = ("--project", "outcome", "--format", "label-studio", "--label", "Unsafe")
+    done = prism("annotate", "import", "people", "x.json", *words, folder=tmp_path)
+    assert done.returncode == 2 and "--label 'Unsafe' is not THEIRS=OURS" in done.stderr
+
+
 def test_pairs_become_comparisons(tmp_path: Path) -> None:
     from annotators import make_project
 
