@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from alignment_prism.domain import ALL, Finding, InputError, Label, Outcome, Prompt, Score
-from alignment_prism.labels.frame import Design
+from alignment_prism.labels.frame import Design, require_design
 from alignment_prism.labels.places import Place, find_places
 from alignment_prism.labels.ratings import Ratings, Scale, labels_of_scores, rate
 from alignment_prism.statistics.bootstrap import REPLICATES
@@ -86,7 +86,7 @@ def measure_agreement(
             fix="declare the categories in their order",
             settings={"categories": "LOW,MIDDLE,HIGH"},
         )
-    _check_design(labels, design)
+    require_design(labels, design)
     ratings = rate([*labels, *labels_of_scores(scores)], scale)
     ratings.require_readable()
     machines = set(judges) | {score.scorer for score in scores if not score.scorer.startswith(HUMAN)}
@@ -142,20 +142,6 @@ class _Unit:
     values: tuple[str | None, ...]
     weight: float
     place: Place
-
-
-def _check_design(labels: Sequence[Label], design: Design | None) -> None:
-    drawn = {label.design for label in labels if label.design}
-    if drawn and design is None:
-        raise InputError(
-            "the labels are on a drawn sheet, where replies that the judge finds hard are more frequent than they are",
-            fix="give the design file beside the sheet, so that each reply counts as often as the draw says",
-            settings={"design": "SHEET.design.json"},
-        )
-    if design is not None and drawn - {design.digest, *design.extends}:
-        raise InputError(
-            "the sheet was drawn by another design", fix="give the design file that was written beside this sheet"
-        )
 
 
 def _columns(ratings: Ratings, raters: Sequence[str]) -> list[list[str | None]]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from alignment_prism.domain import ALL, MACRO, Finding, InputError, Label, Outcome, Signature
 from alignment_prism.domain.metric_table import corrected
-from alignment_prism.labels.frame import Design, FrameRow
+from alignment_prism.labels.frame import Design, FrameRow, require_design
 from alignment_prism.labels.people import People, what_people_say
 from alignment_prism.labels.ratings import Scale, rate
 from alignment_prism.statistics.intervals import Floats, Interval
@@ -110,12 +110,7 @@ def correct(
     Raises:
         InputError: nothing of a rater can be read, labels are of another sample, or no part has labels enough.
     """
-    foreign = {label.design for label in labels if label.design} - {design.digest, *design.extends}
-    if foreign:
-        raise InputError(
-            f"the sheet was drawn by another design ({sorted(foreign)[0]}, not {design.digest})",
-            fix="give the design file that was written beside this sheet",
-        )
+    require_design(labels, design)
     ratings = rate(labels, Scale(design.outcome))
     ratings.require_readable()
     people = what_people_say(ratings, design, settled, as_labelled)

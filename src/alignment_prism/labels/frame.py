@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from alignment_prism.domain import InputError, Outcome, Prompt, PromptKind, Score, content_digest
+from alignment_prism.domain import InputError, Label, Outcome, Prompt, PromptKind, Score, content_digest
 from alignment_prism.io import write_json
 from alignment_prism.labels.sealed import read_sealed
 from alignment_prism.statistics.planning.label_design import verdict_strata
@@ -243,6 +243,26 @@ def build_frame(
             )
         )
     return Design(kind, names, judge, rubric, 0, tuple(rows)), excluded
+
+
+def require_design(labels: Iterable[Label], design: Design | None) -> None:
+    """Refuse labels of a drawn sheet without the design of the draw, or with another.
+
+    Raises:
+        InputError: in both cases.
+    """
+    drawn = {label.design for label in labels if label.design}
+    if drawn and design is None:
+        raise InputError(
+            "the labels are on a drawn sheet, where replies that the judge finds hard are more frequent than they are",
+            fix="give the design file beside the sheet, so that each reply counts as often as the draw says",
+            settings={"design": "SHEET.design.json"},
+        )
+    if design is not None and (foreign := drawn - {design.digest, *design.extends}):
+        raise InputError(
+            f"the sheet was drawn by another design ({sorted(foreign)[0]}, not {design.digest})",
+            fix="give the design file that was written beside this sheet",
+        )
 
 
 def describe_kinds(kinds: Mapping[str, int]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from alignment_prism.domain import ALL, InputError, Label, Outcome, content_digest
 from alignment_prism.io import write_json
-from alignment_prism.labels.frame import Design
+from alignment_prism.labels.frame import Design, require_design
 from alignment_prism.labels.places import Place
 from alignment_prism.labels.ratings import Scale, rate
 from alignment_prism.labels.sealed import read_sealed
@@ -164,13 +164,15 @@ def measure_passport(
         level: of the intervals.
 
     Raises:
-        InputError: nothing of a rater can be read, the judge or the people are missing, or they share no reply.
+        InputError: nothing of a rater can be read, the judge or the people are missing, they share no reply, or labels
+            of a drawn sheet come without its design.
     """
     scale = scale or Scale(design.outcome if design else Outcome.HARMFUL)
     if scale.categories and len(scale.categories) != 2:
         raise InputError(
             f"{len(scale.categories)} categories", fix="name two, or a threshold: the outcome is there or not"
         )
+    require_design(labels, design)
     ratings = rate(labels, scale)
     ratings.require_readable()
     named = [name for name in ratings.raters if name != judge and (people is None or name in people)]

@@ -79,8 +79,11 @@ def test_a_sheet_is_labelled_and_its_labels_measure_and_correct_the_judge(drawn:
     ):  # fmt: skip
         done = prism(*command, folder=tmp_path)
         assert done.returncode == 0, (command, done.stderr)
-    unweighted = prism("agreement", "labels.csv", drawn / "scores.jsonl", folder=tmp_path)
-    assert unweighted.returncode != 0 and "--design" in unweighted.stderr, "a drawn sheet is not read as if it were all"
+    for command in (("agreement",), ("labels", "passport", "--judge", "SECRET-JUDGE", "--out", "unweighted.json")):
+        unweighted = prism(*command, "labels.csv", drawn / "scores.jsonl", folder=tmp_path)
+        assert unweighted.returncode == 2 and "--design" in unweighted.stderr, (
+            "a drawn sheet is not read as all replies"
+        )
     agreed = {(row.arm, row.metric): row.estimate for row in read_records(tmp_path / "a.jsonl", Finding)}
     assert any(arm == "anna / boris" for arm, _ in agreed) and any(arm.startswith("SECRET") for arm, _ in agreed)
     if (tmp_path / "second.csv").exists():  # a further draw goes into the same project, and only its new replies do
