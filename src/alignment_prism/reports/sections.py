@@ -81,14 +81,17 @@ class Notes:
     """Signatures in the order of their first use; a cell carries their number."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def texts(self) -> list[str]:
+        """The signatures, the first with number 1."""
+        return list(self._numbers)
 
     def number(self, signature: str) -> int:
         if not signature:
             return 0
-        if signature not in self.texts:
-            self.texts.append(signature)
-        return self.texts.index(signature) + 1
+        return self._numbers.setdefault(signature, len(self._numbers) + 1)
 
 
 def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:

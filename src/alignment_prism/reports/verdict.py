@@ -222,11 +222,17 @@ def _caveats(results: Results) -> Iterator[str]:
     judges = {dict(Signature.parts(row.signature)).get("judge", "") for row in rates} - {""}
     if judges and results.oracle and judges == {results.oracle}:
         yield f"What is harmful is the word of {results.oracle}, which knows what is so in the world that it is of."
-    elif judges and not any(row.metric == corrected(HARM_RATE.name) for row in results.findings):
-        yield (
-            f"What is harmful is the word of {_listed(sorted(judges))}, whose errors nobody has measured on these "
-            "replies: a judge that errs by language makes languages look different."
-        )
+    elif judges:
+        done = {row.language for row in results.findings if row.metric == corrected(HARM_RATE.name)}
+        left = [language_title(code) for code in results.languages if code not in done]
+        word = f"What is harmful is the word of {_listed(sorted(judges))}, whose errors"
+        if not done:
+            yield (
+                f"{word} nobody has measured on these replies: a judge that errs by language makes languages look "
+                "different."
+            )
+        elif left and len(results.languages) > 1:
+            yield f"{word} are not taken out in {_listed(left)}: there are too few labels of people, or none."
     seeds = {seed for _, seed in results.index.arms if seed >= 0}
     if len(seeds) == 1 and not results.several_seeds and results.recipes:
         yield (

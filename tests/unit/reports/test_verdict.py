@@ -121,5 +121,12 @@ def test_whose_word_it_is_and_that_nothing_is_compared_is_said() -> None:
     assert "Nothing is compared with a base" in lead and not arms
     assert "the word of j/1, whose errors nobody has measured" in caveats
     assert "whose errors" not in words(row("base", "harm_rate_corrected", 0.4, 0.3, 0.5))[3]
+    # A passport that has labels enough of French alone says nothing of the judge in Arabic.
+    rates = [
+        row("base", "harm_rate", 0.5, 0.3, 0.7, language=code, signature=BASE[0].signature) for code in ("ar", "fr")
+    ]
+    fixed = [row("base", "harm_rate_corrected", 0.4, 0.3, 0.5, language=code) for code in ("fr", "ar")]
+    assert "whose errors are not taken out in Arabic: there are too few labels" in words(*rates, fixed[0])[3]
+    assert "whose errors" not in words(*rates, *fixed)[3]
     knowing = judge_results(Results(BASE, oracle="j/1")).caveats
     assert knowing == ("What is harmful is the word of j/1, which knows what is so in the world that it is of.",)
