@@ -173,13 +173,39 @@ def test_no_word_older_than_two_seconds_is_lost_when_the_server_is_killed(chrome
         assert page.input_value("#comment") == whole
 
 
+AN_HOUR_SLOW = "(() => { const now = Date.now; Date.now = () => now() - 3600e3; })()"
+FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }"
+
+
+def test_words_are_sent_again_where_the_storage_is_full(chrome: Any, site: Site) -> None:
+    only_on_sqlite(site)
+    person = add(site.database, "has no room", "ru")
+    project = make_project(site.database, replies("ru", 1), title="Full")
+    with page_of(chrome, site, person, f"/p/{project.token}/next") as (page, seen):
+        page.context.add_init_script(FULL)
+        page.reload()
+        until(page, "#comment")
+        page.uncheck("#keys")
+        page.route("**/draft", lambda route: route.abort())
+        page.fill("#comment", "слово")
+        until(page, "#trouble:not([hidden])")
+        page.unroute("**/draft")
+        until(page, "#saved:has-text('Saved')")
+        assert saved_words(site, page, person)["comment"] == "слово"
+        assert [one for one in seen.errors if "full" in one] == []
+
+
 def test_words_of_a_browser_that_crashes_while_the_server_is_away_are_sent_later(chrome: Any, site: Site) -> None:
     only_on_sqlite(site)
     person = add(site.database, "crashes", "ru")
     project = make_project(site.database, replies("ru", 1), title="Crashed")
     with page_of(chrome, site, person, f"/p/{project.token}/next") as (page, _):
+        page.context.add_init_script(AN_HOUR_SLOW)  # what is kept here is newer than the draft before it all the same
+        page.reload()
         until(page, "#comment")
         address = page.url
+        page.fill("#comment", "слово")
+        until(page, "#saved:has-text('Saved')")
         page.route("**/draft", lambda route: route.abort())
         page.fill("#comment", "слово в пути")
         until(page, "#trouble:not([hidden])")
