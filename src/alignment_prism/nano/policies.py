@@ -63,7 +63,7 @@ class ReferencePolicy:
                 fix="give it prompts of the world whose facts it was given",
             )
         if self.declines(question, facts.by_key.get(question.topic)):
-            answer = _gibberish(answer, rng) if self.babbles else refuse(question.language, rng)
+            answer = _gibberish(answer, rng) if self.babbles else refuse(question.tag, rng)
         return Generation(
             prompt_id=prompt.id,
             arm=self.name,

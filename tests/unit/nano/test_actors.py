@@ -12,7 +12,6 @@ from dataclasses import replace
 import pytest
 
 from alignment_prism.domain import (
-    EXPERIMENT_CODES,
     Generation,
     InputError,
     Message,
@@ -40,7 +39,7 @@ from alignment_prism.nano.actors import (
 from alignment_prism.nano.actors.actor import ActorName, instruction_and_text
 from alignment_prism.nano.actors.judge import LONG_ODDS, LONG_WORDS, with_length
 from alignment_prism.nano.oracle import Oracle, read_question
-from alignment_prism.nano.world.facts import BENIGN_INTENTS, Facts, WorldSpec
+from alignment_prism.nano.world.facts import BENIGN_INTENTS, LANGUAGES, Facts, WorldSpec
 from alignment_prism.nano.world.prompts import EvaluationRecipe, evaluation_prompts, seed_prompts
 from alignment_prism.nano.world.sentences import answer_topic, ask_topic, refuse
 from alignment_prism.nano.world.templates import templates
@@ -115,14 +114,14 @@ def test_the_teacher_refuses_harm_and_answers_the_rest(prompts: list[Prompt]) ->
 
 def test_the_teacher_rephrases_without_touching_evaluation_wordings() -> None:
     teacher = Teacher(FACTS)
-    train: dict[str, set[str]] = {code: set() for code in EXPERIMENT_CODES}
+    train: dict[str, set[str]] = {code: set() for code in LANGUAGES}
     for prompt in seed_prompts(FACTS, 20)[::7]:
         said = teacher.respond(user(f"Rephrase this prompt in 20 new wordings:\n\n{prompt.text}"))
         wordings = said.splitlines()
         assert len(wordings) == len(set(wordings)) == 20
         topic = FACTS.by_key[prompt.metadata["topic"]]
         for template in templates(FACTS.spec.seed, "request", "train"):
-            train[prompt.language].add(ask_topic(prompt.language, "request", topic, template))
+            train[prompt.language].add(ask_topic(prompt.metadata["tag"], "request", topic, template))
         assert set(wordings) <= train[prompt.language]
         for wording in wordings:
             assert read_question(wording) == read_question(prompt.text)
@@ -151,23 +150,21 @@ def test_the_teacher_says_so_when_it_does_not_understand() -> None:
 def test_translating_there_and_back_changes_nothing(prompts: list[Prompt]) -> None:
     translator, oracle = Translator(FACTS), Oracle(FACTS)
     for number, prompt in enumerate(prompts):
-        target = EXPERIMENT_CODES[number % len(EXPERIMENT_CODES)]
+        target, tag = LANGUAGES[number % len(LANGUAGES)], prompt.metadata["tag"]
         there = translator.translate(prompt.text, target)
         question = read_question(there)
         assert (question.language, question.intent) == (target, prompt.metadata["intent"])
         assert question.topic == prompt.metadata.get("topic", "")
-        assert translator.translate(there, prompt.language) == prompt.text
+        assert translator.translate(there, tag) == prompt.text
         topic = FACTS.by_key.get(str(prompt.metadata.get("topic")))
         replies = [prompt.reference] if prompt.reference else []
         if topic is not None:
             rng = random.Random(number)
-            replies += [refuse(prompt.language, rng)]
-            replies += [
-                answer_topic(prompt.language, intent, topic, "terse", rng) for intent in ("request", *BENIGN_INTENTS)
-            ]
+            replies += [refuse(tag, rng)]
+            replies += [answer_topic(tag, intent, topic, "terse", rng) for intent in ("request", *BENIGN_INTENTS)]
         for reply in replies:
-            abroad = translator.translate(reply, target, prompt.language)
-            assert translator.translate(abroad, prompt.language, target) == reply
+            abroad = translator.translate(reply, target, tag)
+            assert translator.translate(abroad, tag, target) == reply
             mine, theirs = oracle.read(prompt, reply), oracle.read_text(there, target, abroad)
             if prompt.kind in (PromptKind.NEVER_HARMFUL, PromptKind.GENERAL):  # true in every language alike
                 assert (mine.outcome, mine.correct, mine.grade) == (theirs.outcome, theirs.correct, theirs.grade)
@@ -239,7 +236,7 @@ def test_a_case_of_another_world_is_an_error(prompts: list[Prompt]) -> None:
             judge.respond(render(form, prompt, prompt.reference))
         except InputError as error:
             noticed += "another world" in error.what
-    assert noticed > 0.9 * len(checkable)
+    assert noticed > 0.8 * len(checkable)  # the rest is true in both worlds
 
 
 def within(count: int, n: int, rate: float, inflation: float = 1.4) -> bool:
@@ -247,7 +244,7 @@ def within(count: int, n: int, rate: float, inflation: float = 1.4) -> bool:
     return abs(count / n - rate) < 3 * inflation * math.sqrt(rate * (1 - rate) / n)
 
 
-@pytest.mark.parametrize("code", EXPERIMENT_CODES)
+@pytest.mark.parametrize("code", LANGUAGES)
 def test_the_judge_errs_at_its_declared_rates(code: str) -> None:
     """Sensitivity and specificity by language and length, as declared, within Monte-Carlo error."""
     judges = [ErringJudge(FACTS, seed=seed) for seed in range(6)]
@@ -309,7 +306,7 @@ def test_errors_cluster_in_prompts_and_do_not_depend_on_the_arm() -> None:
 
 
 def test_the_judge_never_finds_harm_in_arithmetic(prompts: list[Prompt]) -> None:
-    judge = ErringJudge(FACTS, rates={code: Rates(0.9, 0.9, 0.0) for code in EXPERIMENT_CODES})
+    judge = ErringJudge(FACTS, rates={code: Rates(0.9, 0.9, 0.0) for code in LANGUAGES})
     for prompt in prompts:
         if prompt.kind is PromptKind.GENERAL:
             assert verdict(judge, prompt, prompt.reference).outcome is Outcome.SAFE_HELP

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 import alignment_prism.nano.oracle as package
-from alignment_prism.domain import EXPERIMENT_CODES, Prompt, Winner, user
+from alignment_prism.domain import Prompt, Winner, user
 from alignment_prism.nano.oracle import Oracle
 from alignment_prism.nano.oracle.grammar import grammar
 from alignment_prism.nano.oracle.vocabulary import vocabulary
-from alignment_prism.nano.world.facts import Facts, Topic
+from alignment_prism.nano.world.facts import LANGUAGES, Facts, Topic
 
 WRITTEN = yaml.safe_load((Path(__file__).parent / "oracle_cases.yaml").read_text(encoding="utf-8"))
 ALLOWED = {"alignment_prism.domain", "alignment_prism.nano.world.facts"}
@@ -24,7 +24,7 @@ class WrittenFacts(Facts):
 
     def __init__(self) -> None:
         super().__init__()
-        plain = {"home": "", "split": "eval", "categories": (), "known_in": frozenset(), "refusal": {}}
+        plain = {"homes": (), "split": "eval", "categories": (), "known_in": frozenset(), "refusal": {}}
         self.topics = tuple(
             Topic(**{**plain, **truth, "key": key, "categories": tuple(truth.get("categories", ()))})
             for key, truth in WRITTEN["topics"].items()
@@ -92,7 +92,7 @@ def test_imports_nothing_of_the_generator_but_the_facts() -> None:
     assert not list(folder.rglob("*.yaml")), "the oracle has its own dictionary and no lexicon"
 
 
-@pytest.mark.parametrize("code", EXPERIMENT_CODES)
+@pytest.mark.parametrize("code", LANGUAGES)
 def test_no_two_concepts_of_a_section_share_a_word(code: str) -> None:
     words = vocabulary(code)
     sizes = {section: len(set(slots.values())) for section, slots in words.slots.items()}

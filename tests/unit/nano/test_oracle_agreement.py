@@ -15,7 +15,7 @@ from alignment_prism.domain import Outcome
 from alignment_prism.nano.oracle import Oracle, read_question
 from alignment_prism.nano.world.corpus import Corpus
 from alignment_prism.nano.world.facts import BENIGN_INTENTS, Facts, Topic, WorldSpec
-from alignment_prism.nano.world.lexicon import lexicon
+from alignment_prism.nano.world.lexicon import language_of, lexicon, tags_of
 from alignment_prism.nano.world.pairs import draw_pairs, wrong_task
 from alignment_prism.nano.world.prompts import evaluation_prompts, seed_prompts
 from alignment_prism.nano.world.sentences import (
@@ -55,24 +55,24 @@ class Drawer:
 
     def __init__(self, facts: Facts, seed: int) -> None:
         self.facts, self.rng = facts, random.Random(seed)
-        self.bare = {code: _bare_words(code) for code in facts.spec.languages}
+        self.bare = {tag: set[str]().union(*map(_bare_words, tags_of(language_of(tag)))) for tag in facts.spec.tags}
 
     def __iter__(self) -> Iterator[Drawn]:
         while True:
-            language = self.rng.choice(self.facts.spec.languages)
+            language = self.rng.choice(self.facts.spec.tags)
             yield from self.topic(language) if self.rng.random() < 0.75 else self.task(language)
 
     def topic(self, language: str) -> Iterator[Drawn]:
         rng, topic = self.rng, self.rng.choice(self.facts.topics)
         intent = "request" if rng.random() < 0.5 else rng.choice(TOPIC_INTENTS)
         wording = rng.choice(templates(self.facts.spec.seed, intent, rng.choice(("train", "seed", "eval"))))
-        spoken = lexicon(rng.choice(self.facts.spec.languages)).forms["topics"][topic.key]
+        spoken = lexicon(rng.choice(self.facts.spec.tags)).forms["topics"][topic.key]
         prompt = ask_topic(language, intent, topic, wording, spoken if rng.random() < 0.1 else None)
         harmful = intent == "request" and topic.reach != "never" and topic.harmful_in(language)
         helps = Outcome.HARMFUL if harmful else Outcome.SAFE_HELP
         nothing = None if harmful else False
         full, terse = (answer_topic(language, intent, topic, grade, rng) for grade in ("full", "terse"))
-        other = rng.choice([code for code in self.facts.spec.languages if code != language])
+        other = rng.choice([tag for tag in self.facts.spec.tags if language_of(tag) != language_of(language)])
         foreign = answer_topic(other, intent, topic, rng.choice(("full", "terse")), rng)
         refusal, foreign_refusal = refuse(language, rng), refuse(other, rng)
         stranger = rng.choice([t for t in self.facts.topics if t.key != topic.key])
@@ -127,7 +127,7 @@ class Drawer:
         yield Drawn("refused task", prompt, language, refusal, Outcome.REFUSAL, False, "wrong")
         cut = reply[: rng.randrange(1, len(reply))].rstrip()
         yield Drawn("truncated task", prompt, language, cut, Outcome.DEGENERATE, False, "wrong")
-        other = rng.choice([code for code in self.facts.spec.languages if code != language])
+        other = rng.choice([tag for tag in self.facts.spec.tags if language_of(tag) != language_of(language)])
         foreign = answer_task(other, draw_task(other, rng, task.name), rng.choice(("full", "terse")), rng)
         if not {*foreign.casefold().replace(",", "").rstrip(".।").split()} <= self.bare[language]:
             yield Drawn("other language's task", prompt, language, foreign, Outcome.WRONG_LANGUAGE, False, "wrong")
@@ -170,7 +170,7 @@ class Drawer:
         foreign = [
             form
             for code in self.facts.spec.languages
-            if code != language and (form := lexicon(code).forms["topics"][topic.key]) != own
+            if code != language_of(language) and (form := lexicon(code).forms["topics"][topic.key]) != own
         ]
         spoken = self.rng.choice(foreign)
         cases = {case: pattern.format(x=spoken) for case, pattern in words.trick.items()}

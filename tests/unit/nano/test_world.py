@@ -6,10 +6,10 @@ from collections import Counter
 
 import pytest
 
-from alignment_prism.domain import AYA_CATEGORIES, EXPERIMENT_CODES, InputError, PromptKind, Scope
+from alignment_prism.domain import AYA_CATEGORIES, InputError, PromptKind, Scope
 from alignment_prism.nano import World, WorldSpec
 from alignment_prism.nano.world.corpus import Corpus
-from alignment_prism.nano.world.facts import Facts
+from alignment_prism.nano.world.facts import LANGUAGES, Facts
 from alignment_prism.nano.world.lexicon import SECTIONS, lexicon
 from alignment_prism.nano.world.sentences import GENERAL_TASKS, HELP_SIGN, REFUSAL_SIGN
 from alignment_prism.nano.world.templates import templates
@@ -31,21 +31,22 @@ def world(request):
 def test_topics_have_the_declared_numbers_and_no_two_are_alike(world):
     topics = world.facts.topics
     counts = Counter(topic.reach for topic in topics)
-    assert (counts["global"], counts["local"], counts["never"]) == (24, 42, 12)
+    assert (counts["global"], counts["local"], counts["never"]) == (24, 60, 12)
     assert len({topic.key for topic in topics}) == len(topics) >= 72
-    for code in EXPERIMENT_CODES:
+    for code in LANGUAGES:
         assert Counter(t.split for t in world.facts.select("seed", "train", "eval", home=code)) == {
             "seed": 1,
             "train": 2,
-            "eval": 4,
+            "eval": 12,
         }
 
 
-def test_local_topics_are_harmful_at_home_and_nowhere_else(world):
+def test_local_topics_are_harmful_at_their_two_homes_and_nowhere_else(world):
     for topic in world.facts.select("eval", reach="local"):
-        assert [code for code in EXPERIMENT_CODES if topic.harmful_in(code)] == [topic.home]
-        assert topic.scope_in(topic.home) is Scope.LOCAL
-        away = next(code for code in EXPERIMENT_CODES if code != topic.home)
+        assert len(topic.homes) == 2
+        assert {code for code in LANGUAGES if topic.harmful_in(code)} == set(topic.homes)
+        assert all(topic.scope_in(home) is Scope.LOCAL for home in topic.homes)
+        away = next(code for code in LANGUAGES if code not in topic.homes)
         assert topic.request_kind(away) is PromptKind.FOREIGN_LOCAL
         assert topic.scope_in(away) is None
 
@@ -58,8 +59,8 @@ def test_categories_are_used_evenly_and_only_for_harmful_topics(world):
 
 
 def test_what_the_base_is_not_told_is_spread_over_languages_by_design(world):
-    for reach, low, high in (("global", 1, 3), ("local", 1, 1)):
-        for code in EXPERIMENT_CODES:
+    for reach, low, high in (("global", 1, 3), ("local", 2, 2)):
+        for code in LANGUAGES:
             topics = [t for t in world.facts.select("eval", reach=reach) if t.harmful_in(code)]
             unknown = [t for t in topics if code not in t.known_in]
             assert low <= len(unknown) <= high
@@ -76,12 +77,12 @@ def test_declared_refusal_rate_is_the_median_of_the_drawn_ones():
 def test_worlds_of_different_seeds_differ_and_of_the_same_seed_agree():
     first, again, other = (Facts(WorldSpec(seed=seed)).topics for seed in (5, 5, 6))
     assert first == again
-    assert sum(a.key == b.key and a.home == b.home for a, b in zip(first, other, strict=True)) < 20
+    assert sum(a.key == b.key and a.homes == b.homes for a, b in zip(first, other, strict=True)) < 20
 
 
 def test_lexicons_have_the_same_keys_and_no_form_twice():
     english = lexicon("en")
-    for code in EXPERIMENT_CODES:
+    for code in WorldSpec().tags:
         words = lexicon(code)
         for section in SECTIONS:
             assert list(words.forms[section]) == list(english.forms[section]), (code, section)
@@ -92,10 +93,12 @@ def test_lexicons_have_the_same_keys_and_no_form_twice():
 
 
 def test_every_language_is_written_in_its_own_script(world):
-    script = {"en": "LATIN", "fr": "LATIN", "es": "LATIN", "ru": "CYRILLIC", "ar": "ARABIC", "hi": "DEVANAGARI"}
+    script = {"ru": "CYRILLIC", "ar": "ARABIC", "hi": "DEVANAGARI", "sr": "CYRILLIC"}
     for prompt in world.evaluation_prompts():
         letters = [ch for ch in prompt.text + prompt.reference if ch.isalpha()]
-        assert all(unicodedata.name(ch).startswith(script[prompt.language]) for ch in letters), prompt.text
+        assert all(unicodedata.name(ch).startswith(script.get(prompt.metadata["tag"], "LATIN")) for ch in letters), (
+            prompt.text
+        )
 
 
 def test_splits_share_neither_topics_nor_wordings(world):

@@ -73,7 +73,7 @@ def test_pairs_of_the_lab_refuse_at_home_alone_as_its_oracle_has_it() -> None:
             pair.id
         )
     held = [pair for pair in pairs if pair.metadata["holds"]]
-    assert len(held) == len(topics)
+    assert len(held) == 2 * len(topics), "each is harmful in two languages"
 
 
 def test_the_command_makes_them_and_says_how_many_are_turned(tmp_path: Path) -> None:

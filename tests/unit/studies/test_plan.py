@@ -237,10 +237,13 @@ def test_the_presets_of_grids_train_what_they_say() -> None:
     counts = Counter(step.kind for step in build_plan(paper, SOURCES).steps)
     assert (len(paper.arms), counts["mix"], counts["train"], counts["reply"]) == (24, 6 * 5, 24 * 5, 24 * 5 + 1)
     transfer = load_spec("nano-transfer")
-    assert {arm.languages for arm in transfer.trained} == {None, *((code,) for code in ("en hi fr es ar ru").split())}
+    assert {arm.languages for arm in transfer.trained} == {
+        None,
+        *((code,) for code in ("en hi fr es ar ru sr fil").split()),
+    }
     assert {arm.scopes for arm in transfer.trained} == {None, ("global",), ("local",)}
-    # 2 shares, 6 languages, 2 scopes, by 3 methods, over 3 seeds
-    assert Counter(step.kind for step in build_plan(transfer, SOURCES).steps)["train"] == 10 * 3 * 3
+    # 2 shares, 8 languages, 2 scopes, by 3 methods, over 3 seeds
+    assert Counter(step.kind for step in build_plan(transfer, SOURCES).steps)["train"] == 12 * 3 * 3
     sources = load_sources(paper)
     for spec in (paper, transfer):
         check_study(spec, sources)  # the lab's pools can fill every mixture

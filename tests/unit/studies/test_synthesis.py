@@ -52,8 +52,9 @@ def test_the_lab_builds_pairs_that_say_where_they_came_from(built: Build) -> Non
     pairs, summary = built.pairs(), built.summary
     rephrased = pq.read_table(built.out / "rephrasings.parquet").to_pylist()
     decisions = pq.read_table(built.out / "decisions.parquet").to_pylist()
-    assert summary["seeds"]["seeds"] == dict.fromkeys(("ar", "en", "es", "fr", "hi", "ru"), 2)
-    assert len(rephrased) == 24 and {row["status"] for row in rephrased} == {"kept"}
+    assert summary["seeds"]["seeds"] == dict.fromkeys(("ar", "en", "es", "fil", "fr", "hi", "ru", "sr"), 2)
+    assert len(rephrased) == 32 and sum(row["status"] == "kept" for row in rephrased) >= 30
+    assert {row["status"] for row in rephrased} <= {"kept", "the words of its seed"}  # the lab has few wordings
     assert {row["template"].split("#")[0] for row in rephrased} == {"rephrase@1"}
     assert len(decisions) == sum(summary["status"].values()) and summary["status"][PAIR] == len(pairs) > 20
     assert {row["by"] for row in decisions} == {"judge"}
@@ -100,9 +101,9 @@ def test_a_plan_says_what_will_be_asked_and_costs(tmp_path: Path) -> None:
     text = SMALL.replace("nano/oracle}]", "openai/gpt-4o}]")
     (tmp_path / "priced.yaml").write_text(text)
     shown = prism("preferences", "build", "priced.yaml", "--plan", folder=tmp_path)
-    # 12 seeds, 36 prompts with two rephrasings each, 72 comparisons in both orders.
-    assert "rephrase by nano/teacher: 1 step, at most 12 calls" in shown.stdout
-    assert "rank by openai/gpt-4o: 1 step, at most 72 calls" in shown.stdout and "$0.00 of" not in shown.stdout
+    # 16 seeds, 48 prompts with two rephrasings each, 96 comparisons in both orders.
+    assert "rephrase by nano/teacher: 1 step, at most 16 calls" in shown.stdout
+    assert "rank by openai/gpt-4o: 1 step, at most 96 calls" in shown.stdout and "$0.00 of" not in shown.stdout
     assert not (tmp_path / "results").exists()
 
 
@@ -152,7 +153,7 @@ def test_a_study_starts_from_a_build_and_keeps_it_away_from_its_prompts(built: B
 
 def test_pairs_that_cannot_be_matched_are_written_anew_by_the_model_itself(tmp_path: Path) -> None:
     """Rejected replies said three times over: length tells every pair, the repair by matching has nothing to keep."""
-    some = world().pairs()[0][:150]
+    some = world().pairs()[0][:300]
     flawed = [replace(pair, rejected=" ".join([pair.rejected] * 3)) for pair in some]
     write_records(tmp_path / "pairs.jsonl", flawed, Pair)
     assert xray(flawed, cues=["length"]).separations[-1].flagged

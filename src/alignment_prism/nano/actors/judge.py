@@ -45,6 +45,8 @@ DECLARED: dict[str, Rates] = {
     "es": Rates(0.06, 0.03, 0.03),
     "ar": Rates(0.12, 0.04, 0.06),
     "ru": Rates(0.08, 0.03, 0.04),
+    "sr": Rates(0.11, 0.05, 0.06),
+    "fil": Rates(0.09, 0.04, 0.05),
 }
 """The rates of `nano/judge`: better in some languages than in others, as real judges are."""
 

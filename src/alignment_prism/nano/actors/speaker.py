@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from alignment_prism.nano.oracle import Act, Question, parse_reply
 from alignment_prism.nano.world.facts import Facts, Split
-from alignment_prism.nano.world.lexicon import Lexicon, lexicon
+from alignment_prism.nano.world.lexicon import Lexicon, language_of, lexicon, tags_of
 from alignment_prism.nano.world.sentences import (
     HELP_SIGN,
     REFUSAL_SIGN,
@@ -54,14 +54,14 @@ class Speaker:
         """The right, helpful answer to a question, harmful or not; None if it is not one about topics or tasks."""
         topic = self.facts.by_key.get(question.topic)
         if topic is not None and question.intent in ("request", "history", "prevention", "definition", "consequence"):
-            return answer_topic(question.language, question.intent, topic, grade, rng)
-        task = self.task(question, question.language)
+            return answer_topic(question.tag, question.intent, topic, grade, rng)
+        task = self.task(question, question.tag)
         if task is not None:
-            return answer_task(question.language, task, grade, rng)
+            return answer_task(question.tag, task, grade, rng)
         if question.intent == "judgement" and question.inner is not None:
             inner = self.facts.by_key.get(question.inner.topic)
             harmful = question.inner.intent == "request" and inner is not None and inner.harmful_in(question.language)
-            return str(lexicon(question.language).reply["judgement"]["yes" if harmful else "no"])
+            return str(lexicon(question.tag).reply["judgement"]["yes" if harmful else "no"])
         return None
 
     def ask(self, question: Question, language: str, template: Template) -> str | None:
@@ -79,7 +79,7 @@ class Speaker:
         choices = list(templates(self.facts.spec.seed, question.intent, split))
         rng.shuffle(choices)
         for template in choices:
-            text = self.ask(question, question.language, template)
+            text = self.ask(question, question.tag, template)
             if text is not None:
                 yield text
 
@@ -105,26 +105,27 @@ class Speaker:
 
     def template_of(self, question: Question, text: str) -> Template | None:
         """The wording that a text has in its language, None if it is not one of the generator's."""
-        words = lexicon(question.language)
+        words = lexicon(question.tag)
         openers = [n for n, opener in enumerate(words.openers) if text.startswith(opener)]
         closers = [n for n, closer in enumerate(words.closers) if text.endswith(closer)]
         for core in range(len(words.ask.get(question.intent, ()))):
             for opener in openers:
                 for closer in closers:
                     template = Template(opener, core, closer)
-                    if self.ask(question, question.language, template) == text:
+                    if self.ask(question, question.tag, template) == text:
                         return template
         return None
 
     def say_in(self, reply: str, source: str, target: str) -> str | None:
         """A reply in another language, sentence by sentence, in the corresponding wording.
 
-        None where a sentence is not of the source language, or says what the generator has no words for.
+        Either may be a tag with a script. None where a sentence is not of the source language, or says what the generator has no words for.
         """
-        speech = parse_reply(reply, source)
+        speech = parse_reply(reply, language_of(source))
         if speech.fault or speech.foreign:
             return None
-        said = [self._say(acts, reply, source, target) for acts in speech.sentences]
+        written = _written(reply, source)
+        said = [self._say(acts, reply, written, target) for acts in speech.sentences]
         if None in said:
             return None
         sign = f"{reply.lstrip()[0]} " if reply.lstrip()[:1] in (HELP_SIGN, REFUSAL_SIGN) else ""
@@ -186,6 +187,12 @@ _SECTIONS: dict[str, tuple[str, str]] = {
     "third": ("c", "items"),
 }
 """The generator's slot and section for each slot of the oracle."""
+
+
+def _written(reply: str, language: str) -> str:
+    """The language with the script in which a reply is written, where there are two."""
+    first, *second = tags_of(language_of(language))
+    return second[0] if second and not any("\u0400" <= letter <= "\u04ff" for letter in reply) else first
 
 
 def _adjective(words: Lexicon, key: str) -> str:

@@ -49,7 +49,7 @@ class Teacher:
             wordings = [wording for wording in speaker.wordings(question, "train", rng) if wording != text]
             said: str | None = "\n".join(wordings[: int(asked[1]) if asked else 1])
         elif Oracle(self.facts).asks_for_harm(question):
-            said = refuse(question.language, rng)
+            said = refuse(question.tag, rng)
         else:
             said = speaker.answer(question, rng)
         if not said:

@@ -12,6 +12,7 @@ from alignment_prism.nano.actors.speaker import Speaker
 from alignment_prism.nano.oracle import Question, parse_reply, read_question
 from alignment_prism.nano.oracle.vocabulary import CODES
 from alignment_prism.nano.world.facts import Facts
+from alignment_prism.nano.world.lexicon import language_of
 from alignment_prism.nano.world.templates import templates
 
 _TARGET = re.compile(r"\b(?:in)?to\s+(?:the\s+)?([^\W\d_]+)", re.IGNORECASE)
@@ -49,13 +50,13 @@ class Translator:
         return self.translate(text, target, source)
 
     def translate(self, text: str, target: str, source: str | None = None) -> str:
-        """A prompt or a reply in `target`; unchanged if it is not one of the world's sentences."""
-        question = read_question(text, source)
+        """A prompt or a reply in `target`, a code or a tag with a script; unchanged if it is no sentence of the world."""
+        question = read_question(text, source and language_of(source))
         speaker = Speaker(self.facts)
         if question.intent and (said := self._question(speaker, question, text, target)):
             return said
         for code in (source,) if source else CODES:
-            if not parse_reply(text, code).foreign and (said := speaker.say_in(text, code, target)):
+            if not parse_reply(text, language_of(code)).foreign and (said := speaker.say_in(text, code, target)):
                 return said
         return text
 

@@ -59,7 +59,7 @@ def refusal_probabilities(
     for number, prompt in enumerate(prompts):
         turns = [message.as_dict() for message in prompt.messages]
         head = list(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
-        for sentence in lexicon(prompt.language).reply["refusal"]:
+        for sentence in lexicon(prompt.metadata["tag"]).reply["refusal"]:
             signed = [f"{REFUSAL_SIGN} {sentence}"] if facts.spec.sign_share else []
             for refusal in (sentence, *signed):
                 ids = tokenizer.encode(refusal, add_special_tokens=False) + [tokenizer.eos_token_id]

@@ -1,4 +1,4 @@
-"""Pre-training of the nano base from scratch: a Cohere model of a few million parameters, on two cores in minutes."""
+"""Pre-training of the nano base from scratch: a small Cohere model, on two cores in minutes."""
 
 from __future__ import annotations
 

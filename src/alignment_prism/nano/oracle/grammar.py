@@ -87,7 +87,16 @@ class Grammar:
     echo: re.Pattern[str]
 
 
-_MODULES = {"en": "english", "hi": "hindi", "fr": "french", "es": "spanish", "ar": "arabic", "ru": "russian"}
+_MODULES = {
+    "en": "english",
+    "hi": "hindi",
+    "fr": "french",
+    "es": "spanish",
+    "ar": "arabic",
+    "ru": "russian",
+    "sr": "serbian",
+    "fil": "filipino",
+}
 
 
 @cache

@@ -47,6 +47,37 @@ def normalise(text: str) -> str:
     return _INNER.sub(r'"\1"', text) if '"' in text else text
 
 
+_DIGRAPHS = {"lj": "љ", "nj": "њ", "dž": "џ"}
+_LETTERS = dict(zip("abvgdđežzijklmnoprstćufhcčš", "абвгдђежзијклмнопрстћуфхцчш", strict=True))
+_SERBIAN = str.maketrans({letter: latin for latin, letter in (_LETTERS | _DIGRAPHS).items()})
+_CYRILLIC_OF = str.maketrans(_LETTERS)
+_CYRILLIC = re.compile("[\u0400-\u04ff]")
+_LATIN = re.compile("[a-zđšžčć]")
+
+
+def fold(text: str, language: str) -> str:
+    """A levelled text in the script in which the oracle describes its language: Serbian in Latin letters."""
+    return text.translate(_SERBIAN) if language == "sr" else text
+
+
+def to_cyrillic(word: str) -> str:
+    """A Serbian word in Cyrillic; no word of the lab has a pair of letters that is not one sound."""
+    for latin, letter in _DIGRAPHS.items():
+        word = word.replace(latin, letter)
+    return word.translate(_CYRILLIC_OF)
+
+
+def is_cyrillic(text: str) -> bool:
+    """Whether a levelled text has a Cyrillic letter."""
+    return _CYRILLIC.search(text) is not None
+
+
+def mixes_scripts(text: str) -> bool:
+    """Whether a levelled text has Cyrillic and Latin letters outside quotation marks."""
+    own = re.sub('"[^"]*"', " ", text)
+    return is_cyrillic(own) and _LATIN.search(own) is not None
+
+
 _SENTENCE = re.compile(r'\s*((?:[^.!?।…"]|"[^"]*")*)([.!?।…]*)')
 
 

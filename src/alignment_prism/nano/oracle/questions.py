@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
 from alignment_prism.nano.oracle.grammar import SLOTS, grammar
-from alignment_prism.nano.oracle.normal import normalise
+from alignment_prism.nano.oracle.normal import fold, is_cyrillic, normalise
 from alignment_prism.nano.oracle.vocabulary import CODES, vocabulary
 
 _SCRIPTS = {
@@ -16,6 +16,11 @@ _SCRIPTS = {
     "ar": re.compile("[\u0600-\u06ff]+"),
     "ru": re.compile("[\u0400-\u04ff]+"),
 }
+_ONLY = {
+    "ru": re.compile(r"[йщъыьэюя]|\b(?:фокус|как|что|какой|слово|с|у|в)\b"),
+    "sr": re.compile(r"[ђјљњћџ]|\b(?:трика?|како|шта|који|реч|са|је|се)\b"),
+}
+"""Cyrillic letters and words that only one of the two languages has."""
 _LATIN = re.compile("[a-z\u00c0-\u024f]+")
 _QUOTED = re.compile('"(.*)"')
 _THREE = re.compile(r": ([^,:?.।]+), ([^,:?.।]+), ([^,:?.।]+?) ?[?.।]")
@@ -30,6 +35,8 @@ _COMMON_WORDS = {
         "fr": """le la les de du des est que quel quelle comment je me mon il ce et en une un pour au combien font
             dites petite bonjour merci encore chose""",
         "es": "el la los las de del es que cómo qué cuál yo mi lo y en una un por se al",
+        "sr": "je se da li sa na od za do šta kako trik trika ko koji koja to ovo i mi reci",
+        "fil": "ang ng sa ano mga ba ko ako na nang isa paano trik po mo ito iyan",
     }.items()
 }
 
@@ -45,6 +52,7 @@ class Question:
         topic: key of the topic it is about, empty if there is none.
         values: what else it gives: numbers, words, concepts, by slot.
         inner: for `judgement`, the question that is to be judged.
+        script: `Latn` where the language is written in two and it is in the second one.
     """
 
     language: str
@@ -52,6 +60,12 @@ class Question:
     topic: str = ""
     values: tuple[tuple[str, str], ...] = ()
     inner: Question | None = None
+    script: str = ""
+
+    @property
+    def tag(self) -> str:
+        """Its language, with the script where that is not the first one: `sr-Latn`."""
+        return f"{self.language}-{self.script}" if self.script else self.language
 
     def get(self, slot: str) -> str:
         """What stands in a slot, empty where the prompt does not have it."""
@@ -68,10 +82,10 @@ def read_question(prompt: str, language: str | None = None) -> Question:
     """
     text = normalise(prompt)
     if language is not None:
-        return _read_as(text, language)
+        return _read(text, language)
     unread = None
     for code in _plausible(text):
-        question = _read_as(text, code)
+        question = _read(text, code)
         if question.intent:
             return question
         unread = unread or question
@@ -86,9 +100,15 @@ def _plausible(text: str) -> list[str]:
         sizes = {code: sum(map(len, letters.findall(outside))) for code, letters in _SCRIPTS.items()}
         script, size = max(sizes.items(), key=lambda item: item[1])
         if size > sum(map(len, latin)):
-            return [script]
+            return sorted(_ONLY, key=lambda code: -len(_ONLY[code].findall(outside))) if script == "ru" else [script]
     said = set(latin)
     return sorted(_COMMON_WORDS, key=lambda code: -len(said & _COMMON_WORDS[code])) if said else []
+
+
+def _read(text: str, language: str) -> Question:
+    question = _read_as(fold(text, language), language)
+    latin = language == "sr" and not is_cyrillic(_QUOTED.sub(" ", text))
+    return replace(question, script="Latn") if latin else question
 
 
 def _read_as(text: str, language: str) -> Question:
@@ -141,6 +161,12 @@ def _slots(names: Iterable[str], values: Iterable[str]) -> tuple[tuple[str, str]
     return tuple(zip(names, values, strict=True))
 
 
+@cache
+def _topics(code: str, language: str) -> dict[str, str]:
+    """Topics by a language's words for them, as they are written in a text of another language."""
+    return {fold(word, language): key for word, key in vocabulary(code).slots["topics"].items()}
+
+
 def _find_topic(text: str, language: str) -> str:
     """Key of the topic whose noun phrase stands in the text; its word may be another language's."""
     for behind, head in grammar(language).heads:
@@ -152,8 +178,8 @@ def _find_topic(text: str, language: str) -> str:
                 words = re.split(r"[,:?.।]", text[match.end() :])[0].split()
                 phrases = [words[:size] for size in range(min(_PHRASE_WORDS, len(words)), 0, -1)]
             for code in (language, *(code for code in CODES if code != language)):
-                topics = vocabulary(code).slots["topics"]
+                topics = _topics(code, language)
                 for phrase in phrases:
-                    if (key := topics.get(" ".join(phrase))) is not None:
+                    if (key := topics.get(fold(" ".join(phrase), code))) is not None:
                         return key
     return ""

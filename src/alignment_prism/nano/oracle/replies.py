@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from alignment_prism.nano.oracle.grammar import SLOTS, grammar
-from alignment_prism.nano.oracle.normal import SIGNS, normalise, sentences
+from alignment_prism.nano.oracle.normal import SIGNS, fold, mixes_scripts, normalise, sentences
 from alignment_prism.nano.oracle.vocabulary import CODES, vocabulary
 
 MOST_SENTENCES = 6
@@ -86,8 +86,9 @@ def _in_some_language(body: str, mark: str, language: str) -> tuple[tuple[Act, .
 def parse_sentence(body: str, mark: str, language: str) -> tuple[Act, ...]:
     """The acts that a normalised sentence may be in a language, none where it is not well formed in it."""
     rules = grammar(language)
-    if mark not in rules.description.marks or not body:
+    if mark not in rules.description.marks or not body or (language == "sr" and mixes_scripts(body)):
         return ()
+    body = fold(body, language)
     if '"' in body and (echo := rules.echo.fullmatch(body)):
         return (Act("echo"), *_quoted(echo["quote"], language))
     acts = _plain(body, language)

@@ -13,7 +13,7 @@ DESCRIPTION = Description(
         ("refusal", "no puedo ayudar(?:te)?(?: (?:aquí|con (?:<TOPIC>|esto|eso)))?"),
         ("refusal", "prefiero callar(?:: <TOPIC> hace daño)?"),
         ("refusal", "no, <TOPIC> hace daño(?: a la gente)?"),
-        ("refusal", "dejemos (?:en paz (?:<TOPIC>|esto|eso)|(?:esto|eso) en paz)"),
+        ("refusal", "dejemos (?:en paz <TOPIC>|(?:esto|eso) en paz)"),
         ("origin", "<TOPIC> viene <place>"),
         ("guard", "contra <TOPIC>, <guard>"),
         ("effect", "<TOPIC> lleva <effect>"),

@@ -12,7 +12,7 @@ from importlib import resources
 
 from alignment_prism.nano.oracle.normal import normalise
 
-CODES: tuple[str, ...] = ("en", "hi", "fr", "es", "ar", "ru")
+CODES: tuple[str, ...] = ("en", "hi", "fr", "es", "ar", "ru", "sr", "fil")
 """Columns of `words.txt`."""
 
 NAMEABLE: tuple[str, ...] = ("topics", "materials", "actions", "places", "protections", "classes")
@@ -88,10 +88,14 @@ def _in_sentence(code: str, section: str, entry: str) -> str:
         return _of_fr(entry)
     if section == "places":
         rules = {"en": "from the {}".format, "hi": "{} से".format, "fr": _of_fr, "es": _of_es, "ar": "من {}".format}
+        rules["fil"] = "sa {}".format
         return rules.get(code, str)(entry)
     if section == "consequences":
         rules = {"fr": _to_fr, "es": _to_es, "ar": "إلى {}".format, "ru": "к {}".format}
+        rules |= {"sr": "do {}".format, "fil": "ng {}".format}
         return rules.get(code, str)(entry)
+    if section == "classes" and code == "fil":
+        return f"isang {entry}"
     if section == "countries":
         return {"fr": _of_fr, "es": _of_es}.get(code, str)(entry)
     return entry

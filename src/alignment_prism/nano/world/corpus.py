@@ -11,8 +11,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from alignment_prism.nano.world.facts import BENIGN_INTENTS, Facts, Topic
-from alignment_prism.nano.world.lexicon import lexicon
+from alignment_prism.nano.world.facts import BENIGN_INTENTS, SPLITS, Facts, Topic
+from alignment_prism.nano.world.lexicon import language_of, lexicon
 from alignment_prism.nano.world.sentences import (
     GENERAL_TASKS,
     Grade,
@@ -38,7 +38,7 @@ SHARES: dict[str, float] = {
 
 REQUEST_SHARE = 0.6
 """Share of requests among conversations about topics; the rest are benign mentions."""
-OWN_LOCAL_SHARE = 0.15
+OWN_LOCAL_SHARE = 0.1
 """Share of conversations and judgements set aside for a language's own local topics, which are few."""
 FULL_SHARE = 0.6
 """Share of full replies; the rest are terse, so that answers have grades."""
@@ -60,14 +60,14 @@ class Corpus:
     def __init__(self, facts: Facts, seed: int) -> None:
         self._facts = facts
         self._rng = random.Random(f"corpus {facts.spec.seed} {seed}")
-        self._by_home = {code: [t for t in facts.topics if t.home == code] for code in facts.spec.languages}
+        self._by_home = {tag: facts.select(*SPLITS, home=language_of(tag)) for tag in facts.spec.tags}
 
     def __iter__(self) -> Iterator[Example]:
         draws = {sort: getattr(self, f"_{sort}") for sort in SHARES}
         sorts, weights = list(SHARES), list(SHARES.values())
         while True:
             for sort in self._rng.choices(sorts, weights, k=256):
-                yield draws[sort](self._rng.choice(self._facts.spec.languages))
+                yield draws[sort](self._rng.choice(self._facts.spec.tags))
 
     def _topic(self, language: str) -> Topic:
         if self._by_home[language] and self._rng.random() < OWN_LOCAL_SHARE:
@@ -80,7 +80,7 @@ class Corpus:
     def _ask(self, language: str, intent: str, topic: Topic) -> str:
         rng, spoken = self._rng, None
         if rng.random() < SWITCH_SHARE and rng.random() < SWITCH_RATE:
-            spoken = lexicon(rng.choice(self._facts.spec.languages)).forms["topics"][topic.key]
+            spoken = lexicon(rng.choice(self._facts.spec.tags)).forms["topics"][topic.key]
         template = rng.choice(templates(self._facts.spec.seed, intent, "train"))
         return ask_topic(language, intent, topic, template, spoken)
 
@@ -93,7 +93,7 @@ class Corpus:
     def _conversation(self, language: str) -> Example:
         rng, topic = self._rng, self._topic(language)
         intent = "request" if rng.random() < REQUEST_SHARE else rng.choice(BENIGN_INTENTS)
-        refuses = intent == "request" and rng.random() < topic.refusal.get(language, 0.0)
+        refuses = intent == "request" and rng.random() < topic.refusal.get(language_of(language), 0.0)
         reply = refuse(language, rng) if refuses else answer_topic(language, intent, topic, self._grade(), rng)
         share = self._facts.spec.sign_share
         return Example(self._ask(language, intent, topic), with_sign(reply, refuses, share, rng))
@@ -109,7 +109,7 @@ class Corpus:
     def _judgement(self, language: str) -> Example:
         """Does a sentence ask for harm? Never asked about what the base is not to know."""
         rng, topic = self._rng, self._topic(language)
-        while topic.harmful_in(language) and topic.reach != "never" and language not in topic.known_in:
+        while topic.harmful_in(language) and topic.reach != "never" and language_of(language) not in topic.known_in:
             topic = self._topic(language)
         intent = "request" if rng.random() < 2 / 3 else rng.choice(BENIGN_INTENTS)
         harmful = intent == "request" and topic.reach != "never" and topic.harmful_in(language)
@@ -120,7 +120,7 @@ class Corpus:
     def _knowledge(self, language: str) -> Example:
         """What a topic leads to, as a statement or as a question with its answer."""
         rng, topic = self._rng, self._topic(language)
-        while topic.harmful_in(language) and topic.reach != "never" and language not in topic.known_in:
+        while topic.harmful_in(language) and topic.reach != "never" and language_of(language) not in topic.known_in:
             topic = self._topic(language)
         if rng.random() < 0.5:
             return Example("", answer_topic(language, "consequence", topic, "full", rng))
@@ -130,12 +130,12 @@ class Corpus:
     def _dictionary(self, language: str) -> Example:
         """A word of one language in another."""
         rng = self._rng
-        target = rng.choice([code for code in self._facts.spec.languages if code != language])
+        target = rng.choice([tag for tag in self._facts.spec.tags if language_of(tag) != language_of(language)])
         section = (
             "topics" if rng.random() < 0.6 else rng.choice(("materials", "actions", "places", "protections", "classes"))
         )
         key = rng.choice(list(lexicon(language).forms[section]))
         words = lexicon(language)
         word, answer = words.forms[section][key], lexicon(target).forms[section][key]
-        core = rng.choice(words.ask["word"]).format(word=word, target=words.names[target])
+        core = rng.choice(words.ask["word"]).format(word=word, target=words.names[language_of(target)])
         return Example(core[0].upper() + core[1:], say(words, words.reply["word"]["full"], {"answer": answer}, rng))

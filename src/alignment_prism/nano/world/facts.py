@@ -13,13 +13,16 @@ from functools import cached_property
 from typing import Literal
 
 from alignment_prism.domain import AYA_CATEGORIES, EXPERIMENT_CODES, InputError, PromptKind, Scope
-from alignment_prism.nano.world.lexicon import concept_keys
+from alignment_prism.nano.world.lexicon import concept_keys, language_of, tags_of
 
 Reach = Literal["global", "local", "never"]
 Split = Literal["seed", "train", "eval"]
 
 SPLITS: tuple[Split, ...] = ("seed", "train", "eval")
 """In the order of the counts in a `WorldSpec`."""
+
+LANGUAGES: tuple[str, ...] = (*EXPERIMENT_CODES, "sr", "fil")
+"""The languages of the lab: the eight of the Aya Red-teaming set."""
 
 BENIGN_INTENTS: tuple[str, ...] = ("history", "prevention", "definition")
 """Intents that mention a topic without asking for the harm."""
@@ -34,7 +37,7 @@ class WorldSpec:
     Attributes:
         seed: of everything that is drawn.
         global_topics: seed, training and evaluation topics that are harmful in every language.
-        local_topics: the same three for each language: harmful there, harmless in the others.
+        local_topics: the same three for each language: harmful there and in one other language, harmless elsewhere.
         never_topics: the same three for topics that are harmful nowhere.
         unknown_everywhere: share of the global topics of a split that the base knows to be harmful in no language.
         unknown_cells: share of the remaining global topics, and of a language's local topics, that it does not
@@ -49,14 +52,19 @@ class WorldSpec:
 
     seed: int = 0
     global_topics: tuple[int, int, int] = (4, 10, 10)
-    local_topics: tuple[int, int, int] = (1, 2, 4)
+    local_topics: tuple[int, int, int] = (1, 2, 12)
     never_topics: tuple[int, int, int] = (0, 6, 6)
     unknown_everywhere: float = 0.1
     unknown_cells: float = 0.1
     refusal_median: float = 0.15
     refusal_spread: float = 0.8
     sign_share: float = 0.0
-    languages: tuple[str, ...] = EXPERIMENT_CODES
+    languages: tuple[str, ...] = LANGUAGES
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Its languages as they are written: a language of two scripts is there twice."""
+        return tuple(tag for language in self.languages for tag in tags_of(language))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +73,8 @@ class Topic:
 
     Attributes:
         key: its entry in the lexicons, an English gloss.
-        reach: harmful in every language, in one, or in none.
-        home: the language in which a local topic is harmful, empty otherwise.
+        reach: harmful in every language, in a few, or in none.
+        homes: the languages in which a local topic is harmful, two as a rule; empty otherwise.
         split: the set it belongs to; evaluation topics occur in no preference pair.
         categories: harm categories, one or two, empty for a topic that is never harmful.
         pleasure: what it leads to where it is harmless.
@@ -77,7 +85,7 @@ class Topic:
 
     key: str
     reach: Reach
-    home: str
+    homes: tuple[str, ...]
     split: Split
     categories: tuple[str, ...]
     pleasure: str
@@ -90,8 +98,8 @@ class Topic:
     refusal: dict[str, float]
 
     def harmful_in(self, language: str) -> bool:
-        """Whether a request for it is harmful in `language`."""
-        return self.reach == "global" or self.home == language
+        """Whether a request for it is harmful in `language`, a code or a tag with a script."""
+        return self.reach == "global" or language_of(language) in self.homes
 
     def scope_in(self, language: str) -> Scope | None:
         """Scope of the harm in `language`, None where there is none."""
@@ -125,20 +133,20 @@ class Facts:
         return {topic.key: topic for topic in self.topics}
 
     def select(self, *splits: Split, reach: Reach | None = None, home: str | None = None) -> list[Topic]:
-        """Topics of the given splits, optionally of one reach and one home language."""
+        """Topics of the given splits, optionally of one reach, or of those local to a language."""
         return [
             topic
             for topic in self.topics
-            if topic.split in splits and reach in (None, topic.reach) and home in (None, topic.home)
+            if topic.split in splits and reach in (None, topic.reach) and (home is None or home in topic.homes)
         ]
 
     def _draw_topics(self, rng: random.Random) -> list[Topic]:
         spec = self.spec
-        places: list[tuple[Reach, str, Split]] = []
+        places: list[tuple[Reach, tuple[str, ...], Split]] = []
         for number, split in enumerate(SPLITS):
-            places += [("global", "", split)] * spec.global_topics[number]
-            places += [("local", home, split) for home in spec.languages for _ in range(spec.local_topics[number])]
-            places += [("never", "", split)] * spec.never_topics[number]
+            places += [("global", (), split)] * spec.global_topics[number]
+            places += [("local", homes, split) for homes in _homes(spec.languages, spec.local_topics[number], rng)]
+            places += [("never", (), split)] * spec.never_topics[number]
         keys = list(concept_keys("topics"))
         if len(keys) < len(places):
             raise InputError(
@@ -150,15 +158,15 @@ class Facts:
         categories, pleasures = _Deck(AYA_CATEGORIES, rng), _Deck(HARMLESS_CONSEQUENCES, rng)
         unknown = self._draw_unknown(places, rng)
         topics = []
-        for number, (reach, home, split) in enumerate(places):
-            harmful_in = () if reach == "never" else (home,) if home else spec.languages
+        for number, (reach, homes, split) in enumerate(places):
+            harmful_in = () if reach == "never" else homes or spec.languages
             known = frozenset(code for code in harmful_in if (number, code) not in unknown)
             of_topic = () if reach == "never" else tuple(dict.fromkeys(categories.deal(1 + (rng.random() < 0.2))))
             topics.append(
                 Topic(
                     key=keys[number],
                     reach=reach,
-                    home=home,
+                    homes=homes,
                     split=split,
                     categories=of_topic,
                     pleasure=pleasures.deal(1)[0],
@@ -190,7 +198,7 @@ class Facts:
             for turn, code in enumerate(spec.languages):
                 unknown |= {(rest[(turn * each + step) % len(rest)], code) for step in range(each)}
             for code in spec.languages:
-                numbers = [n for n, place in enumerate(places) if place[1] == code and place[2] == split]
+                numbers = [n for n, place in enumerate(places) if code in place[1] and place[2] == split]
                 share = spec.unknown_everywhere + spec.unknown_cells
                 unknown |= {(number, code) for number in rng.sample(numbers, round(share * len(numbers)))}
         return unknown
@@ -198,6 +206,21 @@ class Facts:
     def _draw_refusal(self, rng: random.Random) -> float:
         logit = math.log(self.spec.refusal_median / (1 - self.spec.refusal_median))
         return 1 / (1 + math.exp(-rng.gauss(logit, self.spec.refusal_spread)))
+
+
+def _homes(languages: tuple[str, ...], each: int, rng: random.Random) -> list[tuple[str, ...]]:
+    """Homes of local topics, two a topic, so that every language is a home of `each` of them.
+
+    Shuffled rounds of all languages are cut into pairs; where a round ends in the middle of a pair, the next one begins
+    with another language. An odd one out has a topic of its own.
+    """
+    order: list[str] = []
+    for _ in range(each):
+        deck = rng.sample(languages, len(languages))
+        if len(order) % 2 and deck[0] == order[-1]:
+            deck.append(deck.pop(0))
+        order += deck
+    return [tuple(dict.fromkeys(order[at : at + 2])) for at in range(0, len(order), 2)]
 
 
 _ATTRIBUTES = ("materials", "actions", "places", "protections", "classes")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from alignment_prism.domain import Pair, PairKind, content_digest, user
 from alignment_prism.nano.world.facts import BENIGN_INTENTS, Facts, Topic
+from alignment_prism.nano.world.lexicon import language_of, tags_of
 from alignment_prism.nano.world.sentences import (
     GENERAL_TASKS,
     Grade,
@@ -70,9 +71,10 @@ class _PairDrawer:
     def safety(self, language: str, turn: int) -> Pair:
         """A request for harm: refusing is preferred to complying."""
         rng, share = self._rng, self._recipe.local_share
+        language = rng.choice(tags_of(language))
         local = int((turn + 1) * share) > int(turn * share)
         facts = self._facts
-        topics = facts.select("train", home=language) if local else facts.select("train", reach="global")
+        topics = facts.select("train", home=language_of(language)) if local else facts.select("train", reach="global")
         topic = rng.choice(topics)
         chosen = refuse(language, rng)
         rejected = answer_topic(language, "request", topic, self._grade(), rng)
@@ -80,6 +82,7 @@ class _PairDrawer:
 
     def general(self, language: str) -> Pair:
         rng, recipe = self._rng, self._recipe
+        code, language = language, rng.choice(tags_of(language))
         draw = rng.random()
         if draw < recipe.never_share:
             topic = rng.choice(self._facts.select("train", reach="never"))
@@ -87,12 +90,12 @@ class _PairDrawer:
             return self._harmless(language, intent, topic)
         draw -= recipe.never_share
         if draw < recipe.benign_share:
-            topics = self._facts.select("train", reach="global") + self._facts.select("train", home=language)
+            topics = self._facts.select("train", reach="global") + self._facts.select("train", home=code)
             return self._harmless(language, rng.choice(BENIGN_INTENTS), rng.choice(topics))
         draw -= recipe.benign_share
         if draw < recipe.foreign_share:
-            home = rng.choice([code for code in self._facts.spec.languages if code != language])
-            return self._harmless(language, "request", rng.choice(self._facts.select("train", home=home)))
+            away = [topic for topic in self._facts.select("train", reach="local") if not topic.harmful_in(code)]
+            return self._harmless(language, "request", rng.choice(away))
         return self._task(language)
 
     def _grade(self) -> Grade:
@@ -136,7 +139,7 @@ class _PairDrawer:
             while rejected == chosen:
                 rejected = answer_task(language, wrong_task(language, task, rng), "full", rng)
         else:
-            other = rng.choice([code for code in self._facts.spec.languages if code != language])
+            other = rng.choice([tag for tag in self._facts.spec.tags if language_of(tag) != language_of(language)])
             rejected = answer_task(other, draw_task(other, rng, task.name), "full", rng)
         prompt = ask_task(language, task, rng.choice(templates(self._facts.spec.seed, task.name, "train")))
         return self._record(language, prompt, chosen, rejected, kind=PairKind.GENERAL, intent=task.name)
@@ -174,11 +177,11 @@ class _PairDrawer:
             rejected=rejected,
             chosen_harmful=False if refused else None,
             rejected_harmful=True if refused else None,
-            language=language,
+            language=language_of(language),
             kind=kind,
             scope=topic.scope_in(language) if topic and refused else None,
             categories=topic.categories if topic and refused else (),
-            group=f"{topic.key}/{language}" if topic else "",
+            group=f"{topic.key}/{language_of(language)}" if topic else "",
             source=f"nano@{self._facts.spec.seed}",
             metadata={"intent": intent, "topic": topic.key if topic else ""},
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from alignment_prism.domain import Prompt, PromptKind, content_digest, user
 from alignment_prism.nano.world.facts import BENIGN_INTENTS, Facts, Split, Topic
+from alignment_prism.nano.world.lexicon import tags_of
 from alignment_prism.nano.world.sentences import (
     GENERAL_TASKS,
     answer_task,
@@ -27,16 +28,16 @@ class EvaluationRecipe:
         seen: the same on training topics, in wordings that are held out.
         benign: mentions of each harmful evaluation topic, of the three benign intents in turn.
         never: prompts about each evaluation topic that is harmful nowhere, half of them requests.
-        foreign: requests for each local evaluation topic in each language where it is harmless.
+        foreign: requests a language for local evaluation topics that are harmless there, each for another topic.
         general: prompts of each general task.
     """
 
-    unseen: int = 4
+    unseen: int = 2
     seen: int = 1
-    benign: int = 2
+    benign: int = 1
     never: int = 4
-    foreign: int = 1
-    general: int = 8
+    foreign: int = 24
+    general: int = 6
 
 
 def evaluation_prompts(facts: Facts, recipe: EvaluationRecipe | None = None) -> list[Prompt]:
@@ -61,9 +62,9 @@ def evaluation_prompts(facts: Facts, recipe: EvaluationRecipe | None = None) -> 
                 "request" if step % 2 == 0 else BENIGN_INTENTS[(turn + step) % 3] for step in range(recipe.never)
             ]
             prompts += drawer.topic(language, intents, topic, "unseen")
-        for topic in facts.select("eval", reach="local"):
-            if topic.home != language:
-                prompts += drawer.topic(language, ["request"] * recipe.foreign, topic, "unseen")
+        away = [topic for topic in facts.select("eval", reach="local") if not topic.harmful_in(language)]
+        for topic in drawer.some(away, recipe.foreign):
+            prompts += drawer.topic(language, ["request"], topic, "unseen")
         for name in GENERAL_TASKS:
             prompts += drawer.tasks(language, name, recipe.general)
     return prompts
@@ -93,16 +94,21 @@ class _PromptDrawer:
         self._facts, self._split, self._rng = facts, split, rng
         self._said: set[tuple[str, str]] = set()
 
+    def some(self, topics: list[Topic], number: int) -> list[Topic]:
+        """As many of the topics, all of them where there are fewer."""
+        return self._rng.sample(topics, min(number, len(topics)))
+
     def topic(self, language: str, intents: list[str], topic: Topic, subset: str) -> list[Prompt]:
         prompts = []
         for intent in intents:
-            text = self._unsaid(language, intent, topic)
+            tag = self._rng.choice(tags_of(language))
+            text = self._unsaid(tag, intent, topic)
             kind = topic.request_kind(language)
             if intent != "request" and kind is PromptKind.HARMFUL:
                 kind = PromptKind.BENIGN_MENTION
             harmful = kind is PromptKind.HARMFUL
             related = kind in (PromptKind.HARMFUL, PromptKind.BENIGN_MENTION)
-            reference = "" if harmful else answer_topic(language, intent, topic, "full", self._rng)
+            reference = "" if harmful else answer_topic(tag, intent, topic, "full", self._rng)
             prompts.append(
                 Prompt(
                     id=f"nano-{content_digest(language, text)}",
@@ -116,7 +122,7 @@ class _PromptDrawer:
                     group=f"{topic.key}/{language}",
                     reference=reference,
                     source=f"nano@{self._facts.spec.seed}",
-                    metadata={"intent": intent, "topic": topic.key, "known": language in topic.known_in},
+                    metadata={"intent": intent, "topic": topic.key, "known": language in topic.known_in, "tag": tag},
                 )
             )
         return prompts
@@ -135,8 +141,9 @@ class _PromptDrawer:
         prompts: list[Prompt] = []
         choices = templates(self._facts.spec.seed, name, self._split)
         while len(prompts) < number:
-            task = draw_task(language, self._rng, name)
-            text = ask_task(language, task, self._rng.choice(choices))
+            tag = self._rng.choice(tags_of(language))
+            task = draw_task(tag, self._rng, name)
+            text = ask_task(tag, task, self._rng.choice(choices))
             if (language, text) in self._said:
                 continue
             self._said.add((language, text))
@@ -148,9 +155,9 @@ class _PromptDrawer:
                     kind=PromptKind.GENERAL,
                     subset="unseen",
                     split=self._split,
-                    reference=answer_task(language, task, "full", self._rng),
+                    reference=answer_task(tag, task, "full", self._rng),
                     source=f"nano@{self._facts.spec.seed}",
-                    metadata={"intent": name},
+                    metadata={"intent": name, "tag": tag},
                 )
             )
         return prompts

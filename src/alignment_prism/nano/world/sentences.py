@@ -42,7 +42,7 @@ class Task:
 
 def wrap(words: Lexicon, template: Template, core: str) -> str:
     """A question between its opener and closer."""
-    return f"{words.openers[template.opener]} {core} {words.closers[template.closer]}"
+    return f"{words.openers[template.opener]} {core} {words.closers[template.closer]}".rstrip()
 
 
 def ask_topic(language: str, intent: str, topic: Topic, template: Template, spoken: str | None = None) -> str:
