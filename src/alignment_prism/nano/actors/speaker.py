@@ -119,7 +119,8 @@ class Speaker:
     def say_in(self, reply: str, source: str, target: str) -> str | None:
         """A reply in another language, sentence by sentence, in the corresponding wording.
 
-        Either may be a tag with a script. None where a sentence is not of the source language, or says what the generator has no words for.
+        Either may be a tag with a script. None where a sentence is not of the source language, or says what the
+        generator has no words for.
         """
         speech = parse_reply(reply, language_of(source))
         if speech.fault or speech.foreign:

@@ -50,7 +50,7 @@ class Translator:
         return self.translate(text, target, source)
 
     def translate(self, text: str, target: str, source: str | None = None) -> str:
-        """A prompt or a reply in `target`, a code or a tag with a script; unchanged if it is no sentence of the world."""
+        """A prompt or a reply in `target`, a code or a tag with a script; unchanged if it is none of the world's."""
         question = read_question(text, source and language_of(source))
         speaker = Speaker(self.facts)
         if question.intent and (said := self._question(speaker, question, text, target)):

@@ -181,7 +181,9 @@ class Facts:
             )
         return topics
 
-    def _draw_unknown(self, places: list[tuple[Reach, str, Split]], rng: random.Random) -> set[tuple[int, str]]:
+    def _draw_unknown(
+        self, places: list[tuple[Reach, tuple[str, ...], Split]], rng: random.Random
+    ) -> set[tuple[int, str]]:
         """Cells (topic number, language) that the pre-training text says nothing about, spread evenly by design.
 
         By chance alone some worlds would have none among the evaluation topics and every method would
