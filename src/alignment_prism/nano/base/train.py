@@ -40,14 +40,14 @@ class BaseRecipe:
         seed: of the initial weights and of the stream of examples.
     """
 
-    steps: int = 2500
-    batch: int = 128
+    steps: int = 9000
+    batch: int = 64
     vocabulary: int = 4096
-    layers: int = 4
-    width: int = 192
-    heads: int = 6
-    feed_forward: int = 512
-    peak_rate: float = 2e-3
+    layers: int = 3
+    width: int = 96
+    heads: int = 4
+    feed_forward: int = 288
+    peak_rate: float = 3e-3
     warmup: int = 100
     hold: float = 0.1
     weight_decay: float = 0.05
