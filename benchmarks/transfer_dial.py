@@ -81,14 +81,15 @@ def cells(rows: Iterator[Any], pairs: str) -> dict[Cell, list[float]]:
     for row in rows:
         if row.scope != ALL:
             continue
-        english = row.arm.endswith("_en")
+        method, _, who = row.arm.rpartition("_")
+        english = who == "en"
         unseen_harm = row.quantity is TransferQuantity.HARM and row.prompts == UNSEEN
         if unseen_harm and english and row.language in ("en", OTHER):
-            found[pairs, row.method, f"harm {row.language}"].append(100 * row.estimate)
+            found[pairs, method, f"harm {row.language}"].append(100 * row.estimate)
         if row.quantity is TransferQuantity.SPILL_OVER and row.language == ALL:
-            found[pairs, row.method, "spill-over, English" if english else "spill-over, all"].append(100 * row.estimate)
+            found[pairs, method, "spill-over, English" if english else "spill-over, all"].append(100 * row.estimate)
         if unseen_harm and not english and row.language == ALL:
-            found[pairs, row.method, "harm, all"].append(100 * row.estimate)
+            found[pairs, method, "harm, all"].append(100 * row.estimate)
     return found
 
 
