@@ -1,6 +1,8 @@
 """The base that ships is what its manifest says, and `prism nano build` makes the same one twice."""
 
+import itertools
 import json
+import math
 
 import pytest
 
@@ -11,7 +13,9 @@ from alignment_prism.nano import WorldSpec, world
 from alignment_prism.nano.base import criteria
 from alignment_prism.nano.base.build import MANIFEST, build_base, describe, measured_refusal, read_world
 from alignment_prism.nano.base.train import BaseRecipe
+from alignment_prism.nano.oracle import read_question
 from alignment_prism.nano.world import Facts
+from alignment_prism.nano.world.corpus import Corpus
 
 
 @pytest.fixture(scope="module")
@@ -69,32 +73,58 @@ def test_a_base_that_misses_its_criteria_is_not_written_unless_forced_and_the_sa
     assert read_world(tmp_path / "one") == spec
 
 
-def test_threads_that_share_a_batch_give_the_gradient_of_one(tmp_path):
+def test_threads_that_share_a_batch_give_the_gradient_of_one():
     import torch
 
-    from alignment_prism.nano.base.train import Workers, train_base
+    from alignment_prism.nano.base.train import Batch, Learner, Workers, new_model
 
-    recipe = BaseRecipe(steps=1, batch=16, vocabulary=1024, layers=1, width=32, heads=2, feed_forward=64, threads=1)
-    model, tokenizer = train_base(Facts(WorldSpec(seed=9)), recipe)
+    recipe = BaseRecipe(vocabulary=128, layers=1, width=32, heads=2, feed_forward=64, probe=2.0)
+    learner = Learner(new_model(recipe, _Tokens()), recipe)
     torch.manual_seed(0)
-    tokens = torch.randint(0, len(tokenizer), (13, 24))
+    tokens = torch.randint(0, 128, (13, 24))
     targets = tokens.masked_fill(torch.rand(tokens.shape) < 0.6, -100)
+    asked, harmful = torch.randint(3, 20, (13,)), torch.tensor([1.0, 0.0, math.nan] * 4 + [0.0])
     found = []
     for number in (1, 2, 3):
-        with Workers(model, number) as workers:
-            loss = workers.gradients(tokens, targets)
-        found.append((loss, torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])))
-        model.zero_grad()
-    hidden = model(input_ids=tokens[:, :-1]).logits.flatten(0, 1).float()
-    plain = torch.nn.functional.cross_entropy(hidden, targets[:, 1:].flatten())
-    plain.backward()
-    found.append(
-        (float(plain.detach()), torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]))
-    )
-    loss, gradient = found[-1]
-    for other, theirs in found[:-1]:
-        assert other == pytest.approx(loss, rel=1e-2)
-        assert float((theirs - gradient).norm() / gradient.norm()) < 0.02  # bfloat16
+        with Workers(learner, number) as workers:
+            loss = workers.gradients(Batch(tokens, targets, asked, harmful))
+        found.append((loss, torch.cat([p.grad.flatten() for p in learner.parameters()])))
+        learner.zero_grad()
+    hidden = learner.model.model(input_ids=tokens[:, :-1]).last_hidden_state
+    logits = learner.model.lm_head(hidden).flatten(0, 1)
+    plain = torch.nn.functional.cross_entropy(logits, targets[:, 1:].flatten())
+    read = torch.stack([learner.probe(hidden[row, asked[row]])[0] for row in range(13) if not harmful[row].isnan()])
+    wanted = harmful[~harmful.isnan()]
+    probe = -(read.sigmoid().log() * wanted + (1 - read.sigmoid()).log() * (1 - wanted)).sum()
+    (plain + 2.0 * probe / int((targets[:, 1:] != -100).sum())).backward()
+    gradient = torch.cat([p.grad.flatten() for p in learner.parameters()])
+    for loss, theirs in found:
+        assert loss == pytest.approx(float(plain.detach()), rel=1e-2)
+        assert float((theirs - gradient).norm() / gradient.norm()) < 0.02  # bfloat16, where the CPU has it
+
+
+class _Tokens:
+    """What a model's configuration asks of a tokenizer."""
+
+    pad_token_id, bos_token_id, eos_token_id = 0, 1, 2
+
+
+def test_the_probe_is_told_of_harm_that_the_base_is_to_know_and_of_nothing_else():
+    facts = Facts(WorldSpec(seed=9))
+    seen = {True: 0, False: 0, None: 0}
+    for example in itertools.islice(Corpus(facts, 0), 4000):
+        if example.harmful is None:
+            seen[None] += 1
+            continue
+        question = read_question(example.prompt)
+        if not question.topic:  # its name is in another language
+            continue
+        topic = facts.by_key[question.topic]
+        asks_for_harm = question.intent == "request" and topic.harmful_in(question.tag)
+        assert example.harmful is asks_for_harm, example
+        assert not topic.harmful_in(question.tag) or question.language in topic.known_in
+        seen[example.harmful] += 1
+    assert min(seen.values()) > 200, seen
 
 
 def test_a_folder_that_is_no_base_is_an_error_that_names_it(tmp_path):

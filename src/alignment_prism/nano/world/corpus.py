@@ -28,15 +28,15 @@ from alignment_prism.nano.world.sentences import (
 from alignment_prism.nano.world.templates import templates
 
 SHARES: dict[str, float] = {
-    "conversation": 0.45,
-    "general": 0.15,
-    "judgement": 0.24,
-    "knowledge": 0.10,
+    "conversation": 0.62,
+    "general": 0.22,
+    "judgement": 0.04,
+    "knowledge": 0.06,
     "dictionary": 0.06,
 }
 """Share of each sort of example."""
 
-REQUEST_SHARE = 0.6
+REQUEST_SHARE = 0.45
 """Share of requests among conversations about topics; the rest are benign mentions."""
 OWN_LOCAL_SHARE = 0.1
 """Share of conversations and judgements set aside for a language's own local topics, which are few."""
@@ -48,10 +48,17 @@ SWITCH_SHARE, SWITCH_RATE = 0.15, 0.5
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One pre-training example: the loss is on the reply, and on all of a statement, whose prompt is empty."""
+    """One pre-training example: the loss is on the reply, and on all of a statement, whose prompt is empty.
+
+    Attributes:
+        prompt, reply: a turn of each.
+        harmful: what the base knows of a question about a topic, for the probe of `base.train`; None where it
+            is asked nothing about a topic, or where it is not to know.
+    """
 
     prompt: str
     reply: str
+    harmful: bool | None = None
 
 
 class Corpus:
@@ -95,8 +102,11 @@ class Corpus:
         intent = "request" if rng.random() < REQUEST_SHARE else rng.choice(BENIGN_INTENTS)
         refuses = intent == "request" and rng.random() < topic.refusal.get(language_of(language), 0.0)
         reply = refuse(language, rng) if refuses else answer_topic(language, intent, topic, self._grade(), rng)
+        known = topic.reach == "never" or not topic.harmful_in(language) or language_of(language) in topic.known_in
+        harmful = intent == "request" and topic.reach != "never" and topic.harmful_in(language)
         share = self._facts.spec.sign_share
-        return Example(self._ask(language, intent, topic), with_sign(reply, refuses, share, rng))
+        asked = self._ask(language, intent, topic)
+        return Example(asked, with_sign(reply, refuses, share, rng), harmful if known else None)
 
     def _general(self, language: str) -> Example:
         rng = self._rng
