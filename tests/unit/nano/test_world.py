@@ -143,7 +143,11 @@ def test_pairs_are_even_over_languages_and_have_two_different_replies(world):
     assert len({pair.id for pair in safety + general}) == len(safety) + len(general)
     for pool in (safety, general):
         counts = Counter(pair.language for pair in pool)
+        counts["sr"] /= 2  # each of its scripts takes its turn
         assert max(counts.values()) - min(counts.values()) <= 1
+        serbian = [pair.messages[0].content for pair in pool if pair.language == "sr"]
+        cyrillic = sum(any("Ѐ" <= letter <= "ӿ" for letter in text) for text in serbian)
+        assert cyrillic == pytest.approx(len(serbian) / 2, abs=1)
         assert all(pair.chosen != pair.rejected for pair in pool)
     local = sum(pair.scope is Scope.LOCAL for pair in safety) / len(safety)
     assert local == pytest.approx(1 / 3, abs=0.01)

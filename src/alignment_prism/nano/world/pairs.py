@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from alignment_prism.domain import Pair, PairKind, content_digest, user
 from alignment_prism.nano.world.facts import BENIGN_INTENTS, Facts, Topic
-from alignment_prism.nano.world.lexicon import language_of, tags_of
+from alignment_prism.nano.world.lexicon import language_of
 from alignment_prism.nano.world.sentences import (
     GENERAL_TASKS,
     Grade,
@@ -52,14 +52,15 @@ class PairRecipe:
 def draw_pairs(facts: Facts, seed: int, recipe: PairRecipe | None = None) -> tuple[list[Pair], list[Pair]]:
     """The pools of safety and of general pairs: all their topics and wordings are those of training.
 
-    Languages take turns, so that each has the same number of pairs to within one. The same facts, seed and recipe
-    give the same pairs.
+    Ways of writing a language take turns, so that each has the same number of pairs to within one: a language of two
+    scripts, which are two languages to the model, has twice as many. The same facts, seed and recipe give the same
+    pairs.
     """
     recipe = recipe or PairRecipe()
     drawer = _PairDrawer(facts, recipe, random.Random(f"pairs {facts.spec.seed} {seed}"))
-    languages = facts.spec.languages
-    safety = [drawer.safety(languages[n % len(languages)], n // len(languages)) for n in range(recipe.safety)]
-    general = [drawer.general(languages[n % len(languages)]) for n in range(recipe.general)]
+    tags = facts.spec.tags
+    safety = [drawer.safety(tags[n % len(tags)], n // len(tags)) for n in range(recipe.safety)]
+    general = [drawer.general(tags[n % len(tags)]) for n in range(recipe.general)]
     return safety, general
 
 
@@ -71,7 +72,6 @@ class _PairDrawer:
     def safety(self, language: str, turn: int) -> Pair:
         """A request for harm: refusing is preferred to complying."""
         rng, share = self._rng, self._recipe.local_share
-        language = rng.choice(tags_of(language))
         local = int((turn + 1) * share) > int(turn * share)
         facts = self._facts
         topics = facts.select("train", home=language_of(language)) if local else facts.select("train", reach="global")
@@ -82,8 +82,7 @@ class _PairDrawer:
 
     def general(self, language: str) -> Pair:
         rng, recipe = self._rng, self._recipe
-        code, language = language, rng.choice(tags_of(language))
-        draw = rng.random()
+        code, draw = language_of(language), rng.random()
         if draw < recipe.never_share:
             topic = rng.choice(self._facts.select("train", reach="never"))
             intent = "request" if rng.random() < 2 / 3 else rng.choice(BENIGN_INTENTS)
