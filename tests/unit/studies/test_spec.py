@@ -125,7 +125,7 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     nano = load_config("nano")
     one, two = (spec.method_config(arm) for arm in spec.trained)
     sft = nano.recipes["sft"].model_copy(update={"epochs": 3})
-    assert (one.recipes["sft"], one.training.batch_size) == (sft, 32)
+    assert (one.recipes["sft"], one.training.batch_size) == (sft, 16)
     assert (two.recipes["sft"], two.training.batch_size) == (sft.model_copy(update={"learning_rate": 0.5}), 4)
     assert one.recipes["dpo_sft"] == two.recipes["dpo_sft"]
 
