@@ -79,7 +79,7 @@ def table_rows(path: str | Path, intake: Intake, options: TableOptions, default_
         InputError: there is no header, or it names a column twice.
     """
     name = str(path)
-    csv.field_size_limit(MAX_LINE_BYTES)
+    csv.field_size_limit(max(MAX_LINE_BYTES, csv.field_size_limit()))  # of the process; `_Feed` keeps our own limit
     feed = _Feed(path)
     delimiter = options.delimiter or default_delimiter
     try:
