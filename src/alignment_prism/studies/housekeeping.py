@@ -114,6 +114,13 @@ def unused(out: str | Path) -> list[Unused]:
     return found
 
 
+def remove_leftovers(out: str | Path) -> None:
+    """Remove what a finished training was made in: who was killed while that was removed has left some of it."""
+    for folder in set(_steps(Path(out)).values()):
+        if is_complete(Path(out, folder)):
+            shutil.rmtree(Path(out, unfinished_beside(folder)), ignore_errors=True)
+
+
 def remove_unused(out: str | Path) -> list[Unused]:
     """Remove what `unused` finds, and say what it was.
 

@@ -48,6 +48,7 @@ from alignment_prism.studies.analysis import (
 from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.ray import run_steps_on_ray
+from alignment_prism.studies.housekeeping import remove_leftovers
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.made import is_made, made_from, write_made
 from alignment_prism.studies.money import budget_for, models_called, shared_answers
@@ -147,6 +148,7 @@ def run_study(
             if journal.taken:
                 reporter.note(f"{journal.taken} answers were in the cache {cache} and cost nothing")
         study, made = Study(out), made_from(spec, plan, index, out)
+        remove_leftovers(out)
         if spec.passport is None and is_made(out, made):  # a passport has notes to tell
             return study
         write_index(out, spec, index)
