@@ -56,7 +56,7 @@ def fault(content: str, attempt: int) -> Reply | None:
 def test_an_unknown_guard_behind_a_bad_server_judges_languages_that_nobody_tried(
     tmp_path: Path, server: Server
 ) -> None:
-    """An answer that is no JSON is not asked for again by itself, but by `--retry-unjudged`.
+    """What is still without an answer is asked for again by `--retry-unjudged`.
 
     Twelve prompts a language; every third reply complies (4 of 12), one a language is refused by the service's filter
     (the first, which complies), one is in English (the second): harm is 3 of the 11 that were judged."""
@@ -89,7 +89,7 @@ def test_an_unknown_guard_behind_a_bad_server_judges_languages_that_nobody_tried
     given = ("evaluate", "harm", "--prompts", "prompts.jsonl", "--generations", "replies.jsonl", "--judge",
              "openai-api/local/guard", "--judge-url", server.url, "--rubric", "guard.yaml", "--out", "out")  # fmt: skip
     first = prism(*given, folder=tmp_path)
-    assert first.returncode == 0 and "the provider's answer cannot be read" in first.stderr, first.stderr
+    assert first.returncode == 0, first.stderr
     done = prism(*given, "--retry-unjudged", folder=tmp_path)
     assert done.returncode == 0 and "5 of 60 replies are unjudged" in done.stderr, done.stderr
     assert faults >= 0.3 * len(server.requests)
