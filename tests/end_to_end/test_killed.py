@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from alignment_prism.domain import Pair, PromptKind, user
 from alignment_prism.domain.records import Prompt
 from alignment_prism.io import write_records
@@ -29,6 +31,7 @@ examples: 0
 """
 
 
+@pytest.mark.slow
 def test_whenever_a_study_is_killed_the_same_command_goes_on_to_the_same(
     tiny_model: Path, repository: Path, tmp_path: Path
 ) -> None:

@@ -85,6 +85,7 @@ def test_merges_that_cannot_be_are_refused_with_their_place(merge: dict[str, Any
         _spec(arms)
 
 
+@pytest.mark.slow
 def test_a_study_merges_monolingual_models_and_goes_on_from_a_merge(tmp_path: Path) -> None:
     arms = [
         {"name": "en", "method": "sft", "share": 0.5, "languages": ["en"]},

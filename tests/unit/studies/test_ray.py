@@ -34,6 +34,8 @@ from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.ray import RayCrew, run_steps_on_ray
 from alignment_prism.studies.steps import KINDS, Context, Step
 
+pytestmark = pytest.mark.slow  # clusters of several nodes
+
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # nodes know the package, and not its tests
 
 NODE: dict[str, Any] = {
