@@ -28,7 +28,7 @@ from alignment_prism.io import write_records
 from alignment_prism.nano import World, world
 from alignment_prism.nano.oracle import Oracle
 from alignment_prism.nano.policies import POLICIES
-from alignment_prism.nano.thresholds import ThresholdResult, check_thresholds, passes, passes_harm_thresholds
+from alignment_prism.nano.thresholds import ThresholdResult, check_thresholds, passes
 from alignment_prism.studies import load_spec
 
 ALIGNED = ("sft", "dpo_ift", "dpo_sft")
@@ -89,7 +89,7 @@ def one_world(name: str, seeds: int, null_seeds: int, out: Path) -> list[str]:
     lines += ["|---|---|---|---|"]
     for null, results in nulls(where, lab, null_seeds, folder).items():
         cuts = ["; ".join(f"{result[scope].value:.0f}" for result in results) for scope in (0, 1)]
-        kept = sum(passes_harm_thresholds(result) for result in results)
+        kept = sum(all(one.passed for one in result if one.name.startswith("harm on unseen")) for result in results)
         lines.append(f"| {null} | {cuts[0]} | {cuts[1]} | {kept} of {len(results)} (must be 0) |")
     lines += ["", "| reference policy | thresholds that it fails |", "|---|---|"]
     for policy, failed in policies(lab, findings).items():

@@ -150,6 +150,34 @@ def test_paths_in_the_rules_are_there() -> None:
             assert any(place.exists() for place in inside), f"{name}: {path}"
 
 
+def test_scripts_beside_the_package_import_what_is_there() -> None:
+    """Benchmarks and scripts of the docs run seldom, and no other test imports them."""
+    absent = []
+    for script in (*ROOT.glob("benchmarks/*.py"), *ROOT.glob("docs/**/*.py")):
+        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("alignment_prism"):
+                place = SOURCE.parent.joinpath(*str(node.module).split("."))
+                file = next(iter(place.glob("__init__.py")), place.with_suffix(".py"))
+                there = _names(file) if file.is_file() else set()
+                there |= {path.stem for path in place.glob("*")} if place.is_dir() else set()
+                absent += [f"{script.name}: {node.module}.{one.name}" for one in node.names if one.name not in there]
+    assert absent == []
+
+
+def _names(file: Path) -> set[str]:
+    """What a module defines or imports at its top, conditions included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {one.asname or one.name for one in node.names}
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return found
+
+
 def test_every_command_module_is_in_the_registry() -> None:
     defined = {
         f"alignment_prism.cli.{path.stem}:command"
