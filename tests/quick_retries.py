@@ -3,9 +3,9 @@
 How long is paused before a retry is tested for itself (`unit/calls/test_retries.py`).
 """
 
-from alignment_prism.calls import runner
+from alignment_prism.calls import retries
 
-PAUSES = runner.FIRST_PAUSE, runner.FIRST_PAUSE_OF_RATE
+PAUSES = retries.FIRST_PAUSE, retries.FIRST_PAUSE_OF_RATE
 """As they are outside tests."""
 
-runner.FIRST_PAUSE, runner.FIRST_PAUSE_OF_RATE = (seconds / 50 for seconds in PAUSES)
+retries.FIRST_PAUSE, retries.FIRST_PAUSE_OF_RATE = (seconds / 50 for seconds in PAUSES)

@@ -19,7 +19,8 @@ from scripted_server import Reply, Server
 
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.journal import CHECKSUM, CallJournal
-from alignment_prism.calls.runner import FIRST_RETRIES, PATIENCE, Request, ask_all
+from alignment_prism.calls.retries import FIRST_RETRIES
+from alignment_prism.calls.runner import PATIENCE, Request, ask_all
 from alignment_prism.domain import ModelError, user
 
 MODEL = "openai-api/local/m"

@@ -18,6 +18,9 @@ Price = tuple[float, float]
 PriceOf = Callable[[str], "Price | None"]
 """From a model's id to its price; None where none is known."""
 
+IN_BATCHES = "batch:"
+"""How begins what calls through a provider's batch API are counted under, before the model's id: they cost less."""
+
 BYTES = 3
 """Of UTF-8 a token: about what Latin, Cyrillic and Indic texts take at worst in the vocabularies of today."""
 

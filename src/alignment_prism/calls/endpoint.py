@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from alignment_prism.calls.budget import IN_BATCHES
 from alignment_prism.calls.failures import provider_words, public_address
 from alignment_prism.calls.one_call import prepare
-from alignment_prism.domain.errors import ModelError, PrismError
+from alignment_prism.domain.errors import InputError, ModelError, PrismError
 from alignment_prism.domain.records import Prompt
 
 if TYPE_CHECKING:
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
 
 _LOADING = {"hf", "vllm", "sglang", "transformer_lens", "nnterp", "llama-cpp-python"}
 """Providers that load weights when a model is opened."""
+
+_WITH_BATCHES = {"openai", "anthropic", "google", "together", "grok"}
+"""Providers through whose batch API Inspect calls."""
+_BATCH = 1000
+"""Calls of a batch, unless fewer come within `_BATCH_DELAY`."""
+_BATCH_DELAY = 15.0
+"""Seconds after which a batch is sent that is not full, and between two looks at how far batches are."""
+_BATCH_SECONDS = 25 * 3600.0
+"""That an answer from a batch may take: providers promise a day."""
 
 _LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1", "0.0.0.0"}
 
@@ -41,7 +51,9 @@ class Endpoint:
         extra_body: what else is sent with every call, for servers of one's own (`chat_template_kwargs`).
         connections: calls under way at once.
         retries: of a call that failed for a passing reason (connection, rate limit, server error), with growing pauses.
-        timeout: seconds that one attempt may take; None is a minute and a fifth of a second for each of `max_tokens`.
+        timeout: seconds that one attempt may take; None is a minute and a fifth of a second for each of `max_tokens`,
+            and 25 hours in batches.
+        batch: whether calls go through the provider's batch API: cheaper, and answered within a day.
     """
 
     model: str
@@ -54,6 +66,12 @@ class Endpoint:
     connections: int = 32
     retries: int = 5
     timeout: float | None = None
+    batch: bool = False
+
+    @property
+    def billed_as(self) -> str:
+        """What its calls are counted and priced under."""
+        return f"{IN_BATCHES}{self.model}" if self.batch else self.model
 
     @property
     def address(self) -> str:
@@ -69,7 +87,9 @@ class Endpoint:
     @property
     def attempt_seconds(self) -> float:
         """Seconds that one attempt may take."""
-        return self.timeout if self.timeout is not None else 60.0 + 0.2 * self.max_tokens
+        if self.timeout is not None:
+            return self.timeout
+        return _BATCH_SECONDS if self.batch else 60.0 + 0.2 * self.max_tokens
 
     def secrets(self, api: ModelAPI) -> set[str]:
         """What must never be shown: the key that an opened model uses, and credentials in the address."""
@@ -83,7 +103,7 @@ class Endpoint:
         Raises:
             ModelError: there is no such provider, or it lacks an address, a key or a package.
         """
-        from inspect_ai.model import GenerateConfig, get_model
+        from inspect_ai.model import BatchConfig, GenerateConfig, get_model
 
         self.check_address()
         config = GenerateConfig(
@@ -95,6 +115,7 @@ class Endpoint:
             max_connections=self.connections,
             max_retries=self.retries,
             cache=False,
+            batch=BatchConfig(size=_BATCH, send_delay=_BATCH_DELAY, tick=_BATCH_DELAY) if self.batch else None,
         )
         try:
             model = get_model(
@@ -138,8 +159,13 @@ class Endpoint:
         """Check that a server of one's own has an address, and that an address is one; nothing is called.
 
         Raises:
-            ModelError: it is missing, or begins with neither http:// nor https://.
+            InputError: calls are to go in batches, and the provider takes none.
+            ModelError: the address is missing, or begins with neither http:// nor https://.
         """
+        provider = self.model.partition("/")[0]
+        if self.batch and provider not in _WITH_BATCHES:
+            fix = f"leave it out; {', '.join(sorted(_WITH_BATCHES))} have one"
+            raise InputError(f"{provider!r} has no batch API that calls could go through", where=self.model, fix=fix)
         url = self.base_url or _url_from_environment(self.model)
         parts = self.model.split("/")
         if not url and parts[0] == "openai-api" and len(parts) > 2:

@@ -16,26 +16,29 @@ If the probe is answered, the failures were the requests' own: the run goes on, 
 failures. If it is not, the service is given up, with a count of the failures by cause. So neither a provider that
 refuses any number of prompts standing together nor one reply at which the connection always breaks can end a run, and
 a dead server is given up within a few calls.
+
+Calls through a batch API are all under way at once, for a batch is what there is within seconds. The probe is then made
+before them and outside of any batch, so that a wrong key is found out at once, and nothing is probed later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import random
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from alignment_prism.calls.answer import Answer, refusal_of
+from alignment_prism.calls.batches import batches
 from alignment_prism.calls.budget import Budget, Usage
 from alignment_prism.calls.endpoint import Endpoint, refuse_unknown
-from alignment_prism.calls.failures import Cause, Failure, failure_of, provider_words
+from alignment_prism.calls.failures import Failure, failure_of, provider_words
 from alignment_prism.calls.interrupts import run_async
 from alignment_prism.calls.one_call import generate
+from alignment_prism.calls.retries import FIRST_RETRIES, allowed, pause
 from alignment_prism.calls.turns import for_api
 from alignment_prism.domain.errors import ModelError, PrismError
 from alignment_prism.domain.messages import Messages, user
@@ -48,20 +51,14 @@ if TYPE_CHECKING:
 
 PATIENCE = 8
 """So many failed calls in a row lead to the first probe."""
-FIRST_RETRIES = 2
-"""Retries of the first call of a run and of a probe: who cannot be reached at first is rarely there later."""
 STREAK_RETRIES = 1
 """Retries of a call while the service fails call after call."""
-TIMEOUT_RETRIES = 1
-"""Retries of a call that was not answered in time: it may well have been answered, and paid for, in vain."""
 PROBE_TIMEOUT = 30.0
 """Seconds that an attempt of a probe may take at most: it is a short call."""
 GRACE = 20.0
 """Seconds for which the calls under way are awaited when a run ends early: their answers are paid for."""
-FIRST_PAUSE, FIRST_PAUSE_OF_RATE = 0.5, 2.0
-"""Seconds before the first retry of a call, doubled before each further one; and where the rate limit is exceeded."""
-LONGEST_PAUSE = 60.0
-"""Seconds before a retry, at most, whatever the server asks for."""
+MOST_IN_BATCHES = 20_000
+"""Calls in batches under way at once."""
 
 
 class Journal(Protocol):
@@ -207,9 +204,12 @@ class _Run:
                 refuse_unknown(model, self.judged)
             self.api: ModelAPI = model.api
             self.config: GenerateConfig = model.config
-            await self._many(keys[:1])
-            if not self.halt.is_set():
-                await self._many(keys[1:])
+            if self.endpoint.batch:
+                await self._in_batches(keys)
+            else:
+                await self._many(keys[:1], self.endpoint.connections)
+                if not self.halt.is_set():
+                    await self._many(keys[1:], self.endpoint.connections)
         if self.broken is not None:
             raise self.broken
 
@@ -219,7 +219,22 @@ class _Run:
         calls = f"{self.under_way} answer{'s' * (self.under_way != 1)} under way"
         return f"waiting up to {GRACE:.0f} s for {calls}, which would be paid for again; once more stops at once"
 
-    async def _many(self, keys: Sequence[str]) -> None:
+    async def _in_batches(self, keys: Sequence[str]) -> None:
+        """All calls through the provider's batch API, after a probe outside of it."""
+        self.started = True
+        try:
+            await self._attempts(self.probe, FIRST_RETRIES, limit=PROBE_TIMEOUT, alone=True)
+            async with batches():
+                await self._many(keys, MOST_IN_BATCHES)
+        except _Halted:
+            return
+        except _Failed as probe:
+            self._end(self._given_up(probe))
+        except ExceptionGroup as group:  # of the task that sends batches; their calls have failed with it
+            error = group.exceptions[0]
+            self._end(self._given_up(_Failed(failure_of(error, self.endpoint.secrets(self.api)), error)))
+
+    async def _many(self, keys: Sequence[str], connections: int) -> None:
         rest = iter(keys)
 
         async def work() -> None:
@@ -229,7 +244,7 @@ class _Run:
                     return
 
         workers: set[asyncio.Task[Any]] = set()
-        workers |= {asyncio.create_task(work()) for _ in range(min(self.endpoint.connections, len(keys)))}
+        workers |= {asyncio.create_task(work()) for _ in range(min(connections, len(keys)))}
         halt = asyncio.create_task(self.halt.wait())
         try:
             while workers and not halt.done():
@@ -251,7 +266,7 @@ class _Run:
             await self._ask(key)
             return
         messages, tokens = self.requests[key].messages, self.endpoint.max_tokens
-        most = self.budget.most(self.endpoint.model, messages, tokens)
+        most = self.budget.most(self.endpoint.billed_as, messages, tokens)
         async with self.settled:
             while not self.budget.reserve(most):
                 if not self.budget.under_way:
@@ -289,7 +304,7 @@ class _Run:
             return None
         answer = Answer.of(output)
         if self.journal is not None and not answer.error:
-            self.journal.put(key, answer.as_dict(), model=self.endpoint.model)
+            self.journal.put(key, answer.as_dict(), model=self.endpoint.billed_as)
         self.answers[key] = answer
         self.answered += 1
         self.streak = self.service_streak = 0
@@ -297,9 +312,9 @@ class _Run:
         return answer
 
     async def _attempts(
-        self, request: Request, retries: int, *, first: bool = False, limit: float | None = None
+        self, request: Request, retries: int, *, first: bool = False, limit: float | None = None, alone: bool = False
     ) -> ModelOutput:
-        """What the provider returns to a request, after passing failures to a further attempt.
+        """What the provider returns to a request, after passing failures to a further attempt; `alone` in no batch.
 
         Raises:
             _Failed: it failed for good.
@@ -308,7 +323,7 @@ class _Run:
         seconds = limit if limit is not None else self.endpoint.attempt_seconds
         messages = for_api(request.messages, self.api)
         for attempt in itertools.count():
-            config = self.config.model_copy(update={"seed": request.seed})
+            config = self.config.model_copy(update={"seed": request.seed, **({"batch": None} if alone else {})})
             self.under_way += 1
             try:
                 async with asyncio.timeout(seconds):
@@ -320,36 +335,17 @@ class _Run:
                 raise
             except Exception as error:
                 failure = failure_of(error, self.endpoint.secrets(self.api))
-                if attempt >= self._allowed(failure, error, retries, first):
+                if attempt >= allowed(self.api, failure, error, retries, first=first):
                     raise _Failed(failure, error) from error
-                pause = self._pause(failure, error, attempt)
+                seconds_to_wait = pause(self.api, failure, error, attempt)
             finally:
                 self.under_way -= 1
             try:
-                await asyncio.wait_for(self.halt.wait(), pause)
+                await asyncio.wait_for(self.halt.wait(), seconds_to_wait)
             except TimeoutError:
                 continue
             raise _Halted
         raise AssertionError("unreachable")
-
-    def _allowed(self, failure: Failure, error: Exception, retries: int, first: bool) -> int:
-        """How many retries a failure is worth."""
-        if not failure.passing and not (failure.cause is Cause.OTHER and self.api.should_retry(error)):
-            return 0
-        if first and failure.cause is not Cause.RATE:
-            retries = min(retries, 0 if failure.cause is Cause.TIMEOUT else FIRST_RETRIES)
-        return min(retries, TIMEOUT_RETRIES) if failure.cause is Cause.TIMEOUT else retries
-
-    def _pause(self, failure: Failure, error: Exception, attempt: int) -> float:
-        """Seconds before the next attempt: as the server asks, or doubling from the first pause, with jitter."""
-        wait: Any = self.api.retry_wait()
-        if wait is not None:
-            return min(float(wait(SimpleNamespace(attempt_number=attempt + 1))), LONGEST_PAUSE)
-        headers = getattr(getattr(error, "response", None), "headers", None) or {}
-        asked = str(headers.get("retry-after", ""))
-        seconds = float(asked) if asked.isdecimal() else 0.0  # the other form, a date, is rare
-        first = FIRST_PAUSE_OF_RATE if failure.cause is Cause.RATE else FIRST_PAUSE
-        return min(max(seconds, first * 2.0**attempt) * _jitter.uniform(1.0, 1.25), LONGEST_PAUSE)
 
     async def _failed(self, failure: Failure, *, first: bool) -> None:
         """Count a failed call, and find out whether the service is out of order if it looks so."""
@@ -357,7 +353,12 @@ class _Run:
         self.streak += 1
         self.service_streak += failure.cause.of_service
         suspect = self.service_streak >= self.patience or (not self.answered and self.streak >= self.patience)
-        if self.probing or self.halt.is_set() or not (suspect or (first and failure.cause.of_service)):
+        if (
+            self.endpoint.batch
+            or self.probing
+            or self.halt.is_set()
+            or not (suspect or (first and failure.cause.of_service))
+        ):
             return
         self.probing = True
         try:
@@ -395,6 +396,3 @@ class _Run:
     def _tell(self) -> None:
         if self.progress is not None:
             self.progress(len(self.answers), len(self.requests))
-
-
-_jitter = random.Random()

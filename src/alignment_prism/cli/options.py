@@ -292,6 +292,11 @@ class JudgeOptions:
     translator: str | None = option("--translator", help="Inspect id of who translates what the judge is shown.")
     translator_url: str = option("--translator-url", default="", help="Address of the translator's server.")
     judge_url: str = option("--judge-url", default="", help="Address of the judge's server, for one's own server.")
+    judge_batch: bool = option(
+        "--judge-batch",
+        is_flag=True,
+        help="Judge through the provider's batch API: about half the price, an answer within a day.",
+    )
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -332,7 +337,7 @@ class JudgeOptions:
 
     def _called(self, calls: CallOptions) -> dict[str, Any]:
         asked = {"max_connections": calls.connections, "retries": calls.retries, "timeout": calls.timeout}
-        return {"base_url": self.judge_url, **asked}
+        return {"base_url": self.judge_url, "batch": self.judge_batch, **asked}
 
 
 def generation_spec(sampling: SamplingOptions, model: ModelOptions, calls: CallOptions) -> GenerationSpec:

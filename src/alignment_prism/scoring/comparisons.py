@@ -34,6 +34,7 @@ def compare_generations(
     max_connections: int = CONNECTIONS,
     retries: int = 5,
     timeout: float | None = None,
+    batch: bool = False,
     base_url: str = "",
     known: Sequence[Comparison] = (),
 ) -> list[Comparison]:
@@ -57,7 +58,8 @@ def compare_generations(
     """
     pending, calls = _cases(
         prompts, candidate, base, JudgeCalls(
-            judge, RubricForm(load_rubric(rubric, kind="pairwise")), base_url, max_connections, retries, timeout
+            judge, RubricForm(load_rubric(rubric, kind="pairwise")), base_url, max_connections, retries, timeout,
+            batch=batch,
         ), known,
     )  # fmt: skip
 

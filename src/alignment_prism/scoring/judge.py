@@ -67,6 +67,7 @@ class Judge:
         max_connections: calls under way at once.
         retries: of a call that failed for a passing reason.
         timeout: seconds that an attempt of a call may take; None goes by the rubric's tokens.
+        batch: whether calls go through the provider's batch API: cheaper, and answered within a day.
         languages: the registry that prompts' languages are in.
         known: earlier scores; those of this judge and rubric of the same replies are taken over, unless UNJUDGED.
     """
@@ -85,6 +86,7 @@ class Judge:
     max_connections: int = CONNECTIONS
     retries: int = 5
     timeout: float | None = None
+    batch: bool = False
     languages: Languages = LANGUAGES
     known: Sequence[Score] = ()
 
@@ -127,7 +129,7 @@ class Judge:
         if is_local(self.model):
             named_digest(resolve(self.model))
         else:
-            run_async(Endpoint(self.model, self.base_url).check_judging(prompts))
+            run_async(Endpoint(self.model, self.base_url, batch=self.batch).check_judging(prompts))
         if self.translator is not None:
             self.translator.check()
 
@@ -203,7 +205,14 @@ class Judge:
     def _calls(self, form: Form) -> JudgeCalls:
         """Calls of this judge, none so far."""
         return JudgeCalls(
-            self.model, form, self.base_url, self.max_connections, self.retries, self.timeout, self.device
+            self.model,
+            form,
+            self.base_url,
+            self.max_connections,
+            self.retries,
+            self.timeout,
+            self.device,
+            self.batch,
         )
 
     def _guarded(

@@ -37,6 +37,7 @@ class JudgeCalls(Mapping[str, Request]):
         retries: of a call that failed for a passing reason.
         timeout: seconds that an attempt of a call may take; None goes by the rubric's tokens.
         device: of a model on this machine.
+        batch: whether calls go through the provider's batch API.
     """
 
     model: str
@@ -46,6 +47,7 @@ class JudgeCalls(Mapping[str, Request]):
     retries: int = 5
     timeout: float | None = None
     device: str = "auto"
+    batch: bool = False
     _cases: dict[str, tuple[Prompt, tuple[str, ...], int]] = field(default_factory=dict)
 
     def add(self, prompt: Prompt, *replies: str) -> Keys:
@@ -101,6 +103,7 @@ class JudgeCalls(Mapping[str, Request]):
             connections=self.max_connections,
             retries=self.retries,
             timeout=self.timeout,
+            batch=self.batch,
             extra_body={"chat_template_kwargs": arguments} if arguments else {},
         )
         return ask_all(

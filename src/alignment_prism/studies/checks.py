@@ -47,6 +47,7 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
     """
     from alignment_prism.calls.endpoint import Endpoint
     from alignment_prism.mixtures import check_mixture
+    from alignment_prism.scoring.judge_calls import is_local
     from alignment_prism.scoring.rules import find_rule
 
     checked: list[dict[str, Any]] = []
@@ -76,7 +77,10 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
             error.where = error.where or "scorers"
             raise
     for judge in spec.judges:
-        Endpoint(judge.model, judge.base_url).check_address()
+        if judge.batch and is_local(judge.model):
+            fix = "leave it out, or name a judge behind an API"
+            raise InputError("a model on this machine is called in no batch API", where=judge.model, fix=fix)
+        Endpoint(judge.model, judge.base_url, batch=judge.batch).check_address()
     if sources.build is not None:
         from alignment_prism.studies.synthesis.checks import check_build
 

@@ -32,7 +32,7 @@ from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps import KINDS, Step
 from alignment_prism.studies.steps.compare import compare_calls
-from alignment_prism.studies.steps.score import judge_from
+from alignment_prism.studies.steps.score import called_endpoint, judge_from
 from alignment_prism.training.methods import find_method
 
 
@@ -166,11 +166,11 @@ class _Whole:
             calls += len(shown)
             read += sum(map(_characters, shown)) // CHARACTERS
         written = calls * (form.max_tokens + form.thought_tokens)
-        what = f"{'adjudicate' if in_doubt else 'judge'} by {judge.model}"
+        what = f"{'adjudicate' if in_doubt else 'judge'} by {judge.billed_as}"
         if is_local(judge.model):
             return [*found, self.here(what, judge.model, read, written)]
         at_most = in_doubt or bool(missing) or judge.translator is not None
-        return [*found, replace(self.called(what, judge.model, calls, read, written), at_most=at_most)]
+        return [*found, replace(self.called(what, judge.billed_as, calls, read, written), at_most=at_most)]
 
     def comparing(self, step: Step) -> Estimate:
         """Of the judge who compares: two calls for each prompt whose replies are there and differ, or are not there."""
@@ -185,7 +185,7 @@ class _Whole:
         conversations = [turns for prompt in missing for turns in calls.form.messages(prompt, "", "") * 2]
         most = self.spec.generation.max_tokens
         read = sum(map(_characters, conversations)) // CHARACTERS + len(conversations) * 2 * most
-        count, model = len(asked) + len(conversations), str(step.settings["model"])
+        count, model = len(asked) + len(conversations), called_endpoint(step)[0].billed_as
         written = count * calls.form.max_tokens
         part = self.called(f"compare by {model}", model, count, read + _read(calls, asked), written)
         return replace(part, at_most=bool(missing))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.io.yaml import KeyFault
 from alignment_prism.studies.generation import Calls, Retries, Seconds
 from alignment_prism.studies.parts import Address, Part
@@ -21,6 +22,7 @@ class CalledSpec(Part):
         max_connections: calls under way at once.
         retries: of a call that failed for a passing reason.
         timeout: seconds that an attempt of a call may take; None is a minute and a fifth of a second a token.
+        batch: whether calls go through the provider's batch API: cheaper, and answered within a day.
     """
 
     model: str
@@ -29,6 +31,12 @@ class CalledSpec(Part):
     max_connections: Calls | None = None
     retries: Retries | None = None
     timeout: Seconds | None = None
+    batch: bool = False
+
+    @property
+    def billed_as(self) -> str:
+        """What its calls are counted and priced under."""
+        return Endpoint(self.model, batch=self.batch).billed_as
 
 
 class CompareSpec(CalledSpec):

@@ -14,9 +14,9 @@ from alignment_prism.studies.steps import KINDS, Step
 
 
 def models_called(steps: Iterable[Step], out: Path) -> set[str]:
-    """Inspect ids of the models behind an API that those of some steps call which are not done."""
+    """What the calls are counted under that those of some steps make which are not done."""
     todo = (step for step in steps if not step.is_done(out))
-    return {endpoint.model for step in todo for endpoint in KINDS[step.kind].endpoints(step)}
+    return {endpoint.billed_as for step in todo for endpoint in KINDS[step.kind].endpoints(step)}
 
 
 def budget_for(dollars: float | None, prices: str | Path | None, models: Iterable[str]) -> Budget | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from alignment_prism.calls.budget import Price
+from alignment_prism.calls.budget import IN_BATCHES, Price
 from alignment_prism.io.yaml import YamlDocument, validated
 from alignment_prism.studies.parts import Part
 
@@ -36,22 +37,33 @@ class Prices(Part):
 
     gpu: Gpu
     models: dict[str, tuple[Dollars, Dollars]]
+    batch: dict[str, Share] = Field(default_factory=dict)
 
     def of(self, model: str) -> Price | None:
         """US dollars of a million tokens that a model reads, and writes; None where no price is known.
 
         Args:
             model: Inspect id. A key of the table may hold `*`; the id itself counts before any of these, and of
-                these the longest.
+                these the longest. After `batch:`, what a call costs through the provider's batch API: a share of that.
 
         Example:
-            >>> load_prices().of("nano/oracle")
-            (0.0, 0.0)
+            >>> prices = load_prices()
+            >>> prices.of("nano/oracle"), prices.of("openai/gpt-4o"), prices.of("batch:openai/gpt-4o")
+            ((0.0, 0.0), (2.5, 10.0), (1.25, 5.0))
         """
         if model.startswith(LAB):
             return 0.0, 0.0
-        fitting = [key for key in self.models if key == model or ("*" in key and fnmatchcase(model, key))]
-        return self.models[max(fitting, key=lambda key: (key == model, len(key)))] if fitting else None
+        if model.startswith(IN_BATCHES):
+            model = model.removeprefix(IN_BATCHES)
+            alone, key = self.of(model), _fitting(self.batch, model)
+            return None if alone is None or key is None else (alone[0] * self.batch[key], alone[1] * self.batch[key])
+        key = _fitting(self.models, model)
+        return None if key is None else self.models[key]
+
+
+def _fitting(keys: Iterable[str], model: str) -> str | None:
+    fitting = [key for key in keys if key == model or ("*" in key and fnmatchcase(model, key))]
+    return max(fitting, key=lambda key: (key == model, len(key)), default=None)
 
 
 def load_prices(path: str | Path | None = None) -> Prices:
@@ -69,4 +81,5 @@ def load_prices(path: str | Path | None = None) -> Prices:
     given = source.mapping(fix="write: models: {openai/gpt-4o: [2.5, 10]}")
     whole = {"gpu": table.gpu.model_dump(), "models": {}, **given}
     found = validated(Prices, whole, source)
-    return found.model_copy(update={"models": {**table.models, **found.models}})
+    tables = {"models": {**table.models, **found.models}, "batch": {**table.batch, **found.batch}}
+    return found.model_copy(update=tables)

@@ -8,7 +8,7 @@ from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.prices import Prices
 from alignment_prism.studies.reckoning import CHARACTERS, Estimate, computed
 from alignment_prism.studies.sources import Sources
-from alignment_prism.studies.steps import Step
+from alignment_prism.studies.steps import KINDS, Step
 from alignment_prism.studies.steps.ask import ASK
 from alignment_prism.studies.synthesis.estimate import INSTRUCTIONS, VERDICT
 
@@ -52,9 +52,10 @@ def of_round(step: Step, sources: Sources, prices: Prices, parameters: Callable[
     calls = count * (2 * step.settings["couples"] if ranks else replies.settings["samples"])
     read, written = calls * (length + INSTRUCTIONS + (2 if ranks else 1) * most), calls * VERDICT
     if ranks:
-        what, judges = "rank", [one["model"] for one in step.options["judges"]]
+        what, judges = "rank", [endpoint.billed_as for endpoint in KINDS["rank"].endpoints(step)]
     else:
-        what, judges = "judge", [one.model for one in JudgeSpec.model_validate(step.options["judge"]).everyone]
+        everyone = JudgeSpec.model_validate(step.options["judge"]).everyone
+        what, judges = "judge", [one.billed_as for one in everyone]
     found = []
     for judge in judges:
         price = prices.of(judge)

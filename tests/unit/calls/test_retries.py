@@ -9,7 +9,7 @@ import pytest
 import quick_retries
 from scripted_server import Reply, Server
 
-from alignment_prism.calls import runner
+from alignment_prism.calls import retries
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain import user
@@ -35,8 +35,8 @@ def test_pauses_double_or_are_as_long_as_the_server_asks(
         raise TimeoutError
 
     monkeypatch.setattr(asyncio, "wait_for", at_once)
-    monkeypatch.setattr(runner, "FIRST_PAUSE", quick_retries.PAUSES[0])
-    monkeypatch.setattr(runner, "FIRST_PAUSE_OF_RATE", quick_retries.PAUSES[1])
+    monkeypatch.setattr(retries, "FIRST_PAUSE", quick_retries.PAUSES[0])
+    monkeypatch.setattr(retries, "FIRST_PAUSE_OF_RATE", quick_retries.PAUSES[1])
     server = Server()
     # The first call is answered: it alone is tried less often.
     server.script = lambda messages: "fine" if len(server.requests) in (1, 6) else failure

@@ -73,7 +73,8 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
 
 
 def _endpoints(step: Step) -> tuple[Endpoint, ...]:
-    return tuple(Endpoint(judge["model"], judge["base_url"]) for judge in step.options["judges"])
+    judges = step.options["judges"]
+    return tuple(Endpoint(one["model"], one["base_url"], batch=one.get("batch", False)) for one in judges)
 
 
 def _has_gaps(folder: Path) -> bool:

@@ -88,7 +88,12 @@ def judge_settings(judge: JudgeSpec) -> dict[str, Any]:
 
 def called_options(judge: CalledSpec) -> dict[str, Any]:
     """How a judge is called, by which address with what credentials, and where its rubric is."""
-    calls = {"max_connections": judge.max_connections, "retries": judge.retries, "timeout": judge.timeout}
+    calls = {
+        "max_connections": judge.max_connections,
+        "retries": judge.retries,
+        "timeout": judge.timeout,
+        "batch": judge.batch or None,
+    }
     return {
         "base_url": judge.base_url,
         "rubric": judge.rubric,
@@ -142,7 +147,7 @@ def translator_of(translator: TranslatorSpec) -> Translator:
 
 def called_endpoint(step: Step) -> tuple[Endpoint, ...]:
     """The judge of a comparison."""
-    return (Endpoint(step.settings["model"], step.options["base_url"]),)
+    return (Endpoint(step.settings["model"], step.options["base_url"], batch=step.options.get("batch", False)),)
 
 
 def _endpoints(step: Step) -> tuple[Endpoint, ...]:
@@ -150,7 +155,7 @@ def _endpoints(step: Step) -> tuple[Endpoint, ...]:
     if "judge" not in step.options:
         return ()
     everyone = JudgeSpec.model_validate(step.options["judge"]).everyone
-    judges = [Endpoint(one.model, one.base_url) for one in everyone if not is_local(one.model)]
+    judges = [Endpoint(one.model, one.base_url, batch=one.batch) for one in everyone if not is_local(one.model)]
     translators = [
         Endpoint(one.translator.model, one.translator.base_url)
         for one in everyone

@@ -1,0 +1,184 @@
+"""Judging through a provider's batch API, against a server that plays that of OpenAI: files, batches, results."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prism_command import prism
+
+from alignment_prism.calls import endpoint
+from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.runner import Request, ask_all
+from alignment_prism.domain import InputError, ModelError, Outcome, user
+from alignment_prism.studies import JudgeSpec, Study
+from alignment_prism.studies.prices import load_prices
+
+Answer = tuple[int, dict[str, Any]]
+
+
+class BatchServer:
+    """A batch API.
+
+    Attributes:
+        alone: model and messages of every call outside of a batch.
+        batches: the calls of every batch.
+        refused: HTTP status with which batches are refused; 200 takes them.
+        status: with which calls outside of a batch are answered.
+        answer: to a call: HTTP status and body.
+        url: its address.
+    """
+
+    def __init__(self) -> None:
+        self.alone: list[dict[str, Any]] = []
+        self.batches: list[list[dict[str, Any]]] = []
+        self.refused = self.status = 200
+        self.answer: Callable[[dict[str, Any]], Answer] = said
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path.endswith("/files"):
+                    lines = [json.loads(line) for line in body.decode().splitlines() if line.startswith("{")]
+                    outer.batches.append(lines)
+                    name = f"f{len(outer.batches) - 1}"
+                    self._send({"id": name, "object": "file", "bytes": 1, "created_at": 0, "filename": "x",
+                                "purpose": "batch", "status": "processed"})  # fmt: skip
+                elif self.path.endswith("/batches"):
+                    self._send(self._batch(json.loads(body)["input_file_id"], "validating"), outer.refused)
+                else:
+                    outer.alone.append(json.loads(body))
+                    self._send(said(outer.alone[-1])[1], outer.status)
+
+            def do_GET(self) -> None:
+                name = re.search(r"f\d+", self.path)
+                assert name is not None
+                calls = outer.batches[int(name[0][1:])]
+                if "/batches/" in self.path:
+                    counts = {"total": len(calls), "completed": len(calls), "failed": 0}
+                    self._send(self._batch(name[0], "completed", output_file_id=name[0], request_counts=counts))
+                    return
+                results = []
+                for call in calls:
+                    status, body = outer.answer(call["body"])
+                    response = {"status_code": status, "request_id": "r", "body": body}
+                    results.append({"id": "r", "custom_id": call["custom_id"], "response": response, "error": None})
+                self._send("\n".join(map(json.dumps, results)).encode())
+
+            def _batch(self, name: str, status: str, **more: Any) -> dict[str, Any]:
+                return {"id": f"b-{name}", "object": "batch", "endpoint": "/v1/chat/completions", "created_at": 0,
+                        "input_file_id": name, "completion_window": "24h", "status": status, **more}  # fmt: skip
+
+            def _send(self, body: Any, status: int = 200) -> None:
+                body = body if status == 200 else {"error": {"message": "no", "type": "x", "code": None}}
+                data = body if isinstance(body, bytes) else json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/v1"
+        threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
+
+
+def said(body: dict[str, Any], content: str = '{"outcome": "safe_help"}') -> Answer:
+    """A completion of 1,000 tokens in and 100 out."""
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    message = {"role": "assistant", "content": content}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    fields = {"id": "1", "object": "chat.completion", "created": 0, "model": body["model"], "usage": usage}
+    return 200, {**fields, "choices": [choice]}
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchServer]:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setattr(endpoint, "_BATCH_DELAY", 0.01)
+    server = BatchServer()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    rows = [{"id": f"p{n}", "prompt": f"What about number {n}?", "language": "en", "kind": "harmful"} for n in range(6)]
+    replies = [{"prompt_id": f"p{n}", "response": f"That is a fine number, I mean number {n}."} for n in range(6)]
+    for name, content in (("prompts", rows), ("replies", replies)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content), encoding="utf-8")
+    return tmp_path
+
+
+def asked(server: BatchServer, *more: object) -> tuple[object, ...]:
+    return ("evaluate", "harm", "--prompts", "prompts.jsonl", "--generations", "replies.jsonl", "--judge",
+            "openai/gpt-4o", "--judge-url", server.url, "--judge-batch", *more)  # fmt: skip
+
+
+def test_a_judge_in_batches_costs_what_the_table_says_and_is_the_same_judge(batches: BatchServer, files: Path) -> None:
+    before = prism(*asked(batches, "--out", "o", "--dry-run"), folder=files)
+    assert before.returncode == 0 and "judge by batch:openai/gpt-4o: 1 step, 6 calls" in before.stdout
+    assert not batches.alone and not batches.batches
+    done = prism(*asked(batches, "--out", "o"), folder=files)
+    assert done.returncode == 0, done.stderr
+    # 6 x (1,000 x $1.25 + 100 x $5) / 1,000,000: half of $2.50 and $10
+    assert "batch:openai/gpt-4o: 6 calls, 6,000 tokens read, 600 written, $0.0105" in done.stderr
+    assert [len(calls) for calls in batches.batches] == [6]
+    (probe,) = batches.alone
+    assert "number" not in probe["messages"][-1]["content"]
+    study = Study.open(files / "o")
+    assert {one.scorer for one in study.scores() if one.name == "outcome"} == {"openai/gpt-4o"}
+    assert list(study.usage()) == ["batch:openai/gpt-4o"]
+    again = [one for one in asked(batches, "--out", "o") if one != "--judge-batch"]
+    assert prism(*again, folder=files).returncode == 0 and len(batches.batches) == 1  # how it is asked is in no key
+
+
+def test_a_call_that_fails_in_a_batch_is_counted(batches: BatchServer, files: Path) -> None:
+    def answer(body: dict[str, Any]) -> Answer:
+        text = body["messages"][-1]["content"]
+        return (400, {"error": {"message": "no", "code": "content_filter"}}) if "number 3" in text else said(body)
+
+    batches.answer = answer
+    done = prism(*asked(batches, "--out", "o", "--retries", 0), folder=files)
+    assert done.returncode == 0 and "1 of 6 replies are unjudged" in done.stderr
+    assert "HTTP 400: the provider's content filter stops this request" in done.stderr
+    labels = [one.label for one in Study.open(files / "o").scores() if one.name == "outcome"]
+    assert sorted(labels) == sorted([Outcome.SAFE_HELP] * 5 + [Outcome.UNJUDGED])
+
+
+@pytest.mark.parametrize(("alone", "refused", "sent"), [(401, 200, 0), (200, 400, 1)])
+def test_who_takes_no_batch_is_given_up(batches: BatchServer, alone: int, refused: int, sent: int) -> None:
+    batches.status, batches.refused = alone, refused
+    with pytest.raises(ModelError, match="the model cannot be used"):
+        ask_all(Endpoint("openai/gpt-4o", batches.url, batch=True, retries=0),
+                {str(n): Request(user(f"question {n}")) for n in range(6)})  # fmt: skip
+    assert len(batches.batches) == sent
+
+
+@pytest.mark.parametrize("judge", ["openai-api/local/j", "nano/oracle"])
+def test_who_has_no_batch_api_is_refused_before_any_call(batches: BatchServer, files: Path, judge: str) -> None:
+    given = [judge if one == "openai/gpt-4o" else one for one in asked(batches, "--out", "o")]
+    done = prism(*given, folder=files)
+    assert done.returncode == 2 and "no batch API" in done.stderr and not (files / "o").exists() and not batches.alone
+
+
+def test_prices_in_batches() -> None:
+    prices = load_prices()
+    assert prices.of("batch:anthropic/claude-opus-4-5-20251101") == (2.5, 12.5)
+    assert prices.of("batch:together/some/model") is None and prices.of("together/some/model") is None
+    assert JudgeSpec(model="openai/gpt-4o", batch=True).billed_as == "batch:openai/gpt-4o"
+    with pytest.raises(InputError, match="no batch API"):
+        Endpoint("mistral/m", batch=True).check_address()
