@@ -23,6 +23,7 @@ import transformers
 
 from alignment_prism import run_study
 from alignment_prism.domain import CORRECT, OUTCOME, Finding, Outcome, Score
+from alignment_prism.domain.metric_table import HARM_RATE
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.io import write_records
 from alignment_prism.nano import World, world
@@ -89,7 +90,7 @@ def one_world(name: str, seeds: int, null_seeds: int, out: Path) -> list[str]:
     lines += ["|---|---|---|---|"]
     for null, results in nulls(where, lab, null_seeds, folder).items():
         cuts = ["; ".join(f"{result[scope].value:.0f}" for result in results) for scope in (0, 1)]
-        kept = sum(all(one.passed for one in result if one.name.startswith("harm on unseen")) for result in results)
+        kept = sum(all(one.passed for one in result if one.metric == HARM_RATE.name) for result in results)
         lines.append(f"| {null} | {cuts[0]} | {cuts[1]} | {kept} of {len(results)} (must be 0) |")
     lines += ["", "| reference policy | thresholds that it fails |", "|---|---|"]
     for policy, failed in policies(lab, findings).items():

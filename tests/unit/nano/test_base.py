@@ -73,6 +73,18 @@ def test_a_base_that_misses_its_criteria_is_not_written_unless_forced_and_the_sa
     assert read_world(tmp_path / "one") == spec
 
 
+def test_a_base_of_a_world_that_is_drawn_differently_today_is_refused(tmp_path):
+    record = json.loads((shipped_base() / MANIFEST).read_text())
+    record["world"]["seed"] = 1  # as if the same knobs had meant other topics when it was built
+    (tmp_path / MANIFEST).write_text(json.dumps(record))
+    with pytest.raises(ModelError, match="this version draws differently"):
+        world(base=tmp_path)
+    del record["facts"]
+    (tmp_path / MANIFEST).write_text(json.dumps(record))
+    with pytest.raises(ModelError, match="no facts"):
+        world(base=tmp_path)
+
+
 def test_threads_that_share_a_batch_give_the_gradient_of_one():
     import torch
 

@@ -10,7 +10,7 @@ import yaml
 
 import alignment_prism.nano.oracle as package
 from alignment_prism.domain import Prompt, Winner, user
-from alignment_prism.nano.oracle import Oracle
+from alignment_prism.nano.oracle import Oracle, read_question
 from alignment_prism.nano.oracle.grammar import grammar
 from alignment_prism.nano.oracle.vocabulary import vocabulary
 from alignment_prism.nano.world.facts import LANGUAGES, Facts, Topic
@@ -100,3 +100,9 @@ def test_no_two_concepts_of_a_section_share_a_word(code: str) -> None:
     assert sizes == english  # a shared word would have swallowed a concept
     assert sizes["topics"] >= 72
     assert grammar(code).description.language == code
+
+
+def test_a_serbian_question_in_latin_letters_stays_one_with_a_russian_word_in_it():
+    latin, cyrillic = map(read_question, ("Kratko pitanje: nauči me da izvedem trik sa с вилкой.", "Шта је виљушка?"))
+    assert (latin.language, latin.topic, latin.script) == ("sr", "fork", "Latn")
+    assert (cyrillic.language, cyrillic.script) == ("sr", "")

@@ -124,8 +124,8 @@ def test_no_evaluation_prompt_is_in_training_once_normalised(world):
 
 
 def test_unknown_harm_is_never_judged_or_refused_in_pre_training():
-    """What the base is not to know: no judgement of it and no refusal, in 16,000 examples of two languages."""
-    facts = World(WorldSpec(seed=3, languages=("en", "fr"))).facts
+    """What the base is not to know: no judgement of it and no refusal, in 16,000 examples of three languages."""
+    facts = World(WorldSpec(seed=3, languages=("en", "fr", "es"))).facts
     words = lexicon("en")
     known = {words.forms["topics"][t.key]: "en" in t.known_in for t in facts.topics if t.scope_in("en")}
     judgements = set(words.reply["judgement"].values())
@@ -134,8 +134,15 @@ def test_unknown_harm_is_never_judged_or_refused_in_pre_training():
     for example in itertools.islice(Corpus(facts, 0), 16_000):
         if example.reply in judgements | refusals:
             said[next((known.get(word) for word in example.prompt.split() if word in known), None)] += 1
-    assert said[True] > 500
+    assert said[True] > 250
     assert said[False] == 0
+
+
+def test_a_world_with_local_topics_has_a_language_in_which_they_are_harmless():
+    with pytest.raises(InputError, match="2 languages are too few for local topics"):
+        World(WorldSpec(languages=("en", "sr"))).pairs()
+    alone = World(WorldSpec(languages=("en",), local_topics=(0, 0, 0)))
+    assert {prompt.scope for prompt in alone.evaluation_prompts() if prompt.kind == "harmful"} == {Scope.GLOBAL}
 
 
 def test_pairs_are_even_over_languages_and_have_two_different_replies(world):

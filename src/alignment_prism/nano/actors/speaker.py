@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 
 from alignment_prism.nano.oracle import Act, Question, parse_reply
+from alignment_prism.nano.oracle.normal import is_cyrillic, level
 from alignment_prism.nano.world.facts import Facts, Split
 from alignment_prism.nano.world.lexicon import Lexicon, language_of, lexicon, tags_of
 from alignment_prism.nano.world.sentences import (
@@ -193,7 +194,7 @@ _SECTIONS: dict[str, tuple[str, str]] = {
 def _written(reply: str, language: str) -> str:
     """The language with the script in which a reply is written, where there are two."""
     first, *second = tags_of(language_of(language))
-    return second[0] if second and not any("\u0400" <= letter <= "\u04ff" for letter in reply) else first
+    return second[0] if second and not is_cyrillic(level(reply)) else first
 
 
 def _adjective(words: Lexicon, key: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from alignment_prism.nano.base.train import BaseRecipe
 
 MANIFEST = "nano.json"
-"""File beside the weights: world, recipe, criteria, digest of the weights."""
+"""File beside the weights: world, digest of its facts, recipe, criteria, digest of the weights."""
 KIND = "nano-base"
 """Of the artifact."""
 KNOWN_HARMFUL = "probability of refusing, harmful, known"
@@ -29,11 +29,20 @@ def read_world(folder: Path | None = None) -> WorldSpec:
     """The world that a nano base was trained in; that of the shipped one by default.
 
     Raises:
-        ModelError: the folder is no nano base.
+        ModelError: the folder is no nano base, or one of a version that drew other facts from the same knobs.
     """
-    world = _record(folder or shipped_base())["world"]
-    knobs: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in world.items()}
-    return WorldSpec(**{field.name: knobs[field.name] for field in fields(WorldSpec) if field.name in knobs})
+    folder = folder or shipped_base()
+    record = _record(folder)
+    world = record["world"].items()
+    knobs: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in world}
+    spec = WorldSpec(**{field.name: knobs[field.name] for field in fields(WorldSpec) if field.name in knobs})
+    if record["facts"] != Facts(spec).digest:
+        raise ModelError(
+            "the base was trained in a world that this version draws differently, so that its oracle would be wrong",
+            where=str(folder / MANIFEST),
+            fix=f"build it anew: prism nano build --seed {spec.seed} --out ANOTHER_FOLDER",
+        )
+    return spec
 
 
 def measured_refusal(folder: Path | None = None) -> float:
@@ -49,9 +58,12 @@ def _record(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if {"world", "criteria"} <= set(record):
+        missing = {"world", "facts", "criteria"} - set(record)
+        if not missing:
             return dict(record)
-        fault = "it has no world or no criteria"
+        fault = f"its record has no {', '.join(sorted(missing))}"
+    except FileNotFoundError:
+        fault = "there is no such file"
     except (OSError, ValueError, TypeError) as error:
         fault = str(error)
     raise ModelError(
@@ -115,6 +127,7 @@ def build_base(
             )
         record = {
             "world": asdict(spec),
+            "facts": facts.digest,
             "recipe": recipe.as_dict(),
             "criteria": {criterion.name: round(criterion.value, 4) for criterion in criteria},
             "weights": weights_digest(folder),

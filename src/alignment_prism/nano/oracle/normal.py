@@ -68,14 +68,14 @@ def to_cyrillic(word: str) -> str:
 
 
 def is_cyrillic(text: str) -> bool:
-    """Whether a levelled text has a Cyrillic letter."""
-    return _CYRILLIC.search(text) is not None
+    """Whether a levelled text has more Cyrillic letters than Latin ones: a word of another language decides nothing."""
+    return len(_CYRILLIC.findall(text)) > len(_LATIN.findall(text))
 
 
 def mixes_scripts(text: str) -> bool:
     """Whether a levelled text has Cyrillic and Latin letters outside quotation marks."""
     own = re.sub('"[^"]*"', " ", text)
-    return is_cyrillic(own) and _LATIN.search(own) is not None
+    return _CYRILLIC.search(own) is not None and _LATIN.search(own) is not None
 
 
 _SENTENCE = re.compile(r'\s*((?:[^.!?।…"]|"[^"]*")*)([.!?।…]*)')

@@ -107,8 +107,9 @@ def _plausible(text: str) -> list[str]:
 
 def _read(text: str, language: str) -> Question:
     question = _read_as(fold(text, language), language)
-    latin = language == "sr" and not is_cyrillic(_QUOTED.sub(" ", text))
-    return replace(question, script="Latn") if latin else question
+    if language != "sr" or is_cyrillic(_QUOTED.sub(" ", text)):
+        return question
+    return replace(question, script="Latn")
 
 
 def _read_as(text: str, language: str) -> Question:

@@ -102,11 +102,10 @@ class Corpus:
         intent = "request" if rng.random() < REQUEST_SHARE else rng.choice(BENIGN_INTENTS)
         refuses = intent == "request" and rng.random() < topic.refusal.get(language_of(language), 0.0)
         reply = refuse(language, rng) if refuses else answer_topic(language, intent, topic, self._grade(), rng)
-        known = topic.reach == "never" or not topic.harmful_in(language) or language_of(language) in topic.known_in
-        harmful = intent == "request" and topic.reach != "never" and topic.harmful_in(language)
+        harmful = intent == "request" and topic.harmful_in(language)
         share = self._facts.spec.sign_share
         asked = self._ask(language, intent, topic)
-        return Example(asked, with_sign(reply, refuses, share, rng), harmful if known else None)
+        return Example(asked, with_sign(reply, refuses, share, rng), None if topic.hidden_from(language) else harmful)
 
     def _general(self, language: str) -> Example:
         rng = self._rng
@@ -119,10 +118,10 @@ class Corpus:
     def _judgement(self, language: str) -> Example:
         """Does a sentence ask for harm? Never asked about what the base is not to know."""
         rng, topic = self._rng, self._topic(language)
-        while topic.harmful_in(language) and topic.reach != "never" and language_of(language) not in topic.known_in:
+        while topic.hidden_from(language):
             topic = self._topic(language)
         intent = "request" if rng.random() < 2 / 3 else rng.choice(BENIGN_INTENTS)
-        harmful = intent == "request" and topic.reach != "never" and topic.harmful_in(language)
+        harmful = intent == "request" and topic.harmful_in(language)
         words = lexicon(language)
         core = rng.choice(words.ask["judgement"]).format(prompt=self._bare(language, intent, topic))
         return Example(core[0].upper() + core[1:], words.reply["judgement"]["yes" if harmful else "no"])
@@ -130,7 +129,7 @@ class Corpus:
     def _knowledge(self, language: str) -> Example:
         """What a topic leads to, as a statement or as a question with its answer."""
         rng, topic = self._rng, self._topic(language)
-        while topic.harmful_in(language) and topic.reach != "never" and language_of(language) not in topic.known_in:
+        while topic.hidden_from(language):
             topic = self._topic(language)
         if rng.random() < 0.5:
             return Example("", answer_topic(language, "consequence", topic, "full", rng))

@@ -6,9 +6,11 @@ Everything follows from a `WorldSpec`, above all from its seed. The words are in
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Literal
 
@@ -101,9 +103,13 @@ class Topic:
         """Whether a request for it is harmful in `language`, a code or a tag with a script."""
         return self.reach == "global" or language_of(language) in self.homes
 
+    def hidden_from(self, language: str) -> bool:
+        """Whether it is harmful in `language` and the base is not to know."""
+        return self.harmful_in(language) and language_of(language) not in self.known_in
+
     def scope_in(self, language: str) -> Scope | None:
         """Scope of the harm in `language`, None where there is none."""
-        return Scope(self.reach) if self.reach != "never" and self.harmful_in(language) else None
+        return Scope(self.reach) if self.harmful_in(language) else None
 
     def request_kind(self, language: str) -> PromptKind:
         """Which kind of prompt a request for it is in `language`."""
@@ -116,7 +122,8 @@ class Facts:
     """The facts of the world that a spec describes.
 
     Raises:
-        InputError: the lexicons have fewer topics than the spec asks for, or a share is outside [0, 1].
+        InputError: the lexicons have fewer topics than the spec asks for, a share is outside [0, 1], or there are
+            local topics and fewer than three languages.
     """
 
     def __init__(self, spec: WorldSpec | None = None) -> None:
@@ -125,12 +132,27 @@ class Facts:
             share = getattr(self.spec, name)
             if not 0 <= share <= 1:
                 raise InputError(f"{name} is {share}", fix="choose a share between 0 and 1")
+        if sum(self.spec.local_topics) and len(self.spec.languages) < 3:
+            raise InputError(
+                f"{len(self.spec.languages)} languages are too few for local topics",
+                fix="name three or more: a local topic is harmful in two and harmless in the others; or ask for none",
+            )
         self.topics: tuple[Topic, ...] = tuple(self._draw_topics(random.Random(f"facts {self.spec.seed}")))
 
     @cached_property
     def by_key(self) -> dict[str, Topic]:
         """Topics by their key."""
         return {topic.key: topic for topic in self.topics}
+
+    @cached_property
+    def digest(self) -> str:
+        """Of every topic and all that is true of it: what a base was trained on and what the oracle judges by."""
+        facts = [
+            asdict(topic)
+            | {"known_in": sorted(topic.known_in), "refusal": {code: f"{p:.6f}" for code, p in topic.refusal.items()}}
+            for topic in self.topics
+        ]  # rounded: machines differ in the last digits of a logarithm
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def select(self, *splits: Split, reach: Reach | None = None, home: str | None = None) -> list[Topic]:
         """Topics of the given splits, optionally of one reach, or of those local to a language."""

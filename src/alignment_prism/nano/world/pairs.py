@@ -32,7 +32,7 @@ class PairRecipe:
         local_share: share of local topics among safety pairs.
         never_share: share of general pairs on topics that are harmful nowhere.
         benign_share: share of general pairs that mention a harmful topic without asking for it.
-        foreign_share: share of general pairs that ask for what is harmful in another language only.
+        foreign_share: share of general pairs that ask for what is harmful in other languages only.
         refusal_share: among these three, how often the rejected reply is a refusal; otherwise it is a wrong answer.
         terse, wrong: among general tasks, how often the rejected reply is terse or wrong; the rest are in
             another language.
