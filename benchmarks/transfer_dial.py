@@ -26,7 +26,7 @@ from alignment_prism.domain import ALL
 from alignment_prism.domain.transfer import TransferQuantity
 from alignment_prism.io import write_records
 from alignment_prism.nano import WorldSpec, world
-from alignment_prism.nano.base.build import MANIFEST, build_base
+from alignment_prism.nano.base.build import MANIFEST, build_base, check_base
 from alignment_prism.nano.base.train import BaseRecipe
 from alignment_prism.nano.world import PairRecipe
 from alignment_prism.studies import load_spec
@@ -47,6 +47,11 @@ def base_of(dial: float, out: Path) -> Path:
     if not (folder / MANIFEST).is_file():
         build_base(WorldSpec(seed=WORLD, sign_share=dial), BaseRecipe(), folder, force=True)
     return folder
+
+
+def missed(dial: float, folder: Path) -> list[str]:
+    """A line for every criterion that a base misses: it was written all the same, and its rows are read with that."""
+    return [f"- dial {dial:g}: {one.name} {one.value:.4f}" for one in check_base(folder) if not one.passed]
 
 
 def measured(folder: Path, name: str, options: argparse.Namespace, pairs: dict[str, str] | None) -> Iterator[Any]:
@@ -109,8 +114,10 @@ def main() -> None:
         "| dial | pairs | method | English: harm there | harm elsewhere | spill-over | all: harm | spill-over |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
+    failed: list[str] = []
     for dial in options.dial:
         folder = base_of(dial, options.out)
+        failed += missed(dial, folder)
         found = cells(measured(folder, "plain", options, None), "plain")
         found |= cells(measured(folder, "norms", options, norm_pairs(folder)), "norms")
         for pairs in ("plain", "norms"):
@@ -122,8 +129,11 @@ def main() -> None:
                     shown.append(f"{mean:+.0f} [{min(values):+.0f}, {max(values):+.0f}]" if values else "")
                 lines.append(f"| {dial:g} | {pairs} | {method} | " + " | ".join(shown) + " |")
         print("\n".join(lines), flush=True)
+    lines += ["", "Criteria that a base missed:", "", *(failed or ["none"])]
+    print("\n".join(lines[-len(failed) - 2 :]))
     if options.table:
-        head = options.table.read_text(encoding="utf-8").split("\n<!-- figures -->")[0]
+        old = options.table.read_text(encoding="utf-8") if options.table.exists() else "# Transfer over the dial\n"
+        head = old.split("\n<!-- figures -->")[0]
         options.table.write_text(head + "\n<!-- figures -->\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
 
 
