@@ -1,6 +1,6 @@
 """How long a build of the nano base takes, and whether it comes out the same as the one that ships.
 
-    python benchmarks/nano_build.py --out results/base-0      # the shipped world; ten minutes on 2 cores
+    python benchmarks/nano_build.py --out results/base-0      # the shipped world
     python benchmarks/nano_build.py --seed 201 --out results/base-201
 
 Each build is the whole command `prism nano build`, in a process of its own: corpus, tokenizer, training, criteria.

@@ -16,12 +16,12 @@ what sharing prompts gains.
 **Nothing here has been run on a GPU yet**, so neither has the last of these lines.
 
 Shapes: hh-rlhf (real rows; name the file with --hh-rlhf), and log-normal tokens of median prompt/completion: redteam
-40/220, long 200/220, chat 150/50, quickstart 19/11 (the nano lab's pairs). A shape that is done is in the state file
-and is not run again; the table is written after each. The ceiling is how many times fewer floating-point operations the
-pairs need than TRL's best spends on them: what could be gained if both sides computed at one rate. They need not:
-`rate` is what a contender counts on its own batches (what the pairs need for ours, what padding and full head take for
-TRL), over seconds, as a share of the rate of a large matrix product. A share of the ceiling over 100 % is the quotient
-of two such rates.
+40/220, long 200/220, chat 150/50, quickstart 19/11 (as short as the nano lab's pairs). A shape that is done is in the
+state file and is not run again; the table is written after each. The ceiling is how many times fewer floating-point
+operations the pairs need than TRL's best spends on them: what could be gained if both sides computed at one rate. They
+need not: `rate` is what a contender counts on its own batches (what the pairs need for ours, what padding and full head
+take for TRL), over seconds, as a share of the rate of a large matrix product. A share of the ceiling over 100 % is the
+quotient of two such rates.
 """
 
 from __future__ import annotations
