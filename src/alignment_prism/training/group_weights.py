@@ -55,7 +55,7 @@ def weighted(objective: Objective, config: GroupsConfig | None, groups: Sequence
         return {**own, WEIGHTS: grown / grown.sum()}
 
     def loss(batch: MicroBatch, recipe: Any) -> LossAndMetrics:
-        losses, metrics = objective.loss(batch, recipe)
+        losses, metrics = objective.losses(batch, recipe)
         weights, counts = batch.state[WEIGHTS], batch.counts
         if config.step_size:
             factors = weights * counts.sum() / counts.clamp(min=1)

@@ -95,7 +95,7 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
                 inputs = send_to_device(self.collator(indices), trainer.accelerator.device)
                 with torch.no_grad():
                     batch: MicroBatch = trainer.micro_batch(inputs, trainer.token_logps(model, inputs), self.collator)
-                    losses, metrics = self.objective.loss(batch, context.recipe)
+                    losses, metrics = self.objective.losses(batch, context.recipe)
                 groups = [examples[index].group for index in indices]
                 tokens = batch.lengths.sum(0).double().tolist() if self.objective.per_token else None
                 sums.add(groups, "loss", losses.double().tolist(), tokens)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -81,14 +82,20 @@ class Methods(Mapping[str, Method]):
 
     def __init__(self) -> None:
         self._methods: dict[str, Method] | None = None
+        self._registered: frozenset[str] = frozenset()
 
     def register(self, *methods: Method) -> None:
-        """Add methods for as long as this process runs.
+        """Add methods for as long as this process runs; they replace those that were added so before, as when a cell of
+        a notebook runs again.
 
         Raises:
-            InputError: there is one of that name, or its settings lie in a section that belongs to another recipe.
+            InputError: there is one of that name or title, its name cannot be one, its recipe is not its objective's,
+                or its settings lie in a section that belongs to another recipe.
         """
-        _add(self._all(), methods, "METHODS.register")
+        names = frozenset(method.name for method in methods)
+        known = {name: one for name, one in self._all().items() if name not in names & self._registered}
+        _add(known, methods, "METHODS.register")
+        self._methods, self._registered = known, self._registered | names
 
     def sections(self) -> dict[str, Recipe]:
         """Section of the settings -> its recipe where the settings say nothing."""
@@ -122,8 +129,9 @@ def _declare(found: dict[str, Method]) -> None:
         module = importlib.import_module(f"{package.__name__}.{name}")
         _add(found, getattr(module, "METHODS", ()), str(module.__file__))
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        where = f"entry point {entry.name} = {entry.value}"
-        fix = "repair or remove the package that declares it"
+        of = "" if entry.dist is None else f" of {entry.dist.name} {entry.dist.version}"
+        where = f"entry point {entry.name} = {entry.value}{of}"
+        fix = f"repair {'the package' if entry.dist is None else entry.dist.name}, or uninstall it"
         try:
             declared = entry.load()
         except Exception as error:  # another package's code, which may raise anything
@@ -138,10 +146,25 @@ def _declare(found: dict[str, Method]) -> None:
 
 def _add(known: dict[str, Method], methods: Iterable[Method], where: str) -> None:
     for method in methods:
-        if method.name in known:
-            raise InputError(f"there are two methods {method.name!r}", where=where, fix="give one another name")
+        for said in (method.name, method.title):
+            if any(_folded(said) in (_folded(one.name), _folded(one.title)) for one in known.values()):
+                raise InputError(f"there are two methods {said!r}", where=where, fix="give one another name")
         taken = _sections(known)
         for stage in method.stages:
+            for name in (method.name, stage.name, stage.section):
+                if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII):  # it is a folder, and a key of --set
+                    raise InputError(
+                        f"a method, stage or section cannot be called {name!r}",
+                        where=where,
+                        fix="begin with a letter, and go on with letters, digits and _",
+                    )
+            if not isinstance(stage.recipe, stage.objective.recipe):
+                raise InputError(
+                    f"the recipe of {method.name!r} is a {type(stage.recipe).__name__}, and its objective takes a "
+                    f"{stage.objective.recipe.__name__}",
+                    where=where,
+                    fix=f"give {stage.objective.recipe.__name__}(learning_rate=..., epochs=...)",
+                )
             if stage.section == "training" or taken.get(stage.section, stage.recipe) != stage.recipe:
                 raise InputError(
                     f"the section {stage.section!r} of the settings, for method {method.name!r}, is taken",

@@ -181,7 +181,7 @@ def check_first_batch(
     expected = None if objective.first_loss is None else objective.first_loss(recipe)
     if expected is None or not bool(real.any()):
         return
-    losses, metrics = objective.loss(
+    losses, metrics = objective.losses(
         replace(batch, logps=batch.reference, divergence=None if batch.divergence is None else batch.divergence * 0),
         recipe,
     )

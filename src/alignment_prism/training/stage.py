@@ -29,6 +29,7 @@ from alignment_prism.training.layouts.batches import OrderSampler, PaddedBatch
 from alignment_prism.training.layouts.packing import tree_length
 from alignment_prism.training.layouts.prepare import Prepared, prepare
 from alignment_prism.training.methods import Stage
+from alignment_prism.training.objectives import blaming
 from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.reference_pass import ReferencePass
 from alignment_prism.training.results import StageResult, TrainingInterrupted
@@ -202,7 +203,8 @@ def _note_adapter(job: StageJob, examples: ExampleSet) -> None:
 
 
 def _examples(job: StageJob, pairs: Sequence[Pair]) -> ExampleSet:
-    replies = [job.stage.objective.replies(pair, job.seed) for pair in pairs]
+    with blaming(job.stage.objective, "replies"):
+        replies = [job.stage.objective.replies(pair, job.seed) for pair in pairs]
     settings, base = job.config.training, job.base
     return make_examples(pairs, replies, base.tokenizer, max_length=settings.max_length, ends=base.ends)
 

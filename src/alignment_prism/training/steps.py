@@ -174,7 +174,7 @@ class GlobalBatchLoss:
         if batch.reference is not None and self.state.global_step == 0:
             detached = replace(batch, logps=batch.logps.detach())
             check_first_batch(detached, real, context.objective, context.recipe, context.precision)
-        losses, metrics = context.objective.loss(batch, context.recipe)
+        losses, metrics = context.objective.losses(batch, context.recipe)
         metrics = {"loss": losses, **metrics}
         if self.accelerator.device.type == "cpu":
             _check_finite(losses.detach(), self.state.global_step)

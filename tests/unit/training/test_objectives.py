@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,8 @@ import pytest
 import torch
 from prism_command import prism
 
-from alignment_prism.domain import InputError, Pair, PairKind, StoreError, user
+import alignment_prism
+from alignment_prism.domain import InputError, Pair, PairKind, StoreError, TrainingError, user
 from alignment_prism.io import write_records
 from alignment_prism.training import METHODS, Method, MicroBatch, Objective, Recipe, load_config
 from alignment_prism.training.methods import Methods
@@ -171,6 +175,7 @@ MINE = Method.single(
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(METHODS, "_methods", dict(METHODS))  # taken back after the test
+    monkeypatch.setattr(METHODS, "_registered", frozenset())
     METHODS.register(MINE)
 
 
@@ -191,14 +196,70 @@ def test_another_method_trains_and_changes_the_key_of_none_that_was_there(
 
 
 def test_a_name_or_a_section_that_is_taken_is_refused(registered: None) -> None:
-    with pytest.raises(InputError, match="two methods 'mine'"):
-        METHODS.register(MINE)
+    METHODS.register(replace(MINE, summary="of a cell that ran again"))
+    assert METHODS["mine"].summary == "of a cell that ran again"
+    with pytest.raises(InputError, match="two methods 'sft'"):
+        METHODS.register(replace(MINE, name="sft"))
     stage = METHODS["dpo_ift"].stages[0]
     other = Method.single(stage.objective, "T", "s", stage.recipe.model_copy(update={"beta": 9.0}))
     (own,) = other.stages
     taken = Method("other", "T", "s", (type(own)("x", own.objective, own.recipe, section="dpo_ift"),))
     with pytest.raises(InputError, match="section 'dpo_ift' of the settings, for method 'other', is taken"):
         METHODS.register(taken)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"name": "dpo-ift"}, "two methods 'dpo-ift'"),  # --method takes it for dpo_ift
+        ({"title": "DPO(SFT)"}, r"two methods 'DPO\(SFT\)'"),
+        ({"name": "a/b"}, "cannot be called 'a/b'"),
+        ({"name": "my.loss"}, "cannot be called 'my.loss'"),  # --set my.loss.margin would be another key
+        ({"stages": (replace(MINE.stages[0], objective=STAGES["dpo"].objective),)}, "'other' is a Recipe, and its obj"),
+    ],
+)
+def test_names_and_recipes_that_cannot_be_are_refused(change: dict[str, Any], said: str, registered: None) -> None:
+    with pytest.raises(InputError, match=said):
+        METHODS.register(replace(MINE, **{"name": "other", "title": "Other", **change}))
+    assert not {"other", "a/b", "my.loss"} & set(METHODS)
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (lambda good: good, "does not return two things"),
+        (lambda good: (good.mean(), {}), r"losses of shape \(\) for 2 examples"),
+        (lambda good: (good.detach(), {}), "has no gradient"),
+        (lambda good: (good, {"margin": good[:1]}), r"the metric 'margin' of shape \(1,\) for 2 examples"),
+        (lambda good: (good, {"margin": 1.0}), "returns float as the metric 'margin'"),
+    ],
+)
+def test_what_a_loss_returns_is_looked_at(returned: Any, said: str) -> None:
+    def loss(batch: MicroBatch, recipe: Recipe) -> Any:
+        return returned(batch.logps[1] - batch.logps[0])
+
+    batch = _batch([[-1.0, -2.0], [-3.0, -4.0]])
+    batch.logps.requires_grad_()
+    with pytest.raises(TrainingError, match=f"the loss of mine (returns )?{said}") as caught:
+        replace(MINE.stages[0].objective, loss=loss).losses(batch, MINE.stages[0].recipe)
+    assert f"{Path(__file__).name}, line {loss.__code__.co_firstlineno}" in str(caught.value.where)
+
+
+def test_a_loss_that_fails_is_named_with_its_line_and_is_no_defect_of_ours(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss(batch: MicroBatch, recipe: Recipe) -> Any:
+        return torch.cat(batch.logps.unbind())[:, 0], {}
+
+    stage = MINE.stages[0]
+    broken = replace(MINE, stages=(replace(stage, objective=replace(stage.objective, loss=loss)),))
+    monkeypatch.setattr(METHODS, "_methods", {**METHODS, "mine": broken})
+    write_records(tmp_path / "pairs.jsonl", pairs[:2])
+    options = ["--base", tiny_model, "--pairs", tmp_path / "pairs.jsonl", "--config", "micro"]
+    done = prism("align", "--method", "mine", *options, "--out", tmp_path / "run")
+    assert done.returncode == 4 and "loss of mine failed: IndexError: too many indices" in done.stderr
+    assert f"{Path(__file__).name}, line {loss.__code__.co_firstlineno + 1}" in done.stderr
+    assert "defect of the objective" in done.stderr and "Alignment Prism" not in done.stderr
 
 
 def _install(folder: Path, name: str, content: str, value: str) -> None:
@@ -210,12 +271,18 @@ def _install(folder: Path, name: str, content: str, value: str) -> None:
     (info / "entry_points.txt").write_text(f"[alignment_prism.objectives]\nt = {value}\n", encoding="utf-8")
 
 
+def _documented() -> tuple[str, str]:
+    """The example of the documentation: its module and its pyproject.toml, word by word."""
+    page = (Path(__file__).parents[3] / "docs" / "align.md").read_text(encoding="utf-8")
+    own = page.partition("## A method of your own")[2]
+    return own.partition("```python\n")[2].partition("```")[0], own.partition("```toml\n")[2].partition("```")[0]
+
+
 @pytest.fixture
 def slic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Methods:
-    """The example of the documentation, installed: its module and its entry point, word by word."""
-    page = (Path(__file__).parents[3] / "docs" / "align.md").read_text(encoding="utf-8")
-    module = page.partition("## A method of your own")[2].partition("```python\n")[2].partition("```")[0]
-    project = tomllib.loads(page.partition("```toml\n")[2].partition("```")[0])["project"]
+    """The example of the documentation as pip leaves it."""
+    module, toml = _documented()
+    project = tomllib.loads(toml)["project"]
     ((group, points),) = project["entry-points"].items()
     package = tmp_path / "site"
     info = package / "my_losses-1.0.dist-info"
@@ -243,6 +310,32 @@ def test_the_documented_objective_of_another_package_trains_by_its_entry_point(
     assert "slic" in prism("align", "--methods").stdout and list(slic)[:2] == ["sft", "sft_random"]
 
 
+@pytest.mark.slow
+def test_the_documented_package_is_installed_by_pip_and_trains(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    """In an environment of its own, which sees this package and the libraries of the one that runs the tests."""
+    module, toml = _documented()
+    source, environment = tmp_path / "source", tmp_path / "environment"
+    (source / "my_losses").mkdir(parents=True)
+    (source / "my_losses" / "slic.py").write_text(module, encoding="utf-8")
+    (source / "pyproject.toml").write_text(toml, encoding="utf-8")
+    venv.create(environment, with_pip=False)
+    python = environment / "bin" / "python"
+    (site,) = environment.glob("lib/python*/site-packages")
+    seen = [Path(alignment_prism.__file__).parents[1], sysconfig.get_path("purelib")]
+    (site / "shared.pth").write_text("".join(f"{path}\n" for path in seen), encoding="utf-8")
+    offline = ["--no-index", "--no-build-isolation", "--no-deps", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", *offline, str(source)]
+    subprocess.run(pip, check=True, timeout=300)
+    write_records(tmp_path / "pairs.jsonl", pairs[:8])
+    command = [python, "-m", "alignment_prism.cli.main", "align", "--method", "SLiC", "--base", tiny_model]
+    command += ["--pairs", "pairs.jsonl", "--config", "micro", "--set", "slic.margin=2", "--out", "run"]
+    subprocess.run(list(map(str, command)), cwd=tmp_path, check=True, timeout=300)
+    result = json.loads((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
+    assert result["method"] == "slic" and result["weights"] != result["base_weights"]
+
+
 @pytest.mark.parametrize(
     ("content", "value", "what"),
     [
@@ -258,7 +351,7 @@ def test_a_package_whose_methods_cannot_be_loaded_is_named(
     _install(tmp_path, "broken_loss", content, value)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "broken_loss", raising=False)
-    with pytest.raises(InputError, match=rf"{what}(.|\n)*entry point t = {value}"):
+    with pytest.raises(InputError, match=rf"{what}(.|\n)*entry point t = {value} of broken_loss 1.0"):
         len(Methods())
 
 

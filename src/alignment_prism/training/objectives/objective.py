@@ -5,11 +5,14 @@ Nothing here imports torch, so that the table of methods can be read at once; lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alignment_prism.domain import Pair
+from alignment_prism.domain import Pair, PrismError, TrainingError
+from alignment_prism.training.devices import is_fatal
 from alignment_prism.training.objectives.replies import Replies
 from alignment_prism.training.recipe import Recipe
 
@@ -114,6 +117,68 @@ class Objective:
     def branches(self) -> int:
         """Replies of an example."""
         return len(self.replies(Pair("", (), "one", "another"), 0)[0].texts)
+
+    def losses(self, batch: MicroBatch, recipe: Any) -> LossAndMetrics:
+        """Loss of each example, and metrics, as `loss` returns them, looked at: anybody may have written it.
+
+        Raises:
+            TrainingError: it fails, or returns something else.
+        """
+        with blaming(self, "loss"):
+            found = self.loss(batch, recipe)
+        fault = _fault(found, batch)
+        if fault:
+            code = getattr(self.loss, "__code__", None)
+            raise TrainingError(
+                f"the loss of {self.name} {fault}",
+                where=None if code is None else f"{code.co_filename}, line {code.co_firstlineno}",
+                fix="return the loss of each example and a mapping of metrics, all of shape (examples,); the mean over "
+                "the batch is taken elsewhere",
+            )
+        return found
+
+
+@contextmanager
+def blaming(objective: Objective, part: str) -> Iterator[None]:
+    """Name the objective whose code fails, and the line, and not the training that calls it.
+
+    Raises:
+        TrainingError: for any error that is none of ours and none of memory or device.
+    """
+    try:
+        yield
+    except PrismError:
+        raise
+    except Exception as error:  # another package's code, which may raise anything
+        if is_fatal(error):
+            raise
+        import torch
+
+        library = str(torch.__path__[0])
+        frames = [one for one in traceback.extract_tb(error.__traceback__)[1:] if not one.filename.startswith(library)]
+        raise TrainingError(
+            f"{part} of {objective.name} failed: {type(error).__name__}: {error}",
+            where=f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None,
+            fix="this is a defect of the objective",
+        ) from error
+
+
+def _fault(found: Any, batch: MicroBatch) -> str:
+    """What is wrong with what a loss returned, if anything."""
+    from torch import Tensor
+
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
+        return "does not return two things, losses and metrics"
+    losses, metrics = found
+    examples = tuple(batch.groups.shape)
+    for name, value in {"losses": losses, **{f"the metric {name!r}": one for name, one in metrics.items()}}.items():
+        if not isinstance(value, Tensor):
+            return f"returns {type(value).__name__} as {name}"
+        if tuple(value.shape) != examples:
+            return f"returns {name} of shape {tuple(value.shape)} for {examples[0]} examples"
+    if batch.logps.requires_grad and not losses.requires_grad:
+        return "has no gradient"
+    return ""
 
 
 def log_sigmoid(value: Tensor) -> Tensor:
