@@ -6,8 +6,9 @@ reply and closes it, default system turns (shortened), dates, thoughts. What the
 
 - Mistral: of 7B v0.3 and Nemo, and of Small 3.1, as llama.cpp collects them (MIT)
 - OLMo 2: `tokenizer_config.json` of 13B Instruct (Apache-2.0); OLMo 3: what Ollama renders for Instruct and Think (MIT)
-- SmolLM3: five ports of its template to other languages, which agree
-- Granite 3.2: the template in IBM's granite-io (Apache-2.0); those of Granite 4 were not found whole
+- SmolLM3: its template whole, as three projects quote it (one, of an earlier checkpoint, closes the system turn)
+- Granite 3.2: the template in IBM's granite-io (Apache-2.0); Granite 4.0: as a GGUF file of it carries it, and IBM's
+  guide to its prompts (which knows no default system turn: files of 4.0 differ in that)
 """
 
 from __future__ import annotations
@@ -78,8 +79,9 @@ OWN = {
         "Today Date: {{ strftime_now('%d %B %Y') }}\nReasoning Mode: {{ '/no_think' if none_said else '/think' }}\n\n"
         "## Custom Instructions\n\n{{ own if own else 'You are SmolLM.' }}\n\n"
         "{% for turn in messages if turn.role != 'system' %}<|im_start|>{{ turn.role }}\n"
-        "{% if turn.role == 'assistant' %}{{ none_said + turn.content.lstrip('\n') }}{% else %}{{ turn.content }}"
-        "{% endif %}<|im_end|>\n{% endfor %}"
+        "{% if turn.role == 'assistant' %}"
+        "{% generation %}{{ none_said + turn.content.lstrip('\n') }}{% endgeneration %}"
+        "{% else %}{{ turn.content }}{% endif %}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{{ none_said }}{% endif %}"
     ),
     "granite": (
@@ -89,9 +91,28 @@ OWN = {
         "{% for turn in messages %}<|start_of_role|>{{ turn.role }}<|end_of_role|>{{ turn.content }}<|end_of_text|>\n"
         "{% if loop.last and add_generation_prompt %}<|start_of_role|>assistant<|end_of_role|>{% endif %}{% endfor %}"
     ),
+    # A system turn always, without a date.
+    "granite4": (
+        "{% set first = messages[0].role == 'system' %}<|start_of_role|>system<|end_of_role|>"
+        "{{ messages[0].content if first else 'You help. Be exact and safe.' }}<|end_of_text|>\n"
+        "{% for turn in messages[1 if first else 0:] %}"
+        "<|start_of_role|>{{ turn.role }}<|end_of_role|>{{ turn.content }}<|end_of_text|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|start_of_role|>assistant<|end_of_role|>{% endif %}"
+    ),
 }
 PUBLISHED = [path.stem for path in sorted(SHIPPED.glob("*.jinja")) if not path.stem.endswith("_training")]
 TEXT = [name for name in PUBLISHED if not re.search(r"_vl|idefics|llava|smolvlm|diffusion", name)]  # those of texts
+GRANITE4 = {
+    "layer_types": ["attention"] * 2,
+    "mamba_n_heads": 4,
+    "num_local_experts": 0,
+    "num_experts_per_tok": 0,
+    "num_key_value_heads": 2,
+    "shared_intermediate_size": 48,
+    "position_embedding_type": "rope",
+    "logits_scaling": 4.0,
+}
+"""Of the small dense models: the class of the hybrid ones, with attention alone."""
 FAMILIES = {
     "cohere": ("Cohere", {"logit_scale": 0.0625, "num_key_value_heads": 4}, "<|END_OF_TURN_TOKEN|>"),
     "cohere2": ("Cohere2", {"sliding_window": 8, "num_key_value_heads": 2}, "<|END_OF_TURN_TOKEN|>"),
@@ -104,6 +125,7 @@ FAMILIES = {
     "olmo3": ("Olmo3", {"sliding_window": 8}, "<|endoftext|>"),
     "smollm3": ("SmolLM3", {"num_key_value_heads": 2}, "<|im_end|>"),
     "granite": ("Granite", {"logits_scaling": 4.0}, "<|end_of_text|>"),
+    "granite4": ("GraniteMoeHybrid", GRANITE4, "<|end_of_text|>"),
 }
 """Template -> class, settings of the class, and the token that ends a reply."""
 
