@@ -257,7 +257,7 @@ def _with_all_of(prompt: str, whole: str, question: str) -> str:
         return whole
     lengths = range(len(prompt) - shared, behind, -1)
     same = next((length for length in lengths if whole.startswith(prompt[-length:], shared)), 0)
-    return prompt + whole[shared + same :] if question in whole[: shared + same] else whole
+    return prompt + whole[shared + same :] if same and question in whole[: shared + same] else whole
 
 
 def _tokens(tokenizer: ChatTokenizer, texts: list[str]) -> list[list[int]]:

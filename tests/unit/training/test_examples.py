@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,6 @@ def test_a_prompt_of_exactly_the_most_tokens_leaves_no_room_and_one_less_leaves_
 
 
 def test_a_prompt_that_is_written_otherwise_once_a_reply_follows_is_counted(tokenizer: Any) -> None:
-    import copy
-
     shifting = copy.copy(tokenizer)
     shifting.chat_template = (
         "{% for m in messages %}<|{{ 'bot' if m['role'] == 'assistant' else 'user' }}|>{{ m['content'] }}<|end|>"
@@ -148,6 +147,25 @@ def test_a_prompt_that_is_written_otherwise_once_a_reply_follows_is_counted(toke
     assert result.counts["en"].boundary == 1
     assert "written otherwise once a reply follows (en 1)" in result.notices[0]
     assert make_examples(pairs, _replies(pairs), tokenizer, max_length=99).counts["en"].boundary == 0
+
+
+def test_nothing_is_put_back_where_the_end_of_the_prompt_is_written_otherwise_too(tokenizer: Any) -> None:
+    # The system turn is said in the last turn of the user alone, and there is an empty block of thoughts before a reply
+    # that is still to come: the question, which was asked before as well, must not be learnt as a part of the reply.
+    tokenizer, end = copy.copy(tokenizer), tokenizer.eos_token
+    tokenizer.chat_template = (
+        "{% set first, turns = messages[0].content, messages[1:] %}{% for turn in turns %}{% if turn.role == 'user' %}"
+        "<user>{{ first if loop.last else '' }} {{ turn.content }}<assistant>{% if loop.last %}<think>{% endif %}"
+        "{% else %}{{ turn.content }}{{ eos_token }}{% endif %}{% endfor %}"
+    )
+    turns = (Message(Role.SYSTEM, "Be brief."), *user("How?"), Message(Role.ASSISTANT, "So."), *user("How?"))
+    pair = Pair("p", turns, "Thus.", "No.", "en")
+    found = make_examples([pair], _replies([pair]), tokenizer, max_length=999)
+    (example,) = found.examples
+    assert found.counts["en"].boundary == 1
+    for reply, completion in zip(("Thus.", "No."), example.completions, strict=True):
+        whole = tokenizer.decode([*example.prompt, *completion])
+        assert whole == f"<user> How?<assistant>So.{end}<user> How?<assistant>{reply}{end}"
 
 
 def test_the_first_token_of_a_sequence_without_prompt_carries_no_loss_and_is_not_counted() -> None:
