@@ -40,6 +40,7 @@ TRACKED = "runs"
 """Where transformers has TensorBoard write, within a stage's folder."""
 KIND = "training"
 KEY = "key"
+REFERENCES = "references"
 _NOISY = ("transformers", "accelerate", "trl", "datasets", "peft", "torch.distributed")
 
 
@@ -71,14 +72,16 @@ class Training:
 
     @property
     def spec(self) -> dict[str, Any]:
-        """Method, engine and the settings that change the model."""
+        """Method, engine, the settings that change the model, and digests of losses that are of another package."""
         date = template_date(self.base.tokenizer)
         dated = {} if date is None else {"template_date": date}
+        code = {stage.name: stage.objective.code for stage in self.stages if stage.objective.code}
         return {
             "method": self.method.name,
             "engine": self.engine.name,
             "config": self.config.result_settings(),
             **dated,
+            **({"code": code} if code else {}),
         }
 
     def inputs(self) -> dict[str, str]:
@@ -141,7 +144,7 @@ def _train(
                     log=log,
                     progress=progress,
                     stop=stop,
-                    references=Path(references) if references is not None else work / "references",
+                    references=Path(references) if references is not None else work / REFERENCES,
                 )
                 done = finished_stage(folder)
                 results.append(done if done is not None else run_stage(job, training.engine))
@@ -204,7 +207,7 @@ def _finished(out: Path, key: str) -> TrainingResult:
     content = json.loads((out / RESULT).read_text(encoding="utf-8"))
     if content["key"] != key:
         raise StoreError(
-            "the folder holds a training with other settings, base, pairs or seed", where=str(out), fix=fix
+            "the folder holds a training with other settings, loss, base, pairs or seed", where=str(out), fix=fix
         )
     return _read_result(out)
 
@@ -264,12 +267,14 @@ def _work_folder(out: Path, key: str, resume: bool) -> Path:
             out.rmdir()
         if not resume:
             _empty(work)
+        elif (work / KEY).exists() and (work / KEY).read_text(encoding="utf-8") != key and not _has_weights(work):
+            _empty(work, but=REFERENCES)  # which are found by what they were computed with
         if not (work / KEY).exists():
             write_text(work / KEY, key)  # whole or not there: a torn one would be in the way for ever
     _wait()
     if (work / KEY).read_text(encoding="utf-8") != key:
         raise StoreError(
-            "an unfinished training with other settings, base, pairs or seed is in the way",
+            "an unfinished training with other settings, loss, base, pairs or seed is in the way",
             where=str(work),
             fix="go back to its settings to finish it, or begin anew",
             settings={"resume": "False"},
@@ -277,9 +282,11 @@ def _work_folder(out: Path, key: str, resume: bool) -> Path:
     return work
 
 
-def _empty(work: Path) -> None:
-    """Remove what is in the folder, all but the lock that holds it."""
+def _empty(work: Path, but: str = "") -> None:
+    """Remove what is in the folder, all but the lock that holds it, and what has the name `but`."""
     for path in work.iterdir():
+        if path.name == but:
+            continue
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         elif path.name != LOCK:
@@ -288,9 +295,13 @@ def _empty(work: Path) -> None:
 
 def _forget_untrained(work: Path) -> None:
     """Remove the folder of a run that was refused before it computed anything: the corrected one may take its place."""
-    computed = ("checkpoint-*", "*.safetensors", "references")
-    if _is_main() and not any(path for pattern in computed for path in work.rglob(pattern)):
+    if _is_main() and not _has_weights(work) and not (work / REFERENCES).exists():
         shutil.rmtree(work)
+
+
+def _has_weights(work: Path) -> bool:
+    """Whether a step was taken that is not lost."""
+    return any(path for pattern in ("checkpoint-*", "*.safetensors") for path in work.rglob(pattern))
 
 
 def _check_devices() -> None:

@@ -20,6 +20,7 @@ from prism_command import prism
 import alignment_prism
 from alignment_prism.domain import InputError, Pair, PairKind, StoreError, TrainingError, user
 from alignment_prism.io import write_records
+from alignment_prism.studies import build_plan, load_sources, load_spec
 from alignment_prism.training import METHODS, Method, MicroBatch, Objective, Recipe, load_config
 from alignment_prism.training.methods import Methods
 from alignment_prism.training.objectives import both, reward_metrics
@@ -252,7 +253,8 @@ def test_a_loss_that_fails_is_named_with_its_line_and_is_no_defect_of_ours(
         return torch.cat(batch.logps.unbind())[:, 0], {}
 
     stage = MINE.stages[0]
-    broken = replace(MINE, stages=(replace(stage, objective=replace(stage.objective, loss=loss)),))
+    objective = replace(stage.objective, uses_reference=True)
+    broken = replace(MINE, stages=(replace(stage, objective=replace(objective, loss=loss)),))
     monkeypatch.setattr(METHODS, "_methods", {**METHODS, "mine": broken})
     write_records(tmp_path / "pairs.jsonl", pairs[:2])
     options = ["--base", tiny_model, "--pairs", tmp_path / "pairs.jsonl", "--config", "micro"]
@@ -260,6 +262,10 @@ def test_a_loss_that_fails_is_named_with_its_line_and_is_no_defect_of_ours(
     assert done.returncode == 4 and "loss of mine failed: IndexError: too many indices" in done.stderr
     assert f"{Path(__file__).name}, line {loss.__code__.co_firstlineno + 1}" in done.stderr
     assert "defect of the objective" in done.stderr and "Alignment Prism" not in done.stderr
+    # Put right, with another rate too: references are there, no step is lost, and nothing is in the way.
+    monkeypatch.setitem(METHODS._methods, "mine", replace(MINE, stages=(replace(stage, objective=objective),)))  # type: ignore[arg-type]
+    done = prism("align", "--method", "mine", *options, "--set", "mine.learning_rate=5e-3", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
 
 
 def _install(folder: Path, name: str, content: str, value: str) -> None:
@@ -308,6 +314,23 @@ def test_the_documented_objective_of_another_package_trains_by_its_entry_point(
     assert result["method"] == "slic" and result["weights"] != result["base_weights"]
     assert load_config(tmp_path / "run" / "config.yaml").recipes["slic"].model_dump()["margin"] == 2.0
     assert "slic" in prism("align", "--methods").stdout and list(slic)[:2] == ["sft", "sft_random"]
+    # A loss that is changed is another: in a study it is trained anew, and the run that is there is not taken for it.
+    arms = [{"name": name, "method": name, "share": 0.5} for name in ("slic", "dpo_ift")]
+    before = _keys(arms)
+    file = tmp_path / "site" / "my_losses" / "slic.py"
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("recipe.margin -", "2 * recipe.margin -"), encoding="utf-8"
+    )
+    after = _keys(arms)
+    assert after["slic"] != before["slic"] and after["dpo_ift"] == before["dpo_ift"]
+    again = prism("align", "--method", "slic", *options, "--set", "slic.margin=2", "--out", tmp_path / "run")
+    assert again.returncode == 5 and "other settings, loss" in again.stderr
+
+
+def _keys(arms: list[dict[str, Any]]) -> dict[str, str]:
+    """Method -> key of its training in a study of these arms."""
+    steps = build_plan(load_spec("quickstart", arms=arms), load_sources(load_spec("quickstart", arms=arms))).steps
+    return {str(step.settings["method"]): step.key for step in steps if step.kind == "train"}
 
 
 @pytest.mark.slow

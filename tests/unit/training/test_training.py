@@ -230,7 +230,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
 def test_resuming_with_other_settings_is_refused_and_restarting_is_not(
     tiny_model: Path, pairs: list[Pair], config: MethodConfig, tmp_path: Path
 ) -> None:
-    (tmp_path / "run.unfinished").mkdir()
+    (tmp_path / "run.unfinished" / "sft" / "checkpoint-3").mkdir(parents=True)
     (tmp_path / "run.unfinished" / "key").write_text("another", encoding="utf-8")
     with pytest.raises(StoreError, match="unfinished training with other settings"):
         train_method("sft", base=tiny_model, pairs=pairs[:16], out=tmp_path / "run", config=config)

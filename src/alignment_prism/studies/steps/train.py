@@ -60,6 +60,8 @@ def _train_step(
         "training": config.training.result_settings(),
         "engine": spec.engine,
     }
+    if code := method.stages[-1].objective.code:
+        settings["code"] = code
     digest, place = base
     options = {"base": place, "training": config.training.model_dump(mode="json")}
     source = f"from {arm.base} " if arm.base else ""

@@ -5,19 +5,23 @@ Nothing here imports torch, so that the table of methods can be read at once; lo
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment_prism.domain import Pair, PrismError, TrainingError
+from alignment_prism.domain import Pair, PrismError, TrainingError, content_digest
 from alignment_prism.training.devices import is_fatal
 from alignment_prism.training.objectives.replies import Replies
 from alignment_prism.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+PACKAGE = Path(__file__).parents[2]
 
 LossAndMetrics = tuple["Tensor", dict[str, "Tensor"]]
 """Loss of each example, and what is logged beside it, each of shape (examples,).
@@ -117,6 +121,18 @@ class Objective:
     def branches(self) -> int:
         """Replies of an example."""
         return len(self.replies(Pair("", (), "one", "another"), 0)[0].texts)
+
+    @property
+    def code(self) -> str:
+        """Digest of the file, or the notebook's cell, that the loss is written in; empty for those of this package,
+        whose version stands for them. It is in the keys of trainings: a loss that is changed is another."""
+        file = Path(getattr(getattr(self.loss, "__code__", None), "co_filename", PACKAGE))
+        if file.is_relative_to(PACKAGE):
+            return ""
+        try:
+            return content_digest(file.read_text(encoding="utf-8") if file.is_file() else inspect.getsource(self.loss))
+        except (OSError, ValueError, TypeError):  # typed into an interpreter that keeps no source
+            return ""
 
     def losses(self, batch: MicroBatch, recipe: Any) -> LossAndMetrics:
         """Loss of each example, and metrics, as `loss` returns them, looked at: anybody may have written it.
