@@ -43,13 +43,20 @@ def find_places(
     found = dict(said or {})
     prompt_of = {name: name for name in prompts} | {score.reply_digest: score.prompt_id for score in scores}
     for reply, name in prompt_of.items():
+        known = found.get(reply, Place(reply))
         if (prompt := prompts.get(name)) is not None:
             scope, origin = prompt.scope.value if prompt.scope else "", str(prompt.metadata.get("origin", ""))
-            found[reply] = Place(prompt.cluster, prompt.language, scope, origin)
-        elif reply not in found or found[reply].cluster == reply:
-            found[reply] = replace(found.get(reply, Place(name)), cluster=name)
+            found[reply] = _over(known, Place(prompt.cluster, prompt.language, scope, origin))
+        elif known.cluster == reply:
+            found[reply] = replace(known, cluster=name)
     for row in design.rows if design is not None else ():
         for reply in row.replies:
-            origin = found[reply].origin if reply in found else ""
-            found[reply] = Place(row.cluster, row.language, row.scope, origin)
+            found[reply] = _over(found.get(reply, Place(reply)), Place(row.cluster, row.language, row.scope))
     return found
+
+
+def _over(known: Place, better: Place) -> Place:
+    """What the better source says, and of what it says nothing what is known."""
+    return Place(
+        better.cluster, better.language or known.language, better.scope or known.scope, better.origin or known.origin
+    )

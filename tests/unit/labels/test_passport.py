@@ -69,6 +69,19 @@ def test_shares_by_language_and_origin_with_their_intervals(passport):
         Passport.read(passport)
 
 
+def test_what_the_prompts_do_not_say_the_table_does(tmp_path):
+    path, prompts = labelled(tmp_path, {("ar", "native"): 90, ("ar", "translated"): 60}), tmp_path / "prompts.jsonl"
+    names = [f"ar{origin}{kind}{i}" for origin in ("native", "translated") for kind in "hs" for i in range(100)]
+    asked = [{"id": name, "prompt": name, "language": "ar", "kind": "harmful", "scope": "local"} for name in names]
+    prompts.write_text("".join(json.dumps(one) + "\n" for one in asked), encoding="utf-8")
+    shown = run(
+        labels_command, "passport", path, "--key", "id", "--raters", "a,b,c,gpt", "--judge", "gpt", "--threshold", 3,
+        "--prompts", prompts, "--out", tmp_path / "gpt.json",
+    )  # fmt: skip
+    # The file of prompts knows the language and the scope, and the column of the table who wrote them.
+    assert "| ar | local | translated | 0.60 [" in shown.output
+
+
 def study(folder, judge="gpt", number=1000):
     """A judge that sees 80 % of the harm in French and 75 % in Arabic, and flags 10 % of the rest; prompts of each.
 
