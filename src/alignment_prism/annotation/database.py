@@ -95,13 +95,15 @@ def create_database(folder: str | Path, url: str = "") -> Database:
         url: of a PostgreSQL database (`postgresql://name@host/database`); empty for SQLite in the folder.
 
     Raises:
-        StoreError: there is an annotation folder already, or it cannot be made.
+        StoreError: there is an annotation folder already, something else is in it, or it cannot be made.
         InputError: the address is no database's that is known.
     """
     folder = Path(folder)
     if (folder / SQLITE).exists() or (folder / CONFIG).exists():
         fix = "serve it, or choose another folder"
         raise StoreError("the folder holds annotations already", where=str(folder), fix=fix)
+    if folder.is_dir() and any(folder.iterdir()):  # of a study, whose runs would refuse it from then on
+        raise StoreError("the folder is not empty", where=str(folder), fix="choose a new one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -156,6 +156,31 @@ def create_project(
     return project_from(connection.execute(select(projects).where(projects.c.id == key)).one()._mapping)
 
 
+def project_for_items(
+    connection: Connection, title: str, *, kind: Kind | None = None, overlap: int | None = None
+) -> Project:
+    """The project of a title, made if there is none.
+
+    Args:
+        connection: in a transaction that writes.
+        title: of the project.
+        kind: of a new project, outcomes unless given; of one that is there what it must be.
+        overlap: of a new project, 1 unless given; of one that is there what it must be.
+
+    Raises:
+        InputError: the project that is there asks something else, or has another overlap; or as `create_project`.
+    """
+    found = next((one for one in all_projects(connection) if one.title == title), None)
+    if found is None:
+        return create_project(connection, title, kind or Kind.OUTCOME, overlap=1 if overlap is None else overlap)
+    fix = "leave that out, or begin a project of another title"
+    if kind not in (None, found.kind):
+        raise InputError(f"the project {title!r} asks for {found.kind}, not {kind}", fix=fix)
+    if overlap not in (None, found.overlap):
+        raise InputError(f"the project {title!r} has an overlap of {found.overlap}, not {overlap}", fix=fix)
+    return found
+
+
 def add_items(connection: Connection, project: Project, new: Iterable[Item]) -> tuple[int, int]:
     """Add items at the end of a project; one whose key is there already is passed over.
 

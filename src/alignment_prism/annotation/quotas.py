@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
 
@@ -49,16 +50,20 @@ def set_quotas(connection: Connection, project: Project, wanted: Iterable[Cell],
     """Replace the quotas of a project; the log keeps what they were.
 
     Raises:
-        InputError: a language, a scope or a category is none, or a number is negative.
+        InputError: a language, a scope or a category is none, a number is negative, or there are two for one cell.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for cell in wanted:
         if cell.scope not in set(Scope) or cell.wanted < 0:
             fix = "write global or local, and a number from 0"
             raise InputError(f"a quota of {cell.wanted} prompts of scope {cell.scope!r}", fix=fix)
         category = cell.category if cell.category == ANY else AYA_TAXONOMY.find(cell.category)
         code = LANGUAGES.find(cell.language).code
-        rows.append({"language": code, "scope": cell.scope, "category": category, "wanted": cell.wanted})
+        row = {"language": code, "scope": cell.scope, "category": category}
+        if any(row.items() <= other.items() for other in rows):
+            what = f"two quotas of {cell.scope} prompts in {code}, category {category}"
+            raise InputError(what, fix="give one number for each language, scope and category")
+        rows.append(row | {"wanted": cell.wanted})
     before = [[cell.language, cell.scope, cell.category, cell.wanted] for cell in _wanted(connection, project)]
     connection.execute(delete(quotas).where(quotas.c.project == project.id))
     if rows:
@@ -77,25 +82,29 @@ def read_quotas(path: str | Path) -> list[Cell]:
         where = f"{path}, row {row.number}"
         try:
             language, scope, wanted = (str(row.values[name]) for name in ("language", "scope", "wanted"))
-            found.append(Cell(language, scope, str(row.values.get("category") or ANY), int(float(wanted))))
+            number = int(wanted.removesuffix(".0"))  # as some spreadsheets write it
+            found.append(Cell(language, scope, str(row.values.get("category") or ANY), number))
         except KeyError as error:
             fix = "give the columns language, scope, category and wanted"
             raise InputError(f"no column {error}", where=where, fix=fix) from error
         except ValueError as error:
-            raise InputError("a number that is none", where=where, fix="write how many prompts are wanted") from error
+            what = f"{str(row.values['wanted'])[:40]!r} is no number of prompts"
+            raise InputError(what, where=where, fix="write how many prompts are wanted") from error
     return found
 
 
 def progress(connection: Connection, project: Project) -> list[tuple[str, int, int, int]]:
-    """How far any project is, as `counts_by_language` has it; where people write, the items are the prompts wanted."""
-    wanted = [cell for cell in cells(connection, project) if cell.category == ANY]
+    """How far any project is, as `counts_by_language` has it; where people write, the items are the prompts wanted: of
+    any category, or where no such quota is given by category, so that a prompt of two counts twice."""
+    wanted = cells(connection, project)
     if not wanted:
         return counts_by_language(connection, project)
-    rows = []
+    there, rows = counts(connection, project), []
     for code in sorted({cell.language for cell in wanted}):
-        of = [cell for cell in wanted if cell.language == code]
+        inside = [cell for cell in wanted if cell.language == code]
+        of = [cell for cell in inside if cell.category == ANY] or inside
         met = sum(min(cell.there, cell.wanted) for cell in of)
-        rows.append((code, sum(cell.wanted for cell in of), met, sum(cell.there for cell in of)))
+        rows.append((code, sum(cell.wanted for cell in of), met, sum(there[code, scope, ANY] for scope in Scope)))
     return rows
 
 

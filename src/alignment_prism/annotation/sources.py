@@ -41,7 +41,7 @@ def add_source(
         project: that they are for.
         source: folder of a study, or of what `prism import` wrote;
             CSV or JSONL of a sheet, with its design beside it; prompts for a project of scopes.
-        arms: of the study whose replies are taken; base and all others unless given. A comparison needs two.
+        arms: of the study whose replies are taken; base and all others unless given. A comparison is of two.
         languages: codes to keep; all unless given.
         number: most prompts of each language, by digest, so that the same ones are taken again.
         kind: of the study's prompts.
@@ -51,15 +51,24 @@ def add_source(
         How many items were added, and how many were there already.
 
     Raises:
-        InputError: there is nothing to add, or it does not suit the project.
+        InputError: there is nothing to add, it does not suit the project, or something is to choose by that it does
+            not have.
     """
     if project.kind in (Kind.WRITING, Kind.OPINION):
         raise InputError(f"the project {project.title!r} takes no items", fix="name one of another kind")
     wanted = {LANGUAGES.find(one).code for one in languages}
     path = Path(source)
-    if project.kind is Kind.SCOPE:
+    is_scope, is_study = project.kind is Kind.SCOPE, (path / STUDY).is_file()
+    has_arms = not is_scope and (is_study or (path / GENERATIONS).is_file())
+    if arms and not has_arms:
+        raise _idle("arm", arms[0], source, "only replies of a study, or of an import, have arms")
+    if seed is not None and not (has_arms and is_study):
+        raise _idle("seed", seed, source, "only replies of a study have seeds")
+    if number is not None and not (has_arms or is_scope):
+        raise _idle("number", number, source, "a sheet is labelled whole")
+    if is_scope:
         found = list(_prompts(read_prompts(path)))
-    elif any((path / name).is_file() for name in (STUDY, GENERATIONS)):
+    elif has_arms:
         found = _of_study(path, project.kind, arms, kind, seed)
     else:
         found = _of_sheet(connection, project, path)
@@ -92,6 +101,10 @@ def add_gold(connection: Connection, project: Project, source: str | Path) -> tu
             Item(f"gold:{item.key}", item.language, item.shown, item.origin, item.categories, gold=str(answer))
         )
     return add_items(connection, project, found)
+
+
+def _idle(name: str, value: object, source: str | Path, why: str) -> InputError:
+    return InputError(why, where=str(source), fix="leave that out", settings={name: str(value)})
 
 
 def _of_sheet(connection: Connection, project: Project, path: Path) -> list[Item]:
@@ -146,7 +159,7 @@ def _of_study(path: Path, what: Kind, arms: Sequence[str], kind: PromptKind, see
     if what is Kind.OUTCOME:
         return _replies([one for one in replies if one.arm in names], prompts)
     if not arms and base in there:
-        names = [name for name in there if name != base][:1] + [base]
+        names = [*(name for name in there if name != base), base]
     if len(names) != 2:
         fix = f"name two of {', '.join(there)}, the candidate first"
         raise InputError(f"{len(names)} arms to compare", where=str(path), fix=fix, settings={"arm": "NAME"})
@@ -157,6 +170,8 @@ def _records(path: Path, seed: int | None) -> tuple[Iterable[Prompt], Iterable[G
     """Prompts, replies and the name of base of a study, or of a folder that `prism import` wrote."""
     if (path / STUDY).is_file():
         study = Study.open(path)
+        if seed is not None and not study.seeds:
+            raise _idle("seed", seed, path, "the study trained nothing, so that it has no seeds")
         return study.prompts(), study.generations(seed), study.base or ""
     return read_records(path / PROMPTS, Prompt), read_records(path / GENERATIONS, Generation), "base"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -72,33 +73,40 @@ def invite(folder: str, role: str, languages: tuple[str, ...], note: str, addres
 @click.argument("folder", type=click.Path())
 @click.argument("source", type=click.Path())
 @click.option("--project", required=True, help="Title that people see; made if there is none of it.")
-@click.option("--ask", type=click.Choice(["outcome", "pairwise", "scope"]), default="outcome", show_default=True,
-              help="What is asked in a new project.")  # fmt: skip
-@click.option("--overlap", type=click.IntRange(1, 50), default=1, show_default=True, help="People who answer each item "
-              "of a new project.")  # fmt: skip
+@click.option("--ask", type=click.Choice(["outcome", "pairwise", "scope"]), help="What is asked in a new project; the "
+              "outcome unless given.")  # fmt: skip
+@click.option("--overlap", type=click.IntRange(1, 50), help="People who answer each item of a new project; 1 unless "
+              "given.")  # fmt: skip
 @click.option("--gold", is_flag=True, help="SOURCE holds items whose answers are known; they qualify annotators.")
-@click.option("--arm", "arms", multiple=True, help="Of a study, whose replies are taken; a comparison needs two.")
+@click.option("--arm", "arms", multiple=True, help="Of a study, whose replies are taken; of a comparison two, the "
+              "candidate first.")  # fmt: skip
 @click.option("--language", "languages", multiple=True, help="To keep; all unless given.")
-@click.option("--number", type=click.IntRange(1), help="Most prompts of each language, by digest.")
+@click.option("--number", type=click.IntRange(1), help="Most prompts of each language, by digest; a sheet is taken "
+              "whole.")  # fmt: skip
 @click.option("--seed", type=int, help="Of the study's alignment, where it has several.")
 def add(
-    folder: str, source: str, project: str, ask: str, overlap: int, gold: bool, **choice: Any
+    folder: str, source: str, project: str, ask: str | None, overlap: int | None, gold: bool, **choice: Any
 ) -> None:  # fmt: skip
-    """Give a project the items of SOURCE: a study's folder, a sheet of `labels sample` or `labels next`, or prompts.
+    """Give a project the items of SOURCE: the folder of a study or of `prism import`, a sheet of `labels sample` or
+    `labels next`, or prompts.
 
     \b
     Examples:
       prism annotate add people sheet.csv --project "First round" --overlap 2
-      prism annotate add people results/quickstart --project "Which is better" --ask pairwise --number 20
+      prism annotate add people results/quickstart --project "Which is better" --ask pairwise \\
+          --arm dpo_sft --arm base --number 20
       prism annotate add people known.csv --project "First round" --gold
     """
-    from alignment_prism.annotation import Kind, create_project, open_database
-    from alignment_prism.annotation.projects import all_projects
+    from alignment_prism.annotation import Kind, open_database
+    from alignment_prism.annotation.projects import project_for_items
     from alignment_prism.annotation.sources import add_gold, add_source
+    from alignment_prism.domain import InputError
 
+    if gold and (chosen := [name for name, value in choice.items() if value not in (None, ())]):
+        raise InputError(f"--gold takes all of SOURCE, and --{chosen[0].removesuffix('s')} chooses from it",
+                         fix="give one of them")  # fmt: skip
     with open_database(folder).write() as connection:
-        there = {one.title: one for one in all_projects(connection)}
-        found = there.get(project) or create_project(connection, project, Kind(ask), overlap=overlap)
+        found = project_for_items(connection, project, kind=Kind(ask) if ask else None, overlap=overlap)
         if gold:
             added, known = add_gold(connection, found, source)
         else:
@@ -130,9 +138,12 @@ def write(
     from alignment_prism.annotation import open_database
     from alignment_prism.annotation.quotas import ANY, Cell, read_quotas
     from alignment_prism.annotation.writing import create_writing
+    from alignment_prism.domain import InputError
 
-    wanted = [Cell(one, scope, ANY, count) for one in languages for scope, count in
-              (("global", worldwide), ("local", local))]  # fmt: skip
+    if not (worldwide or local or quotas):
+        raise InputError("no prompts are wanted", fix="give --global, --local or --quotas")
+    wanted = [Cell(one, scope, ANY, count) for one in dict.fromkeys(languages) for scope, count in
+              (("global", worldwide), ("local", local)) if count]  # fmt: skip
     more = read_quotas(quotas) if quotas else []
     with open_database(folder).write() as connection:
         made = create_writing(connection, project, languages, [*wanted, *more], opinions=opinions, requires=requires)
@@ -144,15 +155,14 @@ def write(
 @click.argument("source", type=click.Path())
 @click.option("--project", required=True, help="Title of the project that the labels are for.")
 @click.option("--format", "form", type=click.Choice(["label-studio", "potato"]), required=True, help="Of SOURCE.")
-@click.option("--key", default="reply_digest", show_default=True, help="Field of Label Studio's data that names the "
-              "item.")  # fmt: skip
+@click.option("--key", help="Field of Label Studio's data that names the item; reply_digest unless given.")
 @click.option("--question", default="", help="Control or schema whose choice is the label; the only one unless given.")
 @click.option("--comment", default="", help="Control or schema with a comment.")
 @click.option("--label", "labels", multiple=True, metavar="THEIRS=OURS", help="A label that has another name here.")
 @click.option("--map", "mapping", multiple=True, metavar="FIELD=COLUMN[,...]", help="Fields with prompt, reply and "
               "language, for items that the project does not have.")  # fmt: skip
 def bring_in(
-    folder: str, source: str, project: str, form: str, key: str, question: str, comment: str,
+    folder: str, source: str, project: str, form: str, key: str | None, question: str, comment: str,
     labels: tuple[str, ...], mapping: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Take labels over from an export of Label Studio (JSON) or Potato (its folder of output).
@@ -171,7 +181,13 @@ def bring_in(
     if unclear := [one for one in labels if "=" not in one]:
         raise InputError(f"--label {unclear[0]!r} is not THEIRS=OURS", fix="write --label Unsafe=harmful")
     studio = form == "label-studio"
-    found = read_label_studio(source, key, question, comment) if studio else read_potato(source, question, comment)
+    if key and not studio:
+        raise InputError("--key is of Label Studio; Potato names items itself", fix="leave --key out")
+    found = (
+        read_label_studio(source, key or "reply_digest", question, comment)
+        if studio
+        else read_potato(source, question, comment)
+    )
     with open_database(folder).write() as connection:
         done = add_labels(connection, project_named(connection, project), found, source=form,
                           words=dict(one.split("=", 1) for one in labels),
@@ -199,7 +215,7 @@ def backup(folder: str, out: str, replace: bool) -> None:
     from alignment_prism.annotation import open_database
     from alignment_prism.annotation.backup import write_backup
 
-    check_outputs(out, replace=replace)
+    check_outputs(out, inputs=_files(folder), replace=replace)
     rows = write_backup(open_database(folder), out)
     echo(f"wrote {out}: {rows['people']} people, {rows['items']} items, {rows['revisions']} revisions")
 
@@ -266,8 +282,8 @@ def export(folder: str, project: str, out: str, what: str, replace: bool) -> Non
     from alignment_prism.annotation.projects import project_named
     from alignment_prism.store.names import design_beside
 
-    if what != "dataset":
-        check_outputs(out, design_beside(out), inputs=(folder,), replace=replace)
+    outputs = (str(Path(out) / "README.md"),) if what == "dataset" else (out, design_beside(out))
+    check_outputs(*outputs, inputs=_files(folder), replace=replace)
     with open_database(folder).read() as connection:
         write = getattr(exports, f"write_{what}")
         for path in write(connection, project_named(connection, project), out):
@@ -295,6 +311,11 @@ def status(folder: str) -> None:
             for language, items, full, answers in progress(connection, project)
         ]
     echo(markdown_table(["project", "asks", "language", "items", "finished", "answers"], rows))
+
+
+def _files(folder: str) -> list[str]:
+    """The annotation folder and what is in it: work that no output may replace."""
+    return [folder, *map(str, Path(folder).glob("*"))]
 
 
 def _show_link(address: str, token: str) -> None:

@@ -104,8 +104,9 @@ def serve(
     try:
         place = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        fix = "choose another port, or stop what listens there"
-        settings = {"port": "PORT"}
+        fix, settings = "choose another port, or stop what listens there", {"port": "PORT"}
+        if isinstance(error, socket.gaierror):
+            fix, settings = "name an address of this machine", {"host": "127.0.0.1"}
         raise InputError(
             f"cannot listen: {error.strerror}", where=f"{host}:{port}", fix=fix, settings=settings
         ) from error
