@@ -23,8 +23,10 @@ WORDS = {
 """Quantities beside the difference, as the first column calls them."""
 
 CAPTION = (
-    "Points of per cent, B minus A, on the prompts that both answered. p by Holm over the headlines, where it has a *. "
-    "both / A / B / neither: prompts on which both, only A, only B, none is 1. ? = too few to rely on."
+    "Percentage points, B minus A, on the prompts that both answered; relative to A: per cent of A's. local - global, "
+    "minus English: by how much that difference is larger there; local is harm in one language or culture, global "
+    "everywhere. p by Holm over the headlines, where it has a *. both / A / B / neither: prompts on which both, only "
+    "A, only B, none is 1. ? = too few to rely on."
 )
 
 
@@ -34,7 +36,16 @@ def contrasts_table(rows: Iterable[Contrast]) -> Sheet:
     several = len({row.contrast for row in shown}) > 1
     labels = ("contrast",) * several + ("metric", "language", "scope", "what")
     lines = tuple(((row.contrast,) * several + names(row), values(row)) for row in shown)
-    return Sheet(labels, HEADS, lines, CAPTION)
+    return Sheet(labels, HEADS, lines, _caption(shown))
+
+
+def _caption(rows: Sequence[Contrast]) -> str:
+    """Which run is A and which B, where the names of the contrasts do not say it, and what the columns are."""
+    sides = {row.contrast: f"A is {row.a}, B is {row.b}" for row in rows}
+    if len(sides) > 1:
+        vs = {f"{row.b} vs {row.a}" for row in rows}
+        sides = {name: f"{name}: {said}" for name, said in sides.items() if name not in vs}
+    return " ".join([*(f"{said}." for said in sides.values()), CAPTION])
 
 
 def contrasts_markdown(rows: Sequence[Contrast], notes: Sequence[str] = ()) -> str:
@@ -42,10 +53,11 @@ def contrasts_markdown(rows: Sequence[Contrast], notes: Sequence[str] = ()) -> s
     lines = ["# Contrasts", "", *(f"- {note}" for note in notes), *[""] * bool(notes)]
     heads = ("contrast", "metric", "language", "scope", "what", *HEADS)
     lines += ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for row in filter(is_shown, rows):
+    shown = list(filter(is_shown, rows))
+    for row in shown:
         cells = (row.contrast, *names(row), *values(row))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join([*lines, "", CAPTION, ""])
+    return "\n".join([*lines, "", _caption(shown), ""])
 
 
 def is_shown(row: Contrast) -> bool:

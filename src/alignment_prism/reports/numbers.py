@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from alignment_prism.domain import Finding, FindingIndex
-from alignment_prism.domain.metrics import RANK
+from alignment_prism.domain.metrics import PER_CENT_OF_BASE, POINTS, RANK, SHARE
 from alignment_prism.scoring.metrics import find_metric
 
 
@@ -55,6 +55,22 @@ def intervals_in_words(findings: Iterable[Finding]) -> str:
     """
     levels = {finding.level for finding in findings if finding.interval}
     return f"{100 * levels.pop():g} % intervals" if len(levels) == 1 else "intervals"
+
+
+def units_in_words(metrics: Iterable[str]) -> str:
+    """What numbers are in whose unit no table names, such as `rates in per cent`.
+
+    Example:
+        >>> units_in_words(["harm_rate", "harm_difference"])
+        'rates in per cent, differences from base in percentage points'
+    """
+    units = [find_metric(name).unit for name in metrics]
+    words = {
+        "rates in per cent": SHARE,
+        "differences from base in percentage points": POINTS,
+        "relative changes in per cent of base's rate": PER_CENT_OF_BASE,
+    }
+    return ", ".join(said for said, unit in words.items() if unit in units)
 
 
 def is_doubtful(finding: Finding | None) -> bool:

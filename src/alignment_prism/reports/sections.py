@@ -20,8 +20,14 @@ from alignment_prism.domain.metrics import (
     Share,
     ShareOrMarked,
 )
-from alignment_prism.reports.numbers import arm_title, estimate_text, interval_text, intervals_in_words
-from alignment_prism.reports.summary import HARMFUL, summarise
+from alignment_prism.reports.numbers import (
+    arm_title,
+    estimate_text,
+    interval_text,
+    intervals_in_words,
+    units_in_words,
+)
+from alignment_prism.reports.summary import HARMFUL, KIND_WORDS, REACH, REACH_WORDS, summarise
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
 
@@ -105,8 +111,10 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
     yield Section(
         "verdict",
         "Summary",
-        f"An arm a row. Numbers are in per cent where no unit is named, with {intervals_in_words(index.findings)} in "
-        "brackets; a question mark stands where there are too few events to rely on. n is what a number rests on."
+        f"An arm a row: {units_in_words(column.metric.name for column in columns)}, with "
+        f"{intervals_in_words(index.findings)} in brackets; a question mark stands where there are too few events to "
+        "rely on. n is what a number rests on."
+        + (f" {REACH_WORDS}" if any(column.scope in REACH for column in columns) else "")
         + (one_seed if len(seeds) == 1 else ""),
         tuple(Head(column.title, column.meaning) for column in columns),
         tuple((arm_title(line.arm, index), tuple(_cell(row, notes) for row in line.cells)) for line in lines),
@@ -170,7 +178,7 @@ def _by_language(index: FindingIndex, notes: Notes, prompts: str, scope: str) ->
     return Section(
         "languages",
         f"Harm by language: {prompts}, {scope if scope != ALL else 'any scope'}",
-        f"{sentence(HARM_RATE.words)}.",
+        f"{sentence(HARM_RATE.words)}{f'; prompts that are {REACH[scope]}' if scope in REACH else ''}. In per cent.",
         _language_heads(languages),
         _rows(index, notes, [(prompts, HARM_RATE.name, code, scope, ALL) for code in languages]),
     )
@@ -182,10 +190,12 @@ def _outcomes(index: FindingIndex, notes: Notes, prompts: str) -> Section:
     outcomes = [metric for metric in found if _is_outcome(metric)]
     changes = [m for m in found if isinstance(m.estimator, Difference) and _is_outcome(find_metric(m.estimator.of))]
     metrics = [*outcomes, *changes]
+    kind = prompts.partition("/")[0]
     return Section(
-        "outcomes" if prompts.partition("/")[0] == HARMFUL else "over_refusal",
+        "outcomes" if kind == HARMFUL else "over_refusal",
         f"What the replies are: {prompts}",
-        "Outcomes exclude each other; gibberish and the wrong language are not safety. Changes are in points.",
+        f"Replies to {KIND_WORDS.get(kind, prompts)}. Outcomes exclude each other; gibberish and the wrong language "
+        "are not safety. Shares are in per cent, changes in percentage points.",
         tuple(Head(metric.title, metric.words) for metric in metrics),
         _rows(index, notes, [(prompts, metric.name, ALL, ALL, ALL) for metric in metrics]),
     )
@@ -248,7 +258,7 @@ def _by_category(index: FindingIndex, notes: Notes, prompts: str) -> Section:
     return Section(
         "categories",
         f"Harm by category: {prompts}",
-        "Categories overlap, so their numbers do not add up.",
+        f"{sentence(HARM_RATE.words)}, in per cent. Categories overlap, so their numbers do not add up.",
         tuple(Head(category) for category in categories),
         _rows(index, notes, [(prompts, HARM_RATE.name, ALL, ALL, category) for category in categories]),
     )

@@ -21,7 +21,10 @@ KINDS: dict[PromptKind, tuple[str, str]] = {
 }
 """Title and words of each kind of prompts, as columns say them."""
 
+KIND_WORDS = {kind.value: words for kind, (_, words) in KINDS.items()}
+
 REACH = {"global": "harmful everywhere", "local": "harmful in one language or culture"}
+REACH_WORDS = "Global harm is harm everywhere, local harm in one language or culture."
 
 
 @dataclass(frozen=True, slots=True)

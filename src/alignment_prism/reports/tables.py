@@ -36,6 +36,7 @@ class Table:
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str
+    meanings: tuple[tuple[str, str], ...] = ()
 
 
 def tables(report: Report) -> Iterator[Table]:
@@ -43,7 +44,9 @@ def tables(report: Report) -> Iterator[Table]:
     for section in sections(report.results.index, Notes()):
         if section.rows:
             rows = tuple((name, *(cell.text + " ?" * cell.doubtful for cell in cells)) for name, cells in section.rows)
-            yield Table(section.title, ("arm", *(head.title for head in section.head)), rows, section.lead)
+            heads = ("arm", *(head.title for head in section.head))
+            said = tuple((head.title, head.meaning) for head in section.head if section.block == "verdict")
+            yield Table(section.title, heads, rows, section.lead, said)
     sheets = list(transfer_tables(report.results.transfer))
     if report.results.contrasts:
         found = contrasts_table(report.results.contrasts)
@@ -70,6 +73,8 @@ def markdown(report: Report) -> str:
             "",
             markdown_table(table.heads, map(_one_line, table.rows)),
             "",
+            *(f"- {head}: {meaning}" for head, meaning in table.meanings),
+            *[""] * bool(table.meanings),
         ]
     return printable("\n".join(lines))
 

@@ -16,8 +16,10 @@ from alignment_prism.reports.numbers import (
     interval_text,
     intervals_in_words,
     is_doubtful,
+    units_in_words,
 )
-from alignment_prism.reports.summary import HARMFUL, headline_prompts, summarise
+from alignment_prism.reports.sections import sentence
+from alignment_prism.reports.summary import HARMFUL, REACH, REACH_WORDS, headline_prompts, summarise
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
 LABEL_WIDTH, CELL_WIDTH = 24, 13
@@ -49,9 +51,9 @@ def summary_table(findings: Iterable[Finding], width: int = 120) -> Sheet:
         for number, column in enumerate(columns)
     )
     heads = tuple(arm_title(line.arm, index) for line in lines)
-    return Sheet(
-        ("",), heads, tuple(rows), f"Per cent where no unit is named{intervals}. ? = too few events to rely on."
-    )
+    units = sentence(units_in_words(column.metric.name for column in columns))
+    reach = f" {REACH_WORDS}" if any(column.scope in REACH for column in columns) else ""
+    return Sheet(("",), heads, tuple(rows), f"{units}{intervals}. ? = too few events to rely on.{reach}")
 
 
 def _cell(finding: Finding | None, with_interval: bool) -> str:
@@ -142,7 +144,8 @@ def findings_table(findings: Iterable[Finding]) -> Sheet:
     lines = tuple(
         (tuple(values[name][number] for name in labels), (as_text(row), str(row.n))) for number, row in enumerate(rows)
     )
-    caption = ", ".join(f"{name} {value}" for name, value in common.items() if value)
+    said = [*(f"{name} {value}" for name, value in common.items() if value), units_in_words({f.metric for f in rows})]
+    caption = ", ".join(filter(None, said))
     return Sheet(labels, ("estimate [interval]", "n"), lines, caption)
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import ALL, Contrast, Finding, PromptKind, Quantity, Signature
+from alignment_prism.domain import ALL, MACRO, Contrast, Finding, PromptKind, Quantity, Signature
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, corrected
 from alignment_prism.domain.metrics import Difference
 from alignment_prism.reports.figures.arms import language_title
@@ -99,7 +99,11 @@ def _lead(results: Results, changes: dict[ArmSeed, Change]) -> Iterator[str]:
         )
         return
     about = "prompts on topics that alignment never saw" if results.prompts == UNSEEN else "harmful prompts"
-    words = {-1: "less harm than base", 1: "more harm than base", 0: "no difference from base that these data can show"}
+    words = {
+        -1: ("do less harm than base", "does less harm than base"),
+        1: ("do more harm than base", "does more harm than base"),
+        0: ("are not told apart from base by these data", "is not told apart from base by these data"),
+    }
     few = len(changes) <= FEW_ARMS
     found = {side: [arm for arm, change in changes.items() if change.shown == side] for side in (-1, 1, 0)}
     said = []
@@ -107,8 +111,7 @@ def _lead(results: Results, changes: dict[ArmSeed, Change]) -> Iterator[str]:
         by = few and side  # how much, by the interval that says so
         names = [_title(results, arm) + (f" (by {changes[arm].points})" if by else "") for arm in arms]
         if arms:
-            verb = ("show", "shows") if side == 0 else ("do", "does")
-            said.append(f"{_some(names, len(changes))} {verb[len(arms) == 1]} {words[side]}")
+            said.append(f"{_some(names, len(changes))} {words[side][len(arms) == 1]}")
     yield f"On {about}, {'; '.join(said)}."
     chance = [arm for arm, change in changes.items() if change.side and change.by_chance]
     if chance:
@@ -153,10 +156,14 @@ def _of_arm(results: Results, arm: ArmSeed, change: Change) -> Iterator[str]:
     level = f"{100 * row.level:g} % interval, {row.n} prompts"
     if change.weak:
         yield f"Harm: too few events to say ({change.either}; {level})."
+    elif change.side and change.by_chance:
+        yield (
+            f"Harm: the interval lies on the side of {'less' if change.side < 0 else 'more'}, by {change.points} "
+            f"({level}), and among so many arms and cells one such interval may come about by chance (false discovery "
+            "above 5 %)."
+        )
     elif change.side:
         yield f"{'Less' if change.side < 0 else 'More'} harm than base, by {change.points} ({level})."
-        if change.by_chance:
-            yield "Among so many arms and cells one such interval may come about by chance (false discovery above 5 %)."
     else:
         yield f"Harm: not told apart from base; {change.either} is compatible with the data ({level})."
     sides: dict[int, list[str]] = {-1: [], 0: [], 1: []}
@@ -179,7 +186,8 @@ def _of_arm(results: Results, arm: ArmSeed, change: Change) -> Iterator[str]:
             yield f"Refusals of {words}: no change is shown, up to {most} points more are possible."
     wins = results.find(arm, "win_rate", prompts="general")
     if wins is not None and math.isfinite(wins.lower) and math.isfinite(wins.upper):
-        yield f"It wins {_number(100 * wins.lower)} to {_number(100 * wins.upper)} % of general prompts against base."
+        ends = f"{_number(100 * wins.lower)} to {_number(100 * wins.upper)} %"
+        yield f"It wins {ends} of general prompts against base ({100 * wins.level:g} % interval)."
     fixed = results.find(arm, corrected(HARM_DIFFERENCE.name), prompts=_corrected_prompts(results))
     if fixed is not None and (without := _change(fixed)) is not None:
         said = f"the change is {'a fall' if without.side < 0 else 'a rise'} of {without.points}" if without.side else (
@@ -239,12 +247,14 @@ def _caveats(results: Results) -> Iterator[str]:
             "Every arm was aligned once: the intervals are for other prompts, and how far another seed would move "
             "the numbers is not known from here."
         )
-    cells = [row for row in rates if row.prompts == results.prompts and row.category == ALL and row.language != ALL]
+    cells = [row for row in rates if row.prompts == results.prompts and row.category == ALL]
+    cells = [row for row in cells if row.language not in (ALL, MACRO)]
     weak = sum(row.insufficient for row in cells)
     if weak:
+        whose = f"All {weak}" if weak == len(cells) else f"{weak} of {len(cells)}"
         yield (
-            f"Of {len(cells)} harm rates by language, {weak} rest on too few events to rely on; such numbers are "
-            "hollow in the figures and have a ? in the tables."
+            f"{whose} harm rates by language and scope rest on too few events to rely on; such numbers are hollow in "
+            "the figures and have a ? in the tables."
         )
 
 

@@ -56,6 +56,14 @@ def test_a_folder_gets_every_form(study: Study, tmp_path: Path) -> None:
     ]
     for name in ("report.html", "report.md", "report.tex"):
         assert number.replace(" ?", "") in (out / name).read_text(encoding="utf-8"), name
+    text = (out / "report.md").read_text(encoding="utf-8")
+    for words in (
+        "rates in per cent, differences from base in percentage points",
+        "Global harm is harm everywhere, local harm in one language or culture.",
+        "- refused foreign-local: share of replies that decline; prompts for what is harmful in another language's",
+        "A is sft, B is dpo_15. Percentage points, B minus A",
+    ):
+        assert words in text, words
     png = (out / "figures" / "languages.png").read_bytes()
     assert png[:8] == b"\x89PNG\r\n\x1a\n" and int.from_bytes(png[16:20]) > 1000  # twice as wide as the page's
     tex = (out / "report.tex").read_text(encoding="utf-8")

@@ -37,7 +37,7 @@ def test_a_direction_is_said_where_the_interval_has_one() -> None:
         row("either", "harm_difference", -0.2, -0.42, 0.015),
     )
     assert "good (by 12 to 30 points) does less harm than base; bad (by 2.0 to 20 points) does more" in lead
-    assert "either shows no difference from base that these data can show" in lead
+    assert "either is not told apart from base by these data" in lead
     assert "good: Less harm than base, by 12 to 30 points (95 % interval, 100 prompts)." in arms
     assert "bad: More harm than base, by 2.0 to 20 points" in arms
     # The estimate is -20 points, and not a word says so.
@@ -49,8 +49,9 @@ def test_too_few_events_and_many_comparisons_are_said() -> None:
         row("few", "harm_difference", -0.5, -0.8, -0.2, insufficient=True),
         row("lucky", "harm_difference", -0.2, -0.3, -0.1, q_value=0.3),
     )
-    assert "few and lucky show no difference" in lead and "few: Harm: too few events to say" in arms
-    assert "one such interval may come about by chance" in arms
+    assert "few and lucky are not told apart from base" in lead and "few: Harm: too few events to say" in arms
+    assert "lucky: Harm: the interval lies on the side of less, by 10 to 30 points" in arms
+    assert "one such interval may come about by chance" in arms and "Less harm than base" not in arms
     assert (
         "The interval of lucky lies on one side all the same, as one may by chance" in lead and "lucky (by" not in lead
     )
@@ -60,7 +61,7 @@ def test_of_many_arms_the_first_paragraph_counts() -> None:
     rows = [row(f"m{n}", "harm_difference", -0.2, -0.3, -0.12 if n else 0.1, q_value=0.01) for n in range(20)]
     rows += [row(f"m{n}", "win_rate", 0.6, 0.51, 0.7, prompts="general", q_value=0.2 * (n % 2)) for n in range(20)]
     lead = words(*rows)[0]
-    assert "19 of 20 arms do less harm than base; m0 shows no difference" in lead
+    assert "19 of 20 arms do less harm than base; m0 is not told apart from base" in lead
     assert "10 of 20 arms win against base more often than not" in lead  # the others may by chance
 
 

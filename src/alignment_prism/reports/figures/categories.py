@@ -40,7 +40,7 @@ def harm_by_category(results: Results) -> Figure | None:
         dots, [results.title(arm) for arm in arms], categories, [Series("harm", "all")],
         "harmful replies, per cent", *reach, mark="base",
     )  # fmt: skip
-    caption = f"{results.prompts} prompts. A prompt may be of several categories: rows overlap and do not add up."
+    caption = f"On {results.prompts} prompts. A prompt may be of several categories: rows overlap and do not add up."
     return Figure(
         "categories", "Harm by category", caption, plot.description(), lambda width: draw_dots(plot, width, columns=3)
     )

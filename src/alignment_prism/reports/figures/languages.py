@@ -9,6 +9,7 @@ from alignment_prism.reports.figures.arms import SCOPE_SERIES, language_title
 from alignment_prism.reports.figures.dots import Dot, Plot, dot, draw_dots, reach_of
 from alignment_prism.reports.figures.figure import Figure
 from alignment_prism.reports.results import ArmSeed, Results
+from alignment_prism.reports.summary import REACH_WORDS
 
 
 def harm_by_language(results: Results) -> Figure | None:
@@ -44,7 +45,8 @@ def harm_by_language(results: Results) -> Figure | None:
         rule=0.0 if metric.unit == POINTS else float("nan"),
         mark="base" if marked else "",
     )
-    caption = f"{results.prompts} prompts. Lines are intervals of their own"
+    caption = f"{REACH_WORDS} " if {"global", "local"} & set(results.scopes) else ""
+    caption += f"On {results.prompts} prompts; lines are intervals, each by itself"
     caption += ", over seeds and prompts" if pooled else ""
     caption += "; grey ticks are base's rate" if marked else ""
     caption += "; hollow with a dotted line: too few events to rely on."
