@@ -17,6 +17,7 @@ from sqlalchemy import func, insert, select, text
 from alignment_prism.annotation.database import Database, create_database, only_ours
 from alignment_prism.annotation.schema import SCHEMA_VERSION, metadata
 from alignment_prism.domain import StoreError
+from alignment_prism.domain.errors import reason
 from alignment_prism.io import replacing
 
 MANIFEST = "manifest.json"
@@ -98,5 +99,5 @@ def _checked(path: str | Path) -> dict[str, list[dict[str, Any]]]:
                     raise StoreError(f"the backup is damaged: {name}", where=str(path), fix=fix)
                 found[name] = [json.loads(line) for line in content.splitlines()]
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise StoreError(f"cannot read the backup: {error}", where=str(path), fix=fix) from error
+        raise StoreError(f"cannot read the backup: {reason(error)}", where=str(path), fix=fix) from error
     return found

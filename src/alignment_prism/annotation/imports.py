@@ -20,6 +20,7 @@ from alignment_prism.annotation.people import LONGEST_NAME, Role, add_person, ch
 from alignment_prism.annotation.projects import CHOICES, Item, Kind, Project, add_items
 from alignment_prism.annotation.schema import assignments, items, revisions
 from alignment_prism.domain import LANGUAGES, InputError, content_digest
+from alignment_prism.domain.errors import reason
 from alignment_prism.io import read_rows
 
 LARGEST = 512 * 2**20
@@ -317,4 +318,5 @@ def _json(path: str | Path) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"cannot read the export: {error}", where=str(path), fix="export it as JSON") from error
+        what = f"cannot read the export: {reason(error)}"
+        raise InputError(what, where=str(path), fix="export it as JSON") from error

@@ -71,19 +71,12 @@ def command(
     if len(runs) < 2 or (gate is not None and len(runs) > 2):
         what = "a gate is for two runs" if gate is not None else "there is one run"
         raise InputError(f"{what}: {' '.join(runs)}", fix="name A and B" + " [C ...]" * (gate is None))
+    own: dict[str, object] = {"--metric": metrics, "--may-differ": may_differ, "--design": design, "--labels": labels}
+    if unused := [name for name, value in own.items() if value and gate is not None]:
+        raise InputError(f"{unused[0]} goes without a gate", fix="write it into the gate")
+    if unused := [name for name, value in (("--look", look), ("--ledger", ledger)) if value and gate is None]:
+        raise InputError(f"{unused[0]} goes with a gate", fix="give --gate, or leave it out")
     if gate is not None:
-        unused = [
-            name
-            for name, value in (
-                ("--metric", metrics),
-                ("--may-differ", may_differ),
-                ("--design", design),
-                ("--labels", labels),
-            )
-            if value
-        ]
-        if unused:
-            raise InputError(f"{unused[0]} goes without a gate", fix="write it into the gate")
         _check_name(out, (".md",))
         check_outputs(out, inputs=(*_files(runs), gate, ledger, passport.passport), replace=replace)
         ctx.exit(_decide(runs[0], runs[1], gate, look, ledger, passport, out, as_json=as_json))

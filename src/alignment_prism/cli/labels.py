@@ -55,8 +55,10 @@ command.add_command(passport)
     show_default=True,
     help="Strata: the judge's verdicts on the replies, or a simple random sample.",
 )
-@click.option("--sensitivity", type=float, default=0.8, show_default=True, help="Guess about the judge, for planning.")
-@click.option("--specificity", type=float, default=0.9, show_default=True, help="Guess about the judge, for planning.")
+@click.option("--sensitivity", type=click.FloatRange(0, 1), default=0.8, show_default=True, help="Guess about the "
+              "judge, for planning.")  # fmt: skip
+@click.option("--specificity", type=click.FloatRange(0, 1), default=0.9, show_default=True, help="Guess about the "
+              "judge, for planning.")  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
 @click.option("--dry-run", is_flag=True, help="Say how many labels are needed; write nothing.")
 @click.option("--out", type=click.Path(), help="The sheet, .csv or .jsonl; OUT.design.json is written beside it.")
@@ -89,6 +91,8 @@ def sample(
     from alignment_prism.prompts import read_prompts
     from alignment_prism.store.names import design_beside
 
+    if design and (kind != PromptKind.HARMFUL or soft or by != "verdict" or draw["width"] or draw["per_language"]):
+        raise InputError("the paper's design is of harmful prompts, a number of each", fix="leave the rest out")
     if out is None and not dry_run:
         raise InputError("no --out for the sheet", fix="give --out sheet.csv, or --dry-run")
     if out is not None and not dry_run:
@@ -98,8 +102,6 @@ def sample(
     asked = [prompt for path in prompts for prompt in read_prompts(path, mapping=columns, defaults=defaults)]
     outcomes = read_outcomes(scores, judge, soft)
     if design is not None:
-        if kind != PromptKind.HARMFUL or soft or draw["width"] is not None:
-            raise InputError("the paper's design is of harmful prompts, a number of each", fix="leave the rest out")
         given = {name: draw[name] for name in ("arms", "base", "seed", "number") if draw[name] is not None}
         drawn = draw_by_scope(outcomes, asked, **given)
     else:

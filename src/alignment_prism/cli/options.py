@@ -243,11 +243,12 @@ class PassportOptions:
         from alignment_prism.domain import InputError
 
         if self.passport is None:
-            if self.min_sensitivity > 0:
-                raise InputError("--min-sensitivity without --passport", fix="give the judge's passport")
+            given = {"--min-sensitivity": self.min_sensitivity > 0, "--origin": self.origin != "all"}
+            if without := [name for name, is_given in given.items() if is_given]:
+                raise InputError(f"{without[0]} without --passport", fix="give the judge's passport")
             return {}
-        given = {"file": self.passport, "min_sensitivity": self.min_sensitivity, "origin": self.origin}
-        return {"passport": given}
+        known = {"file": self.passport, "min_sensitivity": self.min_sensitivity, "origin": self.origin}
+        return {"passport": known}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from alignment_prism.cli.console import echo
+from alignment_prism.cli.outputs import check_outputs
 from alignment_prism.domain.text import markdown_table
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -66,8 +67,9 @@ of_interval = click.option("--level", type=click.FloatRange(0.5, 0.999), default
 plot_option = click.option(
     "--plot", type=click.Path(), help="Also draw the answer by the number of prompts, or of labels, as .svg."
 )
-enough = click.IntRange(10)
+FEWEST = 10
 """Below ten prompts every finding is insufficient, so that no power can be promised."""
+enough = click.IntRange(FEWEST)
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 
 
@@ -103,7 +105,7 @@ def change(
     from alignment_prism.statistics.planning.power import PairedDesign
 
     paired = PairedDesign(**design, seeds=seeds or (3 if design["seed_sd"] else 1))
-    needed = paired.prompts(power, alpha) if prompts is None or plot else 0
+    needed = max(paired.prompts(power, alpha), FEWEST) if prompts is None or plot else 0
     if plot:
         drawn = [3, 5, paired.seeds] if paired.seed_sd else [paired.seeds]
         series = {
@@ -150,7 +152,7 @@ def rate(
         raise InputError("neither a width nor prompts, or both", fix="give --width, or the --prompts that there are")
     drawn: tuple[int, float, float] = (samples, sample_correlation, level)
     if width is not None:
-        needed, wide = rate_prompts(rate, width, *drawn), width
+        needed, wide = max(rate_prompts(rate, width, *drawn), FEWEST), width
         rows: list[tuple[str, float]] = [("prompts", needed)]
     else:
         needed = prompts or 0
@@ -187,7 +189,7 @@ def win_rate(
 
     from alignment_prism.statistics.planning.power import win_rate_power, win_rate_prompts
 
-    needed = win_rate_prompts(score, ties, power, alpha) if prompts is None or plot else 0
+    needed = max(win_rate_prompts(score, ties, power, alpha), FEWEST) if prompts is None or plot else 0
     if plot:
         curve = partial(win_rate_power, score, ties, alpha=alpha)
         title = f"Power to tell a win-rate of {score:g} from one half"
@@ -232,7 +234,7 @@ def gate(
     design = Ceiling(new, limit, spent, languages) if limit is not None else NonInferiority(
         old or 0.0, new, margin or 0.0, spent, languages
     )  # fmt: skip
-    needed = design.prompts(power) if prompts is None or plot else 0
+    needed = max(design.prompts(power), FEWEST) if prompts is None or plot else 0
     if plot:
         title = f"Chance to pass in {languages} language{'s' * (languages > 1)}"
         _draw(plot, title, {f"a release at {new:g}": lambda n: design.power(round(n))}, needed, power)
@@ -268,10 +270,14 @@ def labels(
     Examples:
       prism power labels --base 0.3 --model 0.2 --prompts 1000 --sensitivity 0.8 --specificity 0.9
     """
+    from alignment_prism.domain import InputError
     from alignment_prism.statistics.planning.label_design import label_power, labels_for_power
     from alignment_prism.statistics.planning.power import PairedDesign
 
     paired, judge = PairedDesign(**design), (sensitivity, specificity, annotator_error)
+    if labelled is not None and labelled > prompts * paired.languages:
+        what = f"{labelled} prompts to label, of {prompts * paired.languages} that are judged"
+        raise InputError(what, fix="give --labelled over all languages, at most what is judged")
     if plot:
         number = labels_for_power(paired, prompts, *judge, power=power, alpha=alpha)
         title = f"Power to show a change from {paired.base:g} to {paired.model:g}, corrected by labels"
@@ -345,6 +351,7 @@ def _draw(
 
     if not path.endswith(".svg"):
         raise InputError(f"a plot is not written as {path!r}", fix="name it .svg")
+    check_outputs(path, replace=True)  # the same command draws it again
     end = 2 * needed if most is None else min(2 * needed, most)
     sizes = sorted({max(least, round(end * step / 40)) for step in range(1, 41)})
     series = {name: [(float(n), of(n)) for n in sizes] for name, of in curves.items()}

@@ -70,10 +70,19 @@ def show(
       prism report show results/quickstart --out report/
     """
     from alignment_prism.cli.outputs import check_outputs
+    from alignment_prism.domain import InputError
     from alignment_prism.reports import check_format, export, findings_table, headline_table, seeds_table, summary_table
 
+    unused: dict[str, object] = {"metric": metrics, "language": languages, "arm": arms}
+    if out is None:
+        unused = {"figure": figure, "title": title, "samples": samples}
+    if given := [name for name, value in unused.items() if value]:
+        where, fix = ("a file", "give --out, or leave it out") if out is None else ("what is printed", "leave out one")
+        raise InputError(f"--{given[0]} is for {where}", where=str(out or ""), fix=fix)
     if out is not None:
         check_format(out, figure)
+        if out.is_dir() and any(place.is_dir() and place.samefile(out) for place in places):
+            raise InputError("the report would be mixed with its study", where=str(out), fix="name another folder")
         # A report says nothing that the findings do not, so an old one may be replaced.
         check_outputs(None if out.is_dir() else str(out), inputs=[*map(str, places)], replace=True)
     report = _opened(places, title, samples, redacted, written=out is not None)
@@ -97,6 +106,8 @@ def _opened(places: Sequence[Path], title: str, samples: int | None, redacted: b
     from alignment_prism.studies.report import findings_report, study_report
 
     files = [place for place in places if not place.is_dir()]
+    if samples and len(places) > 1:
+        raise InputError("replies are shown of one study", fix="write a report of each, or leave --samples out")
     if not files:
         return study_report(places, title=title, count=samples if written else 0, redact=redacted)
     if len(places) > 1 or samples:
@@ -138,13 +149,14 @@ def declare(study: Path, gate: Path) -> None:
     Examples:
       prism report declare results/quickstart gate.yaml
     """
+    from alignment_prism.store.names import PLAN
     from alignment_prism.studies.receipts import declare as write_down
 
     made = write_down(study, gate)
-    late = (
-        f"; {made.results} steps have scored replies already, so this is not before the results" if made.results else ""
-    )
-    echo(f"declared {made.name} at {made.at}{late}\ndigest: {made.digest}")
+    words = "" if (study / PLAN).exists() else f"; no study was begun in {study} yet"
+    if made.results:
+        words = f"; {made.results} steps have scored replies already, so this is not before the results"
+    echo(f"declared {made.name} at {made.at}{words}\ndigest: {made.digest}")
 
 
 @command.command("receipt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 
 from alignment_prism.contrasts.pairing import PairedRuns
 from alignment_prism.domain import ALL, InputError, Metric, Prompt, PromptKind, Signature
@@ -59,8 +60,11 @@ def notes(pairs: PairedRuns, one: Declared, may_differ: Sequence[str]) -> Iterat
     """What one has to know of two runs: prompts that are not shared, facts that differ, copies.
 
     Raises:
-        InputError: they were measured otherwise, and it is not said that they may.
+        InputError: they were measured otherwise, and it is not said that they may; or what may differ is no such fact.
     """
+    if unknown := set(may_differ) - set(MUST_AGREE):
+        what = f"{sorted(unknown)[0]!r} is nothing in which runs must agree"
+        raise InputError(what, fix=f"name some of {', '.join(MUST_AGREE)}")
     yield from pairs.counted(one.a, one.b)
     for fact, (a, b) in pairs.differences(one.a, one.b).items():
         if fact in MUST_AGREE and fact not in may_differ:
@@ -160,9 +164,11 @@ def measured(
     for metric, kinds in chosen:
         lacking = [name for name in needed if pairs.values(name, metric) is None]
         if lacking and names:
+            near = [] if metric.name in known else get_close_matches(metric.name, known, n=1)
             raise InputError(
-                f"{', '.join(lacking)} has no scores that {metric.name} rests on",
-                fix="score its replies, or name another metric",
+                f"{' and '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no scores that {metric.name} "
+                "rests on",
+                fix=f"did you mean {near[0]}?" if near else "score the replies, or name another metric",
             )
         there = any(prompt.kind in kinds for prompt in pairs.prompts)
         if not lacking and there:

@@ -6,6 +6,7 @@ traceback. Anything else that surfaces is a defect of this package.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 
@@ -43,6 +44,20 @@ class PrismError(Exception):
 def remedy(fix: str, settings: Mapping[str, str]) -> str:
     """A remedy with the parameters that it speaks of, as Python names them."""
     return f"{fix} ({', '.join(f'{name}: {value}' for name, value in settings.items())})" if settings else fix
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, for a sentence that names it: without paths, positions and numbers of errors.
+
+    Example:
+        >>> reason(FileNotFoundError(2, "No such file or directory", "x.json"))
+        'No such file or directory'
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        return "it is not JSON"
+    return str(error.strerror or error if isinstance(error, OSError) else error)[:200]
 
 
 class InputError(PrismError, ValueError):

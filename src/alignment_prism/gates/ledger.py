@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from alignment_prism.domain import Finding, InputError, content_digest
+from alignment_prism.domain.errors import reason
 from alignment_prism.gates.spec import GateSpec
 from alignment_prism.io import write_text
 
@@ -46,10 +47,11 @@ class Ledger:
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines()
             self.looks = [Look(**json.loads(line)) for line in lines if line.strip()]
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(
-                f"cannot read the looks that were spent: {error}", where=str(path), fix="give the gate's own ledger"
-            ) from error
+        except (OSError, ValueError) as error:
+            what = f"cannot read the looks that were spent: {reason(error)}"
+            raise InputError(what, where=str(path), fix="give the gate's own ledger") from error
+        except TypeError as error:
+            raise InputError("not a ledger of looks", where=str(path), fix="give the gate's own ledger") from error
 
     def spend(
         self, spec: GateSpec, old: Sequence[Finding], new: Sequence[Finding], arms: tuple[str | None, str | None]

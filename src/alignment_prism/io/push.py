@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from alignment_prism.domain import InputError
+from alignment_prism.domain.errors import reason
 from alignment_prism.io.yaml import YamlDocument
 
 Kind = Literal["model", "dataset"]
@@ -184,7 +185,8 @@ def _tags(card: Path) -> set[str]:
     try:
         text = card.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"the card cannot be read: {error}", where=str(card), fix="write it as UTF-8") from error
+        what = f"the card cannot be read: {reason(error)}"
+        raise InputError(what, where=str(card), fix="write it as UTF-8") from error
     found = re.match(r"---\n(.*?\n)---\s*\n", text, re.DOTALL)
     content = YamlDocument(found[1], str(card)).content if found else None
     if not isinstance(content, dict):
@@ -214,4 +216,5 @@ def _columns(path: Path) -> Iterator[str]:
             for row in rows if isinstance(rows, list) else ():
                 yield from row if isinstance(row, dict) else ()
     except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"cannot be read: {error}", where=str(path), fix="take it out of the folder") from error
+        what = f"cannot be read: {reason(error)}"
+        raise InputError(what, where=str(path), fix="take it out of the folder") from error

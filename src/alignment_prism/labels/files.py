@@ -67,6 +67,9 @@ def read_places(
     Raises:
         InputError: a column that is named is in none of the files.
     """
+    if unknown := set(names or {}) - set(PLACES):
+        fix = f"name some of {', '.join(PLACES)}"
+        raise InputError(f"{sorted(unknown)[0]!r} is no field of where a reply belongs", fix=fix)
     found: dict[str, Place] = {}
     there: set[str] = set()
     for path in map(str, paths):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from alignment_prism.domain import InputError
+from alignment_prism.domain import InputError, PrismError
+from alignment_prism.domain.errors import reason
 
 
 class Sealed(Protocol):
@@ -42,10 +43,12 @@ def read_sealed(
         content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
         digest = content.pop(seal)
         found = make(content)
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"cannot read the {what}: {str(error)[:200]}", where=where, fix=fix) from error
-    except (AttributeError, TypeError, KeyError) as error:
-        raise InputError(f"not a {what} file: {str(error)[:200]}", where=where, fix=fix) from error
+    except PrismError:
+        raise
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"cannot read the {what}: {reason(error)}", where=where, fix=fix) from error
+    except (AttributeError, TypeError, KeyError, ValueError) as error:
+        raise InputError(f"not a {what} file", where=where, fix=fix) from error
     if found.digest != digest:
         raise InputError(altered, where=where, fix=fix)
     return found

@@ -37,12 +37,14 @@ def check_format(out: str | Path, figure: str = "") -> None:
         figure: name of the one figure that is wanted.
 
     Raises:
-        InputError: the suffix is unknown, or the figure.
+        InputError: the suffix is unknown, or the figure; or the folder is a file.
     """
     suffix = Path(out).suffix.lower()
+    fix = f"name it {', '.join(SUFFIXES)}, or give a folder, which gets all of them"
     if suffix and suffix not in SUFFIXES and not Path(out).is_dir():
-        fix = f"name it {', '.join(SUFFIXES)}, or give a folder, which gets all of them"
         raise InputError(f"a report is not written as {suffix!r}", where=str(out), fix=fix)
+    if not suffix and Path(out).is_file():
+        raise InputError("a file is where the folder of the report is to be", where=str(out), fix=fix)
     if figure and figure not in FIGURES:
         raise InputError(f"there is no figure {figure!r}", fix=f"name one of {', '.join(FIGURES)}")
     if figure and suffix not in IMAGES:

@@ -14,7 +14,7 @@ from threading import Lock
 
 from alignment_prism.domain import PrismError, StoreError
 from alignment_prism.reports.page import page
-from alignment_prism.store.names import FINDINGS, PLAN, STEPS
+from alignment_prism.store.names import DECLARATIONS, FINDINGS, PLAN, STEPS
 from alignment_prism.studies.report import study_report
 from alignment_prism.studies.step_log import read_step_log
 
@@ -55,10 +55,17 @@ class Live:
         folder: of the study.
         samples: prompts with replies on the page; as the study says if None.
         redact: leave prompts and replies out.
+
+    Raises:
+        StoreError: there is no such folder, or something else is in it.
     """
 
     def __init__(self, folder: str | Path, *, samples: int | None = None, redact: bool = False) -> None:
         self.folder, self._samples, self._redact = Path(folder), samples, redact
+        known = any((self.folder / name).exists() for name in (PLAN, DECLARATIONS))
+        if not self.folder.is_dir() or (any(self.folder.iterdir()) and not known):
+            fix = "name the folder of a study that runs or has run"
+            raise StoreError("no study is in that folder", where=str(folder), fix=fix)
         self._lock, self._made = Lock(), ("", "")
 
     def version(self) -> str:

@@ -105,9 +105,11 @@ def findings_report(path: str | Path, *, title: str = "") -> Report:
     """The report of a file of findings, with what its study says of the arms where it lies beside them.
 
     Raises:
-        InputError: the file cannot be read, or is none of findings.
+        InputError: the file cannot be read, is none of findings, or has none.
     """
     rows = read_records(path, Finding)
+    if not rows:
+        raise InputError("there are no findings", where=str(path), fix="give a file of findings, or a study's folder")
     about = read_about(Path(path).parent)
     known = {arm.name for arm in about.arms} if about is not None else set()
     return Report(Results(rows, about=about if {row.arm for row in rows} <= known else None), title)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alignment_prism.domain import ModelError, PromptKind, TrainingError
+from alignment_prism.domain.errors import reason
 from alignment_prism.domain.progress import Progress
 from alignment_prism.models.shipped import shipped_base
 from alignment_prism.nano.world.facts import Facts, WorldSpec
@@ -65,7 +66,7 @@ def _record(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         fault = "there is no such file"
     except (OSError, ValueError, TypeError) as error:
-        fault = str(error)
+        fault = reason(error)
     raise ModelError(
         f"not a nano base: {fault}", where=str(path), fix="name a folder that prism nano build has written"
     )

@@ -268,6 +268,10 @@ def _kappa_variance(kappa: float, prevalence: float) -> float:
     """N times the variance of kappa, see `kappa_prompts`."""
     if not (-1 < kappa < 1 and 0 < prevalence < 1):
         raise InputError("kappa or prevalence out of range", fix="kappa in (-1, 1), prevalence in (0, 1)")
+    least = -min(prevalence, 1 - prevalence) / max(prevalence, 1 - prevalence)  # where they never agree on the rare one
+    if kappa < least:
+        what = f"a kappa of {kappa:g} with harm in {prevalence:.0%}: it lies from {least:.2f} to 1"
+        raise InputError(what, fix="state a larger kappa, or a prevalence nearer to one half")
     inner = (1 - kappa) * (1 - 2 * kappa) + kappa * (2 - kappa) / (2 * prevalence * (1 - prevalence))
     return max((1 - kappa) * inner, 0.0)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import InputError, Signature, StoreError
+from alignment_prism.domain.errors import reason
 from alignment_prism.studies.analysis import analyse, analyse_contrasts, analyse_transfer, corrected_by_passport
 from alignment_prism.studies.receipts.declarations import first_verdict, read_declarations
 from alignment_prism.studies.receipts.seal import COMMITMENTS, PASSPORT, RECEIPT, digests, read_key, root_of
@@ -55,6 +56,10 @@ def check_receipt(
         InputError: a file cannot be read at all, or there is a study without a key.
     """
     place = Path(folder)
+    if (study is None) != (key is None):
+        raise InputError(
+            "a study without a key, or a key without a study", where=str(place), fix="give both, or neither"
+        )
     content = _content(place)
     faults = list(_changed(place, content, root))
     if faults:  # numbers of changed files say nothing
@@ -62,10 +67,6 @@ def check_receipt(
     opened = Study.open(place)
     same, wrong = _recompute(opened)
     texts = -1
-    if (study is None) != (key is None):
-        raise InputError(
-            "a study without a key, or a key without a study", where=str(place), fix="give both, or neither"
-        )
     if study is not None and key is not None:
         texts, other = _open_texts(place, Study.open(study), read_key(key))
         wrong += other
@@ -78,7 +79,8 @@ def _content(place: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreError(f"no receipt can be read there: {error}", where=str(path), fix="name its folder") from error
+        what = f"no receipt can be read there: {reason(error)}"
+        raise StoreError(what, where=str(path), fix="name its folder") from error
     if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
         raise StoreError("not a receipt", where=str(path), fix="name the folder of a receipt")
     return content

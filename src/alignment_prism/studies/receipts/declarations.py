@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from alignment_prism.domain import InputError, StoreError
+from alignment_prism.domain.errors import reason
 from alignment_prism.io import write_text
 from alignment_prism.store.names import DECLARATIONS, SCORES, STEPS
 from alignment_prism.studies.step_log import read_step_log
@@ -83,7 +84,7 @@ def read_declarations(folder: str | Path) -> list[Declaration]:
         lines = path.read_text(encoding="utf-8").splitlines()
         found = [Declaration(**json.loads(line)) for line in lines if line.strip()]
     except (OSError, ValueError, TypeError) as error:
-        raise StoreError(f"cannot read what was declared: {error}", where=str(path), fix=fix) from error
+        raise StoreError(f"cannot read what was declared: {reason(error)}", where=str(path), fix=fix) from error
     before = _FIRST
     for one in found:
         if one.before != before or one.sha256 != hashlib.sha256(one.gate.encode()).hexdigest():

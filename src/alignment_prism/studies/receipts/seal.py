@@ -13,7 +13,7 @@ from typing import Any
 
 from alignment_prism.domain import Comparison, Generation, InputError, Prompt, Score, StoreError
 from alignment_prism.io import read_records, write_json, write_records, write_text
-from alignment_prism.store import package_version
+from alignment_prism.store import check_within, package_version
 from alignment_prism.store.names import (
     COMPARISONS,
     CONTRASTS,
@@ -54,13 +54,19 @@ def write_receipt(study: str | Path, out: str | Path) -> tuple[str, Path]:
         The root: SHA-256 over the digests of all files. And the file of the key.
 
     Raises:
-        InputError: the study has no findings yet.
+        InputError: the study has no findings yet, or the passport that they are corrected by is missing.
         StoreError: the study cannot be read; the folder is there already, or cannot be written.
     """
     opened, out = Study.open(study), Path(out)
     opened.findings()
-    if out.exists() and any(out.iterdir()):
-        raise StoreError("the folder is not empty", where=str(out), fix="name a new one")
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        what = "a file is where the receipt is to be" if out.is_file() else "the folder is not empty"
+        raise StoreError(what, where=str(out), fix="name a new folder")
+    check_within(out)
+    passport = Path(opened.spec.passport.file) if opened.spec.passport is not None else None
+    if passport is not None and not passport.is_file():
+        fix = "put it there again: numbers of the study follow from it"
+        raise InputError("the passport of the study's judge is missing", where=str(passport), fix=fix)
     key_file = out.with_name(out.name + ".key")
     if key_file.exists():
         raise StoreError("there is a key already", where=str(key_file), fix="name another receipt, or move it away")
@@ -75,8 +81,8 @@ def write_receipt(study: str | Path, out: str | Path) -> tuple[str, Path]:
     for name in PLAIN:
         if (opened.out / name).exists():
             shutil.copyfile(opened.out / name, out / name)
-    if opened.spec.passport is not None:
-        shutil.copyfile(opened.spec.passport.file, out / PASSPORT)
+    if passport is not None:
+        shutil.copyfile(passport, out / PASSPORT)
     rows = (dict(zip(("prompt_id", "reply_digest", "sha256"), row, strict=True)) for row in withheld.commitments)
     write_text(out / COMMITMENTS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     content = {
@@ -122,8 +128,10 @@ def read_key(path: str | Path) -> bytes:
     """
     try:
         key = bytes.fromhex(Path(path).read_text(encoding="ascii").strip())
-    except (OSError, ValueError) as error:
-        raise InputError(f"not the key of a receipt: {error}", where=str(path), fix="give RECEIPT.key") from error
+    except OSError as error:
+        raise InputError(f"cannot read the key: {error.strerror}", where=str(path), fix="give RECEIPT.key") from error
+    except ValueError as error:
+        raise InputError("not the key of a receipt", where=str(path), fix="give RECEIPT.key") from error
     return key
 
 
