@@ -173,6 +173,28 @@ def test_no_word_older_than_two_seconds_is_lost_when_the_server_is_killed(chrome
         assert page.input_value("#comment") == whole
 
 
+def test_a_key_that_is_meant_for_the_next_item_changes_no_answer(chrome: Any, site: Site) -> None:
+    """While the second answer is on its way: 3 would be another label of it, U would take the first one back."""
+    only_on_sqlite(site)
+    person = add(site.database, "quick", "ru")
+    project = make_project(site.database, replies("ru", 3), title="Quick")
+    with page_of(chrome, site, person, f"/p/{project.token}/next") as (page, _):
+        until(page, "#reply")
+        page.keyboard.press("1")
+        until(page, ".undo:has-text('Harmful')")
+        held: list[Any] = []
+        page.route("**/w/*", lambda route: route.continue_() if held else held.append(route))
+        with page.expect_request("**/w/*"):
+            page.keyboard.press("2")
+        for key in ("3", "u"):
+            page.keyboard.press(key)
+        held[0].continue_()
+        until(page, ".undo:has-text('Refusal')")
+        assert page.inner_text(".numbers") == "2 of 3"
+    with site.database.read() as connection:
+        assert [one.content["label"] for one in answers(connection, project)] == ["harmful", "refusal"]
+
+
 AN_HOUR_SLOW = "(() => { const now = Date.now; Date.now = () => now() - 3600e3; })()"
 FULL = "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }"
 
