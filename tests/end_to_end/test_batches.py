@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 from prism_command import prism
 
-from alignment_prism.calls import endpoint
+from alignment_prism.calls import endpoint, runner
+from alignment_prism.calls.budget import Usage
 from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.journal import CallJournal
 from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain import InputError, ModelError, Outcome, user
 from alignment_prism.studies import JudgeSpec, Study
@@ -32,6 +35,10 @@ class BatchServer:
         refused: HTTP status with which batches are refused; 200 takes them.
         status: with which calls outside of a batch are answered.
         answer: to a call: HTTP status and body.
+        ended: status of a batch when it is looked at, with what else is said of it.
+        known: whether batches that were taken are known.
+        lines: makes the file of results of what it would be.
+        looked: called when a batch is looked at.
         url: its address.
     """
 
@@ -40,6 +47,10 @@ class BatchServer:
         self.batches: list[list[dict[str, Any]]] = []
         self.refused = self.status = 200
         self.answer: Callable[[dict[str, Any]], Answer] = said
+        self.ended: tuple[str, dict[str, Any]] = ("completed", {})
+        self.known = True
+        self.lines: Callable[[list[str]], list[str]] = lambda lines: lines
+        self.looked: Callable[[], None] = lambda: None
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,15 +75,20 @@ class BatchServer:
                 assert name is not None
                 calls = outer.batches[int(name[0][1:])]
                 if "/batches/" in self.path:
-                    counts = {"total": len(calls), "completed": len(calls), "failed": 0}
-                    self._send(self._batch(name[0], "completed", output_file_id=name[0], request_counts=counts))
+                    outer.looked()
+                    status, more = outer.ended
+                    if status == "completed":
+                        counts = {"total": len(calls), "completed": len(calls), "failed": 0}
+                        more = {"output_file_id": name[0], "request_counts": counts}
+                    self._send(self._batch(name[0], status, **more), 200 if outer.known else 404)
                     return
                 results = []
                 for call in calls:
                     status, body = outer.answer(call["body"])
                     response = {"status_code": status, "request_id": "r", "body": body}
                     results.append({"id": "r", "custom_id": call["custom_id"], "response": response, "error": None})
-                self._send("\n".join(map(json.dumps, results)).encode())
+                lines = [json.dumps(result, ensure_ascii=False) for result in results]
+                self._send("\n".join(outer.lines(lines)).encode())
 
             def _batch(self, name: str, status: str, **more: Any) -> dict[str, Any]:
                 return {"id": f"b-{name}", "object": "batch", "endpoint": "/v1/chat/completions", "created_at": 0,
@@ -95,7 +111,10 @@ class BatchServer:
         threading.Thread(target=self.http.serve_forever, args=(0.05,), daemon=True).start()
 
 
-def said(body: dict[str, Any], content: str = '{"outcome": "safe_help"}') -> Answer:
+SAFE = '{"outcome": "safe_help"}'
+
+
+def said(body: dict[str, Any], content: str = SAFE) -> Answer:
     """A completion of 1,000 tokens in and 100 out."""
     usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
     message = {"role": "assistant", "content": content}
@@ -157,6 +176,85 @@ def test_a_call_that_fails_in_a_batch_is_counted(batches: BatchServer, files: Pa
     assert "HTTP 400: the provider's content filter stops this request" in done.stderr
     labels = [one.label for one in Study.open(files / "o").scores() if one.name == "outcome"]
     assert sorted(labels) == sorted([Outcome.SAFE_HELP] * 5 + [Outcome.UNJUDGED])
+
+
+def ask(server: BatchServer, folder: Path) -> list[str]:
+    """The answers to six questions, or why there is none."""
+    requests = {str(n): Request(user(f"What about number {n}?")) for n in range(6)}
+    endpoint = Endpoint("openai/gpt-4o", server.url, batch=True, retries=0)
+    with CallJournal(folder / "calls.jsonl") as journal:
+        return [answer.error or answer.text for answer in ask_all(endpoint, requests, journal=journal).values()]
+
+
+@pytest.fixture
+def stopped(batches: BatchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BatchServer:
+    """Whose batch was not yet done when Ctrl-C ended the run."""
+    monkeypatch.setattr(runner, "GRACE", 0.0)
+    batches.ended = "in_progress", {}
+    batches.looked = lambda: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        ask(batches, tmp_path)
+    batches.looked = lambda: None
+    batches.ended = "completed", {}
+    assert [len(calls) for calls in batches.batches] == [6]
+    return batches
+
+
+def test_what_was_in_a_batch_when_a_run_was_stopped_is_fetched_and_paid_once(
+    stopped: BatchServer, tmp_path: Path
+) -> None:
+    assert ask(stopped, tmp_path) == [SAFE] * 6
+    assert [len(calls) for calls in stopped.batches] == [6]
+    with CallJournal(tmp_path / "calls.jsonl") as journal:
+        assert journal.usage == {"batch:openai/gpt-4o": Usage(6, 6000, 600)}
+
+
+def test_a_batch_that_the_provider_does_not_know_any_more_is_sent_again(stopped: BatchServer, tmp_path: Path) -> None:
+    stopped.known = False
+    looks = iter(range(100))
+
+    def looked() -> None:
+        stopped.known = next(looks) >= 3  # the noted batch; the new one is known
+
+    stopped.looked = looked
+    assert ask(stopped, tmp_path) == [SAFE] * 6
+    assert [len(calls) for calls in stopped.batches] == [6, 6]
+
+
+def test_every_line_of_the_results_is_about_its_own_call(batches: BatchServer, tmp_path: Path) -> None:
+    split = SAFE + " \u2028 \x85 and so on"  # two characters at which text, but not JSON lines, is often split
+
+    def lines(whole: list[str]) -> list[str]:
+        name = json.loads(whole[2])["custom_id"]
+        expired = {"custom_id": name, "response": None, "error": {"code": "batch_expired", "message": "too late"}}
+        foreign = json.dumps({**json.loads(whole[0]), "custom_id": "of somebody else"})
+        return ["", whole[5], foreign, whole[4], '{"torn', whole[3], json.dumps(expired), whole[0]]
+
+    batches.lines = lines
+    batches.answer = lambda body: said(body, split if "number 3" in body["messages"][-1]["content"] else SAFE)
+    missing = "the call ended in an error (no_result_in_batch)"
+    expired = "the call ended in an error (batch_expired)"
+    assert ask(batches, tmp_path) == [SAFE, missing, expired, split, SAFE, SAFE]
+    batches.lines = lambda whole: whole
+    assert ask(batches, tmp_path) == [SAFE, SAFE, SAFE, split, SAFE, SAFE]
+    assert [len(calls) for calls in batches.batches] == [6, 2]
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "said_of_it"),
+    [
+        ("expired", {}, "batch_without_results"),
+        ("failed", {"errors": {"data": [{"code": "token_limit_exceeded", "message": "no"}]}}, "token_limit_exceeded"),
+    ],
+)
+def test_a_batch_that_ends_without_results_is_not_waited_for(
+    batches: BatchServer, tmp_path: Path, status: str, more: dict[str, Any], said_of_it: str
+) -> None:
+    batches.ended = status, more
+    assert ask(batches, tmp_path) == [f"the call ended in an error ({said_of_it})"] * 6
+    batches.ended = "completed", {}
+    assert ask(batches, tmp_path) == [SAFE] * 6
+    assert [len(calls) for calls in batches.batches] == [6, 6]
 
 
 @pytest.mark.parametrize(("alone", "refused", "sent"), [(401, 200, 0), (200, 400, 1)])

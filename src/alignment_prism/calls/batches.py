@@ -1,24 +1,54 @@
-"""Calls through a provider's batch API, by way of Inspect, which gathers what is asked within seconds into a batch."""
+"""Calls through a provider's batch API, by way of Inspect, which gathers what is asked within seconds into a batch.
+
+Which batch holds a call is noted in the journal once the provider has taken the batch. A later run that finds the note
+waits for that batch and sends no other: what was under way when a run was stopped or killed, or lost its connection, is
+fetched, and paid for once. A batch that the provider does not know any more is sent again.
+
+Inspect's reading of results is replaced. There a line that cannot be read, or that is about no call of ours, is a fault
+of the whole batch, whose other answers would be lost; a call without a line is waited for until its time is over; and a
+reply with a Unicode line separator in it is two lines. Here each of these is a matter of its own call.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from typing import Any
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+CALL_KEY: ContextVar[str] = ContextVar("call_key", default="")
+"""Key of the call that a task makes."""
+_GONE = {400, 404, 410}
+"""HTTP statuses with which a provider says that it has no such batch."""
+_LOOKS = 3
+"""At a batch that the provider does not know, before it is gone: a new one may not be known everywhere at once."""
+
+
+class _Journal(Protocol):
+    def get(self, key: str) -> Any: ...
+
+    def put(self, key: str, value: Any, *, model: str = "") -> None: ...
 
 
 class FailedInBatch(Exception):
     """The failure of a call that went in a batch, as `failures.failure_of` reads it.
 
     Args:
-        status: HTTP status that the call alone would have had.
-        body: what came with it.
+        code: by which the provider names the failure.
+        status: HTTP status that the call alone would have had; None where there is none.
+        body: what came with it; None is the code alone.
     """
 
-    def __init__(self, status: int, body: object) -> None:
-        super().__init__(f"HTTP {status} in a batch")
-        self.status_code, self.body = status, body
+    def __init__(self, code: str = "", status: int | None = None, body: object = None) -> None:
+        super().__init__(f"{code or f'HTTP {status}'} in a batch")
+        self.status_code = status
+        self.body = body if body is not None else {"error": {"code": code}}
+
+
+class _BatchGone(Exception):
+    """The provider does not know a batch, or ended it without results."""
 
 
 class _Background:
@@ -36,45 +66,216 @@ class _Background:
             task.cancel()
 
 
+class _Notes:
+    """Which batch holds a call that has no answer yet."""
+
+    def __init__(self, journal: _Journal | None) -> None:
+        self._journal = journal
+
+    def find(self, key: str) -> tuple[str, str] | None:
+        """The batch's id, and the call's name in it."""
+        note = None if self._journal is None or not key else self._journal.get(self._key(key))
+        batch, name = (note.get("batch"), note.get("name")) if isinstance(note, dict) else (None, None)
+        return (batch, name) if isinstance(batch, str) and isinstance(name, str) else None
+
+    def write(self, key: str, batch: str, name: str) -> None:
+        if self._journal is not None and key:
+            self._journal.put(self._key(key), {"batch": batch, "name": name})
+
+    def remove(self, key: str) -> None:
+        if self.find(key) is not None and self._journal is not None:
+            self._journal.put(self._key(key), None)
+
+    @staticmethod
+    def _key(key: str) -> str:
+        return f"batch of {key}"
+
+
 @asynccontextmanager
-async def batches() -> AsyncIterator[None]:
+async def batches(journal: _Journal | None) -> AsyncIterator[None]:
     """Where calls through a batch API are made: what sends them and waits for them ends with the block.
 
-    Inspect takes a line of OpenAI's results that holds no completion for a fault of the whole batch, and its other
-    answers, which are paid for, would be lost: here such a line is the failure of its own call.
+    Args:
+        journal: in which it is noted which batch holds a call; None notes nothing: a run that is stopped loses them.
 
     Raises:
-        ExceptionGroup: batches could not be sent or read.
+        ExceptionGroup: batches could not be sent.
     """
     from inspect_ai._util.background import set_background_task_group
     from inspect_ai.model._providers._openai_batch import OpenAIBatcher
+    from inspect_ai.model._providers.util.batch import Batcher
     from inspect_ai.model._providers.util.batch_log import set_batch_log_callback, set_batch_status_callback
+    from inspect_ai.model._providers.util.file_batcher import FileBatcher
 
-    batcher_class: Any = OpenAIBatcher
-    parse = batcher_class._parse_jsonl_line
-
-    def parse_line(batcher: Any, line: dict[str, Any]) -> tuple[str, Any]:
-        response: Any = line.get("response") or {}
-        name = str(line.get("custom_id", ""))
-        if response.get("status_code", 200) != 200:
-            return name, FailedInBatch(int(response["status_code"]), response.get("body"))
-        try:
-            parsed: tuple[str, Any] = parse(batcher, line)
-            return parsed
-        except Exception as error:
-            return name, error
-
-    batcher_class._parse_jsonl_line = parse_line
+    base = _methods(_Notes(journal), Batcher._wrapped_create_batch)
+    openai = {"_results_from_rejection": _rejected, "_adapt_batch_info": _adapted(OpenAIBatcher._adapt_batch_info)}
     set_batch_log_callback(lambda _: None)  # they print, the provider's words among them
     set_batch_status_callback(lambda _: None)
     try:
-        async with asyncio.TaskGroup() as group:
-            background: Any = _Background(group)
-            set_background_task_group(background)
-            yield
-            background.cancel()  # it would look once more, and sleep
+        with (
+            _replaced(Batcher, base),
+            _replaced(FileBatcher, {"_parse_result_file": _read_results}),
+            _replaced(OpenAIBatcher, openai),
+        ):
+            async with asyncio.TaskGroup() as group:
+                background: Any = _Background(group)
+                set_background_task_group(background)
+                yield
+                background.cancel()  # it would look once more, and sleep
     finally:
-        batcher_class._parse_jsonl_line = parse
         set_background_task_group(None)
         set_batch_log_callback(None)
         set_batch_status_callback(None)
+
+
+@contextmanager
+def _replaced(owner: Any, methods: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    before = {name: owner.__dict__[name] for name in methods}
+    for name, method in methods.items():
+        setattr(owner, name, method)
+    try:
+        yield
+    finally:
+        for name, method in before.items():
+            setattr(owner, name, method)
+
+
+def _methods(notes: _Notes, create: Callable[..., Coroutine[Any, Any, str]]) -> dict[str, Callable[..., Any]]:
+    """Of Inspect's `Batcher`: how a call is made, and a batch sent, looked at and taken apart."""
+
+    async def generate_for_request(batcher: Any, request: dict[str, Any]) -> Any:
+        key = CALL_KEY.get()
+        while True:
+            noted = notes.find(key)
+            answer = await _asked(batcher, request, key, noted)
+            if isinstance(answer, _BatchGone) and noted is not None:
+                notes.remove(key)  # and so to a batch of this run
+                continue
+            if isinstance(answer, _BatchGone):
+                raise FailedInBatch("batch_without_results") from answer
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    async def wrapped_create_batch(batcher: Any, calls: list[Any]) -> str:
+        name = await create(batcher, calls)
+        for call in calls:
+            notes.write(call.key, name, call.custom_id)
+        return name
+
+    async def wrapped_check_batch(batcher: Any, batch: Any) -> Any:
+        try:
+            found = await batcher._check_batch(batch)
+        except Exception as error:
+            batch.consecutive_check_failure_count += 1
+            looks = batch.consecutive_check_failure_count
+            gone = isinstance(error, _BatchGone) or (getattr(error, "status_code", None) in _GONE and looks >= _LOOKS)
+            if gone:
+                resolve(batcher, batch, dict.fromkeys(batch.requests, _BatchGone()))
+            elif looks >= batcher._max_consecutive_check_failures:  # of hours: its note stays, for the next run
+                await batcher._fail_and_cleanup_inflight_batch("it cannot be looked at", batch, error)
+            return None
+        batch.consecutive_check_failure_count = 0
+        ended = type(batcher).__name__ == "GoogleBatcher" and found.failed_count  # its way to say so
+        if found.completion_info is None and ended:
+            resolve(batcher, batch, dict.fromkeys(batch.requests, _BatchGone()))
+            return None
+        return found
+
+    def resolve(batcher: Any, batch: Any, results: Mapping[str, Any]) -> None:
+        batcher._inflight_batches.pop(batch.id, None)  # first: a call that comes now is looked up anew
+        for name, call in batch.requests.items():
+            answer = results.get(name, FailedInBatch("no_result_in_batch"))
+            if isinstance(answer, Exception):
+                notes.remove(call.key)
+            _give(call, answer)
+
+    async def resolve_inflight_batch(batcher: Any, batch: Any, results: Mapping[str, Any]) -> None:
+        resolve(batcher, batch, results)
+
+    return {
+        "generate_for_request": generate_for_request,
+        "_wrapped_create_batch": wrapped_create_batch,
+        "_wrapped_check_batch": wrapped_check_batch,
+        "_resolve_inflight_batch": resolve_inflight_batch,
+    }
+
+
+async def _asked(batcher: Any, request: dict[str, Any], key: str, noted: tuple[str, str] | None) -> Any:
+    """What comes of a call: the answer, or the exception that stands for it.
+
+    Args:
+        batcher: of the provider.
+        request: as it goes into a batch; not used where one holds it already.
+        key: of the call.
+        noted: id of the batch that holds it, and its name there.
+    """
+    import anyio
+    from inspect_ai._util.background import run_in_background
+    from inspect_ai.model._providers.util.batch import Batch, BatchRequest
+
+    send, receive = anyio.create_memory_object_stream[Any](1)
+    call: Any = BatchRequest[Any](request=dict(request), result_stream=send)
+    call.key = key
+    if noted is None:
+        batcher._intake_queue.append(call)
+    else:
+        held, call.custom_id = noted
+        batch = batcher._inflight_batches.setdefault(held, Batch[Any](id=held, requests={}))
+        batch.requests[call.custom_id] = call
+    if not batcher._is_batch_worker_running:
+        batcher._is_batch_worker_running = True
+        run_in_background(batcher._batch_worker)
+    with receive:
+        return await receive.receive()
+
+
+def _give(call: Any, answer: Any) -> None:
+    import anyio
+
+    call.submitted()
+    with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody waits any more
+        call.result_stream.send_nowait(answer)
+
+
+async def _read_results(batcher: Any, address: str) -> dict[str, Any]:
+    """The results in a file, by the names of their calls; lines that name none are passed over."""
+    found: dict[str, Any] = {}
+    for text in (await batcher._download_result_file(address)).decode(errors="replace").split("\n"):
+        with suppress(ValueError, RecursionError):
+            line = json.loads(text)
+            if isinstance(line, dict) and (name := line.get("custom_id") or line.get("key")):
+                found[str(name)] = _result(batcher, line)
+    return found
+
+
+def _result(batcher: Any, line: dict[str, Any]) -> Any:
+    """The answer in a line, or its failure as an exception."""
+    response, error = line.get("response"), line.get("error")
+    if isinstance(response, dict) and (status := response.get("status_code", 200)) != 200:
+        return FailedInBatch(status=status if type(status) is int else None, body=response.get("body"))
+    if isinstance(error, dict):
+        code = error.get("code")
+        return FailedInBatch(str(code or ""), code if type(code) is int else None, {"error": error})
+    try:
+        return batcher._parse_jsonl_line(line)[1]
+    except Exception as fault:
+        return fault
+
+
+def _rejected(batcher: Any, batch: Any, errors: Any) -> dict[str, Exception]:
+    """What comes of the calls of a batch that OpenAI did not take after all, as where too much waits already."""
+    codes = [str(error.code or "") for error in getattr(errors, "data", None) or ()] or ["batch_rejected"]
+    if len(codes) != len(batch.requests):
+        codes = codes[:1] * len(batch.requests)
+    return {name: FailedInBatch(code) for name, code in zip(batch.requests, codes, strict=True)}
+
+
+def _adapted(adapt: Callable[..., Any]) -> Callable[..., Any]:
+    def adapted(batcher: Any, information: Any) -> Any:
+        found = adapt(batcher, information)
+        if found.status in {"expired", "cancelled"} and not (found.output_file_id or found.error_file_id):
+            raise _BatchGone
+        return found
+
+    return adapted

@@ -55,7 +55,9 @@ _RATES = {"rate_limit_exceeded", "rate_limit_error", "ThrottlingException"}
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{2,47}")
 _MARKUP = re.compile(r"\[/?[a-z ]+\]")
 _SECRETS = re.compile(
-    r"\b(?:sk|pk|gsk|hf|xai|key|token|api|AIza)[-_][A-Za-z0-9_\-*.]{6,}|AIza[\w-]{20,}|(?<=Bearer )\S+", re.IGNORECASE
+    r"\b(?:sk|pk|gsk|hf|xai|key|token|api|AIza)[-_](?!(?:[a-z]+_)+[a-z]+(?![\w*.-]))"  # words, as token_limit_exceeded
+    r"[A-Za-z0-9_\-*.]{6,}|AIza[\w-]{20,}|(?<=Bearer )\S+",
+    re.IGNORECASE,
 )
 _ADDRESSES = re.compile(r"\bhttps?://[^\s'\"<>]+")
 _NAMES_OF_SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
@@ -159,7 +161,7 @@ def failure_of(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
         return Failure(Cause.TOO_LONG)
     if _RATES & set(body):
         return Failure(Cause.RATE)
-    return Failure(Cause.UNREADABLE if names & _UNREADABLE else Cause.OTHER, code=type(error).__name__)
+    return Failure(Cause.UNREADABLE if names & _UNREADABLE else Cause.OTHER, code=code or type(error).__name__)
 
 
 def provider_words(error: BaseException, secrets: Iterable[str] = ()) -> str:

@@ -18,7 +18,8 @@ refuses any number of prompts standing together nor one reply at which the conne
 a dead server is given up within a few calls.
 
 Calls through a batch API are all under way at once, for a batch is what there is within seconds. The probe is then made
-before them and outside of any batch, so that a wrong key is found out at once, and nothing is probed later.
+before them and outside of any batch, so that a wrong key is found out at once, and nothing is probed later. What is
+under way in batches when a run ends is fetched by the next one (`alignment_prism.calls.batches`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from alignment_prism.calls.answer import Answer, refusal_of
-from alignment_prism.calls.batches import batches
+from alignment_prism.calls.batches import CALL_KEY, batches
 from alignment_prism.calls.budget import Budget, Usage
 from alignment_prism.calls.endpoint import Endpoint, refuse_unknown
 from alignment_prism.calls.failures import Failure, failure_of, provider_words
@@ -217,14 +218,16 @@ class _Run:
         """Start no further call; says what is waited for."""
         self.halt.set()
         calls = f"{self.under_way} answer{'s' * (self.under_way != 1)} under way"
-        return f"waiting up to {GRACE:.0f} s for {calls}, which would be paid for again; once more stops at once"
+        kept = self.endpoint.batch and self.journal is not None
+        lost = ("which would be paid for again", "which the same command fetches once a batch holds them")[kept]
+        return f"waiting up to {GRACE:.0f} s for {calls}, {lost}; once more stops at once"
 
     async def _in_batches(self, keys: Sequence[str]) -> None:
         """All calls through the provider's batch API, after a probe outside of it."""
         self.started = True
         try:
             await self._attempts(self.probe, FIRST_RETRIES, limit=PROBE_TIMEOUT, alone=True)
-            async with batches():
+            async with batches(self.journal):
                 await self._many(keys, MOST_IN_BATCHES)
         except _Halted:
             return
@@ -232,6 +235,9 @@ class _Run:
             self._end(self._given_up(probe))
         except ExceptionGroup as group:  # of the task that sends batches; their calls have failed with it
             error = group.exceptions[0]
+            if isinstance(error, PrismError):  # of the journal
+                self._end(error)
+                return
             self._end(self._given_up(_Failed(failure_of(error, self.endpoint.secrets(self.api)), error)))
 
     async def _many(self, keys: Sequence[str], connections: int) -> None:
@@ -285,6 +291,7 @@ class _Run:
 
     async def _ask(self, key: str) -> Answer | None:
         """The model's answer, noted down; None where the call failed or was not made."""
+        CALL_KEY.set(key)
         first = not self.started
         self.started = True
         retries = self.endpoint.retries
