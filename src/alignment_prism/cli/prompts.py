@@ -236,12 +236,13 @@ def overlap(
     """Find prompts of A that B has too, word for word or nearly, in any script, or through English translations.
 
     B is held in memory and A is streamed past it, so let A be the larger one. Give a set twice to find the
-    near-duplicates within it.
+    near-duplicates within it. English translations are columns literal_translation, semantic_translation or english.
 
     \b
     Examples:
       prism prompts overlap training.jsonl evaluation.jsonl --fail
       prism prompts overlap aya_srp.jsonl flores200/dev/srp_Cyrl.dev --out matches.jsonl
+      prism prompts overlap mine.csv aya --map prompt=hindi,english=original --language hi --set kind=harmful
     """
     from alignment_prism.domain import InputError
     from alignment_prism.io import text_writer
@@ -325,6 +326,7 @@ def split(
       prism prompts split aya --part seed=100 --part eval=rest --seed 1 --out aya_split.parquet
       prism prompts split aya_split.parquet --check
     """
+    from alignment_prism.cli.progress import progress_bar
     from alignment_prism.domain import InputError
     from alignment_prism.prompts.sources import iter_sets
     from alignment_prism.prompts.splits import check_parts, split_prompts, write_split
@@ -340,11 +342,13 @@ def split(
     accounts.require_none()
     echo_rejects(accounts)
     if check:
-        named = check_parts(prompts, threshold=threshold, n=n).most_common()
+        with progress_bar("prompts compared") as progress:
+            named = check_parts(prompts, threshold=threshold, n=n, progress=progress).most_common()
         counts = ", ".join(f"{name or '(none)'} {count}" for name, count in named)
         echo(f"no leak between {counts} at similarity {threshold}")
     elif out:
-        divided = split_prompts(prompts, sizes, seed=seed, threshold=threshold, n=n)
+        with progress_bar("prompts compared") as progress:
+            divided = split_prompts(prompts, sizes, seed=seed, threshold=threshold, n=n, progress=progress)
         write_split(divided, out)
         _echo_split(divided, out)
 

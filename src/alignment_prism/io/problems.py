@@ -32,6 +32,7 @@ TEXT_FIELDS = frozenset(
         "turns",
         "literal_translation",
         "semantic_translation",
+        "english",
         "explanation",
         "reference",
         "raw",

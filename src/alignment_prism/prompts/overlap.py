@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 from alignment_prism.domain import InputError, Prompt
+from alignment_prism.domain.progress import Progress
 from alignment_prism.prompts.folding import fold, romanise
 from alignment_prism.prompts.similarity import SimilarityIndex
 
-TRANSLATIONS = ("literal_translation", "semantic_translation")
-"""Keys of the metadata that hold English translations."""
+TRANSLATIONS = ("literal_translation", "semantic_translation", "english")
+"""Keys of the metadata that hold a prompt in English: Aya's columns, and what others are mapped to."""
 
 THRESHOLD = 0.7
 """Least Jaccard similarity of character 5-grams at which two prompts count as near-duplicates."""
@@ -114,18 +115,24 @@ class PromptIndex:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def matches(self, prompts: Iterable[Prompt]) -> Iterator[Match]:
-        """Every match of prompts with the set, the best way each pair meets, in the order of the prompts."""
+    def matches(self, prompts: Iterable[Prompt], begun: Callable[[], None] = lambda: None) -> Iterator[Match]:
+        """Every match of prompts with the set, the best way each pair meets, in the order of the prompts.
+
+        Args:
+            prompts: to look for.
+            begun: called when the next one is looked for.
+        """
         iterator = iter(prompts)
         while chunk := list(islice(iterator, CHUNK)):
-            yield from self._chunk(chunk)
+            yield from self._chunk(chunk, begun)
 
-    def _chunk(self, prompts: Sequence[Prompt]) -> Iterator[Match]:
+    def _chunk(self, prompts: Sequence[Prompt], begun: Callable[[], None]) -> Iterator[Match]:
         owners: list[int] = []
         kinds: list[str] = []
 
         def texts() -> Iterator[str]:
             for number, prompt in enumerate(prompts):
+                begun()
                 for kind, key in keys_of(prompt):
                     owners.append(number)
                     kinds.append(kind)
@@ -151,8 +158,16 @@ class PromptIndex:
             yield Match(prompt.id, self._ids[other], similarity, how, languages)
 
 
-def near_duplicates(prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: int = 5) -> Iterator[Match]:
+def near_duplicates(
+    prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: int = 5, progress: Progress = lambda *_: None
+) -> Iterator[Match]:
     """Every pair of different prompts of one set that match, each pair once.
+
+    Args:
+        prompts: the set.
+        threshold: least similarity of a match.
+        n: characters of an n-gram.
+        progress: told of every prompt twice: as it is indexed, and as it is looked for.
 
     Raises:
         InputError: two prompts have the same id.
@@ -161,7 +176,17 @@ def near_duplicates(prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, 
     for number, prompt in enumerate(prompts):
         if place.setdefault(prompt.id, number) != number:
             raise InputError(f"the id {prompt.id[:40]!r} occurs twice", fix="give every prompt its own id")
-    for match in PromptIndex(prompts, threshold=threshold, n=n).matches(prompts):
+    done = count(1)
+
+    def tick() -> None:
+        progress(next(done), 2 * len(prompts))
+
+    def indexed() -> Iterator[Prompt]:
+        for prompt in prompts:
+            tick()
+            yield prompt
+
+    for match in PromptIndex(indexed(), threshold=threshold, n=n).matches(prompts, tick):
         if place[match.one] < place[match.other]:
             yield match
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from alignment_prism.domain import InputError, Prompt, content_digest
+from alignment_prism.domain.progress import Progress
 from alignment_prism.io import write_json, write_records
 from alignment_prism.prompts.overlap import THRESHOLD, Match, connected, near_duplicates
 from alignment_prism.statistics.apportion import apportion
@@ -46,6 +47,7 @@ def split_prompts(
     seed: int,
     threshold: float = THRESHOLD,
     n: int = 5,
+    progress: Progress = lambda *_: None,
 ) -> Split:
     """Divides prompts into parts, language by language and scope by scope.
 
@@ -59,13 +61,14 @@ def split_prompts(
         seed: of the order in which groups are dealt out.
         threshold: near-duplicates from this similarity stay together.
         n: characters of an n-gram.
+        progress: as of `near_duplicates`.
 
     Raises:
         InputError: a language has too few prompts for the counts, shares do not add up, or an id occurs twice.
     """
     wanted = _wanted(prompts, parts)
-    edges = [(match.one, match.other) for match in near_duplicates(prompts, threshold=threshold, n=n)]
-    component = connected((prompt.id for prompt in prompts), edges)
+    alike = list(near_duplicates(prompts, threshold=threshold, n=n, progress=progress))
+    component = connected((prompt.id for prompt in prompts), ((match.one, match.other) for match in alike))
     groups: dict[str, list[Prompt]] = defaultdict(list)
     for prompt in prompts:
         groups[component[prompt.id]].append(prompt)
@@ -90,7 +93,7 @@ def split_prompts(
         for prompt in groups[name]:
             part_of[prompt.id] = best
     divided = tuple(replace(prompt, split=part_of[prompt.id]) for prompt in prompts)
-    check_leaks(divided, threshold=threshold, n=n)
+    _check_apart(alike, part_of)
     return Split(divided, _manifest(divided, parts, seed, threshold, n, groups))
 
 
@@ -156,7 +159,9 @@ def write_split(split: Split, out: str | Path) -> None:
     write_json(manifest_beside(str(out)), split.manifest)
 
 
-def check_parts(prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: int = 5) -> Counter[str]:
+def check_parts(
+    prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: int = 5, progress: Progress = lambda *_: None
+) -> Counter[str]:
     """Check that the parts that prompts name share nothing.
 
     Returns:
@@ -169,24 +174,26 @@ def check_parts(prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: i
     if set(parts) <= {""}:
         fix = "say which column names it, or split the prompts first"
         raise InputError("no prompt names a part", fix=fix, settings={"mapping": "split=COLUMN"})
-    check_leaks(prompts, threshold=threshold, n=n)
+    check_leaks(prompts, threshold=threshold, n=n, progress=progress)
     return parts
 
 
-def check_leaks(prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: int = 5) -> None:
+def check_leaks(
+    prompts: Sequence[Prompt], *, threshold: float = THRESHOLD, n: int = 5, progress: Progress = lambda *_: None
+) -> None:
     """Makes sure that no two parts share a prompt, a group or a near-duplicate.
 
     Raises:
         InputError: they do; shows both rows of the first leaks by id, part, language and similarity, never by text.
     """
-    by_id = {prompt.id: prompt for prompt in prompts}
-    leaks = [
-        match
-        for match in near_duplicates(prompts, threshold=threshold, n=n)
-        if by_id[match.one].split != by_id[match.other].split
-    ]
+    part_of = {prompt.id: prompt.split for prompt in prompts}
+    _check_apart(near_duplicates(prompts, threshold=threshold, n=n, progress=progress), part_of)
+
+
+def _check_apart(alike: Iterable[Match], part_of: Mapping[str, str]) -> None:
+    leaks = [match for match in alike if part_of[match.one] != part_of[match.other]]
     if leaks:
-        raise leak_error(leaks, {prompt.id: prompt.split for prompt in prompts})
+        raise leak_error(leaks, part_of)
 
 
 def leak_error(leaks: Sequence[Match], parts: Mapping[str, str], shown: int = 10) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from dataclasses import replace
@@ -12,6 +13,7 @@ from alignment_prism.domain import InputError, Prompt, Scope, user
 from alignment_prism.prompts import read_prompts
 from alignment_prism.prompts.folding import fold
 from alignment_prism.prompts.overlap import PromptIndex, near_duplicates, summary
+from alignment_prism.prompts.similarity import SimilarityIndex
 from alignment_prism.prompts.splits import check_leaks, split_prompts
 
 
@@ -186,3 +188,51 @@ def test_real_translations_meet_through_english(realdata):
     matches = {match.one: match for match in PromptIndex(english).matches(typed)}
     assert set(matches) == {each.id for each in typed}
     assert {match.how for match in matches.values()} == {"translation-text"}
+
+
+def test_prompts_meet_through_the_english_of_any_column(tmp_path):
+    """A published set names its English `instruction`: kept as `english` by its format, and by whoever maps it."""
+    rows = [{"id": "a", "instruction": SENTENCE, "instruction_translated": "Où lire cela", "category": ""}]
+    published = tmp_path / "polyrefuse_harmless_fr.json"
+    published.write_text(json.dumps(rows), encoding="utf-8")
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text(json.dumps({"id": "m", "question": "اين اقرا هذا", "original": SENTENCE}), encoding="utf-8")
+    own = tmp_path / "own.jsonl"
+    own.write_text(json.dumps({"id": "o", "prompt": SENTENCE, "language": "en", "kind": "general"}), encoding="utf-8")
+    (french,) = read_prompts(published)
+    mapping = {"prompt": "question", "english": "original"}
+    (arabic,) = read_prompts(mine, mapping=mapping, defaults={"language": "ar", "kind": "general"})
+    (english,) = read_prompts(own)
+    assert set(how(french, english).values()) == {"translation-text"}
+    assert set(how(arabic, english).values()) == {"translation-text"}
+    assert set(how(arabic, french).values()) == {"translation"}
+
+
+@pytest.fixture
+def comparisons(monkeypatch):
+    """How many pairs of texts were looked at, since it was cleared."""
+    seen = []
+    verify = SimilarityIndex._verify
+
+    def counted(self, pairs, keys, sizes):
+        seen.append(len(pairs))
+        yield from verify(self, pairs, keys, sizes)
+
+    monkeypatch.setattr(SimilarityIndex, "_verify", counted)
+    return seen
+
+
+def test_a_split_compares_each_prompt_with_few_others_once_and_says_how_far_it_is(comparisons):
+    """All pairs of 2,000 prompts would be 2,000,000; and twice as many prompts take no four times as many pairs."""
+    rng = random.Random(1)
+    words = ["".join(rng.choice("abcdefghijklmnoprstuvz") for _ in range(rng.randint(4, 9))) for _ in range(4000)]
+    looked_at, told = {}, []
+    for count in (1000, 2000):
+        texts = (f"How do I {' '.join(rng.choice(words) for _ in range(6))} in a house?" for _ in range(count))
+        prompts = [prompt(f"p{number}", text) for number, text in enumerate(texts)]
+        comparisons.clear()
+        told.clear()
+        split_prompts(prompts, {"a": 0.5, "b": "rest"}, seed=1, progress=lambda *done: told.append(done))
+        looked_at[count] = sum(comparisons)
+    assert looked_at[2000] < 100 * 2000 and looked_at[2000] < 3 * looked_at[1000]
+    assert told == [(number, 4000) for number in range(1, 4001)]  # each is indexed, and looked for
