@@ -50,6 +50,17 @@ def test_samples_have_seeds_and_the_context_cuts_as_it_does_here(server: Server,
     assert {(body["max_tokens"], body["temperature"], body["top_p"]) for body in server.bodies} == {(10, 0.7, 0.9)}
 
 
+def test_a_folder_may_be_called_anything(server: Server, tiny_model: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run #3 of 50%23"
+    folder.symlink_to(tiny_model, target_is_directory=True)
+    server.models = {str(folder): 96}
+    server.script = lambda messages: Reply("Fine.", usage=(1, 2))
+    template = "{{ messages[0].content }}!"
+    for more in ({}, {"chat_template": template}):
+        found = reply(folder, ASKED, Sampling(max_tokens=4), base_url=server.url, **more)
+        assert [one.reply for one in found] == ["Fine.", "Fine."]
+
+
 def test_a_server_of_another_model_is_refused_before_any_reply(server: Server, tiny_model: Path) -> None:
     server.models = {"somebody/else": 96}
     with pytest.raises(ModelError, match=r"serves somebody/else, and not this model") as error:

@@ -50,8 +50,8 @@ class ServedModel(ModelAPI):
     """A folder's model behind a vLLM server, asked by token ids.
 
     Args:
-        model_name: the folder; the Hub id behind `#`, where it came from the Hub; behind another `#` the digest of a
-            chat template in place of its own (`generate_served`).
+        model_name: the folder, with `%` and `#` as `%25` and `%23`; the Hub id behind `#`, where it came from the Hub;
+            behind another `#` the digest of a chat template in place of its own (`generate_served`).
         base_url: of the server.
         api_key: that it wants, if it wants one.
         config: of the calls.
@@ -68,7 +68,8 @@ class ServedModel(ModelAPI):
         from transformers import AutoTokenizer
 
         super().__init__(model_name, base_url, api_key, [], config or GenerateConfig())
-        self._folder, self._hub, template = (*model_name.split("#"), "", "")[:3]
+        folder, self._hub, template = (*model_name.split("#"), "", "")[:3]
+        self._folder = folder.replace("%23", "#").replace("%25", "%")
         self._tokenizer: Any = AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False)
         self._tokenizer.chat_template = _TEMPLATES.get(template, "") or self._tokenizer.chat_template
         require_chat_template(self._tokenizer, self._folder)
@@ -177,8 +178,9 @@ def generate_served(
     hub = "" if str(folder) == model.id else model.id
     template = _template(folder, chat_template, template_arguments or {})
     mark = f"#{hub}#{template}" if template else f"#{hub}" if hub else ""
+    escaped = str(folder).replace("%", "%25").replace("#", "%23")
     endpoint = Endpoint(
-        f"{PROVIDER}/{folder}{mark}",
+        f"{PROVIDER}/{escaped}{mark}",
         base_url,
         temperature=sampling.temperature,
         top_p=sampling.top_p if sampling.top_p < 1 else None,
