@@ -16,6 +16,7 @@ except ImportError:  # no such locks on this system: nothing is guarded
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".prism.lock"
+_ELSEWHERE = "choose another place, one that may be written to"
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0)
 """A folder may be from somebody else: a lock that is a link would have us write to whatever it leads to."""
 
@@ -52,8 +53,7 @@ def output_lock(output: str | Path) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        fix = "choose another place, one that may be written to"
-        raise StoreError(f"cannot write: {error.strerror}", where=str(output), fix=fix) from error
+        raise StoreError(f"cannot write: {error.strerror}", where=str(output), fix=_ELSEWHERE) from error
     with _held(path.with_name(f".{path.name}{LOCK}"), str(output)):
         yield
 
@@ -66,12 +66,18 @@ def turn_to_write(path: str | Path) -> Iterator[None]:
 
     Args:
         path: of the lock, a file beside that which is written; it stays.
+
+    Raises:
+        StoreError: its folder may not be written to.
     """
     if fcntl is None:
         yield
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise StoreError(f"cannot write: {error.strerror}", where=str(path), fix=_ELSEWHERE) from error
     try:
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -100,12 +106,11 @@ def _take(path: Path, name: str, *, shared: bool = False) -> int | None:
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT | _NO_LINKS, 0o644)
         except OSError as error:
-            fix = "choose another place, one that may be written to"
             if error.errno == errno.ELOOP:
                 raise StoreError(
                     "the lock is a link, and what it leads to would be lost", where=str(path), fix="remove it"
                 ) from error
-            raise StoreError(f"cannot write: {error.strerror}", where=name, fix=fix) from error
+            raise StoreError(f"cannot write: {error.strerror}", where=name, fix=_ELSEWHERE) from error
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:

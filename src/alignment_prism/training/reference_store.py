@@ -57,7 +57,11 @@ class ReferenceStore:
         self._journals: dict[str, CallJournal] = {}
 
     def get_many(self, space: ReferenceSpace, keys: Iterable[str]) -> list[float | None]:
-        """The values under `keys`, in their order; None where there is none yet."""
+        """The values under `keys`, in their order; None where there is none yet.
+
+        Raises:
+            StoreError: the folder may not be written to, before anything is computed for it.
+        """
         journal = self._journal(space)
         return [journal.get(key) for key in keys]
 
@@ -71,5 +75,7 @@ class ReferenceStore:
 
     def _journal(self, space: ReferenceSpace) -> CallJournal:
         if space.digest not in self._journals:
-            self._journals[space.digest] = CallJournal(self.folder / f"{space.digest}.jsonl")
+            path = self.folder / f"{space.digest}.jsonl"
+            with turn_to_write(path.with_suffix(".lock")):  # a folder that may not be written to is found out here
+                self._journals[space.digest] = CallJournal(path)
         return self._journals[space.digest]

@@ -7,6 +7,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from alignment_prism.domain import StoreError
 from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore, example_key
 
 SPACE = ReferenceSpace(weights="w", template="t", dtype="float32", attention="eager")
@@ -32,6 +35,13 @@ def test_the_key_knows_where_the_completion_begins() -> None:
         len({example_key([1, 2], [3]), example_key([1], [2, 3]), example_key([1, 2, 3], []), example_key([1], [3])})
         == 4
     )
+
+
+def test_a_folder_that_cannot_be_written_to_is_found_out_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="cannot write") as error:
+        ReferenceStore(tmp_path / "file" / "cache").get_many(SPACE, ["a"])
+    assert "another place" in (error.value.fix or "")
 
 
 WRITER = """
