@@ -24,8 +24,8 @@ from alignment_prism.scoring.rules.chrf import counted, sacrebleu_chrf
 from alignment_prism.scoring.translation import Translated, Translator, texts_of
 
 THRESHOLD = 40.0
-"""chrF++ of a back-translation, of 100, below which a translation is flagged: no source names one, and nothing about
-something else comes as high (`benchmarks/back_translation.md`)."""
+"""chrF++ of a back-translation, of 100, below which a translation is flagged: no source names one; no sentence and no
+prompt comes as high against a random other one (`benchmarks/back_translation.md`)."""
 
 SUBSET = "translated"
 """Part of the findings that translations are, beside the prompts that people wrote."""
