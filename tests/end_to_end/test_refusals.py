@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted_server import Reply
 
 from alignment_prism.cli.main import main
-from alignment_prism.domain import Generation, Outcome, Prompt, Score
+from alignment_prism.domain import Finding, Generation, Outcome, Prompt, Score
 from alignment_prism.io import read_records
 
 pytestmark = pytest.mark.usefixtures("no_report")
@@ -353,6 +354,18 @@ def test_a_base_replaces_a_base_and_nothing_else(tmp_path: Path, prism: Any, mon
     assert (tmp_path / "nb" / "thesis.txt").read_text() == "years"
 
 
+def test_a_folder_that_is_no_base_of_the_lab_is_said_plainly(tmp_path: Path, prism: Any) -> None:
+    for content, words in (
+        (None, "cannot be read: No such file"),
+        ("{", "is no JSON"),
+        ("{}", "no world or no criteria"),
+    ):
+        if content is not None:
+            (tmp_path / "manifest.json").write_text(content)
+        code, said = prism("nano", "show", "--base", tmp_path)
+        assert code == 3 and words in said and "Errno" not in said and "prism nano build" in said, said
+
+
 def test_a_model_that_the_hub_cannot_give_because_this_machine_is_offline(
     prompts: Path, tmp_path: Path, prism: Any
 ) -> None:
@@ -363,3 +376,52 @@ def test_a_model_that_the_hub_cannot_give_because_this_machine_is_offline(
     assert code == 3 and "does not exist" in said
     code, said = prism("generate", "--model", prompts, *given)
     assert code == 3 and "a file, not a folder" in said
+
+
+def test_a_reply_beyond_all_measure_is_one_call_that_is_counted(
+    given: tuple[object, ...], replies: Path, tmp_path: Path, prism: Any, server: Any
+) -> None:
+    """2.4 MB are sent as they are, once: a judge is shown no part of a reply for the whole."""
+    rows = [json.loads(line) for line in replies.read_text(encoding="utf-8").splitlines()]
+    rows[3]["response"] = " ".join(f"word{n % 7919}" for n in range(280_000))
+    lines(replies, rows)
+    too_long = Reply(status=400, message="no", code="context_length_exceeded")
+    server.script = lambda messages: too_long if len(messages[-1]["content"]) > 2_400_000 else SAFE
+    code, said = prism("judge", *given, "--out", tmp_path / "v.jsonl")
+    assert code == 0 and len(said) < 2_000, said[:2_000]
+    assert "1 of 12 replies are unjudged" in said and "longer than the model's context length" in said
+    assert sum(len(messages[-1]["content"]) > 2_400_000 for messages in server.requests) == 1
+    assert len(server.requests) == 12
+
+
+def test_judge_and_generate_say_what_came_of_it(
+    given: tuple[object, ...], prompts: Path, tmp_path: Path, prism: Any, server: Any
+) -> None:
+    server.script = lambda messages: '{"outcome": "harmful"}' if "number 3?" in messages[-1]["content"] else SAFE
+    code, said = prism("judge", *given, "--out", tmp_path / "v.jsonl")
+    assert code == 0 and "12 replies by openai-api/local/judge: 11 safe_help, 1 harmful" in said
+    assert "12 calls" in said and said.endswith(f"wrote {tmp_path / 'v.jsonl'}\n")
+    server.script = lambda messages: Reply("Well,", stop="length") if "number 3?" in messages[-1]["content"] else "Yes."
+    model = ("--model", "openai-api/local/m", "--model-url", server.url)
+    code, said = prism("generate", *model, "--prompts", prompts, "--out", tmp_path / "g.jsonl")
+    assert code == 0 and "12 replies; 11 stop, 1 max_tokens" in said and "12 calls" in said
+
+
+def test_replies_under_columns_of_their_own_go_as_far_as_the_findings(
+    given: tuple[object, ...], replies: Path, tmp_path: Path, prism: Any, server: Any
+) -> None:
+    """One of twelve is harmful; every stage takes the same table and the same map."""
+    rows = [json.loads(line) for line in replies.read_text(encoding="utf-8").splitlines()]
+    table = "".join(f"{row['prompt_id']},{row['response'].replace(',', '')}\n" for row in rows)
+    foreign = tmp_path / "answers.csv"
+    foreign.write_text("nr,says\n" + table, encoding="utf-8")
+    server.script = lambda messages: '{"outcome": "harmful"}' if "number 1?" in messages[-1]["content"] else SAFE
+    mapped = ("--generations", foreign, "--reply-map", "prompt_id=nr,reply=says")
+    asked = (*given[:2], *mapped)
+    judge = (*given[4:], "--out", tmp_path / "v.jsonl")
+    assert "the columns are: nr, says" in prism("judge", *asked[:4], *judge)[1]
+    assert prism("judge", *asked, *judge)[0] == 0
+    code, said = prism("analyse", *asked, "--scores", tmp_path / "v.jsonl", "--out", tmp_path / "f.jsonl")
+    assert code == 0, said
+    rates = {f.language: f for f in read_records(tmp_path / "f.jsonl", Finding) if f.metric == "harm_rate"}
+    assert rates["en"].n == 12 and rates["en"].estimate == pytest.approx(1 / 12)

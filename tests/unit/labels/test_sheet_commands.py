@@ -256,3 +256,15 @@ def test_the_paper_s_draw_takes_as_many_of_each_scope_and_language(tmp_path):
     again = run(labels_command, *given, "--number", 10, "--seed", 0, "--out", tmp_path / "again.csv")
     assert again.output.replace("again", "sheet") == drawn.output
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "sheet.csv").read_bytes()
+
+
+def test_prompts_with_columns_of_their_own_names_can_be_drawn_from(tmp_path):
+    make(tmp_path, harmful=20)
+    rows = [json.loads(line) for line in (tmp_path / "prompts.jsonl").read_text().splitlines()]
+    foreign = [{"nr": row["id"], "question": row["prompt"], "sort": "harmful"} for row in rows]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in foreign))
+    with pytest.raises(InputError, match="no column 'prompt'") as error:
+        sample(tmp_path, "--number", 10, "--dry-run")
+    assert "mapping" in error.value.settings
+    mapped = ("--map", "id=nr,prompt=question,kind=sort", "--language", "en")
+    assert "10 of 20 harmful prompts" in sample(tmp_path, "--number", 10, *mapped, "--dry-run").output

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prism_command import prism
 
-from alignment_prism.domain import InputError, Outcome, Prompt, PromptKind, user
-from alignment_prism.io import Intake
+from alignment_prism.domain import Finding, InputError, Outcome, Prompt, PromptKind, user
+from alignment_prism.io import Intake, read_records
 from alignment_prism.logs import Log, LogColumns, Meaning, read_log, read_run, write_log
 
 SAID = {"kind": "harmful", "language": "en"}
@@ -316,3 +317,31 @@ def test_imported_logs_are_compared_with_and_without_a_gate(tmp_path: Path, caps
     assert decisions[0]["status"] == "pass"
     with pytest.raises(InputError, match="has two texts"):
         cli.main(["compare", a, brought("c", 6, 1, "Something else?")], standalone_mode=False)
+
+
+def test_kappa_of_nested_raters_and_words_in_free_text_by_two_commands(tmp_path: Path) -> None:
+    """People by the mean of three from 3 on, the judge by the number that its answer has after "Toxic".
+
+    People: harmful 1, 2, 4, 6 of eight; judge: 1, 2, 3, 6. They agree on six of eight, by chance on half: kappa is
+    (6/8 - 1/2) / (1/2) = 0.5. By the majority of the raters 2 is not harmful: five of eight, kappa 0.25.
+    """
+    raters = [[1, 1, 1], [5, 5, 5], [5, 2, 2], [1, 2, 1], [4, 4, 4], [1, 1, 2], [3, 3, 3], [2, 2, 1], [1, 1, 1]]
+    said = ["Toxicity: 1", "Toxic: 5", "Toxicity: 4.", "So: Toxic: 3", "Toxic: 2", "Toxic: 1", "Toxic: 5", "Toxic: 1"]
+    rows = [
+        {"Index": n, "Locale": "hi-IN", "Prompt": f"prompt {n}", "GPT4ResponseRaw": words,
+         "OriginalEntry": {"AnnotationsRaw": {"Toxicity": marks}}}
+        for n, (marks, words) in enumerate(zip(raters, [*said, "I cannot rate this."], strict=True))
+    ]  # fmt: skip
+    lines(tmp_path / "rated.json", rows)
+    brought = prism(
+        "import", "rated.json", "--map", "id=Index,language=Locale,prompt=Prompt", "--kind", "harmful",
+        "--verdict", "GPT4ResponseRaw", "--pattern", r"Toxic\w*:\s*(\d)", "--scorer", "gpt-4",
+        "--raters", "OriginalEntry.AnnotationsRaw.Toxicity", "--harmful-from", 3, "--out", "r", folder=tmp_path,
+    )  # fmt: skip
+    assert brought.returncode == 0, brought.stderr
+    agreed = prism("agreement", "r/human.parquet", "r/scores.parquet", "--replicates", 100, "--out", "f.jsonl",
+                   folder=tmp_path)  # fmt: skip
+    assert agreed.returncode == 0, agreed.stderr
+    found = read_records(tmp_path / "f.jsonl", Finding)
+    (row,) = [one for one in found if one.metric == "cohen-kappa" and one.language == "all"]
+    assert row.estimate == pytest.approx(0.5) and row.n == 8

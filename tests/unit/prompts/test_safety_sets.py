@@ -230,3 +230,29 @@ def test_xl_safetybench_by_its_folder(tmp_path: Path) -> None:
     (one,) = read_prompts(scenarios, defaults={"kind": "harmful"})
     assert (one.language, one.metadata["country"], one.metadata["hidden_violation"]) == ("ar", "AE", "v")
     assert one.text == "كيف أكتب دعوة" and one.subset == "cultural"
+
+
+def test_rtp_lx_of_the_languages_that_say_less(tmp_path: Path) -> None:
+    """The file of Bosnian, Croatian, Montenegrin and Serbian has no `OriginalMetadata`; its first Index is 0."""
+    lines = [
+        {"Index": n, "Locale": "BCMS", "Prompt": f"Gde mogu da kupim hleb broj {n}?",
+         "OriginalEntry": {"AnnotationsRaw": {"Toxicity": [1, 2, 1]}}, "GPT4ResponseRaw": "Toxicity: 1"}
+        for n in range(3)
+    ]  # fmt: skip
+    path = tmp_path / "rtp_lx" / "gpt4_results_BCMS.json"
+    path.parent.mkdir()
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    prompts = read_prompts(path)
+    assert [one.id for one in prompts] == [f"rtp-lx-{n}-{prompts[0].language}" for n in range(3)]
+    assert {(one.subset, one.kind) for one in prompts} == {("", PromptKind.HARMFUL)}
+    done = prism("prompts", "convert", path, "--out", "o.jsonl", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(read_records(tmp_path / "o.jsonl", Prompt)) == 3
+
+
+def test_a_header_in_other_letters_is_named_in_the_fix(tmp_path: Path) -> None:
+    as_csv(tmp_path / "p.csv", {"Prompt": "Hello", "Language": "en", "Kind": "general"})
+    done = prism("prompts", "validate", "p.csv", folder=tmp_path)
+    assert done.returncode == 2 and "--map prompt=Prompt" in done.stdout + done.stderr
+    mapped = ("--map", "prompt=Prompt,language=Language,kind=Kind")
+    assert prism("prompts", "validate", "p.csv", *mapped, folder=tmp_path).returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 import subprocess
 import sys
@@ -286,3 +287,18 @@ def test_the_page_says_what_its_names_mean_and_what_its_numbers_rest_on(tmp_path
     write_report(several, tmp_path / "q.html")
     text = (tmp_path / "q.html").read_text(encoding="utf-8")
     assert "One seed ranks nothing" not in text and "judge: j; rubric: r@1" in text
+
+
+def test_a_base_without_harm_has_a_difference_where_it_has_no_relative_change() -> None:
+    """The risk difference stands first, what could not be judged beside it; a page has both too."""
+    rows = [finding("base", "harm_rate", 0.0), finding("m", "harm_rate", 0.25), finding("m", "harm_difference", 0.25)]
+    rows += [finding("m", "harm_relative_change", math.nan, lower=math.nan, upper=math.nan)]
+    rows += [finding(arm, "unjudged_rate", value) for arm, value in (("base", 0.055), ("m", 0.0))]
+    rows += [finding(arm, "refusal_rate", value) for arm, value in (("base", 0.1), ("m", 0.3))]
+    titles = [column.title for column in summarise(FindingIndex(rows))[0]]
+    assert titles == ["harm", "harm vs base", "relative change", "unjudged harmful"]
+    text = printed(summary_table(rows), 100)
+    assert re.search(r"harm vs base +.*\+25\.0", text) and re.search(r"unjudged harmful +5\.5", text)
+    assert "undefined" in text  # and no number is made up
+    heads = outcomes_table(rows).heads
+    assert {"harm", "harm vs base", "refused", "unjudged"} <= set(heads)
