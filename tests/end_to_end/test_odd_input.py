@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import reply_records
 from scripted_server import Reply, Server
 
 from alignment_prism.cli.main import main
 from alignment_prism.domain import PrismError
+from alignment_prism.labels.frame import Design, build_frame
 from alignment_prism.store import write_artifact
 from alignment_prism.studies import Study
 
@@ -219,3 +221,29 @@ def test_a_file_of_a_study_whose_values_have_other_types(name: str, work: Work) 
                 assert error.fix, (place, other)
     path.write_text("[" * 100_000, encoding="utf-8")
     assert work.evaluate(*given) in (0, 5)
+
+
+def test_a_design_of_labels_whose_values_have_other_types(tmp_path: Path) -> None:
+    asked = reply_records.prompts("en en fr fr")
+    given, scores = reply_records.replies(asked, base="hhhh", m="hrsh")
+    design, _ = build_frame(scores, asked, arms=["m"])
+    path = tmp_path / "sheet.csv.design.json"
+    design.write(path)
+    assert Design.read(path) == design and given
+    content = json.loads(path.read_text(encoding="utf-8"))
+    for place in paths_in(content):
+        for other in (None, 5, "x", [5], {"a": [5]}):
+            path.write_text(json.dumps(altered(content, place, other)), encoding="utf-8")
+            with pytest.raises(PrismError) as error:
+                Design.read(path)
+            assert error.value.fix, (place, other)
+
+
+@pytest.mark.parametrize("seeds", ["[-1]", "[100000000000000000000]", "[0.5]", "[0, 0]"])
+def test_seeds_that_cannot_be_are_told_before_any_work(
+    seeds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s.yaml").write_text(f"name: x\nbase: nano\nseeds: {seeds}\narms: []\n", encoding="utf-8")
+    assert code_of("study", "run", tmp_path / "s.yaml", "--out", tmp_path / "o") == 2
+    said = capsys.readouterr().err
+    assert "s.yaml" in said and "line 3" in said and "Traceback" not in said and not (tmp_path / "o").exists()

@@ -425,3 +425,13 @@ def test_replies_under_columns_of_their_own_go_as_far_as_the_findings(
     assert code == 0, said
     rates = {f.language: f for f in read_records(tmp_path / "f.jsonl", Finding) if f.metric == "harm_rate"}
     assert rates["en"].n == 12 and rates["en"].estimate == pytest.approx(1 / 12)
+
+
+def test_a_judge_whose_answers_are_cut_is_said_to_need_more_room(
+    given: tuple[object, ...], tmp_path: Path, prism: Any, server: Any
+) -> None:
+    cut = Reply('{"outcome":', stop="length")
+    server.script = lambda messages: cut if "number 3?" in messages[-1]["content"] else SAFE
+    code, said = prism("judge", *given, "--out", tmp_path / "v.jsonl")
+    assert code == 0 and "1: the answer was cut at the token limit" in said
+    assert "--judge-tokens, and --thought-tokens if it thinks" in said

@@ -43,11 +43,18 @@ def echo_judged(scores: Sequence[Score]) -> None:
 
 def echo_unjudged(study: Study) -> None:
     """How many replies have no verdict, and why, without a word of the replies."""
+    from alignment_prism.scoring.answers import CUT
+
     judged, reasons = study.unjudged()
     if reasons:
         echo(f"{reasons.total()} of {judged} replies are unjudged and in no rate:", err=True)
         for reason, count in reasons.most_common(5):
             echo(f"  {count}: {reason[:160]}", err=True)
+        if any(CUT["max_tokens"] in reason for reason in reasons):
+            room = (
+                "--judge-tokens, and --thought-tokens if it thinks; in a spec max_tokens and thought_tokens of a judge"
+            )
+            echo(f"  for longer answers: {room}", err=True)
 
 
 def echo_unverified(spec: StudySpec) -> None:
