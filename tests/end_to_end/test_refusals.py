@@ -356,14 +356,14 @@ def test_a_base_replaces_a_base_and_nothing_else(tmp_path: Path, prism: Any, mon
 
 def test_a_folder_that_is_no_base_of_the_lab_is_said_plainly(tmp_path: Path, prism: Any) -> None:
     for content, words in (
-        (None, "cannot be read: No such file"),
-        ("{", "is no JSON"),
-        ("{}", "no world or no criteria"),
+        (None, "there is no such file"),
+        ("{", "it is not JSON"),
+        ("{}", "its record has no criteria, facts, world"),
     ):
         if content is not None:
-            (tmp_path / "manifest.json").write_text(content)
+            (tmp_path / "nano.json").write_text(content)
         code, said = prism("nano", "show", "--base", tmp_path)
-        assert code == 3 and words in said and "Errno" not in said and "prism nano build" in said, said
+        assert code == 3 and words in said and "Errno" not in said and "nano build" in said, said
 
 
 def test_a_model_that_the_hub_cannot_give_because_this_machine_is_offline(
@@ -381,16 +381,16 @@ def test_a_model_that_the_hub_cannot_give_because_this_machine_is_offline(
 def test_a_reply_beyond_all_measure_is_one_call_that_is_counted(
     given: tuple[object, ...], replies: Path, tmp_path: Path, prism: Any, server: Any
 ) -> None:
-    """2.4 MB are sent as they are, once: a judge is shown no part of a reply for the whole."""
+    """Half a megabyte is sent as it is, once: a judge is shown no part of a reply for the whole."""
     rows = [json.loads(line) for line in replies.read_text(encoding="utf-8").splitlines()]
-    rows[3]["response"] = " ".join(f"word{n % 7919}" for n in range(280_000))
+    rows[3]["response"] = " ".join(f"word{n % 7919}" for n in range(60_000))
     lines(replies, rows)
     too_long = Reply(status=400, message="no", code="context_length_exceeded")
-    server.script = lambda messages: too_long if len(messages[-1]["content"]) > 2_400_000 else SAFE
+    server.script = lambda messages: too_long if len(messages[-1]["content"]) > 500_000 else SAFE
     code, said = prism("judge", *given, "--out", tmp_path / "v.jsonl")
     assert code == 0 and len(said) < 2_000, said[:2_000]
     assert "1 of 12 replies are unjudged" in said and "longer than the model's context length" in said
-    assert sum(len(messages[-1]["content"]) > 2_400_000 for messages in server.requests) == 1
+    assert sum(len(messages[-1]["content"]) > 500_000 for messages in server.requests) == 1
     assert len(server.requests) == 12
 
 
@@ -400,7 +400,7 @@ def test_judge_and_generate_say_what_came_of_it(
     server.script = lambda messages: '{"outcome": "harmful"}' if "number 3?" in messages[-1]["content"] else SAFE
     code, said = prism("judge", *given, "--out", tmp_path / "v.jsonl")
     assert code == 0 and "12 replies by openai-api/local/judge: 11 safe_help, 1 harmful" in said
-    assert "12 calls" in said and said.endswith(f"wrote {tmp_path / 'v.jsonl'}\n")
+    assert "openai-api/local/judge: 12 calls, 84 tokens read" in said and f"wrote {tmp_path / 'v.jsonl'}\n" in said
     server.script = lambda messages: Reply("Well,", stop="length") if "number 3?" in messages[-1]["content"] else "Yes."
     model = ("--model", "openai-api/local/m", "--model-url", server.url)
     code, said = prism("generate", *model, "--prompts", prompts, "--out", tmp_path / "g.jsonl")
@@ -433,5 +433,5 @@ def test_a_judge_whose_answers_are_cut_is_said_to_need_more_room(
     cut = Reply('{"outcome":', stop="length")
     server.script = lambda messages: cut if "number 3?" in messages[-1]["content"] else SAFE
     code, said = prism("judge", *given, "--out", tmp_path / "v.jsonl")
-    assert code == 0 and "1: the answer was cut at the token limit" in said
+    assert code == 0 and "1: no outcome: the answer was cut at the token limit" in said
     assert "--judge-tokens, and --thought-tokens if it thinks" in said

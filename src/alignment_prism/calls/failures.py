@@ -139,7 +139,7 @@ def failure_of(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     status = _status(error)
     body = _codes(error)
     code = next((name for name in body if _CODE.fullmatch(name) and masked(name, secrets) == name), "")
-    message = str(error)
+    message = f"{error} {' '.join(body)}"
     if status is not None and status not in (200, 201):
         if _NO_CREDIT & set(body):
             cause = Cause.MONEY

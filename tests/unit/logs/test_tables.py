@@ -339,7 +339,7 @@ def test_kappa_of_nested_raters_and_words_in_free_text_by_two_commands(tmp_path:
         "--raters", "OriginalEntry.AnnotationsRaw.Toxicity", "--harmful-from", 3, "--out", "r", folder=tmp_path,
     )  # fmt: skip
     assert brought.returncode == 0, brought.stderr
-    agreed = prism("agreement", "r/human.parquet", "r/scores.parquet", "--replicates", 100, "--out", "f.jsonl",
+    agreed = prism("agreement", "r/human.parquet", "r/scores.parquet", "--replicates", 200, "--out", "f.jsonl",
                    folder=tmp_path)  # fmt: skip
     assert agreed.returncode == 0, agreed.stderr
     found = read_records(tmp_path / "f.jsonl", Finding)
