@@ -156,21 +156,23 @@ def _verdict(answer: str, key: str, shown: str, stop: str) -> Mapping[str, objec
     """The fields of the one verdict, or why there is none."""
     if stop in CUT:
         return f"no {key}: {CUT[stop]}"
-    tag, text = case_of(shown)
-    case = Material.of(text)
+    tag, case = case_of(shown)
     text = without_thought(answer)
     whole = _label(text.replace("<>", "").strip("\"'`*_. \n"))
     if whole in _BARE[key]:
         # A judge that quotes the end of thoughts within its own seems to end them there.
-        quoted = case.has_thoughts and words_of(whole) in case.words
+        material = Material.of(case)
+        quoted = material.has_thoughts and words_of(whole) in material.words
         return f"the {key} may be quoted from the case" if quoted else {key: whole}
     spans = list(islice(_spans(text, key), _MOST_SPANS + 1))
     if not spans:
         return f"no {key} in the answer"
     if len(spans) > _MOST_SPANS:
         return f"too many {key}s in the answer"
-    own = [span for span in spans if _is_bound(span, tag) or not case.has(text[span.start : span.end])]
-    bound = [span for span in own if _is_bound(span, tag)]
+    own = bound = [span for span in spans if _is_bound(span, tag)]
+    if len(bound) < len(spans):
+        material = Material.of(case)
+        own = [span for span in spans if span in bound or not material.has(text[span.start : span.end])]
     if not bound:
         if not _AFTER.fullmatch(text, spans[-1].end):
             return f"no {key} at the end of the answer"
@@ -276,8 +278,8 @@ def words_of(text: str) -> str:
     """The words between single blanks, for comparing: no case, marks, escapes, entities or invisible characters."""
     text = _CODES.sub(lambda code: chr(int(code[1], 16)), html.unescape(text))
     folded = unicodedata.normalize("NFKC", _ESCAPES.sub(" ", text)).casefold()
-    visible = "".join(char for char in folded if unicodedata.category(char) != "Cf")
-    return f" {' '.join(_WORDS.findall(visible))} "
+    invisible = {ord(char): None for char in set(folded) if unicodedata.category(char) == "Cf"}
+    return f" {' '.join(_WORDS.findall(folded.translate(invisible)))} "
 
 
 def _label(value: object) -> str:
