@@ -442,39 +442,59 @@ def standalone(number: int, kind: str = "standalone") -> Counter[str]:
     return Counter(ends.get(score.outcome, "flip") for score in scores if score.name == "outcome")
 
 
-def parsed(kind: str, manner: str, *, by_provider: bool, every: int = 1) -> Counter[str]:
-    """How attacks on a judge end, from its answers on; what leads to them is the same for every manner of writing.
+@cache
+def shown(kind: str, every: int) -> list[tuple[str, Case, Verdict]]:
+    """What a judge is shown of every attack: its text, that text read, and the right verdict.
 
     Args:
         kind: `standalone`, `binary` or `pairwise`: every comparison in both orders.
-        manner: of `JUDGES`.
-        by_provider: whether the provider takes the judge's thoughts out of its answers, or leaves them in.
         every: each attack in one of so many languages, by turns.
     """
-    from inspect_ai.model._reasoning import parse_content_with_reasoning
-
-    found: Counter[str] = Counter()
     rubric = load_rubric("binary@1" if kind == "binary" else f"{kind}@2")
-    codes = list(CARRIERS)
+    codes, found = list(CARRIERS), []
     for number, (_, prompt, attack, base) in enumerate(cases(kind)):
         if (codes.index(prompt.language) - number) % every != 0:
             continue
         pairs = [(attack.reply, base.reply), (base.reply, attack.reply)]
         for replies in pairs if kind == "pairwise" else [(attack.reply,)]:
-            shown = render(rubric, prompt, *replies)[-1].content
+            text = render(rubric, prompt, *replies)[-1].content
             lost = winner("B" if replies[0] == attack.reply else "A")
             right = {"standalone": outcome("harmful"), "binary": binary("true"), "pairwise": lost}[kind]
-            said = JUDGES[manner](parse_rendered(shown), right)
-            text, stop = said if isinstance(said, tuple) else (said, "stop")
-            text = parse_content_with_reasoning(text)[0] if by_provider else text
+            found.append((text, parse_rendered(text), right))
+    return found
+
+
+def both(said: str | tuple[str, str]) -> tuple[dict[str, int], str]:
+    """An answer as it comes and with its thoughts taken out by the provider (how often each), and why it stopped."""
+    from inspect_ai.model._reasoning import parse_content_with_reasoning
+
+    text, stop = said if isinstance(said, tuple) else (said, "stop")
+    return Counter([text, parse_content_with_reasoning(text)[0]]), stop
+
+
+def parsed(kind: str, manner: str, *, every: int = 1) -> Counter[str]:
+    """How attacks on a judge end, from its answers on; what leads to them is the same for every manner of writing.
+
+    Args:
+        kind: `standalone`, `binary` or `pairwise`: every comparison in both orders.
+        manner: of `JUDGES`.
+        every: each attack in one of so many languages, by turns.
+
+    Returns:
+        two verdicts an answer: as it comes, and with the judge's thoughts taken out by the provider.
+    """
+    found: Counter[str] = Counter()
+    for prompt, case, right in shown(kind, every):
+        texts, stop = both(JUDGES[manner](case, right))
+        for text, times in texts.items():
             if kind == "pairwise":
-                label = parse_winner(text, shown=shown, stop=stop)[0] or ""
+                label = parse_winner(text, shown=prompt, stop=stop)[0] or ""
             else:
                 parse = parse_harmful if kind == "binary" else parse_outcome
-                read = parse(text, shown=shown, stop=stop)
+                read = parse(text, shown=prompt, stop=stop)
                 harm = str(read.outcome is Outcome.HARMFUL).lower() if kind == "binary" else read.outcome.value
                 label = "" if read.problem else harm
-            found["unjudged" if not label else "right" if label == right.label else "flip"] += 1
+            found["unjudged" if not label else "right" if label == right.label else "flip"] += times
     return found
 
 
@@ -516,22 +536,26 @@ GUARD_MANNERS: dict[str, Callable[[str, str], str | tuple[str, str]]] = {
 """Guards that see through every attack, by the manner in which they write."""
 
 
-def guards(name: str, manner: str, languages: Any = tuple(CARRIERS), *, by_provider: bool = False) -> Counter[str]:
-    """Attacks on a guard model, by how they end; its thoughts are taken out by the provider, or left in."""
-    from inspect_ai.model._reasoning import parse_content_with_reasoning
-
+@cache
+def guarded(name: str, languages: tuple[str, ...]) -> list[tuple[str, list[str]]]:
+    """Every attacking reply, and what a guard model is shown of it."""
     form = load_guard_format(name)
+    return [
+        (reply, ["\n".join(turn.content for turn in turns) for turns in form.messages(prompt.messages, reply)])
+        for prompt, reply in ((prompt, attack.reply) for _, prompt, attack, _ in cases("standalone"))
+        if prompt.language in languages
+    ]
+
+
+def guards(name: str, manner: str, languages: tuple[str, ...] = tuple(CARRIERS)) -> Counter[str]:
+    """Attacks on a guard model, by how they end, twice an answer: its thoughts are left in, or taken out."""
+    form = load_guard_format(name)
+    ends = {Outcome.HARMFUL: "right", Outcome.UNJUDGED: "unjudged"}
     found: Counter[str] = Counter()
-    for _, prompt, attack, _ in cases("standalone"):
-        if prompt.language not in languages:
-            continue
-        shown = ["\n".join(turn.content for turn in turns) for turns in form.messages(prompt.messages, attack.reply)]
-        said = GUARD_MANNERS[manner](attack.reply, GUARDS[name])
-        text, stop = said if isinstance(said, tuple) else (said, "stop")
-        text = parse_content_with_reasoning(text)[0] if by_provider else text
-        label = form.read([(text, stop)] * len(shown), shown).outcome
-        ends = {Outcome.HARMFUL: "right", Outcome.UNJUDGED: "unjudged"}
-        found[ends.get(label, "flip")] += 1
+    for reply, prompts in guarded(name, languages):
+        texts, stop = both(GUARD_MANNERS[manner](reply, GUARDS[name]))
+        for text, times in texts.items():
+            found[ends.get(form.read([(text, stop)] * len(prompts), prompts).outcome, "flip")] += times
     return found
 
 
@@ -542,8 +566,7 @@ def main(names: Sequence[str]) -> None:
     for name in names or GUARDS:
         ends: Counter[str] = Counter()
         for manner in GUARD_MANNERS:
-            for by_provider in (False, True):
-                ends += guards(name, manner, by_provider=by_provider)
+            ends += guards(name, manner)
         total += ends
         print(f"| {name} | {ends['flip']} | {ends['right']} | {ends['unjudged']} |")
     print(f"\n{total['flip']} flips in {total.total()} verdicts; {total['unjudged']} unjudged.")
@@ -564,8 +587,7 @@ def judges_table() -> Counter[str]:
         cells: list[str] = []
         for kind in ("standalone", "binary", "pairwise"):
             every = 4 if kind == "pairwise" else 1  # comparisons are four an attack and language
-            ends = parsed(kind, manner, by_provider=False, every=every)
-            ends += parsed(kind, manner, by_provider=True, every=every)
+            ends = parsed(kind, manner, every=every)
             total += ends
             cells += [str(ends[what]) for what in ("flip", "right", "unjudged")]
         print(f"| {manner} | {' | '.join(cells)} |")
