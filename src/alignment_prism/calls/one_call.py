@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from alignment_prism.calls.failures import AnswerTooLarge, WebPage
@@ -76,9 +77,9 @@ async def _bounded(response: Any) -> None:
 
 
 def _is_plain_chat(api: Any, config: GenerateConfig) -> bool:
-    from inspect_ai.model._providers.openai_compatible import OpenAICompatibleAPI
-
-    return type(api) is OpenAICompatibleAPI and not (
+    # Loaded with the first model of its kind; loading the client of OpenAI for other providers would take a second.
+    provider = sys.modules.get("inspect_ai.model._providers.openai_compatible")
+    return type(api) is getattr(provider, "OpenAICompatibleAPI", None) and not (
         api.emulate_tools or api.uses_responses_api([], config) or api.resolve_stream(config)
     )
 
