@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -50,12 +51,8 @@ class YamlDocument:
             what = f"the file has {len(text):,} characters, and more than {MAX_BYTES:,} are not read"
             raise InputError(what, where=name, fix="check that it is the right file")
         try:
-            loader = _Loader(text)
-            try:
-                self._root = loader.get_single_node()
-                self.content = loader.construct_document(self._root) if self._root is not None else None
-            finally:
-                loader.dispose()
+            self._root = _composed(text)
+            self.content = None if self._root is None else _Loader("").construct_document(self._root)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f"{name}, line {mark.line + 1}" if mark is not None else name
@@ -304,6 +301,16 @@ def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, int] | N
     elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         return node.value[part], node.value[part].start_mark.line + 1
     return None
+
+
+@lru_cache(maxsize=16)
+def _composed(text: str) -> yaml.Node | None:
+    """The nodes of a document; a study reads the same presets for every arm, and reading is most of the time."""
+    loader = _Loader(text)
+    try:
+        return loader.get_single_node()
+    finally:
+        loader.dispose()
 
 
 class _Fault(yaml.MarkedYAMLError):

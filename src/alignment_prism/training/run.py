@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -326,18 +327,21 @@ def _wait() -> None:
 
 
 def _versions(training: Training) -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
     adapter = training.config.training.adapter
     four_bits = () if adapter is None or adapter.bits is None else ("bitsandbytes",)
     names = ("alignment-prism", "torch", "transformers", training.engine.name, "peft", "accelerate", *four_bits)
-    found = {}
-    for name in dict.fromkeys(names):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {name: found for name in dict.fromkeys(names) if (found := _version(name))}
+
+
+@cache
+def _version(name: str) -> str:
+    """Of an installed distribution; empty where there is none of that name."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
 
 
 def _link(source: str, target: str) -> None:
