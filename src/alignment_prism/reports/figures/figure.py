@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from alignment_prism.reports.figures.render import inline_svg, png, svg
+from alignment_prism.reports.figures.render import converted, inline_svg, png, svg
 from alignment_prism.reports.figures.theme import themed
 
 WIDE, NARROW = 720, 340
@@ -38,16 +38,24 @@ class Figure:
 
     def inline(self, width: int = WIDE) -> str:
         """An SVG for a page, its colours variables of the page's style."""
-        return inline_svg(self.spec(width), self.title, self.description, f"{self.name}-{width}")
+        return inline_svg(self._drawn(width), self.title, self.description, f"{self.name}-{width}")
 
     @cached_property
     def svg(self) -> str:
         """An SVG that stands alone, on white."""
-        return svg(self.spec(), self.title, self.description)
+        return svg(self._drawn(WIDE), self.title, self.description)
 
     def png(self, scale: float = 2.0) -> bytes:
         """A PNG on white, so many pixels to each of the SVG's."""
         return png(self.spec(), scale)
+
+    def _drawn(self, width: int) -> str:
+        return self._wide if width == WIDE else converted(self.spec(width))
+
+    @cached_property
+    def _wide(self) -> str:
+        """Drawn once for a page and for a file of its own."""
+        return converted(self.spec())
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """What a notebook shows."""

@@ -18,24 +18,30 @@ _NO_TEXT = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COLOUR = re.compile("|".join(re.escape(colour) for colour in _VARIABLES))
 
 
-def svg(spec: dict[str, Any], title: str, description: str) -> str:
-    """An SVG that stands alone, on white."""
-    drawn = _clean(_converted(spec))
-    return _labelled(
-        drawn.replace("<g ", '<rect width="100%" height="100%" fill="#ffffff"/><g ', 1), title, description
-    )
+def converted(spec: dict[str, Any]) -> str:
+    """A specification of Vega-Lite as an SVG, without a background and what only scripts would use."""
+    import vl_convert
+
+    drawn: str = vl_convert.vegalite_to_svg(_drawable(spec))
+    return _clean(drawn)
 
 
-def inline_svg(spec: dict[str, Any], title: str, description: str, name: str) -> str:
+def svg(drawn: str, title: str, description: str) -> str:
+    """An SVG that stands alone, on white, from what `converted` gave."""
+    drawn = drawn.replace("<g ", '<rect width="100%" height="100%" fill="#ffffff"/><g ', 1)
+    return _labelled(drawn, title, description)
+
+
+def inline_svg(drawn: str, title: str, description: str, name: str) -> str:
     """An SVG for a page: its fonts, its variables as colours, and as wide as there is room, up to its own width.
 
     Args:
-        spec: of Vega-Lite.
+        drawn: what `converted` gave.
         title: in words.
         description: likewise, longer.
         name: unique on the page.
     """
-    drawn = _FONT.sub("", _clean(_converted(spec)))
+    drawn = _FONT.sub("", drawn)
     drawn = _COLOUR.sub(lambda found: _VARIABLES[found.group()], drawn)
     drawn = re.sub(r'(<svg[^>]*?) width="(\d+)" height="\d+"', r'\1 style="max-width:\2px"', drawn, count=1)
     return _labelled(drawn, title, description, name)
@@ -52,13 +58,6 @@ def png(spec: dict[str, Any], scale: float) -> bytes:
 
     config = {**spec["config"], "background": "#ffffff", "font": "Noto Sans, sans-serif"}
     drawn: bytes = vl_convert.vegalite_to_png(_drawable({**spec, "config": config}), scale=scale)
-    return drawn
-
-
-def _converted(spec: dict[str, Any]) -> str:
-    import vl_convert
-
-    drawn: str = vl_convert.vegalite_to_svg(_drawable(spec))
     return drawn
 
 
