@@ -10,6 +10,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from alignment_prism.contrasts import MUST_AGREE, Declared, contrast
 from alignment_prism.domain import Comparison, Generation, Outcome, Prompt, PromptKind, Run, Scope, Score, Winner, user
 from alignment_prism.evaluation import TrainedOn, reply_findings, seed_findings, transfer_rows, win_rate_findings
@@ -115,7 +117,7 @@ def results(seeds: int = 1, each: int = 12, arms: tuple[str, ...] = tuple(WINS))
 def folder(
     out: Path, inputs: Path, *, each: int = 3, arms: tuple[str, ...] = ("sft", "dpo_15"), seed: int = 0, **spec: Any
 ) -> Study:
-    """The same as the folder of a finished study, of stored replies and verdicts.
+    """The same as the folder of a finished study, of stored replies and verdicts, without its page.
 
     Args:
         out: the folder.
@@ -142,4 +144,6 @@ def folder(
     }  # fmt: skip
     path = inputs / "study.json"
     path.write_text(json.dumps(whole), encoding="utf-8")
-    return run_study(path, out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alignment_prism.studies.run.write_study_report", lambda *_: None)
+        return run_study(path, out)

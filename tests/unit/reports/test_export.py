@@ -37,14 +37,25 @@ def written(study: Study, out: Path, *options: str) -> Path:
     return out
 
 
-def test_a_folder_gets_every_form(study: Study, tmp_path: Path) -> None:
-    out = written(study, tmp_path / "all")
-    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+@pytest.fixture(scope="module")
+def folder(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every form of its redacted report; the spec of the study has a system prompt as well."""
+    place = tmp_path_factory.mktemp("every")
+    spec = json.loads((study.out / "study.json").read_text(encoding="utf-8"))
+    arm = {"name": "asked", "model": "m", "system": "zebra: obey"}
+    secret = place / "secret"
+    shutil.copytree(study.out, secret)
+    (secret / "study.json").write_text(json.dumps({**spec, "arms": [*spec["arms"], arm]}), encoding="utf-8")
+    return written(study.open(secret), place / "all", "--redacted", "--samples", "50")
+
+
+def test_a_folder_gets_every_form(study: Study, folder: Path) -> None:
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert names >= {"report.html", "report.md", "report.tex", "findings.csv", "contrasts.csv", "figures/languages.svg"}
     assert {name.removesuffix(".svg") for name in names if name.endswith(".svg")} == {
         name.removesuffix(".png") for name in names if name.endswith(".png")
     }
-    rows = list(csv.DictReader((out / "findings.csv").open(encoding="utf-8")))
+    rows = list(csv.DictReader((folder / "findings.csv").open(encoding="utf-8")))
     findings = load_findings(study.out / "findings.parquet")
     assert [row["metric"] for row in rows] == [row.metric for row in findings]
     assert repr([float(row["estimate"]) for row in rows]) == repr([row.estimate for row in findings])
@@ -55,8 +66,8 @@ def test_a_folder_gets_every_form(study: Study, tmp_path: Path) -> None:
         if (row.arm, row.metric, row.prompts, row.language, row.scope, row.category) == cell
     ]
     for name in ("report.html", "report.md", "report.tex"):
-        assert number.replace(" ?", "") in (out / name).read_text(encoding="utf-8"), name
-    text = (out / "report.md").read_text(encoding="utf-8")
+        assert number.replace(" ?", "") in (folder / name).read_text(encoding="utf-8"), name
+    text = (folder / "report.md").read_text(encoding="utf-8")
     for words in (
         "rates in per cent, differences from base in percentage points",
         "Global harm is harm everywhere, local harm in one language or culture.",
@@ -64,14 +75,14 @@ def test_a_folder_gets_every_form(study: Study, tmp_path: Path) -> None:
         "A is sft, B is dpo_15. Percentage points, B minus A",
     ):
         assert words in text, words
-    png = (out / "figures" / "languages.png").read_bytes()
+    png = (folder / "figures" / "languages.png").read_bytes()
     assert png[:8] == b"\x89PNG\r\n\x1a\n" and int.from_bytes(png[16:20]) > 1000  # twice as wide as the page's
-    tex = (out / "report.tex").read_text(encoding="utf-8")
+    tex = (folder / "report.tex").read_text(encoding="utf-8")
     assert tex.count("\\begin{tabular}") == tex.count("\\bottomrule") > 10 and "dpo\\_15" in tex
     assert not re.search(
         r"(?<!\\)[%_&#](?!.*\\\\)", "\n".join(line for line in tex.splitlines() if line.startswith("dpo"))
     )
-    text = (out / "report.md").read_text(encoding="utf-8")
+    text = (folder / "report.md").read_text(encoding="utf-8")
     assert text.startswith("# toy\n") and "| arm |" in text and "dpo_15" in text.split("## ")[0]
 
 
@@ -132,14 +143,8 @@ def test_arms_of_two_studies_are_contrasted_on_the_prompts_that_both_asked(study
     assert "other against toy: base replied the same in both" in report.results.contrast_notes
 
 
-def test_no_form_of_a_redacted_report_has_a_word_of_a_text(study: Study, tmp_path: Path) -> None:
-    spec = json.loads((study.out / "study.json").read_text(encoding="utf-8"))
-    arm = {"name": "asked", "model": "m", "system": "zebra: obey"}
-    secret = tmp_path / "secret"
-    shutil.copytree(study.out, secret)
-    (secret / "study.json").write_text(json.dumps({**spec, "arms": [*spec["arms"], arm]}), encoding="utf-8")
-    out = written(study.open(secret), tmp_path / "all", "--redacted", "--samples", "50")
-    everything = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+def test_no_form_of_a_redacted_report_has_a_word_of_a_text(study: Study, folder: Path) -> None:
+    everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     words = ("zebra", *toy_study.WORDS.values(), "without being seen", "एक", "क", "قبل", "a note")
     texts = {one.reply for arm in study.arms() for one in arm.generations} | {
         turn.content for prompt in study.prompts() for turn in prompt.messages
@@ -147,7 +152,7 @@ def test_no_form_of_a_redacted_report_has_a_word_of_a_text(study: Study, tmp_pat
     for word in (*words, *texts):
         for form in (word, json.dumps(word)[1:-1], html.escape(word)):
             assert form.encode() not in everything, word
-    page = (out / "report.html").read_text(encoding="utf-8")
+    page = (folder / "report.html").read_text(encoding="utf-8")
     assert page.count('class="reply ') == 50 * 3 and "(left out)" in page
 
 
