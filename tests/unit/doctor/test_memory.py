@@ -128,10 +128,10 @@ def test_a_step_takes_what_is_reckoned_for_it(kind, precision, rank, checkpointi
     from alignment_prism.training.memory import LOGITS_AT_ONCE
 
     for device in LOGITS_AT_ONCE:
-        monkeypatch.setitem(LOGITS_AT_ONCE, device, 64 * 8000)
+        monkeypatch.setitem(LOGITS_AT_ONCE, device, 64 * 4000)
     config = getattr(transformers, f"{kind}Config")(
-        hidden_size=256, num_hidden_layers=4, num_attention_heads=8, num_key_value_heads=4, intermediate_size=640,
-        vocab_size=8000, attn_implementation="sdpa",
+        hidden_size=128, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, intermediate_size=320,
+        vocab_size=4000, attn_implementation="sdpa",
     )  # fmt: skip
     held = torch.bfloat16 if rank and precision == "bf16" else torch.float32
     model = transformers.AutoModelForCausalLM.from_config(config).to(held)
@@ -142,7 +142,7 @@ def test_a_step_takes_what_is_reckoned_for_it(kind, precision, rank, checkpointi
         model = get_peft_model(model, LoraConfig(r=rank, target_modules="all-linear"))
         model.enable_input_require_grads()
     model.train()
-    tokens = torch.randint(3, 8000, (2, 3, 90)).tolist()
+    tokens = torch.randint(3, 4000, (2, 3, 90)).tolist()
     pairs = [Example("x", ("en", "none"), tuple(one[0][:7]), (tuple(one[1]), tuple(one[2]))) for one in tokens]
     batch = model_inputs(PaddedBatch(pairs, 0)([0, 1]))
 

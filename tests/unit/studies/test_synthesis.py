@@ -125,6 +125,7 @@ def test_a_spec_that_cannot_work_is_refused_with_its_line(tmp_path: Path, change
     assert "bad.yaml" in str(caught.value.where)
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_study_starts_from_a_build_and_keeps_it_away_from_its_prompts(built: Build, tmp_path: Path) -> None:
     spec = StudySpec.model_validate(
         {
@@ -153,12 +154,14 @@ def test_a_study_starts_from_a_build_and_keeps_it_away_from_its_prompts(built: B
 
 def test_pairs_that_cannot_be_matched_are_written_anew_by_the_model_itself(tmp_path: Path) -> None:
     """Rejected replies said three times over: length tells every pair, the repair by matching has nothing to keep."""
-    some = world().pairs()[0][:300]
+    some = world().pairs()[0][:200]
     flawed = [replace(pair, rejected=" ".join([pair.rejected] * 3)) for pair in some]
     write_records(tmp_path / "pairs.jsonl", flawed, Pair)
     assert xray(flawed, cues=["length"]).separations[-1].flagged
     told = prism("preferences", "repair", "pairs.jsonl", "--by", "length", "--out", "matched.jsonl", folder=tmp_path)
     assert told.returncode == 2 and "on-policy" in told.stderr
+    flawed = flawed[:72]  # each is drawn six replies
+    write_records(tmp_path / "pairs.jsonl", flawed, Pair)
     shown = prism("preferences", "show", "on-policy", folder=tmp_path)
     (tmp_path / "repair.yaml").write_text(shown.stdout)
     done = prism("preferences", "build", "repair.yaml", "--out", "out", folder=tmp_path)

@@ -205,7 +205,7 @@ def test_ctrl_c_in_the_reference_pass_stops_there_and_loses_nothing(
 
 def test_seeds_share_references_in_bfloat16(tiny_model: Path, tmp_path: Path) -> None:
     """Packed with others, a reply's log-probability differs by what bfloat16 rounds, and that is no fault."""
-    long = _make_pairs()(16, seed=3, words=60)
+    long = _make_pairs()(8, seed=3, words=40)
     settings = {
         "training.precision": "bf16", "training.attention": "sdpa", "training.micro_batch_size": 2,
         "training.row_tokens": 1024, "training.max_length": 500, "training.length_horizon": 0, "dpo_ift.beta": 1.0,
