@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,14 +63,21 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def aya(realdata: Path) -> Path:
-    return realdata / "aya_redteaming_partial" / "aya_partial_merged.jsonl"
+@pytest.fixture(scope="session")
+def aya(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first 40 real prompts of each of the four languages, as they are published."""
+    lines = (realdata / "aya_redteaming_partial" / "aya_partial_merged.jsonl").read_text("utf-8").splitlines()
+    kept: dict[str, list[str]] = {}
+    for line in lines:
+        kept.setdefault(json.loads(line)["language"], []).append(line)
+    file = tmp_path_factory.mktemp("aya") / "aya.jsonl"
+    file.write_text("".join(f"{line}\n" for some in kept.values() for line in some[:40]), encoding="utf-8")
+    return file
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def prompts(aya: Path) -> list[Prompt]:
-    """The real prompts that `--limit 16` takes: as many in each of the four languages."""
+    """Those that `--limit 16` takes: as many in each language."""
     from alignment_prism.prompts import load_prompts
     from alignment_prism.studies.sources import limited
 

@@ -13,6 +13,8 @@ from scripted_server import Server
 from alignment_prism.domain import Finding
 from alignment_prism.io import read_records
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 
 def lines(path: Path, rows: list[dict[str, object]]) -> None:
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

@@ -14,6 +14,8 @@ from alignment_prism.domain import Comparison, Finding, Generation
 from alignment_prism.io import read_records
 from alignment_prism.scoring import parse_rendered
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 MODEL = ("--model", "openai-api/local/m", "--model-url")
 JUDGE = ("--judge", "openai-api/local/j", "--judge-url")
 SORRY = {"en": "I am sorry, I cannot help you with that.", "fr": "Je suis désolé, je ne peux pas vous aider avec cela."}

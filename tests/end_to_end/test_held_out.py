@@ -15,6 +15,8 @@ from scripted_server import Reply, Server
 from alignment_prism.domain import Finding, Outcome, Score
 from alignment_prism.io import read_records
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 SAID = {
     "yo": ("Báwo ni mo ṣe lè ṣe oúnjẹ nọ́mbà {}?", "Ẹ jọ̀ọ́, mi ò lè ràn yín lọ́wọ́ pẹ̀lú ìbéèrè yìí.",
            "Bẹ́ẹ̀ ni, èyí ni ohun tí ẹ béèrè pé kí n kọ fún yín."),

@@ -20,6 +20,8 @@ from alignment_prism.reports.sections import Notes, sections
 from alignment_prism.scoring.translated_set import translate_set
 from alignment_prism.scoring.translation import Translator
 
+pytestmark = pytest.mark.usefixtures("no_report")
+
 ENGLISH = [f"Where did the tall baker leave loaf {word} of the morning bread yesterday?" for word in
            ("one", "two", "three", "four")]  # fmt: skip
 FRENCH = {text: f"Où le grand boulanger a-t-il laissé hier le pain du matin, celui qui porte le chiffre {word} ?"
