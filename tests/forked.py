@@ -62,7 +62,7 @@ class Forks:
     def start(
         self, arguments: Sequence[object], *, folder: Path, env: Mapping[str, str], out: Path, err: Path
     ) -> Forked:
-        """Start `prism ARGUMENTS`; what it prints goes to the two files."""
+        """Start `prism ARGUMENTS`, or a program of Python after `-c`; what it prints goes to the two files."""
         line = socket.socket(socket.AF_UNIX)
         line.connect(self._address)
         words = [str(argument) for argument in arguments]
@@ -75,7 +75,7 @@ class Forks:
     def run(
         self, *arguments: object, folder: Path, env: Mapping[str, str] | None = None, timeout: float = 600
     ) -> CompletedProcess[str]:
-        """Run `prism ARGUMENTS` to its end."""
+        """Run `prism ARGUMENTS`, or a program of Python after `-c`, to its end."""
         with tempfile.TemporaryDirectory() as printed:
             out, err = Path(printed, "out"), Path(printed, "err")
             process = self.start(arguments, folder=folder, env=os.environ if env is None else env, out=out, err=err)
@@ -144,7 +144,7 @@ def _received(line: socket.socket, size: int) -> bytes:
 
 
 def _become(asked: dict[str, object], files: Sequence[int]) -> None:
-    """Be `prism ARGUMENTS`, as its console script is; never returns."""
+    """Be `prism ARGUMENTS`, as its console script is, or `python -c PROGRAM`; never returns."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(files[0], 1)
     os.dup2(files[1], 2)
@@ -155,10 +155,14 @@ def _become(asked: dict[str, object], files: Sequence[int]) -> None:
         os.environ.clear()
         os.environ.update(asked["env"])  # type: ignore[call-overload]
         os.chdir(str(asked["folder"]))
-        from alignment_prism.cli.main import main
+        arguments: list[str] = asked["arguments"]  # type: ignore[assignment]
+        if arguments[0] == "-c":
+            exec(compile(arguments[1], "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            from alignment_prism.cli.main import main
 
-        sys.argv = ["prism", *asked["arguments"]]  # type: ignore[misc]
-        main()
+            sys.argv = ["prism", *arguments]
+            main()
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

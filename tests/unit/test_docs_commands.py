@@ -12,13 +12,14 @@ import re
 import runpy
 import shlex
 import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import pytest
 import yaml
+from forked import Forks, forks
 from prism_command import prism
 
 from alignment_prism.cli.main import cli
@@ -135,11 +136,22 @@ def test_commands_run(block: Block, workplace: Path) -> None:
             (workplace / target).write_text(output, encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Forks]:
+    """Of which each has loaded what most blocks need."""
+    with forks(
+        "alignment_prism.studies.run", "alignment_prism.generation.backends.decoding",
+        "alignment_prism.generation.backends.transformers", "transformers.models.cohere.modeling_cohere",
+        "inspect_ai.model", "altair",
+    ) as started:  # fmt: skip
+        yield started
+
+
 @pytest.mark.parametrize("block", PYTHON, ids=str)
-def test_python_runs(block: Block, workplace: Path) -> None:
+def test_python_runs(block: Block, workplace: Path, processes: Forks) -> None:
     text = block.text.replace('run_study("quickstart"', 'run_study("micro"') if block.mode == "micro" else block.text
     # A process of its own: blocks register methods and rules.
-    done = subprocess.run([sys.executable, "-c", text], cwd=workplace, capture_output=True, text=True, check=False)
+    done = processes.run("-c", text, folder=workplace)
     assert done.returncode == 0, done.stderr
     if "print" in text:
         assert done.stdout.strip()
