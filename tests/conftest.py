@@ -25,22 +25,6 @@ settings.load_profile("prism")
 providers._get_local_constants = lambda: providers._local_constants
 
 
-LAB = (
-    "tests/end_to_end/test_quickstart.py",
-    "tests/end_to_end/test_own_study.py",
-    "tests/end_to_end/test_bases.py",
-    "tests/unit/nano/test_base.py::test_a_base_that_misses",
-)
-"""Whole studies of the lab, and its base trained anew: minutes together."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """They are slow, as are all tests that say so themselves."""
-    for item in items:
-        if item.nodeid.startswith(LAB):
-            item.add_marker(pytest.mark.slow)
-
-
 def pytest_collection_finish() -> None:
     """Let the garbage collector leave alone what is loaded by now: each training collects, for half a second."""
     gc.collect()

@@ -14,13 +14,7 @@ from safetensors.torch import load_file, save_file
 from alignment_prism.models.shipped import shipped_base
 from alignment_prism.studies import Study, StudySpec, load_spec, run_study
 
-pytestmark = pytest.mark.usefixtures("no_report")
-
-
-@pytest.fixture
-def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page of each of the three studies is another test's."""
-    monkeypatch.setattr("alignment_prism.studies.run.write_study_report", lambda *_: None)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_report")]  # three whole studies
 
 
 def other_base(folder: Path) -> Path:

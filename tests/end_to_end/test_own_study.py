@@ -17,6 +17,8 @@ from alignment_prism.io import read_records
 from alignment_prism.models.shipped import shipped_base
 from alignment_prism.nano import world
 
+pytestmark = pytest.mark.slow  # whole studies
+
 SPEC = """\
 name: mine
 base: model

@@ -24,10 +24,10 @@ from alignment_prism.reports.numbers import estimate_text
 from alignment_prism.store import read_manifest, verify
 from alignment_prism.studies.report import study_report
 
+pytestmark = pytest.mark.slow  # whole studies
+
 LANGUAGES = {"en", "hi", "fr", "es", "ar", "ru"}
 ARMS = {"base", "sft", "dpo_sft", "dpo_sft_0"}
-
-
 PROCESS = (sys.executable, "-m", "alignment_prism.cli.main")
 
 

@@ -60,6 +60,7 @@ def test_first_line_of_a_report_says_what_nano_is_not_and_both_rates():
     assert "as measured" not in describe(WorldSpec())
 
 
+@pytest.mark.slow  # three trainings of a base
 def test_a_base_that_misses_its_criteria_is_not_written_unless_forced_and_the_same_seed_gives_the_same_digest(tmp_path):
     spec = WorldSpec(seed=9)
     recipe = BaseRecipe(steps=3, batch=16, vocabulary=1024, layers=1, width=32, heads=2, feed_forward=64, threads=2)
