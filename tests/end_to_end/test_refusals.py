@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -189,23 +191,31 @@ def test_outputs_are_refused_before_any_work(
     assert prism("judge", *given, "--out", there, "--replace")[0] == 0
 
 
+def first(path: Path, count: int, folder: Path) -> Path:
+    """So many rows of a CSV file, in a file of the same name."""
+    with path.open(encoding="utf-8", newline="") as source, (folder / path.name).open("w", newline="") as cut:
+        csv.writer(cut).writerows(islice(csv.reader(source), count + 1))
+    return folder / path.name
+
+
 def test_replies_to_no_prompt_are_counted_and_left_out_if_that_is_wanted(
     realdata: Path, tmp_path: Path, prism: Any, server: Any
 ) -> None:
     """The published replies to XSTest have one prompt in another wording than the published prompts."""
     server.script = lambda messages: SAFE
-    answers = realdata / "xstest" / "model_completions" / "xstest_v2_completions_llama2new.csv"
-    given = ("--prompts", realdata / "xstest" / "xstest_prompts.csv", "--generations", answers, *JUDGE)
+    xstest = realdata / "xstest"
+    answers = first(xstest / "model_completions" / "xstest_v2_completions_llama2new.csv", 200, tmp_path)
+    given = ("--prompts", first(xstest / "xstest_prompts.csv", 200, tmp_path), "--generations", answers, *JUDGE)
     given = (*given, "--judge-url", server.url, "--out")
     code, said = prism("judge", *given, tmp_path / "v.jsonl")
-    assert code == 2 and "1 of 450 replies names none of the prompts" in said and "row 195" in said
+    assert code == 2 and "1 of 200 replies names none of the prompts" in said and "row 195" in said
     assert "--keep-going" in said and not server.requests
     code, said = prism("judge", *given, tmp_path / "v.jsonl", "--keep-going")
-    assert code == 0 and "1 replies to none of the prompts (row 195)" in said and "1 of 450 prompts" in said
-    assert len(read_records(tmp_path / "v.jsonl", Score)) == 449
+    assert code == 0 and "1 replies to none of the prompts (row 195)" in said and "1 of 200 prompts" in said
+    assert len(read_records(tmp_path / "v.jsonl", Score)) == 199
     code, said = prism("evaluate", "harm", *given, tmp_path / "o", "--keep-going")
-    assert code == 0 and "1 of 450 prompts, which have no reply" in said
-    assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 449
+    assert code == 0 and "1 of 200 prompts, which have no reply" in said
+    assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 199
 
 
 def test_a_limit_leaves_prompts_of_every_kind_and_a_set_without_harmful_ones_is_named(
