@@ -66,6 +66,24 @@ class _Background:
             task.cancel()
 
 
+class _Coming:
+    """Where Inspect puts what comes of a call, in place of a stream of anyio; what nobody waits for any more is lost.
+
+    Attributes:
+        answer: or the exception that stands for it.
+    """
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def give(self, answer: Any) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    async def send(self, answer: Any) -> None:
+        self.give(answer)
+
+
 class _Notes:
     """Which batch holds a call that has no answer yet."""
 
@@ -188,7 +206,7 @@ def _methods(notes: _Notes, create: Callable[..., Coroutine[Any, Any, str]]) -> 
             answer = results.get(name, FailedInBatch("no_result_in_batch"))
             if isinstance(answer, Exception):
                 notes.remove(call.key)
-            _give(call, answer)
+            call.result_stream.give(answer)
 
     async def resolve_inflight_batch(batcher: Any, batch: Any, results: Mapping[str, Any]) -> None:
         resolve(batcher, batch, results)
@@ -210,12 +228,11 @@ async def _asked(batcher: Any, request: dict[str, Any], key: str, noted: tuple[s
         key: of the call.
         noted: id of the batch that holds it, and its name there.
     """
-    import anyio
     from inspect_ai._util.background import run_in_background
     from inspect_ai.model._providers.util.batch import Batch, BatchRequest
 
-    send, receive = anyio.create_memory_object_stream[Any](1)
-    call: Any = BatchRequest[Any](request=dict(request), result_stream=send)
+    coming = _Coming()
+    call: Any = BatchRequest[Any](request=dict(request), result_stream=coming)  # type: ignore[arg-type]
     call.key = key
     if noted is None:
         batcher._intake_queue.append(call)
@@ -226,16 +243,7 @@ async def _asked(batcher: Any, request: dict[str, Any], key: str, noted: tuple[s
     if not batcher._is_batch_worker_running:
         batcher._is_batch_worker_running = True
         run_in_background(batcher._batch_worker)
-    with receive:
-        return await receive.receive()
-
-
-def _give(call: Any, answer: Any) -> None:
-    import anyio
-
-    call.submitted()
-    with suppress(anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody waits any more
-        call.result_stream.send_nowait(answer)
+    return await coming.answer
 
 
 async def _read_results(batcher: Any, address: str) -> dict[str, Any]:

@@ -235,10 +235,8 @@ class _Run:
             self._end(self._given_up(probe))
         except ExceptionGroup as group:  # of the task that sends batches; their calls have failed with it
             error = group.exceptions[0]
-            if isinstance(error, PrismError):  # of the journal
-                self._end(error)
-                return
-            self._end(self._given_up(_Failed(failure_of(error, self.endpoint.secrets(self.api)), error)))
+            ours = error if isinstance(error, PrismError) else None  # of the journal
+            self._end(ours or self._given_up(_Failed(failure_of(error, self.endpoint.secrets(self.api)), error)))
 
     async def _many(self, keys: Sequence[str], connections: int) -> None:
         rest = iter(keys)
@@ -360,12 +358,8 @@ class _Run:
         self.streak += 1
         self.service_streak += failure.cause.of_service
         suspect = self.service_streak >= self.patience or (not self.answered and self.streak >= self.patience)
-        if (
-            self.endpoint.batch
-            or self.probing
-            or self.halt.is_set()
-            or not (suspect or (first and failure.cause.of_service))
-        ):
+        no_probe = self.endpoint.batch or self.probing or self.halt.is_set()
+        if no_probe or not (suspect or (first and failure.cause.of_service)):
             return
         self.probing = True
         try:
