@@ -41,7 +41,7 @@ def read_world(folder: Path | None = None) -> WorldSpec:
         raise ModelError(
             "the base was trained in a world that this version draws differently, so that its oracle would be wrong",
             where=str(folder / MANIFEST),
-            fix=f"build it anew: prism nano build --seed {spec.seed} --out ANOTHER_FOLDER",
+            fix=f"build it anew in another folder: prism nano build, with seed {spec.seed}",
         )
     return spec
 
