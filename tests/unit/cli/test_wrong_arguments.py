@@ -75,7 +75,7 @@ COMPARE = "compare toy#sft toy#dpo_15"
         ("report empty.jsonl", "there are no findings"),
         ("report verify nothing", "no receipt can be read there: No such file or directory\n"),
         ("report verify receipt --study toy --key picture.json", "not the key of a receipt\n"),
-        ("nano show --base nothing", "not a nano base: No such file or directory\n"),
+        ("nano show --base nothing", "not a nano base: there is no such file\n"),
         # A place that cannot be written to, or holds something else.
         ("report toy --out toy", "mixed with its study"),
         ("report toy --out a-file", "a file is where the folder of the report is to be"),
