@@ -68,6 +68,10 @@ def test_an_arm_with_its_own_sft_settings_does_not_share() -> None:
     changed = quickstart(arms=arms)
     trained = [step for step in build_plan(changed, SOURCES).steps if step.kind == "train"]
     assert [step.settings["recipe"]["epochs"] for step in trained if step.settings["method"] == "sft"] == [1, 2]
+    # the log of a study, and so its status, knows steps by their titles
+    own = ", with settings of dpo_sft"
+    assert [step.title.partition(", seed 0")[2] for step in trained] == ["", "", "", own, own]
+    assert len({step.title for step in trained}) == len(trained)
 
 
 def test_only_what_depends_on_a_change_is_done_again() -> None:

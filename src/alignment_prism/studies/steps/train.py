@@ -65,9 +65,13 @@ def _train_step(
     digest, place = base
     options = {"base": place, "training": config.training.model_dump(mode="json")}
     source = f"from {arm.base} " if arm.base else ""
+    usual = spec.method_config(arm.model_copy(update={"config": {}}))
+    recipes = [[found.recipe(stage) for stage in method.stages] for found in (usual, config)]
+    same = usual.training == config.training and recipes[0] == recipes[1]
+    own = "" if same else f", with settings of {arm.name}"  # the log of a study knows steps by their titles
     return Step(
         "train",
-        f"train {method.title} {source}on {data_title(arm, seed)}",
+        f"train {method.title} {source}on {data_title(arm, seed)}{own}",
         f"{method.name}-{data_name(arm)}-seed{seed}",
         settings,
         needs,
