@@ -33,8 +33,8 @@ ADDRESS = click.option("--address", default="", metavar="HOST:PORT",
                        help="Of a running cluster of Ray, or auto on one of its nodes; without it one is started on "
                             "this machine.")  # fmt: skip
 GPUS = click.option("--gpus", type=click.IntRange(1), default=1, metavar="N",
-                    help="GPUs of one machine, or one node, that each training of a larger model is spread over; 1 if "
-                         "not given.")  # fmt: skip
+                    help="GPUs of one machine, or one node, that each training of a larger model (over 32 MB) is "
+                         "spread over; 1 if not given, an error where there are fewer.")  # fmt: skip
 SHARD = click.option("--shard", metavar="I/N",
                      help="Do part I of N of the trainings and replies, and no more: of processes that share the "
                           "folder. The command without it does the rest.")  # fmt: skip

@@ -32,6 +32,7 @@ from alignment_prism.store.names import PLAN
 from alignment_prism.studies.executors.at_once import run_at_once
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.ray import RayCrew, run_steps_on_ray
+from alignment_prism.studies.executors.spread import check_gpus
 from alignment_prism.studies.steps import KINDS, Context, Step
 
 pytestmark = pytest.mark.slow  # clusters of several nodes
@@ -215,8 +216,9 @@ def test_a_training_over_several_gpus_has_them_on_one_node_and_gives_them_back(
         place = ray.get_runtime_context().get_node_id()
         return "stopped", f"{place} {os.environ['CUDA_VISIBLE_DEVICES']} {arguments[-1]}"
 
-    with pytest.raises(ModelError, match="no node of the cluster has more than 0"):
-        RayCrew(ray, Context(tmp_path, None, gpus=2), Notes())
+    crew = RayCrew(ray, Context(tmp_path, None, gpus=2), Notes())
+    with pytest.raises(ModelError, match="spread over 2 GPUs of one machine, and there are 0"):
+        check_gpus([training], 2, lambda: crew.gpus, Notes())
     node = cluster.add_node(**{**NODE, "num_cpus": 2, "num_gpus": 2})
     bell, ring = os.pipe()
     try:

@@ -18,7 +18,9 @@ from mixture_steps import mixtures
 from alignment_prism.cli.align import LAUNCHES
 from alignment_prism.domain import ModelError
 from alignment_prism.studies.executors import pool
+from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.spread import do_spread
+from alignment_prism.studies.progress import Silent
 from alignment_prism.studies.steps import Context, Step
 
 
@@ -107,3 +109,35 @@ def test_what_ends_one_process_ends_all(end: str, tmp_path: Path) -> None:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
     assert not step.folder(tmp_path).exists()
+
+
+class Notes(Silent):
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["small", "larger"])
+def test_gpus_that_are_not_there_or_not_used_are_told_before_any_step(small: bool, tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    with (base / "model.safetensors").open("wb") as weights:
+        weights.truncate(10**6 if small else 10**8)  # one core computes with up to 32 MB
+    (mixture,) = mixtures(tmp_path, 1)
+    training = Step("train", "a training", "x", {}, {"mixture": mixture}, options={"base": str(base)})
+    told, most = Notes(), 10**4
+    with pytest.raises(Exception) as error:  # the small one is begun, and says nothing of how to train
+        run_steps([training], Context(tmp_path, None, gpus=most), told)
+    assert isinstance(error.value, ModelError) is not small
+    if small:
+        assert told.notes[0].startswith(f"no training is spread over {most} GPUs: ")
+    else:
+        assert f"spread over {most} GPUs of one machine, and there are" in str(error.value) and told.notes == []
+    (other,) = mixtures(tmp_path, 0.5)
+    told = Notes()
+    run_steps([other], Context(tmp_path, None, gpus=most), told)
+    assert told.notes == [] and other.is_done(tmp_path)

@@ -6,9 +6,8 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 
-from alignment_prism.domain import ModelError
-from alignment_prism.studies.executors.spread import do_over_gpus
-from alignment_prism.studies.executors.work import fits_one_core, is_spread
+from alignment_prism.studies.executors.spread import check_gpus, do_over_gpus
+from alignment_prism.studies.executors.work import fits_one_core
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import KINDS, Context, Step
 
@@ -43,8 +42,8 @@ def run_steps(
     """
     waiting, gaps = unfinished(steps, context, fill_gaps=fill_gaps)
     todo = [step for step in steps if step.key in waiting | gaps]
-    if context.gpus > 1 and any(map(is_spread, todo)):
-        _check_gpus(context.gpus)
+    if context.gpus > 1:
+        check_gpus(todo, context.gpus, _gpus, reporter)
     aside = {step.key for step in todo if fits_one_core(step)} if jobs > 1 else set()
     if len(aside) > 1:
         from alignment_prism.studies.executors.at_once import run_at_once
@@ -64,18 +63,11 @@ def run_steps(
             do_over_gpus(step, context, progress, earlier=step.key in gaps)
 
 
-def _check_gpus(gpus: int) -> None:
-    """Check that this machine has so many.
-
-    Raises:
-        ModelError: it has not.
-    """
+def _gpus() -> int:
+    """How many this machine has."""
     import torch
 
-    if (there := torch.cuda.device_count()) < gpus:
-        fix = "give as many as there are" if there else "leave it out: larger models are trained by all cores"
-        what = f"trainings are to be spread over {gpus} GPUs, and there are {there}"
-        raise ModelError(what, fix=fix, settings={"gpus": str(max(there, 1))})
+    return torch.cuda.device_count()
 
 
 def unfinished(steps: Sequence[Step], context: Context, *, fill_gaps: bool) -> tuple[set[str], set[str]]:

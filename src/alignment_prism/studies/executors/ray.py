@@ -22,7 +22,7 @@ from alignment_prism.domain import ModelError, PrismError, StoreError, TrainingE
 from alignment_prism.store.names import PLAN
 from alignment_prism.studies.executors.crew import Told
 from alignment_prism.studies.executors.local import run_steps, skip_done, unfinished
-from alignment_prism.studies.executors.spread import do_over_gpus
+from alignment_prism.studies.executors.spread import check_gpus, do_over_gpus
 from alignment_prism.studies.executors.work import fits_one_core, is_spread
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import KINDS, Context, Step
@@ -71,7 +71,10 @@ def run_steps_on_ray(
     ray = _connected(address)
     try:
         skip_done(steps, waiting | gaps, reporter)
-        run_at_once(steps, waiting, gaps, aside, context, reporter, RayCrew(ray, context, reporter))
+        crew = RayCrew(ray, context, reporter)
+        if context.gpus > 1:
+            check_gpus(todo, context.gpus, lambda: crew.gpus, reporter)
+        run_at_once(steps, waiting, gaps, aside, context, reporter, crew)
     finally:
         ray.shutdown()
         if threading.current_thread() is threading.main_thread():
@@ -94,7 +97,11 @@ class _Task:
 
 
 class RayCrew:
-    """The nodes of a cluster that this process is connected to."""
+    """The nodes of a cluster that this process is connected to.
+
+    Attributes:
+        gpus: of the node that has most.
+    """
 
     def __init__(self, ray: Any, context: Context, reporter: Reporter) -> None:
         self._ray, self._context, self._reporter = ray, context, reporter
@@ -102,15 +109,11 @@ class RayCrew:
         self._ends = False
         there = ray.cluster_resources()
         self._size = max(int(there.get("CPU", 1)), 1)
-        self._whole, self._gpus = (
+        self._whole, self.gpus = (
             max((int(node["Resources"].get(what, 0)) for node in ray.nodes() if node["Alive"]), default=0)
             for what in ("CPU", "GPU")
         )
         self._whole = max(self._whole, 1)
-        if context.gpus > max(self._gpus, 1):
-            what = f"trainings over {context.gpus} GPUs, and no node of the cluster has more than {self._gpus}"
-            fix = "give as many as one node has: a training is not spread over nodes"
-            raise ModelError(what, fix=fix, settings={"gpus": str(max(self._gpus, 1))})
         self._remote = ray.remote(max_retries=0)(do_on_node)
 
     @property
@@ -156,7 +159,7 @@ class RayCrew:
 
     def _begin(self, task: _Task) -> None:
         small = fits_one_core(task.step)
-        gpus = 0 if small or not self._gpus else self._context.gpus if is_spread(task.step) else 1
+        gpus = 0 if small or not self.gpus else self._context.gpus if is_spread(task.step) else 1
         cores = 1 if small or gpus else self._whole
         # one task is on one node: its GPUs are reserved together, and given back together
         remote = self._remote.options(num_cpus=cores, num_gpus=gpus, name=task.step.title)

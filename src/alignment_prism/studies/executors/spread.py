@@ -11,20 +11,45 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.domain import PrismError
+from alignment_prism.domain import ModelError, PrismError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io.yaml import YamlDocument
+from alignment_prism.models.threads import SMALL
 from alignment_prism.studies.executors.pool import Worker, death, prepare_workers, worker_context
 from alignment_prism.studies.executors.work import do_step, is_spread
 from alignment_prism.studies.executors.worker import work
+from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import Context, Step
+from alignment_prism.studies.steps.train import TRAIN
+
+
+def check_gpus(todo: Sequence[Step], gpus: int, find: Callable[[], int], reporter: Reporter) -> None:
+    """Check before any step that trainings can be spread as is wished, and say so where there is nothing to spread.
+
+    Args:
+        todo: steps that are to be done.
+        gpus: that each training of a larger model is to be spread over.
+        find: how many GPUs this machine has, or the node of a cluster that has most.
+        reporter: told where no training is spread.
+
+    Raises:
+        ModelError: a training is, and there are fewer.
+    """
+    trainings = [step for step in todo if step.kind == TRAIN.name]
+    if trainings and not any(map(is_spread, trainings)):
+        small = f"a model with weights up to {SMALL // 10**6} MB is trained by one process"
+        reporter.note(f"no training is spread over {gpus} GPUs: {small}")
+    elif trainings and (there := find()) < gpus:
+        fix = "give as many as one machine has" if there else "leave it out: larger models are trained by all cores"
+        what = f"trainings are to be spread over {gpus} GPUs of one machine, and there are {there}"
+        raise ModelError(what, fix=fix, settings={"gpus": str(max(there, 1))})
 
 
 def do_over_gpus(step: Step, context: Context, progress: Progress, *, earlier: bool) -> None:
@@ -55,7 +80,8 @@ def do_spread(step: Step, context: Context, progress: Progress) -> None:
     try:
         with _stopping(ranks):
             for rank in ranks:
-                rank.pipe.send(("do", step, False))
+                with suppress(OSError):  # it died as it started, and that is found out when it is waited for
+                    rank.pipe.send(("do", step, False))
             _wait(step, ranks, progress)
     finally:
         for rank in ranks:
