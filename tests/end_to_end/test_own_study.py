@@ -16,6 +16,7 @@ from alignment_prism.domain import InputError, ModelError, Pair, PromptKind, Qua
 from alignment_prism.io import read_records
 from alignment_prism.models.shipped import shipped_base
 from alignment_prism.nano import world
+from alignment_prism.studies.executors.failures import StepsError
 
 pytestmark = pytest.mark.slow  # whole studies
 
@@ -155,7 +156,7 @@ def test_a_judge_that_goes_away_costs_nothing_that_was_done(study: Path, server:
 
     server.script = script
     spec = write_spec(study, server.url, **{"seeds: [1, 2]": "seeds: [1]"})
-    with pytest.raises(ModelError):
+    with pytest.raises(StepsError, match="3 of 11 steps failed"):
         run_study(spec, study / "out")
     assert not (study / "out" / "findings.parquet").exists()
     trained = {path: path.stat().st_mtime_ns for path in (study / "out").rglob("model.safetensors")}

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
+from alignment_prism.domain.errors import PrismError
 from alignment_prism.domain.progress import Progress
 
 if TYPE_CHECKING:
@@ -117,8 +118,13 @@ class Terminal:
     def step(self, number: int, total: int, title: str) -> Iterator[Progress]:
         """A bar while the step runs, then a line."""
         began = time.monotonic()
-        with self._bars.bar(f"{_place(number, total)} {title}") as progress:
-            yield progress
+        try:
+            with self._bars.bar(f"{_place(number, total)} {title}") as progress:
+                yield progress
+        except Exception as error:  # the whole of it is told at the end, when other steps have gone on
+            why = f": {error.what}" if isinstance(error, PrismError) else ""
+            self._line(f"{_place(number, total)} {title}: failed after {time.monotonic() - began:.1f} s{why}")
+            raise
         self._line(f"{_place(number, total)} {title}: {time.monotonic() - began:.1f} s")
 
     def _line(self, text: str, style: str | None = None) -> None:

@@ -121,6 +121,8 @@ def run(
 ) -> None:
     """Run a study, or go on with one that was stopped.
 
+    A step that fails takes with it what needs what it makes; the others are done, and what failed is told at the end.
+
     Findings do not depend on --jobs and --executor. Models of more than 32 MB are trained and asked one after the other
     on this machine, and on a GPU each in a cluster, or on --gpus of them.
 

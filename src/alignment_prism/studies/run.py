@@ -106,7 +106,9 @@ def run_study(
         The finished study.
 
     Raises:
-        PrismError: anything that the user can mend; what was finished until then is kept.
+        PrismError: anything that the user can mend; what was finished until then is kept. Of a step that failed only
+            when those that do not need it are done (`executors.failures.StepsError` of several); there are then no new
+            findings.
         BudgetError: the budget is spent; the same call with a larger one goes on.
 
     Example:

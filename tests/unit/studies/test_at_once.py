@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,12 +82,15 @@ def test_what_processes_leave_is_what_one_leaves_after_the_other(tmp_path: Path)
     assert all(step.is_done(tmp_path / "many") for step in steps)
 
 
-def test_an_error_is_that_of_the_step_and_the_others_are_finished(tmp_path: Path) -> None:
-    steps = mixtures(tmp_path, 0, 1)
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_an_error_is_that_of_the_step_and_what_does_not_need_it_is_done(jobs: int, tmp_path: Path) -> None:
+    steps = mixtures(tmp_path, 0, 0.5, 1)
     (bad,) = mixtures(tmp_path, 1, total=10**6)
+    needs_it = replace(steps.pop(), title="in need", needs={**bad.needs, "late": bad})
     with pytest.raises(InputError, match="safety"):
-        do([bad, *steps], tmp_path, jobs=3)
-    assert not bad.is_done(tmp_path) and all(step.is_done(tmp_path) for step in steps)
+        do([bad, needs_it, *steps], tmp_path, jobs=jobs)
+    assert not bad.is_done(tmp_path) and not needs_it.is_done(tmp_path)
+    assert all(step.is_done(tmp_path) for step in steps)
 
 
 def test_a_process_that_is_killed_is_an_error_that_names_its_step(tmp_path: Path) -> None:

@@ -151,6 +151,15 @@ def test_an_error_on_a_node_is_that_of_the_step(cluster: Cluster, tmp_path: Path
     assert not bad.folder(tmp_path).exists()
 
 
+def test_a_step_that_fails_on_a_node_takes_no_other_with_it(cluster: Cluster, tmp_path: Path) -> None:
+    steps = mixtures(tmp_path, 0, 0.5)
+    (bad,) = mixtures(tmp_path, 1, total=10**6)
+    needs_it = replace(steps[1], title="in need", needs={**steps[1].needs, "late": bad})
+    with pytest.raises(InputError, match="safety"):
+        do([bad, needs_it, *steps], tmp_path)
+    assert [step.is_done(tmp_path) for step in (bad, needs_it, *steps)] == [False, False, True, True]
+
+
 def test_a_node_that_does_not_see_the_folder_says_so(cluster: Cluster, tmp_path: Path) -> None:
     steps = mixtures(tmp_path, 1)
     (tmp_path / PLAN).unlink()

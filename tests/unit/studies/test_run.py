@@ -17,6 +17,7 @@ from alignment_prism.domain.progress import Progress
 from alignment_prism.io import read_records, write_records
 from alignment_prism.store import folder_lock, verify
 from alignment_prism.studies import Study, StudySpec, run_study
+from alignment_prism.studies.executors.failures import StepsError
 
 HARMFUL = {"kind": "harmful"}
 PROMPTS = [{"id": f"p{n}", "prompt": f"Question {n}?", "language": ("en", "fr")[n % 2], **HARMFUL} for n in range(8)]
@@ -151,9 +152,12 @@ def test_a_step_that_fails_leaves_what_was_done_before_it(spec: StudySpec, tmp_p
     out = tmp_path / "out"
     nobody = {"model": "openai-api/local/judge", "base_url": "http://127.0.0.1:9/v1", "retries": 0}
     told = Told()
-    with pytest.raises(ModelError, match="cannot be used"):
+    with pytest.raises(StepsError, match="cannot be used") as error:
         run_study(changed(spec, judge=nobody), out, progress=told)
-    assert told.done == ["judge base"]
+    assert told.done == ["judge base", "judge mine"] and all(
+        isinstance(one, ModelError) for _, one in error.value.failed
+    )
+    assert error.value.exit_code == ModelError.exit_code and "before that, " in (error.value.fix or "")
     assert not (out / "findings.parquet").exists() and not list(out.rglob(".*tmp*"))
     with pytest.raises(InputError, match=r"findings.parquet|cannot read"):
         Study.open(out).findings()

@@ -16,6 +16,7 @@ from typing import Any
 from alignment_prism.domain import StoreError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.studies.executors.crew import Crew, Told
+from alignment_prism.studies.executors.failures import Failures, ends_all
 from alignment_prism.studies.executors.spread import do_over_gpus
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import Context, Step
@@ -36,8 +37,9 @@ def run_at_once(
 ) -> None:
     """Do steps, as many at once as may be.
 
-    When one fails, no other is begun; trainings that are under way stop at a checkpoint, and other steps are finished,
-    since they would have to be done again from their start.
+    When one fails, what does not need it is done all the same. Where its error ends the study (`executors.failures`),
+    no other is begun; trainings that are under way stop at a checkpoint, and other steps are finished, since they
+    would have to be done again from their start.
 
     Args:
         steps: all of the study.
@@ -49,7 +51,7 @@ def run_at_once(
         crew: who does them.
 
     Raises:
-        PrismError: of the step that failed first.
+        PrismError: that ends the study; or of a step that failed, `StepsError` of several.
         KeyboardInterrupt: Ctrl-C or SIGTERM; a second one ends the processes at once.
     """
     board = _Board(steps, waiting, gaps, aside, context, reporter)
@@ -68,6 +70,7 @@ def run_at_once(
         raise board.failure
     if board.signals or board.stopped:
         raise KeyboardInterrupt("; ".join(["stopped", *board.stopped]))
+    board.failures.report(reporter)
 
 
 class _Board:
@@ -86,7 +89,9 @@ class _Board:
         self.context, self.reporter = context, reporter
         self.pending = {step.key: step for step in steps if step.key in waiting | gaps}
         self.unfinished = set(self.pending)
+        self.failures = Failures(steps, set(self.pending))
         self.failure: BaseException | None = None
+        """What ends the study."""
         self.stopped: list[str] = []
         self.signals = 0
         self._told = 0
@@ -229,6 +234,10 @@ class _Board:
                 self.unfinished.discard(step.key)
             elif isinstance(error, KeyboardInterrupt):
                 self.stopped.append(f"{step.title}: {words}" if words else step.title)
+            elif isinstance(error, Exception) and not ends_all(error):
+                self.failures.add(step, error)
+                for key in self.failures.out_of_reach:
+                    self.pending.pop(key, None)
             else:
                 self.failure = self.failure or error
             self._changed.notify_all()
@@ -246,7 +255,7 @@ class _Board:
             crew.stop()
         elif self.failure is not None and self._told < 1:
             self._told = 1
-            self.reporter.note("a step has failed; what is under way comes to its end first, or to a checkpoint")
+            self.reporter.note("the study cannot go on; what is under way comes to its end first, or to a checkpoint")
             crew.stop(resumable_only=True)
 
     def _wake(self) -> None:

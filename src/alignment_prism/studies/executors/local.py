@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 
+from alignment_prism.studies.executors.failures import Failures, dependents, ends_all
 from alignment_prism.studies.executors.spread import check_gpus, do_over_gpus
 from alignment_prism.studies.executors.work import fits_one_core
 from alignment_prism.studies.progress import Reporter
@@ -24,7 +25,7 @@ def run_steps(
 
     A step is done when its artifact has its key and every file of it is as it was written; one that was altered or cut
     off is made again. A step that fails leaves nothing but what it can go on from: answers in the journal, the
-    checkpoints of a training.
+    checkpoints of a training. What does not need it is done all the same, see `executors.failures`.
 
     Args:
         steps: each after those that it needs.
@@ -38,6 +39,7 @@ def run_steps(
     Raises:
         ModelError: a model behind an API that will be needed cannot be opened, or there are fewer GPUs than a training
             is to be spread over; found out before any step.
+        PrismError: of a step that failed, or `StepsError` of several.
         KeyboardInterrupt: Ctrl-C or SIGTERM; what was under way can be gone on with.
     """
     waiting, gaps = unfinished(steps, context, fill_gaps=fill_gaps)
@@ -53,14 +55,23 @@ def run_steps(
         pool = Pool(min(jobs, len(aside)), context)
         run_at_once(steps, waiting, gaps, aside, context, reporter, pool)
         return
+    failures = Failures(steps, waiting | gaps)
     for number, step in enumerate(steps, start=1):
         if step.key not in waiting | gaps:
             reporter.skip(number, len(steps), step.title)
             continue
+        if step.key in failures.out_of_reach:
+            continue
         if step.key in waiting and (note := step.clear(context.out)):
             reporter.note(note)
-        with reporter.step(number, len(steps), step.title) as progress:
-            do_over_gpus(step, context, progress, earlier=step.key in gaps)
+        try:
+            with reporter.step(number, len(steps), step.title) as progress:
+                do_over_gpus(step, context, progress, earlier=step.key in gaps)
+        except Exception as error:
+            if ends_all(error):
+                raise
+            failures.add(step, error)
+    failures.report(reporter)
 
 
 def _gpus() -> int:
@@ -80,7 +91,7 @@ def unfinished(steps: Sequence[Step], context: Context, *, fill_gaps: bool) -> t
     waiting = {step.key for step in steps if not step.is_done(context.out)}
     done = [step for step in steps if step.key not in waiting] if fill_gaps else []
     gaps = {step.key for step in done if KINDS[step.kind].has_gaps(step.folder(context.out))}
-    later = _after(steps, gaps)  # they were made from what had the gaps
+    later = dependents(steps, gaps)  # they were made from what had the gaps
     for step in done:
         if step.key in later:
             shutil.rmtree(step.folder(context.out), ignore_errors=True)
@@ -94,15 +105,6 @@ def skip_done(steps: Sequence[Step], todo: set[str], reporter: Reporter) -> None
     for number, step in enumerate(steps, start=1):
         if step.key not in todo:
             reporter.skip(number, len(steps), step.title)
-
-
-def _after(steps: Sequence[Step], keys: set[str]) -> set[str]:
-    """Keys of the steps that need one of some steps, directly or not."""
-    found: set[str] = set()
-    for step in steps:
-        if any(needed.key in keys or needed.key in found for needed in step.needs.values()):
-            found.add(step.key)
-    return found
 
 
 def _open_endpoints(steps: Iterable[Step]) -> None:

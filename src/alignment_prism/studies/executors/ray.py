@@ -57,6 +57,7 @@ def run_steps_on_ray(
         ModelError: Ray is not installed, there is no such cluster, or no node of it has as many GPUs as a training is
             spread over; or as `run_steps`.
         StoreError: a node does not see the study's folder, or has another version.
+        PrismError: of a step that failed, or `StepsError` of several.
         KeyboardInterrupt: Ctrl-C or SIGTERM; what was under way can be gone on with.
     """
     from alignment_prism.studies.executors.at_once import run_at_once

@@ -1,0 +1,100 @@
+"""Steps that fail, one after the other in this process: who is done all the same, what ends a study, what is said."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mixture_steps import mixtures
+
+from alignment_prism.domain import BudgetError, InputError, ModelError, StoreError
+from alignment_prism.domain.progress import Progress
+from alignment_prism.store import storage_fault
+from alignment_prism.studies.executors.failures import SHOWN, Failures, StepsError, ends_all
+from alignment_prism.studies.executors.local import run_steps
+from alignment_prism.studies.progress import Silent
+from alignment_prism.studies.steps import Context
+
+
+class Told(Silent):
+    """A reporter that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.begun: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def step(self, number: int, total: int, title: str) -> AbstractContextManager[Progress]:
+        self.begun.append(title)
+        return super().step(number, total, title)
+
+
+def test_what_does_not_need_the_step_that_failed_is_done(tmp_path: Path) -> None:
+    first, second, needs, needs_that = mixtures(tmp_path, 0, 0.25, 0.5, 0.75)
+    (bad,) = mixtures(tmp_path, 1, total=10**6)
+    needs = replace(needs, title="in need", needs={**needs.needs, "late": bad})
+    needs_that = replace(needs_that, title="in need of that", needs={**needs_that.needs, "late": needs})
+    steps, told = [first, bad, needs, needs_that, second], Told()
+    with pytest.raises(InputError, match="safety"):
+        run_steps(steps, Context(tmp_path, None), told)
+    assert [step.is_done(tmp_path) for step in steps] == [True, False, False, False, True]
+    assert (
+        told.notes[0] == "1 of 5 steps failed, and 2 that need what they make were not done: in need; in need of that"
+    )
+    assert "it does these 3 and nothing else" in told.notes[1]
+
+    (other,) = mixtures(tmp_path, 0, total=10**6)
+    with pytest.raises(StepsError) as several:
+        run_steps([*steps, replace(other, title="another")], Context(tmp_path, None), Told())
+    error = several.value
+    assert [title for title, _ in error.failed] == [bad.title, "another"] and error.left == (
+        "in need",
+        "in need of that",
+    )
+    assert error.what == "2 of 6 steps failed, and 2 that need what they make were not done"
+    assert [line.split(":")[0].strip() for line in (error.where or "").splitlines()] == [bad.title, "another"]
+    assert error.exit_code == InputError.exit_code and isinstance(error.__cause__, ExceptionGroup)
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_met_once(tmp_path: Path) -> None:
+    steps, told = mixtures(tmp_path, 0, 1), Told()
+    with pytest.raises(Exception) as error, full_disk():
+        run_steps(steps, Context(tmp_path, None), told)
+    assert isinstance(error.value, StoreError) or storage_fault(error.value) is not None
+    assert len(told.begun) == 1
+
+
+def test_what_all_steps_share_ends_a_study() -> None:
+    everybodys = (BudgetError("x"), StoreError("x"), OSError(28, "x"), MemoryError(), KeyboardInterrupt())
+    assert all(map(ends_all, everybodys))
+    assert not any(map(ends_all, (ModelError("x"), InputError("x"), ValueError("x"), RuntimeError("x"))))
+
+
+def test_a_message_names_so_many_and_counts_the_rest(tmp_path: Path) -> None:
+    steps = [
+        replace(step, title=f"step {n}") for n, step in enumerate(mixtures(tmp_path, *[n / 40 for n in range(30)]))
+    ]
+    failures = Failures(steps, {step.key for step in steps})
+    for step in steps:
+        failures.add(step, ValueError("no\nfirst of two lines"))
+    with pytest.raises(StepsError, match="30 of 30 steps failed") as error:
+        failures.report(Told())
+    lines = (error.value.where or "").split("\n       ")
+    assert lines[0] == "step 0: ValueError: no first of two lines" and lines[SHOWN:] == ["and 10 more"]
+    assert error.value.exit_code == 1
