@@ -1,12 +1,12 @@
 """A study killed by SIGKILL again and again at random moments, in processes that are forked from one that has run it.
 
-    python killed.py SPEC OUT KILLS SEED
+    python killed.py SPEC OUT KILLS SEED LONGEST
 
 Runs the study twice undisturbed, the second time with everything loaded. Then it is begun anew, and its process killed
-before an operation on files that is drawn at random; the next process goes on in the same folder, and so forth. Where
-one comes to its end, the folder is looked at and emptied. After KILLS of them the study is run to its end. Prints a
-line of JSON: what was found at each end, and which files were compared. Figures are not drawn: their renderer has
-threads, and a fork has none of them.
+before an operation on files that is drawn at random, from the first to the last of a share LONGEST of those of an
+undisturbed run; the next process goes on in the same folder, and so forth. Where one comes to its end, the folder is
+looked at and emptied. After KILLS of them the study is run to its end. Prints a line of JSON: what was found at each
+end, and which files were compared. Figures are not drawn: their renderer has threads, and a fork has none of them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,6 @@ import traceback
 from pathlib import Path
 
 from alignment_prism.studies import StudySpec, load_spec, run, run_study
-
-LONGEST = 0.4
-"""Of the operations of an undisturbed study, the largest share that a process does before it is killed."""
 
 
 def made(out: Path) -> dict[str, bytes]:
@@ -80,7 +77,7 @@ def main() -> None:
     shutil.rmtree(out)
     operations = Operations(None)
     run_study(spec, out)
-    most = round(LONGEST * operations.count)
+    most = round(float(sys.argv[5]) * operations.count)
     ends: list[str] = []
 
     def look() -> None:
