@@ -1,7 +1,7 @@
 """Does a model keep several norms when it is shown where they end? Measured in the nano lab.
 
     python benchmarks/norms_nano.py --seeds 0 --wordings 1 --total 160 --out results/norms-look   # does it run?
-    python benchmarks/norms_nano.py --seeds 0 1 2 --methods dpo_ift safe_dpo                      # for the table
+    python benchmarks/norms_nano.py --seeds 0 1 2 --methods sft dpo_ift                           # for the table
 
 The lab's prompts name no country: the language that a request is made in stands for it, and one request is harmful in
 two of the eight languages. Every training has the same pairs of global harm, the same pairs at home, and general pairs
@@ -221,7 +221,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("results/norms_nano"))
     parser.add_argument("--base", default="nano", help="nano, or a folder that `prism nano build` wrote")
-    parser.add_argument("--methods", nargs="+", default=["dpo_ift"])
+    parser.add_argument("--methods", nargs="+", default=["sft", "dpo_ift"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--wordings", type=int, default=4, help="of each norm that is trained on")
     parser.add_argument("--harmful", type=int, default=80, help="pairs of global harm in every training")
