@@ -1,7 +1,7 @@
 """What happens to a study when its process is killed, its files are damaged, or its input is hostile.
 
     python benchmarks/reliability.py [PART ...] [--tries 3] [--seed 0] [--seconds 170]
-                                     [--results results.jsonl] [--write docs/reliability.md]
+                                     [--results results.jsonl --work FOLDER] [--write docs/reliability.md]
 
 Each part prints rows of one table: what was tried, how often, and how often it went wrong.
 
@@ -10,6 +10,8 @@ Each part prints rows of one table: what was tried, how often, and how often it 
   killed a second time while it goes on; and in one folder at as many moments in a row. Moments are drawn by what the
   process has computed, so that other jobs of the machine shift none. Wrong is anything but findings, replies and
   weights byte-identical to those of a run that nobody disturbed.
+- `quickstart`: the study of `prism quickstart` is killed at `--tries` random moments in a row, and then run to its end;
+  moments and wrong are those of `kills`. Only where it is asked for.
 - `damage`: of every kind of file of the finished study one is damaged, by a flipped bit and by a cut, `--tries` times
   each, and the same command is run again. Wrong are other findings, replies or weights, or an end that is neither whole
   nor an error with a remedy.
@@ -23,8 +25,9 @@ Each part prints rows of one table: what was tried, how often, and how often it 
   character that steers, a cell that a spreadsheet computes, a sheet that prism cannot read again.
 - `offline`: where commands connect to that name nothing of the network (an audit hook hears what Python connects).
 
-A part ends after `--seconds`; with `--results` the next run of the same seed goes on where it stopped, and its rows are
-of all tries so far. With `--write` the rows take the place of those of the same parts between the marks of the page.
+A part begins no try after `--seconds`; with `--results` and `--work` the next run of the same seed goes on where it
+stopped, and its rows are of all tries so far: `--tries 5`, then 10, 15 and 20 do five more each. With `--write` the
+rows take the place of those of the same parts between the marks of the page.
 The studies run in processes that are forked from one that has imported everything.
 """
 
@@ -96,23 +99,35 @@ def write_prompts(path: Path) -> None:
 
 
 class Lab:
-    """A small study, what its runs share, and one that nobody disturbed."""
+    """A study, what its runs share, and one that nobody disturbed; the small one where no other is named."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, kept: Tries, preset: str = "") -> None:
         from alignment_prism.studies import load_spec
         from alignment_prism.studies.shards import run_shard
         from alignment_prism.studies.sources import load_sources
 
-        self.work, self.whole, self.out = work, work / "whole", work / "out"
-        self.spec = load_spec(work / "small.yaml")
+        place = work / preset
+        self.whole, self.out = place / "whole", place / "out"
+        small = load_spec(work / "small.yaml")
+        self.spec = load_spec(preset) if preset else small
         self.sources = load_sources(self.spec)
         for module in LOADED:
             importlib.import_module(module)
-        run_shard(self.spec, self.out, 1, 1)  # what trains and replies is loaded now, and no figure has been drawn
-        shutil.rmtree(self.out)
-        said, self.computes = measured(self.run)
+        with tempfile.TemporaryDirectory() as warm:  # what trains and replies is loaded, and no figure drawn
+            run_shard(small, warm, 1, 1)
+        if not self.whole.exists():
+            kept.forget("seconds")
+            kept.forget("in a row")
+        self.computes = kept.outcome("seconds of an undisturbed run", self._undisturbed, needed=True)
+        kept.start()
+
+    def _undisturbed(self) -> float:
+        shutil.rmtree(self.out, ignore_errors=True)
+        said, seconds = measured(self.run)
         assert (said or "killed").endswith("done"), said
+        shutil.rmtree(self.whole, ignore_errors=True)
         self.out.rename(self.whole)  # every run is in the same place: replies name their model's folder
+        return seconds
 
     def run(self) -> str:
         """Run the study in its place; says how much was done."""
@@ -138,43 +153,70 @@ class Lab:
         """Whether something half-written lies in the place."""
         return any(path.name.endswith(".part") or ".tmp-" in path.name for path in self.out.rglob("*"))
 
+    def killed(self, share: float) -> bool:
+        """Whether a run was killed after so much of what an undisturbed one computes."""
+        return forked(self.run, share * self.computes) is None
+
+    def ended(self) -> str:
+        """How a run to the end compares with the undisturbed one."""
+        said = forked(self.run)
+        if not (said or "").endswith("done") or not self.same():
+            return f"not the same ({said})"
+        return "half-written files are left" if self.litter() else "the same"
+
+    def to_the_end(self) -> str:
+        """As `ended`, and what was made is removed."""
+        found = self.ended()
+        shutil.rmtree(self.out)
+        return found
+
+    def in_a_row(self, tries: int, most: float, draw: float, kept: Tries) -> Iterator[Row]:
+        """Kills, each of which the next run goes on after, none after more than a share of a study; then to the end."""
+        chance, number, killed, wrong = random.Random(draw), 0, 0, 0
+
+        def one(share: float) -> str:
+            if self.killed(share):
+                return "killed"
+            found = "the same" if self.same() else "not the same"
+            shutil.rmtree(self.out)  # from the beginning
+            return found
+
+        while killed < tries:
+            found = kept.outcome(f"in a row {number}", partial(one, chance.uniform(0.02, most)))
+            if found is None:
+                break
+            number, killed, wrong = number + 1, killed + (found == "killed"), wrong + (found == "not the same")
+        ends: Counter[str] = Counter()
+        for count in range(1, number + 1):  # there are earlier ends where fewer tries were asked for before
+            name = f"in a row, {count} and the end"
+            if (count == number or name in kept) and (found := kept.outcome(name, self.to_the_end)) is not None:
+                ends[found] += 1
+        if ends:
+            name = f"SIGKILL {killed} times in a row at random moments, then to the end"
+            said = ", ".join(f"{count} {what}" for what, count in ends.most_common())
+            yield name, str(ends.total()), str(ends.total() - ends["the same"] + wrong), said
+
+
+def quickstart(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[Row]:
+    lab = Lab(work, kept, "quickstart")
+    yield from lab.in_a_row(tries, 0.12, rng.random(), kept)
+
 
 def kills(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[Row]:
-    lab, draw = Lab(work), rng.random()
-
-    def run(share: float) -> bool:
-        """Whether it was killed after so much of what an undisturbed run computes."""
-        return forked(lab.run, share * lab.computes) is None
-
-    def ended() -> str:
-        said = forked(lab.run)
-        if not (said or "").endswith("done") or not lab.same():
-            return f"not the same ({said})"
-        return "half-written files are left" if lab.litter() else "the same"
+    lab, draw = Lab(work, kept), rng.random()
+    yield from lab.in_a_row(tries, 0.3, draw, kept)
 
     def once(chance: random.Random) -> str:
         shutil.rmtree(lab.out, ignore_errors=True)
-        return ended() if run(chance.uniform(0.02, 1.0)) else "over"
+        return lab.ended() if lab.killed(chance.uniform(0.02, 1.0)) else "over"
 
     def twice(chance: random.Random) -> str:
         shutil.rmtree(lab.out, ignore_errors=True)
         first = chance.uniform(0.05, 0.8)
-        return ended() if run(first) and run(chance.uniform(0.1, 0.9) * (1.1 - first)) else "over"
-
-    def in_a_row(chance: random.Random) -> str:
-        shutil.rmtree(lab.out, ignore_errors=True)
-        killed = 0
-        while killed < tries:
-            if run(chance.uniform(0.02, 0.3)):
-                killed += 1
-            elif not lab.same():
-                return "not the same"
-            else:
-                shutil.rmtree(lab.out)  # it came to its end: from the beginning
-        return ended()
+        again = lab.killed(first) and lab.killed(chance.uniform(0.1, 0.9) * (1.1 - first))
+        return lab.ended() if again else "over"
 
     for name, do, count in (
-        (f"SIGKILL {tries} times in a row at random moments, then to the end", in_a_row, 1),
         ("SIGKILL at a random moment, resumed", once, tries),
         ("SIGKILL twice, the second while it is resumed", twice, tries // 2),
     ):
@@ -193,7 +235,7 @@ def kills(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[R
 
 
 def damage(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[Row]:
-    lab, draw = Lab(work), rng.random()
+    lab, draw = Lab(work, kept), rng.random()
     kinds: dict[str, list[Path]] = {}
     for path in sorted(path for path in lab.whole.rglob("*") if path.is_file() and path.stat().st_size):
         place = path.relative_to(lab.whole)
@@ -425,6 +467,7 @@ def plain(path: Path, head: bytes, mebibytes: int, tail: bytes) -> None:
 
 PARTS: dict[str, Callable[[Path, int, random.Random, Tries], Iterator[Row]]] = {
     "kills": kills,
+    "quickstart": quickstart,
     "damage": damage,
     "bombs": bombs,
     **reliability_input.PARTS,
@@ -457,20 +500,22 @@ def write(page: Path, part: str, rows: list[Row], how: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all if none is named")
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all but quickstart if none is named")
     parser.add_argument("--tries", type=int, default=3, help="kills; times that each kind of file is damaged")
     parser.add_argument("--seconds", type=float, default=170, help="after which a part begins no further try")
     parser.add_argument("--results", type=Path, help="where outcomes are kept, for a further run to go on")
+    parser.add_argument("--work", type=Path, help="folder of studies that were killed, for a further run to go on")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--write", type=Path, help="page whose rows are replaced")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        work = Path(name)
+        work = options.work or Path(name)
+        work.mkdir(parents=True, exist_ok=True)
         (work / "small.yaml").write_text(SPEC, encoding="utf-8")
         write_prompts(work / "lab.parquet")
-        for part in options.parts or PARTS:
+        for part in options.parts or [part for part in PARTS if part != "quickstart"]:
             start = time.monotonic()
-            kept = Tries(options.results, options.seconds)
+            kept = Tries(options.results, options.seconds, f"{part}, seed {options.seed}: ")
             rows = []
             for row in PARTS[part](work, options.tries, random.Random(options.seed), kept):
                 print(" | ".join(row), flush=True)

@@ -368,7 +368,7 @@ def models(work: Path, tries: int, rng: random.Random, kept: Tries) -> Iterator[
             for number in range(tries):
                 do = partial(one, name, how, number)
                 found = kept.outcome(f"models {name} {how} {number}", lambda do=do: forked(lambda: outcome_of(do)))
-                if found is None and f"models {name} {how} {number}" in kept.known:
+                if found is None and f"models {name} {how} {number}" in kept:
                     found = "the process ended"
                 if found is not None:
                     counts[found] += 1

@@ -27,20 +27,40 @@ LONGEST = 4000
 
 
 class Tries:
-    """Outcomes of single tries, kept in a file from run to run; none is begun when the time is over."""
+    """Outcomes of single tries, kept in a file from run to run; none is begun when the time is over.
 
-    def __init__(self, path: Path | None, seconds: float) -> None:
-        self.path = path
-        self.until = time.monotonic() + seconds
+    Args:
+        path: of the file; None keeps them in memory.
+        seconds: until the time is over.
+        about: what the tries are of, before their names.
+    """
+
+    def __init__(self, path: Path | None, seconds: float, about: str = "") -> None:
+        self.path, self.about = path, about
+        self.seconds = seconds
+        self.start()
         self.known: dict[str, Any] = {}
         if path is not None and path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
                 self.known.update([json.loads(line)])
 
-    def outcome(self, name: str, do: Callable[[], Any]) -> Any:
-        """What came of a try; None where there is no time left for it."""
+    def start(self) -> None:
+        """Let the time begin: what is prepared before the first try does not count."""
+        self.until = time.monotonic() + self.seconds
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a try was made, in this run or an earlier one."""
+        return self.about + name in self.known
+
+    def forget(self, beginning: str) -> None:
+        """Take no try whose name begins so for made: what it left is not there any more."""
+        self.known = {name: said for name, said in self.known.items() if not name.startswith(self.about + beginning)}
+
+    def outcome(self, name: str, do: Callable[[], Any], *, needed: bool = False) -> Any:
+        """What came of a try; None where there is no time left for it, unless it is needed."""
+        name = self.about + name
         if name not in self.known:
-            if time.monotonic() > self.until:
+            if time.monotonic() > self.until and not needed:
                 return None
             self.known[name] = do()
             if self.path is not None:
