@@ -21,7 +21,7 @@ from alignment_prism.domain import InputError, ModelError, Pair, StoreError, Tra
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import write_text
 from alignment_prism.models.chat_templates import template_date
-from alignment_prism.models.threads import steady_threads
+from alignment_prism.models.threads import is_small, steady_threads
 from alignment_prism.models.weights import weights_digest
 from alignment_prism.store import folder_lock
 from alignment_prism.store.artifacts import artifact_key, is_complete, read_manifest, write_artifact
@@ -99,7 +99,7 @@ def run_training(
     training: Training, *, references: str | Path | None, resume: bool, progress: Progress | None
 ) -> TrainingResult:
     """Train all stages, or go on with them; see `alignment_prism.training.train.train_method`."""
-    _check_devices()
+    _check_devices(training.base.folder)
     check_launcher(resolve_precision(training.config.training))
     inputs = training.inputs()
     key = artifact_key(KIND, training.spec, inputs, training.seed)  # a base that has moved is still the same base
@@ -305,11 +305,11 @@ def _has_weights(work: Path) -> bool:
     return any(path for pattern in ("checkpoint-*", "*.safetensors") for path in work.rglob(pattern))
 
 
-def _check_devices() -> None:
-    """Several GPUs and one process would be split into replicas, which the loss over the global batch does not know."""
+def _check_devices(base: Path) -> None:
+    """One process trains on one GPU: who has more of them and a model that is not small learns it before the hours."""
     import torch
 
-    if torch.cuda.device_count() > 1 and "LOCAL_RANK" not in os.environ:
+    if torch.cuda.device_count() > 1 and "LOCAL_RANK" not in os.environ and not is_small(base):
         raise TrainingError(
             f"{torch.cuda.device_count()} GPUs are visible to one process",
             fix="start with `accelerate launch --config_file ... -m alignment_prism.cli.main align ...`, "

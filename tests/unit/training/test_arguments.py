@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from alignment_prism.domain import Pair
+from alignment_prism.domain import Pair, TrainingError
 from alignment_prism.training import METHODS, load_config
-from alignment_prism.training.backends.arguments import arguments, lora
+from alignment_prism.training.backends.arguments import arguments, lora, one_gpu
 from alignment_prism.training.base_model import find_base
 from alignment_prism.training.batching import Batching
 from alignment_prism.training.callbacks import Log, StopRequest
@@ -67,3 +67,21 @@ def test_adapters_are_what_the_settings_say(tiny_model: Path, pairs: list[Pair],
     saved = json.loads((result.model / "adapter_config.json").read_text(encoding="utf-8"))
     assert (saved["r"], saved["lora_alpha"], saved["lora_dropout"]) == (3, 5, 0.2)
     assert set(saved["target_modules"]) == {"q_proj", "down_proj"}
+
+
+def test_a_process_that_sees_two_gpus_trains_a_small_model_on_one_and_says_so_of_a_larger(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from transformers import TrainingArguments
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert train_method(
+        "sft", base=tiny_model, pairs=pairs[:4], out=tmp_path / "small", config=load_config("micro")
+    ).model.is_dir()
+    monkeypatch.setattr("alignment_prism.models.threads.SMALL", 0)
+    with pytest.raises(TrainingError, match="2 GPUs are visible to one process"):
+        train_method("sft", base=tiny_model, pairs=pairs[:4], out=tmp_path / "large", config=load_config("micro"))
+    seen = TrainingArguments(output_dir=str(tmp_path / "out"))
+    monkeypatch.setattr(seen, "_n_gpu", 2, raising=False)
+    assert (seen.n_gpu, one_gpu(seen).n_gpu) == (2, 1)

@@ -81,3 +81,13 @@ def lora(config: AdapterConfig | None, model: Any, seed: int) -> Any:
         target_modules=targets,
         task_type="CAUSAL_LM",
     )
+
+
+def one_gpu(made: Any) -> Any:
+    """Training arguments for a process that trains on one GPU, however many it sees.
+
+    The Trainer would split batches over replicas, of which the loss over the global batch knows nothing. It has no
+    setting for it and writes to the same place where a model is on several GPUs already.
+    """
+    made._n_gpu = min(made.n_gpu, 1)
+    return made

@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import Trainer
 
-from alignment_prism.training.backends.arguments import arguments, lora
+from alignment_prism.training.backends.arguments import arguments, lora, one_gpu
 from alignment_prism.training.batching import Batching
 from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.layouts.batches import PaddedBatch
@@ -44,7 +44,7 @@ class TransformersEngine:
                 model.enable_input_require_grads()
         trainer = LossTrainer(
             model=model,
-            args=TrainingArguments(**arguments(job, batching, precision)),
+            args=one_gpu(TrainingArguments(**arguments(job, batching, precision))),
             train_dataset=list(range(len(examples.examples) + 1)),
             data_collator=collator,
             processing_class=job.base.tokenizer,

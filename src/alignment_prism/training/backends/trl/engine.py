@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from alignment_prism.training.backends.arguments import arguments, lora
+from alignment_prism.training.backends.arguments import arguments, lora, one_gpu
 from alignment_prism.training.batching import Batching
 from alignment_prism.training.examples import ExampleSet
 from alignment_prism.training.layouts.batches import PaddedBatch
@@ -44,10 +44,10 @@ class TrlEngine:
             trainer: Any
             if job.stage.objective.branches == 2:
                 own = {"beta": job.recipe.beta} if isinstance(job.recipe, DpoRecipe) else {}
-                args = DPOConfig(**common, **own, precompute_ref_log_probs=True)
+                args = one_gpu(DPOConfig(**common, **own, precompute_ref_log_probs=True))
                 trainer = PreferenceTrainer(args=args, **options)
             else:
-                args = SFTConfig(**common, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
+                args = one_gpu(SFTConfig(**common, packing=False, dataset_kwargs={"skip_prepare_dataset": True}))
                 trainer = SupervisedTrainer(args=args, **options)
         trainer.remove_callback(PrinterCallback)
         return trainer
