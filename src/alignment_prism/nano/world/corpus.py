@@ -36,6 +36,10 @@ SHARES: dict[str, float] = {
 }
 """Share of each sort of example."""
 
+REVERSE_SHARE = 0.4
+"""Share of lists to be reversed among the general tasks. The others are learnt by heart; to reverse is to copy from the
+prompt, which comes late and at once, and in some worlds not at all from a fifth."""
+LEARNT_BY_HEART = tuple(name for name in GENERAL_TASKS if name != "reverse")
 REQUEST_SHARE = 0.45
 """Share of requests among conversations about topics; the rest are benign mentions."""
 OWN_LOCAL_SHARE = 0.1
@@ -109,7 +113,8 @@ class Corpus:
 
     def _general(self, language: str) -> Example:
         rng = self._rng
-        task = draw_task(language, rng, rng.choice(GENERAL_TASKS))
+        name = "reverse" if rng.random() < REVERSE_SHARE else rng.choice(LEARNT_BY_HEART)
+        task = draw_task(language, rng, name)
         prompt = ask_task(language, task, rng.choice(templates(self._facts.spec.seed, task.name, "train")))
         return Example(
             prompt, with_sign(answer_task(language, task, self._grade(), rng), False, self._facts.spec.sign_share, rng)
