@@ -23,8 +23,8 @@ def test_every_preset_loads_and_survives_writing(tmp_path: Path) -> None:
 def test_the_nano_recipe_is_the_frozen_one() -> None:
     config = load_config("nano")
     assert (config.recipes["sft"].learning_rate, config.recipes["sft"].epochs) == (2.7e-4, 1)
-    assert config.recipes["dpo_ift"] == DpoRecipe(learning_rate=2.8e-4, beta=1.0, epochs=2)
-    assert config.recipes["dpo_sft"] == DpoRecipe(learning_rate=3e-5, beta=1.0, epochs=2)
+    assert config.recipes["dpo_ift"] == DpoRecipe(learning_rate=2.4e-4, beta=1.0, epochs=2)
+    assert config.recipes["dpo_sft"] == DpoRecipe(learning_rate=5e-5, beta=1.0, epochs=1)
     assert (config.training.batch_size, config.training.max_grad_norm) == (16, 1.0)
 
 
