@@ -2,7 +2,7 @@
 
     python benchmarks/methods_nano.py --out results/methods              # a look: one seed, small mixtures
     python benchmarks/methods_nano.py --out results/methods-5 --worlds nano 201 202 --seeds 5 \\
-        --total 2000 --share 0.15 --prompt-limit 0                       # the table
+        --total 1500 --share 0.15 --prompt-limit 0                       # the table
 
 A world is `nano` (the shipped one), a number (the seed of another world, whose base is built into OUT/base-NUMBER
 first) or a folder that `prism nano build` wrote. Each world is a study in OUT/WORLD: interrupted, the same command
