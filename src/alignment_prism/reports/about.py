@@ -110,8 +110,13 @@ def _source(arm: Mapping[str, Any]) -> str:
             "with a system prompt" if arm.get("system") else "",
             f"steered by a {steer['direction']} direction" if steer else "",
         ]
-        return ", ".join([str(arm["model"]), *filter(None, parts)])
-    return f"replies in {', '.join(map(str, arm['replies']))}" if "replies" in arm else ""
+        return ", ".join([_named(arm["model"]), *filter(None, parts)])
+    return f"replies in {', '.join(map(_named, arm['replies']))}" if "replies" in arm else ""
+
+
+def _named(place: Any) -> str:
+    """A model or a file by its name; where on the machine it lies stands in the spec, to be run again, alone."""
+    return Path(str(place)).name if Path(str(place)).is_absolute() else str(place)
 
 
 def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:

@@ -234,7 +234,7 @@ def test_arms_that_exist_are_said_by_model_or_file(tmp_path: Path) -> None:
     sampling = {"temperature": 0.7, "top_p": 0.95, "max_tokens": 512, "samples": 4, "seed": 0}
     spec = {
         "base": {"name": "base", "model": "a/c"},
-        "arms": [{"name": "model", "model": "a/b"}, {"name": "mine", "replies": ["r.csv"]}],
+        "arms": [{"name": "model", "model": "a/b"}, {"name": "mine", "replies": ["/home/ann/red/r.csv", "s.csv"]}],
         "seeds": [0],
         "generation": sampling,
         "judge": {"model": "j", "rubric": "r@1"},
@@ -245,7 +245,7 @@ def test_arms_that_exist_are_said_by_model_or_file(tmp_path: Path) -> None:
     assert about is not None
     assert [(arm.name, arm.method, arm.seeds) for arm in about.arms[1:]] == [
         ("model", "a/b", ""),
-        ("mine", "replies in r.csv", ""),
+        ("mine", "replies in r.csv, s.csv", ""),
     ]
     assert dict(about.facts) == {
         "base": "a/c",
