@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from pydantic import ValidationError
 from alignment_prism.domain import InputError, Pair, PairKind, Prompt, PromptKind, Sampling, Scope, user
 from alignment_prism.io import write_records
 from alignment_prism.studies import ModelArm, RepliesArm, TrainedArm, dry_run, load_spec
+from alignment_prism.studies.method_settings import training_of
+from alignment_prism.training import METHODS
 from alignment_prism.training.settings import load_config
 
 SPEC = """\
@@ -349,3 +352,12 @@ def test_a_name_that_is_neither_a_preset_nor_a_file_is_answered_with_the_presets
     assert "nano-paper" in error.value.fix
     with pytest.raises(InputError, match="cannot read the file"):
         load_spec("nano-papr.yaml")
+
+
+def test_a_method_that_is_gone_leaves_nothing_in_the_settings_of_a_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    ipo = METHODS["ipo"]
+    own = replace(ipo, name="mine", title="Mine", stages=(replace(ipo.stages[0], name="mine", section="mine"),))
+    with monkeypatch.context() as while_it_is_there:
+        while_it_is_there.setattr(METHODS, "_methods", {**METHODS, "mine": own})
+        assert "mine" in training_of("nano")
+    assert "mine" not in training_of("nano")
