@@ -60,7 +60,8 @@ function clock(seconds) {
 function say(saved) {
   const place = $("saved");
   if (!place) return;
-  place.textContent = saved ? place.dataset.saved.replace("{time}", clock(saved)) : place.dataset.saving;
+  const text = saved ? place.dataset.saved.replace("{time}", clock(saved)) : place.dataset.saving;
+  if (place.textContent !== text) place.textContent = text; // a screen reader says it once
 }
 
 function trouble(kind) {
@@ -76,6 +77,7 @@ function changed() {
   if (!form || handedIn) return;
   const at = Date.now();
   if (!dirtySince) dirtySince = at;
+  say(0); // "Saved" is never there beside what is not
   clearTimeout(timer);
   timer = setTimeout(save, Math.max(0, Math.min(PAUSE, dirtySince + LONGEST - at)));
 }
@@ -104,8 +106,8 @@ async function save() {
     if (form !== mine) return;
     seconds = Math.max(0, seconds - spent);
     trouble("");
-    say(kept.at);
     if (dirtySince) changed();
+    else say(kept.at);
     return;
   }
   if (form !== mine || handedIn) return;
