@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_server import Server
 
+from alignment_prism.cli.main import main
 from alignment_prism.domain import Prompt
 
 
@@ -82,3 +84,16 @@ def prompts(aya: Path) -> list[Prompt]:
     from alignment_prism.studies.sources import limited
 
     return limited(load_prompts(aya), 16)
+
+
+@pytest.fixture
+def prism(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command; returns exit code and what it printed."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(end.value.code or 0), captured.out + captured.err
+
+    return run
