@@ -4,21 +4,13 @@ import csv
 import json
 
 import pytest
-from click.testing import CliRunner
+from sheets import run
 
 from alignment_prism.cli.analyse import command as analyse_command
 from alignment_prism.cli.labels import command as labels_command
 from alignment_prism.domain import OUTCOME, Finding, Generation, InputError, Outcome, Score
 from alignment_prism.io import read_records, write_records
 from alignment_prism.labels import Passport
-
-
-def run(command, *arguments):
-    result = CliRunner().invoke(command, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result
 
 
 def labelled(folder, seen):

@@ -5,20 +5,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from click.testing import CliRunner
+from sheets import run
 
 from alignment_prism.cli.agreement import command as agreement_command
 from alignment_prism.cli.labels import command as labels_command
 from alignment_prism.domain import OUTCOME, Finding, Generation, InputError, Outcome, Score, StoreError
 from alignment_prism.io import read_records, write_records
-
-
-def run(command, *arguments):
-    result = CliRunner().invoke(command, [str(a) for a in arguments])
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result
 
 
 def make(folder, harmful, benign=0, strangers=0, kinds=True):
