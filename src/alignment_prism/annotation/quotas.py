@@ -94,15 +94,16 @@ def read_quotas(path: str | Path) -> list[Cell]:
 
 
 def progress(connection: Connection, project: Project) -> list[tuple[str, int, int, int]]:
-    """How far any project is, as `counts_by_language` has it; where people write, the items are the prompts wanted: of
-    any category, or where no such quota is given by category, so that a prompt of two counts twice."""
+    """How far any project is, as `counts_by_language` has it; where people write, the items are the prompts wanted: in
+    each scope of any category, or where no such quota is given by category, so that a prompt of two counts twice."""
     wanted = cells(connection, project)
     if not wanted:
         return counts_by_language(connection, project)
     there, rows = counts(connection, project), []
     for code in sorted({cell.language for cell in wanted}):
         inside = [cell for cell in wanted if cell.language == code]
-        of = [cell for cell in inside if cell.category == ANY] or inside
+        whole = {cell.scope for cell in inside if cell.category == ANY}
+        of = [cell for cell in inside if cell.category == ANY or cell.scope not in whole]
         met = sum(min(cell.there, cell.wanted) for cell in of)
         rows.append((code, sum(cell.wanted for cell in of), met, sum(there[code, scope, ANY] for scope in Scope)))
     return rows

@@ -75,3 +75,14 @@ def test_quotas_by_category_alone_are_in_the_table(tmp_path: Path) -> None:
         "annotate", "write", "people", "--project", "P", "--language", "ar", "--quotas", "quotas.csv", folder=tmp_path
     )
     assert "| P | writing | ar | 4 | 0 | 0 |" in prism("annotate", "status", "people", folder=tmp_path).stdout
+
+
+def test_a_scope_with_quotas_by_category_alone_counts_beside_one_with_a_quota_of_any(tmp_path: Path) -> None:
+    """Five global prompts of any category, three of which are to be hate, and two local ones of self-harm: 5 + 2."""
+    rows = "ar,global,,5\nar,global,Hate Speech,3\nar,local,Self-Harm,2\n"
+    (tmp_path / "quotas.csv").write_text(QUOTAS + rows, encoding="utf-8")
+    prism("annotate", "init", "people", folder=tmp_path)
+    prism(
+        "annotate", "write", "people", "--project", "P", "--language", "ar", "--quotas", "quotas.csv", folder=tmp_path
+    )
+    assert "| P | writing | ar | 7 | 0 | 0 |" in prism("annotate", "status", "people", folder=tmp_path).stdout
