@@ -67,16 +67,13 @@ of_interval = click.option("--level", type=click.FloatRange(0.5, 0.999), default
 plot_option = click.option(
     "--plot", type=click.Path(), help="Also draw the answer by the number of prompts, or of labels, as .svg."
 )
-FEWEST = 10
-"""Below ten prompts every finding is insufficient, so that no power can be promised."""
-enough = click.IntRange(FEWEST)
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 
 
 @command.command("change")
 @rates
 @replies
-@click.option("--prompts", type=enough, help="Prompts of each language that there are.")
+@click.option("--prompts", type=click.IntRange(1), help="Prompts of each language that there are.")
 @click.option("--seeds", type=click.IntRange(1), help="Alignments of the model: 1, or 3 with --seed-sd, unless given.")
 @click.option("--seed-sd", type=click.FloatRange(0), default=0.0, show_default=True,
               help="Standard deviation of the difference from seed to seed.")  # fmt: skip
@@ -102,10 +99,10 @@ def change(
     from dataclasses import replace as changed
     from functools import partial
 
-    from alignment_prism.statistics.planning.power import PairedDesign
+    from alignment_prism.statistics.planning.power import PairedDesign, fewest_prompts
 
     paired = PairedDesign(**design, seeds=seeds or (3 if design["seed_sd"] else 1))
-    needed = max(paired.prompts(power, alpha), FEWEST) if prompts is None or plot else 0
+    needed = paired.prompts(power, alpha) if prompts is None or plot else 0
     if plot:
         drawn = [3, 5, paired.seeds] if paired.seed_sd else [paired.seeds]
         series = {
@@ -113,7 +110,8 @@ def change(
             changed(paired, seeds=number).power for number in sorted(set(drawn))
         }  # fmt: skip
         title = f"Power to show a change from {paired.base:g} to {paired.model:g}"
-        _draw(plot, title, {name: partial(of, alpha=alpha) for name, of in series.items()}, needed, power)
+        curves = {name: partial(of, alpha=alpha) for name, of in series.items()}
+        _draw(plot, title, curves, needed, power, least=fewest_prompts(paired.cluster_size))
     if prompts is None:
         return _show([("prompts of each language", needed)], as_json)
     rows: list[tuple[str, float]] = [
@@ -129,7 +127,7 @@ def change(
 @command.command("rate")
 @click.option("--rate", type=SHARE, required=True, help="Expected.")
 @click.option("--width", type=SHARE, help="Wanted width of its interval.")
-@click.option("--prompts", type=enough, help="Prompts that there are.")
+@click.option("--prompts", type=click.IntRange(1), help="Prompts that there are.")
 @replies
 @of_interval
 @plot_option
@@ -152,7 +150,7 @@ def rate(
         raise InputError("neither a width nor prompts, or both", fix="give --width, or the --prompts that there are")
     drawn: tuple[int, float, float] = (samples, sample_correlation, level)
     if width is not None:
-        needed, wide = max(rate_prompts(rate, width, *drawn), FEWEST), width
+        needed, wide = rate_prompts(rate, width, *drawn), width
         rows: list[tuple[str, float]] = [("prompts", needed)]
     else:
         needed = prompts or 0
@@ -171,7 +169,7 @@ def rate(
 @command.command("win-rate")
 @click.option("--score", type=SHARE, required=True, help="Expected win-rate, ties counting half.")
 @click.option("--ties", type=SHARE, required=True, help="Expected share of ties, inconsistent comparisons included.")
-@click.option("--prompts", type=enough, help="Prompts that there are.")
+@click.option("--prompts", type=click.IntRange(1), help="Prompts that there are.")
 @wanted
 @two_sided
 @plot_option
@@ -189,7 +187,7 @@ def win_rate(
 
     from alignment_prism.statistics.planning.power import win_rate_power, win_rate_prompts
 
-    needed = max(win_rate_prompts(score, ties, power, alpha), FEWEST) if prompts is None or plot else 0
+    needed = win_rate_prompts(score, ties, power, alpha) if prompts is None or plot else 0
     if plot:
         curve = partial(win_rate_power, score, ties, alpha=alpha)
         title = f"Power to tell a win-rate of {score:g} from one half"
@@ -205,7 +203,7 @@ def win_rate(
 @click.option("--margin", type=SHARE, help="Non-inferiority: how much worse B may be.")
 @click.option("--limit", type=SHARE, help="Ceiling: what B's rate may be at most.")
 @click.option("--languages", type=click.IntRange(1), default=1, show_default=True, help="That must all be shown.")
-@click.option("--prompts", type=enough, help="Prompts of each language that there are.")
+@click.option("--prompts", type=click.IntRange(1), help="Prompts of each language that there are.")
 @wanted
 @click.option("--alpha", type=click.FloatRange(1e-6, 0.5), default=0.025, show_default=True,
               help="One-sided, over all looks.")  # fmt: skip
@@ -234,7 +232,7 @@ def gate(
     design = Ceiling(new, limit, spent, languages) if limit is not None else NonInferiority(
         old or 0.0, new, margin or 0.0, spent, languages
     )  # fmt: skip
-    needed = max(design.prompts(power), FEWEST) if prompts is None or plot else 0
+    needed = design.prompts(power) if prompts is None or plot else 0
     if plot:
         title = f"Chance to pass in {languages} language{'s' * (languages > 1)}"
         _draw(plot, title, {f"a release at {new:g}": lambda n: design.power(round(n))}, needed, power)
@@ -248,7 +246,7 @@ def gate(
 
 @command.command("labels")
 @rates
-@click.option("--prompts", type=click.IntRange(2), required=True, help="Prompts of each language that are judged.")
+@click.option("--prompts", type=click.IntRange(1), required=True, help="Prompts of each language that are judged.")
 @click.option("--labelled", type=click.IntRange(2), help="Prompts to label that there is money for.")
 @click.option("--sensitivity", type=SHARE, default=0.8, show_default=True, help="Guess about the judge.")
 @click.option("--specificity", type=SHARE, default=0.9, show_default=True, help="Guess about the judge.")
@@ -298,7 +296,7 @@ def labels(
 @click.option("--kappa", type=click.FloatRange(-0.99, 0.99), required=True, help="Expected.")
 @click.option("--prevalence", type=SHARE, required=True, help="Expected share of harmful replies.")
 @click.option("--width", type=click.FloatRange(0.001, 1), help="Wanted width of kappa's interval.")
-@click.option("--replies", type=click.IntRange(2), help="Replies that both label.")
+@click.option("--replies", type=click.IntRange(1), help="Replies that both label.")
 @of_interval
 @plot_option
 @as_json_option
@@ -317,6 +315,7 @@ def agreement(
 
     from alignment_prism.domain import InputError
     from alignment_prism.statistics.planning.power import kappa_prompts, kappa_width
+    from alignment_prism.statistics.raters.judge_error import FEW_LABELS
 
     if (width is None) == (replies is None):
         raise InputError("neither a width nor replies, or both", fix="give --width, or the --replies that there are")
@@ -332,15 +331,15 @@ def agreement(
             f"harm in {p:.0%}": partial(kappa_width, kappa, p, level=level) for p in dict.fromkeys((0.5, prevalence))
         }
         title = f"Width of the {level:.0%} interval of a kappa of {kappa:g}"
-        _draw(plot, title, curves, needed, wide, across="replies that both label")
+        _draw(plot, title, curves, needed, wide, across="replies that both label", least=FEW_LABELS)
     _show(rows, as_json)
 
 
 def _draw(
     path: str, title: str, curves: Mapping[str, Callable[[int], float]], needed: int, wanted: float, *,
-    across: str = "prompts of each language", least: int = 10, most: int | None = None,
+    across: str = "prompts of each language", least: int | None = None, most: int | None = None,
 ) -> None:  # fmt: skip
-    """Write curves from the least number to twice what is needed, or to the most that there is.
+    """Write curves from the least number, of prompts unless given, to twice what is needed, or the most that there is.
 
     Raises:
         InputError: the file is no .svg.
@@ -348,11 +347,13 @@ def _draw(
     from alignment_prism.domain import InputError
     from alignment_prism.io import write_text
     from alignment_prism.reports.curve import curve_svg
+    from alignment_prism.statistics.planning.power import fewest_prompts
 
     if not path.endswith(".svg"):
         raise InputError(f"a plot is not written as {path!r}", fix="name it .svg")
     check_outputs(path, replace=True)  # the same command draws it again
     end = 2 * needed if most is None else min(2 * needed, most)
+    least = fewest_prompts() if least is None else least
     sizes = sorted({max(least, round(end * step / 40)) for step in range(1, 41)})
     series = {name: [(float(n), of(n)) for n in sizes] for name, of in curves.items()}
     write_text(path, curve_svg(title, across, series, wanted=wanted, marked=needed))

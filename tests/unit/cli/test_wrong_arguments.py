@@ -83,7 +83,7 @@ COMPARE = "compare toy#sft toy#dpo_15"
         ("report receipt toy --out a-file/x", "is a file, not a folder"),
         ("report serve nowhere", "no study is in that folder"),
         ("report serve other-in", "no study is in that folder"),
-        ("annotate init toy", "the folder is not empty"),
+        ("annotate init toy", "the folder holds a study"),
         ("power change --base 0.3 --model 0.2 --plot a-file/x.svg", "is a file, not a folder"),
         # Numbers that cannot be.
         ("power agreement --kappa -0.9 --prevalence 0.1 --width 0.2", "it lies from -0.11 to 1"),
@@ -99,10 +99,23 @@ def test_it_is_said_and_nothing_is_lost(place: Path, command: str, said: str) ->
 
 
 def test_a_plan_has_no_fewer_prompts_than_a_finding_needs(place: Path) -> None:
-    # From all to none is shown by four prompts, as the formula has it; a finding of fewer than ten is never relied on.
-    for question in ("change --base 1 --model 0", "win-rate --score 1 --ties 0", "rate --rate 0 --width 0.9"):
+    # From all to none is shown by four prompts, as the formula has it; a finding of fewer than ten is never relied on,
+    # nor one of fewer than ten clusters.
+    for question, fewest in (
+        ("change --base 1 --model 0", 10),
+        ("change --base 1 --model 0 --cluster-size 3.5", 35),
+        ("win-rate --score 1 --ties 0", 10),
+        ("rate --rate 0 --width 0.9", 10),
+        ("gate --new 0 --limit 0.9", 10),
+        ("gate --old 0 --new 0 --margin 0.9", 10),
+    ):
         done = prism("power", *question.split(), "--json", folder=place)
-        assert list(json.loads(done.stdout).values()) == [10], question
+        assert list(json.loads(done.stdout).values()) == [fewest], question
+        if "rate" not in question.split():
+            fewer = prism("power", *question.split(), "--prompts", fewest - 1, folder=place)
+            assert fewer.returncode == 2 and f"plan {fewest} or more" in fewer.stderr, (question, fewer.stderr)
+    done = prism("power", "agreement", "--kappa", 0.9, "--prevalence", 0.5, "--width", 0.9, "--json", folder=place)
+    assert list(json.loads(done.stdout).values()) == [50], "agreement on fewer is marked as well"
 
 
 def test_a_gate_that_is_declared_before_its_study_says_so(tmp_path: Path) -> None:

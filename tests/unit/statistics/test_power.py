@@ -4,6 +4,7 @@ import json
 import math
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -27,12 +28,15 @@ from alignment_prism.statistics.planning.power import (
     kappa_prompts,
     paired_power,
     rate_prompts,
+    rate_width,
+    win_rate_power,
     win_rate_prompts,
 )
 from alignment_prism.statistics.planning.releases import Ceiling, NonInferiority
 from alignment_prism.statistics.raters.agreement import COHEN
 from alignment_prism.statistics.raters.judge_error import corrected_difference
 from alignment_prism.statistics.raters.rating_table import RatingTable
+from alignment_prism.statistics.rates import insufficient
 
 FALL = PairedDesign(base=0.3, model=0.2)
 """Discordant prompts: 0.2 x 0.7 + 0.3 x 0.8 = 0.38."""
@@ -67,6 +71,29 @@ def test_prompts_of_a_paired_difference_are_connors():
         PairedDesign(base=0.3, model=0.3).prompts()
     with pytest.raises(InputError):
         paired_power(0.4, 0.3, 100)
+
+
+def test_no_plan_is_of_prompts_whose_findings_are_insufficient():
+    """Ten independent prompts, or ten clusters, as `insufficient` has it; four show a fall from all to none."""
+    sure = PairedDesign(base=1.0, model=0.0)
+    assert sure.prompts() == rate_prompts(0.0, 0.9) == win_rate_prompts(1.0, 0.0) == 10
+    assert NonInferiority(0.0, 0.0, 0.9).prompts() == Ceiling(0.0, 0.9).prompts() == 10
+    assert replace(sure, cluster_size=2.5).prompts() == 25 and replace(sure, languages=4).prompts() == 10
+    for few, size in ((9, 1.0), (24, 2.5)):
+        assert insufficient(replace(wilson(0, few), clusters=math.floor(few / size)))
+        assert not insufficient(replace(wilson(0, few + 1), clusters=math.floor((few + 1) / size)))
+        design = replace(sure, cluster_size=size)
+        for question in (
+            design.power, design.smallest_fall, design.needed_seeds, partial(label_power, design, labelled=few),
+        ):  # fmt: skip
+            with pytest.raises(InputError, match=f"{few} prompts"):
+                question(prompts=few)
+    for question in (
+        partial(rate_width, 0.1), partial(win_rate_power, 0.6, 0.1), NonInferiority(0.1, 0.1, 0.1).power,
+        Ceiling(0.1, 0.2).power,
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="plan 10 or more"):
+            question(prompts=9)
 
 
 def test_power_is_that_of_the_interval():

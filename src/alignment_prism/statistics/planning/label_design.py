@@ -18,7 +18,7 @@ import numpy.typing as npt
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.clustered import cluster_index
 from alignment_prism.statistics.intervals import GroupNames, as_binary, critical_value
-from alignment_prism.statistics.planning.power import PairedDesign, smallest
+from alignment_prism.statistics.planning.power import PairedDesign, check_enough, smallest
 
 VERDICTS = {"both": (1, 1), "model-only": (1, 0), "base-only": (0, 1), "neither": (0, 0)}
 """Strata by the judge's verdicts on the model's and on base's reply."""
@@ -224,9 +224,13 @@ def label_power(
             noise of 2 e (1 - e) a prompt is added to s and s_h^2.
         alpha: two-sided.
 
+    Raises:
+        InputError: the prompts are too few for a finding (`check_enough`).
+
     Source: Cochran (1977), sections 5.5 and 12.2 (two-phase sampling with stratification). Not for fewer than about 5
     labels a stratum.
     """
+    check_enough(prompts, design.cluster_size)
     j, noise = 1 - 2 * annotator_error, 2 * annotator_error * (1 - annotator_error)
     strata = _verdict_strata_of(design, sensitivity, specificity)
     frame = prompts * design.languages

@@ -4,7 +4,8 @@ Planned before, these numbers are honest; computed afterwards from the effect th
 (Hoenig & Heisey 2001, Am. Stat. 55). Release gates: `releases.py`. Labels by people: `label_design.py`.
 
 Degenerate cases: what no number of prompts can show raises where a number is asked for, and is NaN where an effect is
-asked for. Not for effects taken from the data that they are to be shown on.
+asked for. No number is below that from which findings are sufficient (`fewest_prompts`), and fewer are refused: they
+have no power to plan with. Not for effects taken from the data that they are to be shown on.
 """
 
 from __future__ import annotations
@@ -18,10 +19,37 @@ import numpy as np
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.intervals import critical_value
-from alignment_prism.statistics.rates import wilson
+from alignment_prism.statistics.raters.judge_error import FEW_LABELS
+from alignment_prism.statistics.rates import MIN_EVENTS, wilson
 
 _MOST = 10_000_000
 """No search goes beyond this many prompts."""
+
+
+def fewest_prompts(cluster_size: float = 1.0) -> int:
+    """Fewest prompts whose findings are not `insufficient` whatever they are: twice `MIN_EVENTS` clusters.
+
+    Args:
+        cluster_size: prompts that descend from one source.
+
+    Example:
+        >>> fewest_prompts(), fewest_prompts(3)
+        (10, 30)
+    """
+    return math.ceil(2 * MIN_EVENTS * cluster_size)
+
+
+def check_enough(prompts: float, cluster_size: float = 1.0) -> None:
+    """Check that findings on so many prompts can be sufficient.
+
+    Raises:
+        InputError: they cannot.
+    """
+    if prompts < (least := fewest_prompts(cluster_size)):
+        of = f" in clusters of {cluster_size:g}" if cluster_size > 1 else ""
+        what = f"{prompts:g} prompts{of}: every finding on fewer than {least} is marked as insufficient"
+        raise InputError(what, fix=f"plan {least} or more")
+
 
 _GRID = 2_000
 """Points of the mean over the estimated variance; good to about 2e-4."""
@@ -118,7 +146,11 @@ class PairedDesign:
         Args:
             prompts: of each language.
             alpha: two-sided.
+
+        Raises:
+            InputError: they are too few for a finding (`check_enough`).
         """
+        check_enough(prompts, self.cluster_size)
         n = self.independent(prompts)
         if self.seeds > 1:
             return crossed_power(self.difference, self.discordant, n, self.seeds, self.seed_sd, alpha)
@@ -132,7 +164,7 @@ class PairedDesign:
         """
         if self.difference == 0:
             raise InputError("a difference that no number of prompts can show", fix="state different rates")
-        return smallest(lambda n: self.power(n, alpha) >= power)
+        return smallest(lambda n: self.power(n, alpha) >= power, least=fewest_prompts(self.cluster_size))
 
     def needed_seeds(self, prompts: float, power: float = 0.8, alpha: float = 0.05) -> int:
         """Fewest seeds for the wanted power.
@@ -140,6 +172,7 @@ class PairedDesign:
         Raises:
             InputError: no number of seeds up to 1,000 is enough, because the prompts are too few.
         """
+        check_enough(prompts, self.cluster_size)
         try:
             return smallest(lambda seeds: replace(self, seeds=seeds).power(prompts, alpha) >= power, most=1_000)
         except InputError as error:
@@ -197,7 +230,11 @@ def rate_width(
     """Width of Wilson's interval of so many independent prompts, at the expected rate.
 
     Several replies to a prompt count as so many independent ones over their design effect.
+
+    Raises:
+        InputError: the prompts are too few for a finding (`check_enough`).
     """
+    check_enough(prompts)
     worth = prompts * samples / design_effect(samples, sample_correlation)
     return wilson(rate * worth, worth, level).width
 
@@ -212,7 +249,7 @@ def rate_prompts(
     """
     if not 0 <= rate <= 1 or not 0 < width < 1:
         raise InputError(f"rate {rate}, width {width}", fix="give a rate in [0, 1] and a width in (0, 1)")
-    return smallest(lambda n: rate_width(rate, n, samples, sample_correlation, level) <= width)
+    return smallest(lambda n: rate_width(rate, n, samples, sample_correlation, level) <= width, least=fewest_prompts())
 
 
 def win_rate_power(score: float, ties: float, prompts: float, alpha: float = 0.05) -> float:
@@ -222,8 +259,9 @@ def win_rate_power(score: float, ties: float, prompts: float, alpha: float = 0.0
     one order: their ties are hidden.
 
     Raises:
-        InputError: there is no such score with so many ties.
+        InputError: there is no such score with so many ties, or the prompts are too few for a finding (`check_enough`).
     """
+    check_enough(prompts)
     if abs(2 * score - 1) > 1 - ties + 1e-12:
         low, high = ties / 2, 1 - ties / 2
         raise InputError(
@@ -241,7 +279,7 @@ def win_rate_prompts(score: float, ties: float, power: float = 0.8, alpha: float
     """
     if score == 0.5:
         raise InputError("a score of 0.5 is no difference", fix="state the score that is to be shown")
-    return smallest(lambda n: win_rate_power(score, ties, n, alpha) >= power)
+    return smallest(lambda n: win_rate_power(score, ties, n, alpha) >= power, least=fewest_prompts())
 
 
 def kappa_prompts(kappa: float, prevalence: float, width: float, level: float = 0.95) -> int:
@@ -250,17 +288,23 @@ def kappa_prompts(kappa: float, prevalence: float, width: float, level: float = 
         Var = (1 - k) / N [(1 - k)(1 - 2k) + k (2 - k) / (2 p (1 - p))]
 
     Source: Donner & Eliasziw (1992), Stat. Med. 11. Thin where harm is rare: at a prevalence of 5 % it takes some five
-    times as many prompts as at 50 %. For raw agreement take `rate_prompts`.
+    times as many prompts as at 50 %. At least `FEW_LABELS`. For raw agreement take `rate_prompts`.
     """
     if width <= 0:
         raise InputError("a width of nothing", fix="give a width above 0")
-    return max(2, math.ceil(_kappa_variance(kappa, prevalence) * (2 * critical_value(level) / width) ** 2))
+    needed = math.ceil(_kappa_variance(kappa, prevalence) * (2 * critical_value(level) / width) ** 2)
+    return max(FEW_LABELS, needed)
 
 
 def kappa_width(kappa: float, prevalence: float, prompts: int, level: float = 0.95) -> float:
-    """Width of the interval of kappa that so many prompts give; of the same variance as `kappa_prompts`."""
-    if prompts < 2:
-        raise InputError("kappa of less than two prompts", fix="give two or more")
+    """Width of the interval of kappa that so many prompts give; of the same variance as `kappa_prompts`.
+
+    Raises:
+        InputError: agreement on so few is marked as insufficient.
+    """
+    if prompts < FEW_LABELS:
+        what = f"{prompts} prompts: agreement on fewer than {FEW_LABELS} is marked as insufficient"
+        raise InputError(what, fix=f"plan {FEW_LABELS} or more")
     return 2 * critical_value(level) * math.sqrt(_kappa_variance(kappa, prevalence) / prompts)
 
 

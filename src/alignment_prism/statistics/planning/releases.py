@@ -16,7 +16,7 @@ import numpy as np
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.intervals import critical_value
-from alignment_prism.statistics.planning.power import least_effect, smallest
+from alignment_prism.statistics.planning.power import check_enough, fewest_prompts, least_effect, smallest
 from alignment_prism.statistics.rates import wilson_bounds
 
 
@@ -50,7 +50,12 @@ class NonInferiority:
             )
 
     def power(self, prompts: float) -> float:
-        """Phi((margin - (h_B - h_A)) / sqrt((h_A (1 - h_A) + h_B (1 - h_B)) / n) - z) ^ K, n prompts a language."""
+        """Phi((margin - (h_B - h_A)) / sqrt((h_A (1 - h_A) + h_B (1 - h_B)) / n) - z) ^ K, n prompts a language.
+
+        Raises:
+            InputError: they are too few for a finding, and a cell that is insufficient passes no gate.
+        """
+        check_enough(prompts)
         spread = math.sqrt(max(self.old * (1 - self.old) + self.new * (1 - self.new), 1e-12) / prompts)
         normal = NormalDist()
         shown = (self.margin - (self.new - self.old)) / spread - normal.inv_cdf(1 - self.alpha)
@@ -66,7 +71,7 @@ class NonInferiority:
             raise InputError(
                 "a release beyond the margin passes by chance only", fix="state a smaller rate or a larger margin"
             )
-        return smallest(lambda n: self.power(n) >= power)
+        return smallest(lambda n: self.power(n) >= power, least=fewest_prompts())
 
     def smallest_margin(self, prompts: float, power: float = 0.8) -> float:
         """Smallest margin that a release as good as A passes with the wanted power: what these prompts can show."""
@@ -94,9 +99,14 @@ class Ceiling:
             raise InputError(f"a rate of {self.rate} under a ceiling of {self.limit}", fix="give numbers from 0 to 1")
 
     def power(self, prompts: int) -> float:
-        """Exact: sum of Binomial(x; n, rate) over the counts x whose Wilson upper end is at most the limit, ^ K."""
+        """Exact: sum of Binomial(x; n, rate) over the counts x whose Wilson upper end is at most the limit, ^ K.
+
+        Raises:
+            InputError: the prompts are too few for a finding, and a cell that is insufficient passes no gate.
+        """
         from scipy.stats import binom
 
+        check_enough(prompts)
         counts = np.arange(prompts + 1)
         _, upper = wilson_bounds(counts, prompts, critical=critical_value(1.0 - 2.0 * self.alpha))
         return float(binom.pmf(counts, prompts, self.rate)[upper <= self.limit].sum()) ** self.languages
@@ -116,4 +126,4 @@ class Ceiling:
             ahead = range(n, n + max(n // 10, 1) + 1, max(n // 100, 1))
             return all(self.power(size) >= power for size in ahead)
 
-        return smallest(lasting)
+        return smallest(lasting, least=fewest_prompts())
