@@ -14,11 +14,12 @@ from typing import Any
 
 from sqlalchemy import func, insert, select, text
 
-from alignment_prism.annotation.database import Database, create_database, only_ours
+from alignment_prism.annotation.database import Database, create_database, only_ours, own_files
 from alignment_prism.annotation.schema import SCHEMA_VERSION, metadata
 from alignment_prism.domain import StoreError
 from alignment_prism.domain.errors import reason
 from alignment_prism.io import replacing
+from alignment_prism.store.outputs import check_inputs
 
 MANIFEST = "manifest.json"
 ROWS = 500
@@ -32,10 +33,12 @@ def write_backup(database: Database, path: str | Path) -> dict[str, int]:
         Rows by table.
 
     Raises:
+        InputError: it would take the place of the database.
         StoreError: it cannot be written.
     """
     manifest: dict[str, Any] = {"schema": SCHEMA_VERSION, "tables": {}}
     level = {} if database.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+    check_inputs([path], own_files(database.folder))
     with (
         only_ours(),
         replacing(path) as temporary,

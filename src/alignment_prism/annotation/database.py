@@ -35,10 +35,11 @@ class Database:
 
     Args:
         engine: of SQLAlchemy.
+        folder: the annotation folder.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine, self.folder = engine, folder
         self.is_sqlite = engine.dialect.name == "sqlite"
         # SQLite has one writer. Threads of this process queue here: its own waiting is by naps, and not in turn.
         self._turn = threading.Lock()
@@ -76,6 +77,11 @@ class Database:
         return self._secret
 
 
+def own_files(folder: str | Path) -> list[Path]:
+    """What no output may replace: an annotation folder's database with its log, and the address of one elsewhere."""
+    return [Path(folder) / name for name in (CONFIG, *(SQLITE + part for part in ("", "-wal", "-shm", "-journal")))]
+
+
 def fact(connection: Connection, name: str) -> str | None:
     """What the folder as a whole says under a name."""
     found: str | None = connection.scalar(select(facts.c.value).where(facts.c.name == name))
@@ -95,7 +101,7 @@ def create_database(folder: str | Path, url: str = "") -> Database:
         url: of a PostgreSQL database (`postgresql://name@host/database`); empty for SQLite in the folder.
 
     Raises:
-        StoreError: there is an annotation folder already, something else is in it, or it cannot be made.
+        StoreError: there is an annotation folder already, a study or an artifact is in it, or it cannot be made.
         InputError: the address is no database's that is known.
     """
     folder = Path(folder)
@@ -109,7 +115,7 @@ def create_database(folder: str | Path, url: str = "") -> Database:
     except OSError as error:
         fix = "choose another place, one that may be written to"
         raise StoreError(f"cannot write: {error.strerror}", where=str(folder), fix=fix) from error
-    database = Database(_engine(folder, url))
+    database = Database(_engine(folder, url), folder)
     with _understood(url or str(folder)), only_ours():
         metadata.create_all(database.engine)
         with database.write() as connection:
@@ -137,7 +143,7 @@ def open_database(folder: str | Path) -> Database:
     elif not (folder / SQLITE).exists():
         fix = "make one: prism annotate init FOLDER"
         raise StoreError("the folder holds no annotations", where=str(folder), fix=fix)
-    database = Database(_engine(folder, url))
+    database = Database(_engine(folder, url), folder)
     with _understood(url or str(folder)), database.read() as connection:
         version = fact(connection, "schema")
     if version != SCHEMA_VERSION:

@@ -214,8 +214,9 @@ def backup(folder: str, out: str, replace: bool) -> None:
     """
     from alignment_prism.annotation import open_database
     from alignment_prism.annotation.backup import write_backup
+    from alignment_prism.annotation.database import own_files
 
-    check_outputs(out, inputs=_files(folder), replace=replace)
+    check_outputs(out, inputs=map(str, own_files(folder)), replace=replace)
     rows = write_backup(open_database(folder), out)
     echo(f"wrote {out}: {rows['people']} people, {rows['items']} items, {rows['revisions']} revisions")
 
@@ -279,11 +280,12 @@ def export(folder: str, project: str, out: str, what: str, replace: bool) -> Non
       prism annotate export people "Serbian prompts" aya_srp.jsonl --what aya
     """
     from alignment_prism.annotation import exports, open_database
+    from alignment_prism.annotation.database import own_files
     from alignment_prism.annotation.projects import project_named
     from alignment_prism.store.names import design_beside
 
     outputs = (str(Path(out) / "README.md"),) if what == "dataset" else (out, design_beside(out))
-    check_outputs(*outputs, inputs=_files(folder), replace=replace)
+    check_outputs(*outputs, inputs=map(str, own_files(folder)), replace=replace)
     with open_database(folder).read() as connection:
         write = getattr(exports, f"write_{what}")
         for path in write(connection, project_named(connection, project), out):
@@ -311,11 +313,6 @@ def status(folder: str) -> None:
             for language, items, full, answers in progress(connection, project)
         ]
     echo(markdown_table(["project", "asks", "language", "items", "finished", "answers"], rows))
-
-
-def _files(folder: str) -> list[str]:
-    """The annotation folder and what is in it: work that no output may replace."""
-    return [folder, *map(str, Path(folder).glob("*"))]
 
 
 def _show_link(address: str, token: str) -> None:

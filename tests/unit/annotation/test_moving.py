@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from alignment_prism.annotation.backup import restore_backup, write_backup
 from alignment_prism.annotation.database import Database, create_database, open_database
-from alignment_prism.annotation.exports import answers
+from alignment_prism.annotation.exports import answers, write_labels
 from alignment_prism.annotation.imports import add_labels, read_label_studio, read_potato
 from alignment_prism.annotation.labelling import stored
 from alignment_prism.annotation.people import everyone
@@ -104,6 +104,31 @@ def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.zip").write_text("no archive")
     with pytest.raises(StoreError, match="cannot read"):
         restore_backup(tmp_path / "text.zip", tmp_path / "bad")
+
+
+def test_nothing_that_is_written_takes_the_place_of_the_database(database: Database, tmp_path: Path) -> None:
+    """Of either engine, from Python: a folder's own files are refused by whatever name, and nothing else is."""
+    folder = tmp_path / "annotations"
+    project = make_project(database, replies("ar", 1))
+    (tmp_path / "link").symlink_to(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith("-shm")}
+    for name in ("annotation.sqlite3", "annotation.sqlite3-wal", "annotation.yaml"):
+        for place in (folder, tmp_path / "link"):
+            with pytest.raises(InputError, match="the output is also an input"):
+                write_backup(database, place / name)
+        with database.read() as connection, pytest.raises(InputError):
+            write_labels(connection, project, str(folder / name))
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    write_backup(database, folder / "one.zip")
+    assert open_database(folder).secret == database.secret
+
+
+def test_a_backup_of_before_is_replaced_where_that_is_said(tmp_path: Path) -> None:
+    prism("annotate", "init", "people", folder=tmp_path)
+    for more, code in (((), 0), ((), 5), (("--replace",), 0)):
+        done = prism("annotate", "backup", "people", "people/one.zip", *more, folder=tmp_path)
+        assert done.returncode == code, done.stderr
+    assert prism("annotate", "restore", "people/one.zip", "again", folder=tmp_path).returncode == 0
 
 
 VERA = {"id": 3, "email": "vera@example.org", "first_name": "", "last_name": ""}
