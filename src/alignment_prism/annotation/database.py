@@ -20,6 +20,7 @@ from alignment_prism.annotation.schema import SCHEMA_VERSION, facts, metadata
 from alignment_prism.domain import InputError, StoreError
 from alignment_prism.io import write_json
 from alignment_prism.io.yaml import YamlDocument
+from alignment_prism.store.names import MANIFEST, PLAN, STEPS, STUDY
 
 SQLITE = "annotation.sqlite3"
 CONFIG = "annotation.yaml"
@@ -108,8 +109,9 @@ def create_database(folder: str | Path, url: str = "") -> Database:
     if (folder / SQLITE).exists() or (folder / CONFIG).exists():
         fix = "serve it, or choose another folder"
         raise StoreError("the folder holds annotations already", where=str(folder), fix=fix)
-    if folder.is_dir() and any(folder.iterdir()):  # of a study, whose runs would refuse it from then on
-        raise StoreError("the folder is not empty", where=str(folder), fix="choose a new one")
+    for name, what in ((STUDY, "a study"), (PLAN, "a study"), (STEPS, "a study"), (MANIFEST, "an artifact")):
+        if (folder / name).exists():  # they refuse, from then on, a folder with files that are not theirs
+            raise StoreError(f"the folder holds {what}", where=str(folder), fix="choose another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -187,3 +187,13 @@ def test_a_folder_is_made_once_and_opened_again(tmp_path: Path) -> None:
         create_database(folder)
     with pytest.raises(InputError, match="mysql"):
         create_database(tmp_path / "other", "mysql://somebody@localhost/db")
+    for name in ("study.json", "manifest.json"):  # of a study, of an artifact: they refuse files that are not theirs
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).write_text("{}")
+        with pytest.raises(StoreError, match="the folder holds"):
+            create_database(tmp_path / name)
+        assert [path.name for path in (tmp_path / name).iterdir()] == [name]
+    disk = tmp_path / "disk"  # as it is mounted, and as a file manager leaves it
+    (disk / "lost+found").mkdir(parents=True)
+    (disk / ".DS_Store").write_bytes(b"")
+    assert create_database(disk).secret == open_database(disk).secret
