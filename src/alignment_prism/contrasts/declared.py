@@ -56,15 +56,23 @@ class Contrasts:
     notes: tuple[str, ...]
 
 
+def check_may_differ(facts: Iterable[str]) -> None:
+    """Check what runs are said to be free to differ in.
+
+    Raises:
+        InputError: it is nothing in which runs must agree.
+    """
+    if unknown := set(facts) - set(MUST_AGREE):
+        what = f"{sorted(unknown)[0]!r} is nothing in which runs must agree"
+        raise InputError(what, fix=f"name some of {', '.join(MUST_AGREE)}")
+
+
 def notes(pairs: PairedRuns, one: Declared, may_differ: Sequence[str]) -> Iterator[str]:
     """What one has to know of two runs: prompts that are not shared, facts that differ, copies.
 
     Raises:
-        InputError: they were measured otherwise, and it is not said that they may; or what may differ is no such fact.
+        InputError: they were measured otherwise, and it is not said that they may.
     """
-    if unknown := set(may_differ) - set(MUST_AGREE):
-        what = f"{sorted(unknown)[0]!r} is nothing in which runs must agree"
-        raise InputError(what, fix=f"name some of {', '.join(MUST_AGREE)}")
     yield from pairs.counted(one.a, one.b)
     for fact, (a, b) in pairs.differences(one.a, one.b).items():
         if fact in MUST_AGREE and fact not in may_differ:

@@ -11,6 +11,7 @@ from alignment_prism.contrasts.cell_changes import PairedChanges
 from alignment_prism.contrasts.declared import (
     Contrasts,
     Declared,
+    check_may_differ,
     chosen_metrics,
     named_runs,
     notes,
@@ -66,8 +67,10 @@ def contrast(
 
     Raises:
         InputError: fewer than two runs; a contrast of runs that are not there; runs that are not on the same prompts
-            (`PairedRuns`), were measured otherwise, or have no metric in common; or the judge is another one.
+            (`PairedRuns`), were measured otherwise, or have no metric in common; the judge is another one; or what may
+            differ is no fact in which runs must agree.
     """
+    check_may_differ(may_differ)
     if len(runs) < 2:
         raise InputError(f"{len(runs)} run{'' if len(runs) == 1 else 's'} to compare", fix="give at least two")
     pairs = PairedRuns(runs)

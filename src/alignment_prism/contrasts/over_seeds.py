@@ -12,6 +12,7 @@ from alignment_prism.contrasts.declared import (
     LEVEL,
     Contrasts,
     Declared,
+    check_may_differ,
     chosen_metrics,
     named_runs,
     notes,
@@ -68,6 +69,7 @@ def contrast_over_seeds(
     Raises:
         InputError: as `contrast`; or a metric is no share.
     """
+    check_may_differ(may_differ)
     kept, said = _without_copies(arms)
     pairs = PairedRuns([replace(run, name=_name(arm, i)) for arm, runs in kept.items() for i, run in enumerate(runs)])
     wanted = named_runs(list(kept), declared)

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
-from alignment_prism.contrasts import Declared, contrast
+from alignment_prism.contrasts import Declared, contrast, contrast_over_seeds
 from alignment_prism.domain import (
     Generation,
     InputError,
@@ -180,6 +180,19 @@ def test_runs_that_were_measured_otherwise(change, fact):
     found = contrast([a, b], may_differ=[fact])
     assert any(f"differ in {fact}" in note for note in found.notes)
     assert f"differs:{fact}" in one(found, **HEADLINE).signature
+
+
+def test_what_may_differ_is_checked_whatever_is_compared():
+    """Also where nothing is declared, and before runs of which none shares a prompt."""
+    a, b = a_run("a", [1, 0] * 20), a_run("b", [0, 0] * 20)
+    apart = replace(b, prompts=tuple(replace(prompt, id=f"other {prompt.id}") for prompt in b.prompts))
+    for call in (
+        lambda: contrast([a, b], [], may_differ=["colour"]),
+        lambda: contrast([a, apart], may_differ=["colour"]),
+        lambda: contrast_over_seeds({"a": [a], "b": [b]}, [], may_differ=["colour"]),
+    ):
+        with pytest.raises(InputError, match="'colour' is nothing in which runs must agree"):
+            call()
 
 
 def test_one_model_twice_is_noticed():
