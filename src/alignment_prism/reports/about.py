@@ -6,6 +6,7 @@ Numbers come from findings alone. These are no numbers: they say what the names 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,16 +115,22 @@ def _source(arm: Mapping[str, Any]) -> str:
     return f"replies in {', '.join(map(_named, arm['replies']))}" if "replies" in arm else ""
 
 
+HOME = re.compile(r"^/(?:root|(?:home|Users)/[^/]+)/")
+"""A person's own folder, which names them."""
+
+
 def _named(place: Any) -> str:
-    """A model or a file by its name; where on the machine it lies stands in the spec, to be run again, alone."""
-    return Path(str(place)).name if Path(str(place)).is_absolute() else str(place)
+    """A model or a file by the last two parts of its path, which tell apart folders that are all called `model`; where
+    on the machine it lies stands in the spec alone, to be run again."""
+    text = str(place)
+    return "/".join(Path(HOME.sub("/", text)).parts[1:][-2:]) if Path(text).is_absolute() else text
 
 
 def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:
     from alignment_prism.training.methods import METHODS  # loads pydantic, which no table of findings needs
 
     if merge := arm.get("merge"):
-        words = f"{merge['method']} of {' and '.join(map(str, merge['models']))}"
+        words = f"{merge['method']} of {' and '.join(map(_named, merge['models']))}"
         return ArmNote(str(arm.get("name", "")), words, "", ", ".join(seeds))
     if "method" not in arm:
         return ArmNote(str(arm.get("name", "")), _source(arm), "", "")
@@ -136,7 +143,7 @@ def _arm(arm: Mapping[str, Any], seeds: list[str]) -> ArmNote:
         text += f", in {' and '.join(map(str, languages))} only"
     text += ", preferences drawn by a coin" if arm.get("shuffled") else ""
     if rounds := arm.get("on_policy"):
-        judges = " and ".join(str(judge["model"]) for judge in rounds["judges"])
+        judges = " and ".join(_named(judge["model"]) for judge in rounds["judges"])
         text += f": their prompts, with {rounds['rounds']} x {rounds['samples']} replies of its own, ranked by {judges}"
     name = str(arm.get("method", ""))
     method = f"{METHODS[name].title}: {METHODS[name].summary}" if name in METHODS else name
@@ -165,4 +172,9 @@ def _decoding(generation: Mapping[str, Any]) -> str:
 
 
 def _judge(judge: Mapping[str, Any]) -> str:
-    return f"{judge['model']} by {judge.get('rubric', '?')}" if judge.get("model") else ""
+    """A judge, or the members of a panel and how they decide."""
+    if not (panel := judge.get("panel")):
+        return f"{_named(judge['model'])} by {_named(judge.get('rubric', '?'))}" if judge.get("model") else ""
+    members = " and ".join(map(_judge, panel))
+    last = judge.get("adjudicator")
+    return f"{members}; {f'where they differ {_judge(last)}' if last else 'the majority decides'}"

@@ -234,10 +234,26 @@ def test_arms_that_exist_are_said_by_model_or_file(tmp_path: Path) -> None:
     sampling = {"temperature": 0.7, "top_p": 0.95, "max_tokens": 512, "samples": 4, "seed": 0}
     spec = {
         "base": {"name": "base", "model": "a/c"},
-        "arms": [{"name": "model", "model": "a/b"}, {"name": "mine", "replies": ["/home/ann/red/r.csv", "s.csv"]}],
+        "arms": [
+            {"name": "model", "model": "a/b"},
+            {"name": "mine", "replies": ["/home/ann/red/r.csv", "s.csv"]},
+            {"name": "own", "model": "/home/ann/model"},
+            {"name": "both", "merge": {"method": "linear", "models": ["model", "/data/runs/dpo/model"]}},
+            {
+                "name": "rounds",
+                "method": "dpo_ift",
+                "share": 0.1,
+                "on_policy": {
+                    "rounds": 2,
+                    "samples": 4,
+                    "judges": [{"model": "/data/runs/judge/model"}, {"model": "a/b"}],
+                },
+            },
+        ],
         "seeds": [0],
         "generation": sampling,
-        "judge": {"model": "j", "rubric": "r@1"},
+        "judge": {"model": "/data/guards/llama/model", "rubric": "/data/ann/rubrics/ours.yaml"},
+        "compare": {"model": "j", "rubric": "r@1"},
     }
     path = tmp_path / "study.json"
     path.write_text(json.dumps(spec))
@@ -245,13 +261,26 @@ def test_arms_that_exist_are_said_by_model_or_file(tmp_path: Path) -> None:
     assert about is not None
     assert [(arm.name, arm.method, arm.seeds) for arm in about.arms[1:]] == [
         ("model", "a/b", ""),
-        ("mine", "replies in r.csv, s.csv", ""),
+        ("mine", "replies in red/r.csv, s.csv", ""),
+        ("own", "model", ""),
+        ("both", "linear of model and dpo/model", "0"),
+        ("rounds", about.arms[-1].method, "0"),
     ]
+    assert about.arms[-1].share.endswith("2 x 4 replies of its own, ranked by judge/model and a/b")
     assert dict(about.facts) == {
         "base": "a/c",
+        "seeds": "1 (0)",
         "decoding": "temperature 0.7, top-p 0.95, at most 512 tokens, 4 replies to each prompt",
-        "judge": "j by r@1",
+        "judge": "llama/model by rubrics/ours.yaml",
+        "compared by": "j by r@1",
     }
+    members = [{"model": "a/b", "rubric": "r@1"}, {"model": "/data/guards/two", "rubric": "g@1"}]
+    panel = {"model": "", "panel": members, "rule": "majority", "adjudicator": None}
+    assert dict(about_study({"judge": panel}).facts)["judge"] == (
+        "a/b by r@1 and guards/two by g@1; the majority decides"
+    )
+    panel |= {"rule": "adjudicate", "adjudicator": {"model": "c", "rubric": "r@1"}}
+    assert dict(about_study({"judge": panel}).facts)["judge"].endswith("; where they differ c by r@1")
     path.write_text("{")
     with pytest.raises(InputError, match="cannot read what was run"):
         read_about(tmp_path)
