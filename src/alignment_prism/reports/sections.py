@@ -108,12 +108,12 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
         " One seed ranks nothing: every arm was aligned once, and the intervals are for other prompts; how far another "
         "seed would change the numbers is not known from this study."
     )
+    units = units_in_words(column.metric.name for column in columns)
     yield Section(
         "verdict",
         "Summary",
-        f"An arm a row: {units_in_words(column.metric.name for column in columns)}, with "
-        f"{intervals_in_words(index.findings)} in brackets; a question mark stands where there are too few events to "
-        "rely on. n is what a number rests on."
+        f"An arm a row{f': {units}' if units else ''}, with {intervals_in_words(index.findings)} in brackets; a "
+        "question mark stands where there are too few events to rely on. n is what a number rests on."
         + (f" {REACH_WORDS}" if any(column.scope in REACH for column in columns) else "")
         + (one_seed if len(seeds) == 1 else ""),
         tuple(Head(column.title, column.meaning) for column in columns),

@@ -44,16 +44,20 @@ def summary_table(findings: Iterable[Finding], width: int = 120) -> Sheet:
     index = FindingIndex(findings)
     columns, lines = summarise(index)
     with_intervals = width >= LABEL_WIDTH + CELL_WIDTH * len(lines)
-    with_them = f", with {intervals_in_words(index.findings)}"
-    intervals = with_them if with_intervals else "; a wider terminal shows intervals too"
     rows = (
         ((column.title,), tuple(_cell(line.cells[number], with_intervals) for line in lines))
         for number, column in enumerate(columns)
     )
     heads = tuple(arm_title(line.arm, index) for line in lines)
-    units = sentence(units_in_words(column.metric.name for column in columns))
+    units = units_in_words(column.metric.name for column in columns)
+    more, mark = (
+        (f"with {intervals_in_words(index.findings)}", ", ")
+        if with_intervals
+        else ("a wider terminal shows intervals too", "; ")
+    )
+    said = mark.join(filter(None, (units, more)))
     reach = f" {REACH_WORDS}" if any(column.scope in REACH for column in columns) else ""
-    return Sheet(("",), heads, tuple(rows), f"{units}{intervals}. ? = too few events to rely on.{reach}")
+    return Sheet(("",), heads, tuple(rows), f"{sentence(said)}. ? = too few events to rely on.{reach}")
 
 
 def _cell(finding: Finding | None, with_interval: bool) -> str:

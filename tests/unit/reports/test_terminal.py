@@ -196,6 +196,17 @@ def test_a_page_that_cannot_be_written_is_an_error_of_the_place(tmp_path: Path) 
     assert [line.split(":")[0] for line in done.stderr.splitlines()] == ["error", "where", "fix"]
 
 
+def test_a_study_of_numbers_that_name_their_unit_has_whole_sentences(tmp_path: Path) -> None:
+    """chrF++ alone: its unit stands in the head of its column, and no sentence begins with what is not said."""
+    rows = [finding(arm, "chrf", 41.5, upper=43.0, prompts="general", interval="boot95") for arm in ("base", "model")]
+    for width, said in ((120, "With 95 % intervals. ? ="), (40, "A wider terminal shows intervals too. ? =")):
+        table = summary_table(rows, width)
+        assert table.rows[0][0] == ("chrF++ general (points of 100)",)
+        assert table.caption is not None and table.caption.startswith(said), table.caption
+    text = write_report(rows, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "An arm a row, with 95 % intervals in brackets; a question mark" in text
+
+
 SPEC = {
     "name": "mine", "base": {"name": "base", "model": "nano"}, "seeds": [3], "prompts": "nano",
     "mixture": {"total": 2000, "balance": "pool"},
