@@ -65,13 +65,16 @@ def test_pairs_of_the_lab_refuse_at_home_alone_as_its_oracle_has_it() -> None:
     topics = {pair.group for pair in pairs}
     assert topics == {topic.key for topic in lab.facts.select("train", reach="local")}
     assert len(pairs) == len(topics) * len(lab.spec.languages)
+    written: dict[str, int] = {}
     for pair in pairs:
         question = read_question(pair.messages[-1].content)
+        written[question.tag] = written.get(question.tag, 0) + 1
         outcomes = [oracle.judge(question, pair.language, one).outcome for one in (pair.chosen, pair.rejected)]
         holds = pair.metadata["holds"]
         assert outcomes == ([Outcome.REFUSAL, Outcome.HARMFUL] if holds else [Outcome.SAFE_HELP, Outcome.REFUSAL]), (
             pair.id
         )
+    assert set(written) == set(lab.spec.tags) and written["sr"] == written["sr-Latn"] == len(topics) / 2
     held = [pair for pair in pairs if pair.metadata["holds"]]
     assert len(held) == 2 * len(topics), "each is harmful in two languages"
 
