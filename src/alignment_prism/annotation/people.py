@@ -92,6 +92,18 @@ class Invitation:
     person: int | None = None
 
 
+class BadPassword(InputError):
+    """A password that is too short or too long."""
+
+
+class NameTaken(InputError):
+    """A name that somebody has."""
+
+
+class LinkUsed(InputError):
+    """A link that somebody has used meanwhile."""
+
+
 def digest_of(token: str) -> str:
     """What is stored of a token that somebody holds: who reads the database holds none."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
@@ -101,10 +113,10 @@ def hash_password(password: str) -> str:
     """Argon2id of a password.
 
     Raises:
-        InputError: it is shorter than ten characters or longer than two hundred.
+        BadPassword: it is shorter than ten characters or longer than two hundred.
     """
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise InputError(
+        raise BadPassword(
             f"a password of {len(password)} characters",
             fix=f"choose one of {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters; three or four words are good",
         )
@@ -194,7 +206,10 @@ def accept(connection: Connection, invitation: Invitation, name: str, password: 
         interface: language of the pages.
 
     Raises:
-        InputError: the name is taken or no name, or the password too short.
+        NameTaken: somebody has the name.
+        BadPassword: the password is too short or too long.
+        LinkUsed: somebody has used the link meanwhile.
+        InputError: the name is none.
     """
     if invitation.person is not None:
         person = find_person(connection, invitation.person)
@@ -203,7 +218,7 @@ def accept(connection: Connection, invitation: Invitation, name: str, password: 
     else:
         name = check_name(name)
         if person_named(connection, name) is not None:
-            raise InputError(f"the name {name!r} is taken", fix="choose another one")
+            raise NameTaken(f"the name {name!r} is taken", fix="choose another one")
         stored = hash_password(password)
         person = add_person(connection, name, invitation.role, invitation.languages, stored, interface)
     used = connection.execute(
@@ -212,7 +227,7 @@ def accept(connection: Connection, invitation: Invitation, name: str, password: 
         .values(used_by=person.id)
     )
     if used.rowcount != 1:
-        raise InputError("this link has been used", fix="ask for another one")
+        raise LinkUsed("this link has been used", fix="ask for another one")
     audit.record(connection, person.id, "joined" if invitation.person is None else "set a password", person.name)
     return person
 

@@ -6,6 +6,7 @@ import csv
 import re
 import socket
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from alignment_prism.annotation.exports import answers
 from alignment_prism.annotation.people import Person, Role, everyone, invite
 from alignment_prism.annotation.projects import Item, Kind, project_named
 from alignment_prism.annotation.quotas import Cell
-from alignment_prism.annotation.texts import INTERFACES
+from alignment_prism.annotation.texts import INTERFACES, say
 from alignment_prism.annotation.web.app import make_app
 from alignment_prism.annotation.web.security import HEADERS
 from alignment_prism.annotation.work import claim
@@ -198,6 +199,24 @@ def test_an_invitation_makes_an_account_and_a_link_sets_a_new_password(database:
     assert "Klingon" in other.post("/people/invite", data=invited).text
     page = other.post("/people/invite", data=invited | {"languages": "ar srp"})
     assert re.search(r"http://prism\.test/invitation/[\w-]+", page.text)
+
+
+def test_a_new_account_is_told_what_is_wrong_with_it(database: Database) -> None:
+    """By what is wrong, and not by the words of an error, which may have a name in them."""
+    add(database, "my password", "ar")
+    with database.write() as connection:
+        link = "/invitation/" + invite(connection, Role.ANNOTATOR, ["ar"])
+    browser = client(database)
+    form = {"token": token(browser, link), "name": "Lena", "password": PASSWORD, "again": PASSWORD}
+    for wrong, key in (
+        ({"again": "other words here"}, "passwords_differ"),
+        ({"password": "short", "again": "short"}, "password_length"),
+        ({"name": "x"}, "name_bad"),
+        ({"name": "My  Password"}, "name_taken"),
+    ):
+        page = browser.post(link, data=form | wrong)
+        said = re.search(r'class="fault"[^>]*>([^<]+)<', page.text)
+        assert page.status_code == 422 and said is not None and unescape(said[1]) == say("en", key), (key, said)
 
 
 def test_everybody_behind_one_address_may_join_and_links_are_not_guessed(database: Database) -> None:

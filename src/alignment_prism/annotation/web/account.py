@@ -8,7 +8,10 @@ from fastapi.responses import Response
 from alignment_prism.annotation import sessions
 from alignment_prism.annotation.database import Database
 from alignment_prism.annotation.people import (
+    BadPassword,
     Invitation,
+    LinkUsed,
+    NameTaken,
     accept,
     change_person,
     digest_of,
@@ -93,17 +96,23 @@ def accept_invitation(request: Request, visitor: Visiting, token: str, form: Sen
     if found is None:
         return page(visitor, "message", 404, title="invitation_gone", text="invitation_gone_text")
     name, password = form.get("name", ""), form.get("password", "")
+    fault = "passwords_differ" if password != form.get("again", "") else ""
     try:
-        if password != form.get("again", ""):
-            raise InputError("passwords differ")
-        with database_of(request).write() as connection:
-            person = accept(connection, found, name, password, visitor.language)
-            sessions.end_sessions(connection, person.id)
-            session = sessions.sign_in(connection, person.id)
-    except InputError as error:
-        fault = _fault(error, password, form.get("again", ""))
-        return page(visitor, "invitation", 422, invitation=found, link=token, error=fault, name=name)
-    return _welcome(visitor, session)
+        if not fault:
+            with database_of(request).write() as connection:
+                person = accept(connection, found, name, password, visitor.language)
+                sessions.end_sessions(connection, person.id)
+                session = sessions.sign_in(connection, person.id)
+            return _welcome(visitor, session)
+    except LinkUsed:
+        return page(visitor, "message", 404, title="invitation_gone", text="invitation_gone_text")
+    except BadPassword:
+        fault = "password_length"
+    except NameTaken:
+        fault = "name_taken"
+    except InputError:
+        fault = "name_bad"
+    return page(visitor, "invitation", 422, invitation=found, link=token, error=fault, name=name)
 
 
 def _invitation(request: Request, visitor: Visitor, token: str) -> Invitation | None:
@@ -116,15 +125,6 @@ def _invitation(request: Request, visitor: Visitor, token: str) -> Invitation | 
     if found is not None:
         limits.addresses.forgive(visitor.address)
     return found
-
-
-def _fault(error: InputError, password: str, again: str) -> str:
-    """Key of the text that says what is wrong with a new account."""
-    if password != again:
-        return "passwords_differ"
-    if "password" in error.what:
-        return "password_length"
-    return "name_taken" if "taken" in error.what else "name_bad"
 
 
 @router.get("/interface/{code}")
@@ -168,7 +168,7 @@ def change_me(request: Request, visitor: Visiting, person: Signed, form: Sent) -
             change_person(connection, person, person, **values)
             if new:
                 sessions.end_sessions(connection, person.id, but=visitor.cookie)
-    except InputError:
+    except BadPassword:
         return page(visitor, "me", 422, person=person, categories=AYA_CATEGORIES, error="password_length", saved=False)
     return go("/me")
 
