@@ -289,6 +289,19 @@ def busy(database: Database, anna: Person) -> Iterator[dict[str, str]]:
     }  # fmt: skip
 
 
+def test_a_lead_sees_what_is_wanted_before_anybody_has_written(database: Database, busy: dict[str, str]) -> None:
+    """As `prism annotate status` does: 0 of 2, and not of the prompts that were begun."""
+    add(database, "omar", "ar")
+    writer = client(database, "omar")
+    page = f"/p/{busy['writing'].rpartition('/')[2]}"
+    assert writer.post(page, data={"token": token(writer, page)}).status_code == 303
+    assert writer.get(f"{page}/next").status_code == 303, "a prompt is begun"
+    browser = client(database, "lena")
+    of = say("en", "n_of_m", n=0, m=2)
+    assert f"Arabic: {of}" in browser.get("/lead").text
+    assert "<td>2</td><td>0</td><td>0</td>" in browser.get(busy["writing"]).text
+
+
 def test_every_page_speaks_every_language_of_the_pages(database: Database, busy: dict[str, str]) -> None:
     browser = client(database, "lena")
     for code in INTERFACES:

@@ -15,15 +15,8 @@ from alignment_prism.annotation.adjudication import disputes, settle
 from alignment_prism.annotation.dashboard import agreement, by_person
 from alignment_prism.annotation.history import history
 from alignment_prism.annotation.people import Role, change_person, everyone, find_person, invite
-from alignment_prism.annotation.projects import (
-    CHOICES,
-    Kind,
-    Project,
-    all_projects,
-    counts_by_language,
-    project_of,
-)
-from alignment_prism.annotation.quotas import cells
+from alignment_prism.annotation.projects import CHOICES, Kind, Project, all_projects, project_of
+from alignment_prism.annotation.quotas import cells, progress
 from alignment_prism.annotation.schema import assignments, items, people
 from alignment_prism.annotation.sessions import end_sessions
 from alignment_prism.annotation.texts import INTERFACES
@@ -47,7 +40,7 @@ EXPORTS = {
 def overview(request: Request, visitor: Visiting, person: Lead) -> Response:
     """All projects with their progress."""
     with database_of(request).read() as connection:
-        rows = [(one, counts_by_language(connection, one)) for one in all_projects(connection)]
+        rows = [(one, progress(connection, one)) for one in all_projects(connection)]
     return page(visitor, "lead", person=person, projects=rows)
 
 
@@ -57,7 +50,7 @@ def dashboard(request: Request, visitor: Visiting, person: Lead, token: str) -> 
     with database_of(request).read() as connection:
         project = _project(connection, token)
         values: dict[str, Any] = {
-            "languages": counts_by_language(connection, project),
+            "languages": progress(connection, project),
             "cells": cells(connection, project),
             "people": by_person(connection, project),
             "agreement": agreement(connection, project),
