@@ -16,7 +16,9 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any
+
+from alignment_prism.calls.journal import Journal
 
 CALL_KEY: ContextVar[str] = ContextVar("call_key", default="")
 """Key of the call that a task makes."""
@@ -24,12 +26,6 @@ _GONE = {400, 404, 410}
 """HTTP statuses with which a provider says that it has no such batch."""
 _LOOKS = 3
 """At a batch that the provider does not know, before it is gone: a new one may not be known everywhere at once."""
-
-
-class _Journal(Protocol):
-    def get(self, key: str) -> Any: ...
-
-    def put(self, key: str, value: Any, *, model: str = "") -> None: ...
 
 
 class FailedInBatch(Exception):
@@ -87,7 +83,7 @@ class _Coming:
 class _Notes:
     """Which batch holds a call that has no answer yet."""
 
-    def __init__(self, journal: _Journal | None) -> None:
+    def __init__(self, journal: Journal | None) -> None:
         self._journal = journal
 
     def find(self, key: str) -> tuple[str, str] | None:
@@ -110,7 +106,7 @@ class _Notes:
 
 
 @asynccontextmanager
-async def batches(journal: _Journal | None) -> AsyncIterator[None]:
+async def batches(journal: Journal | None) -> AsyncIterator[None]:
     """Where calls through a batch API are made: what sends them and waits for them ends with the block.
 
     Args:

@@ -17,7 +17,7 @@ import threading
 import zlib
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from alignment_prism.calls.budget import Budget, Usage
 from alignment_prism.domain.errors import StoreError
@@ -63,6 +63,18 @@ def _entry(line: bytes) -> tuple[str, Any, str] | None:
         return (key, entry["value"], model) if isinstance(key, str) and isinstance(model, str) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+
+
+class Journal(Protocol):
+    """What calls need of a journal, such as `CallJournal`."""
+
+    budget: Budget | None
+
+    def get(self, key: str) -> Any:
+        """The stored answer or None."""
+
+    def put(self, key: str, value: Any, *, model: str = "") -> None:
+        """Store an answer, and the model that was paid for it."""
 
 
 class CallJournal:

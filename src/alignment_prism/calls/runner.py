@@ -30,14 +30,15 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from alignment_prism.calls.answer import Answer, refusal_of
 from alignment_prism.calls.batches import CALL_KEY, batches
-from alignment_prism.calls.budget import Budget, Usage
+from alignment_prism.calls.budget import Usage
 from alignment_prism.calls.endpoint import Endpoint, refuse_unknown
 from alignment_prism.calls.failures import Failure, failure_of, provider_words
 from alignment_prism.calls.interrupts import run_async
+from alignment_prism.calls.journal import Journal
 from alignment_prism.calls.one_call import generate
 from alignment_prism.calls.retries import FIRST_RETRIES, allowed, pause
 from alignment_prism.calls.turns import for_api
@@ -60,18 +61,6 @@ GRACE = 20.0
 """Seconds for which the calls under way are awaited when a run ends early: their answers are paid for."""
 MOST_IN_BATCHES = 20_000
 """Calls in batches under way at once."""
-
-
-class Journal(Protocol):
-    """What is needed of a journal of calls, see `alignment_prism.calls.journal.CallJournal`."""
-
-    budget: Budget | None
-
-    def get(self, key: str) -> Any:
-        """The stored answer or None."""
-
-    def put(self, key: str, value: Any, *, model: str = "") -> None:
-        """Store an answer, and the model that was paid for it."""
 
 
 @dataclass(frozen=True, slots=True)

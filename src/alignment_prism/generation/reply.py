@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.calls.runner import Journal
+from alignment_prism.calls.journal import Journal
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from alignment_prism.calls.answer import Answer
-from alignment_prism.calls.runner import Journal
+from alignment_prism.calls.journal import Journal
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Comparison, Generation, Outcome, Prompt, Winner

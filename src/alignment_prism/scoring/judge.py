@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.interrupts import run_async
-from alignment_prism.calls.runner import Journal
+from alignment_prism.calls.journal import Journal
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.progress import Progress

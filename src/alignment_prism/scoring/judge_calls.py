@@ -9,8 +9,8 @@ from pathlib import Path
 from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.failures import Cause, public_address
-from alignment_prism.calls.journal import call_key
-from alignment_prism.calls.runner import Journal, Request, ask_all, kept_answers
+from alignment_prism.calls.journal import Journal, call_key
+from alignment_prism.calls.runner import Request, ask_all, kept_answers
 from alignment_prism.domain.messages import Messages
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from alignment_prism.calls.runner import Journal
+from alignment_prism.calls.journal import Journal
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.messages import Message

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.failures import public_address
-from alignment_prism.calls.journal import call_key
-from alignment_prism.calls.runner import Journal, Request, ask_all
+from alignment_prism.calls.journal import Journal, call_key
+from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.messages import Message, Messages, user
 from alignment_prism.domain.progress import Progress

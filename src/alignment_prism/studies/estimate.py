@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.calls.budget import Budget
-from alignment_prism.calls.journal import CallJournal
-from alignment_prism.calls.runner import Journal, kept_answers
+from alignment_prism.calls.journal import CallJournal, Journal
+from alignment_prism.calls.runner import kept_answers
 from alignment_prism.domain import LANGUAGES, Generation, Pair, Prompt, PromptKind, Score
 from alignment_prism.domain.messages import Messages
 from alignment_prism.io import read_records

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from alignment_prism.calls.runner import Journal, kept_answers
+from alignment_prism.calls.journal import Journal
+from alignment_prism.calls.runner import kept_answers
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.messages import Messages
 from alignment_prism.domain.records import Prompt

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from alignment_prism.calls.answer import Answer
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.failures import Cause, public_address
-from alignment_prism.calls.journal import call_key
-from alignment_prism.calls.runner import Journal, Request, ask_all
+from alignment_prism.calls.journal import Journal, call_key
+from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from alignment_prism.calls.answer import Answer
-from alignment_prism.calls.journal import call_key
-from alignment_prism.calls.runner import Journal
+from alignment_prism.calls.journal import Journal, call_key
 from alignment_prism.domain.errors import InputError, ModelError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason

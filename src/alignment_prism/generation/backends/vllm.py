@@ -28,7 +28,8 @@ from inspect_ai.model import (
 from inspect_ai.tool import ToolChoice, ToolInfo
 
 from alignment_prism.calls.endpoint import Endpoint
-from alignment_prism.calls.runner import Journal, Request, ask_all
+from alignment_prism.calls.journal import Journal
+from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain.errors import ModelError
 from alignment_prism.domain.messages import Message, Role
 from alignment_prism.domain.progress import Progress

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alignment_prism.calls.endpoint import Endpoint
-from alignment_prism.calls.runner import Journal
+from alignment_prism.calls.journal import Journal
 from alignment_prism.domain.progress import Progress
 from alignment_prism.studies.steps.step import Step
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alignment_prism.calls.runner import Journal
+from alignment_prism.calls.journal import Journal
 from alignment_prism.domain import LANGUAGES, Languages, Message, Pair, Prompt, Role, Sampling, content_digest
 from alignment_prism.domain.progress import Progress
 from alignment_prism.models.names import resolve
