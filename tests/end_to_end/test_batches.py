@@ -15,6 +15,7 @@ import pytest
 from prism_command import prism
 
 from alignment_prism.calls import endpoint, runner
+from alignment_prism.calls.answer import Answer as Reply
 from alignment_prism.calls.budget import Usage
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.journal import CallJournal
@@ -178,12 +179,13 @@ def test_a_call_that_fails_in_a_batch_is_counted(batches: BatchServer, files: Pa
     assert sorted(labels) == sorted([Outcome.SAFE_HELP] * 5 + [Outcome.UNJUDGED])
 
 
-def ask(server: BatchServer, folder: Path) -> list[str]:
+def ask(server: BatchServer, folder: Path, readable: Callable[[str, Reply], bool] | None = None) -> list[str]:
     """The answers to six questions, or why there is none."""
     requests = {str(n): Request(user(f"What about number {n}?")) for n in range(6)}
     endpoint = Endpoint("openai/gpt-4o", server.url, batch=True, retries=0)
     with CallJournal(folder / "calls.jsonl") as journal:
-        return [answer.error or answer.text for answer in ask_all(endpoint, requests, journal=journal).values()]
+        answers = ask_all(endpoint, requests, journal=journal, readable=readable)
+        return [answer.error or answer.text for answer in answers.values()]
 
 
 @pytest.fixture
@@ -207,6 +209,18 @@ def test_what_was_in_a_batch_when_a_run_was_stopped_is_fetched_and_paid_once(
     assert [len(calls) for calls in stopped.batches] == [6]
     with CallJournal(tmp_path / "calls.jsonl") as journal:
         assert journal.usage == {"batch:openai/gpt-4o": Usage(6, 6000, 600)}
+
+
+def test_an_answer_that_cannot_be_read_is_asked_for_again_and_not_fetched_again(
+    batches: BatchServer, tmp_path: Path
+) -> None:
+    batches.answer = lambda body: said(body, "???" if "number 3" in body["messages"][-1]["content"] else SAFE)
+    assert ask(batches, tmp_path).count("???") == 1
+    batches.answer = said
+    assert ask(batches, tmp_path, lambda _, answer: answer.text != "???") == [SAFE] * 6
+    assert [len(calls) for calls in batches.batches] == [6, 1]
+    with CallJournal(tmp_path / "calls.jsonl") as journal:
+        assert journal.usage == {"batch:openai/gpt-4o": Usage(7, 7000, 700)}
 
 
 def test_a_batch_that_the_provider_does_not_know_any_more_is_sent_again(stopped: BatchServer, tmp_path: Path) -> None:

@@ -81,28 +81,24 @@ class _Coming:
 
 
 class _Notes:
-    """Which batch holds a call that has no answer yet."""
+    """Which batch holds a call that has no answer yet: what lies under a call's own key until its answer does."""
 
     def __init__(self, journal: Journal | None) -> None:
         self._journal = journal
 
     def find(self, key: str) -> tuple[str, str] | None:
         """The batch's id, and the call's name in it."""
-        note = None if self._journal is None or not key else self._journal.get(self._key(key))
+        note = None if self._journal is None or not key else self._journal.get(key)
         batch, name = (note.get("batch"), note.get("name")) if isinstance(note, dict) else (None, None)
         return (batch, name) if isinstance(batch, str) and isinstance(name, str) else None
 
     def write(self, key: str, batch: str, name: str) -> None:
         if self._journal is not None and key:
-            self._journal.put(self._key(key), {"batch": batch, "name": name})
+            self._journal.put(key, {"batch": batch, "name": name})
 
     def remove(self, key: str) -> None:
         if self.find(key) is not None and self._journal is not None:
-            self._journal.put(self._key(key), None)
-
-    @staticmethod
-    def _key(key: str) -> str:
-        return f"batch of {key}"
+            self._journal.put(key, None)
 
 
 @asynccontextmanager
