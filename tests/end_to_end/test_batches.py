@@ -223,6 +223,24 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again_and_not_fetched_again(
         assert journal.usage == {"batch:openai/gpt-4o": Usage(7, 7000, 700)}
 
 
+def test_a_result_that_is_no_answer_is_not_fetched_again(batches: BatchServer, tmp_path: Path) -> None:
+    def filtered(body: dict[str, Any]) -> Answer:
+        """What a gateway sends that stops a prompt without asking the model: a completion, but nobody has counted."""
+        _, completion = said(body, "")
+        choice = {**completion["choices"][0], "finish_reason": "content_filter"}
+        return 200, {**completion, "choices": [choice], "usage": None}
+
+    def nothing(body: dict[str, Any]) -> Answer:
+        return 200, {**said(body)[1], "choices": []}
+
+    batches.answer = lambda body: (filtered if "number 3" in body["messages"][-1]["content"] else nothing)(body)
+    first = ask(batches, tmp_path)
+    assert first[3] == "the provider's content filter stops this request" and SAFE not in first
+    batches.answer = said
+    assert ask(batches, tmp_path) == [SAFE] * 6
+    assert [len(calls) for calls in batches.batches] == [6, 6]
+
+
 def test_a_batch_that_the_provider_does_not_know_any_more_is_sent_again(stopped: BatchServer, tmp_path: Path) -> None:
     stopped.known = False
     looks = iter(range(100))

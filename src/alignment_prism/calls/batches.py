@@ -2,7 +2,8 @@
 
 Which batch holds a call is noted in the journal once the provider has taken the batch. A later run that finds the note
 waits for that batch and sends no other: what was under way when a run was stopped or killed, or lost its connection, is
-fetched, and paid for once. A batch that the provider does not know any more is sent again.
+fetched, and paid for once. A batch that the provider does not know any more is sent again, and so is a call
+whose result turns out to be no answer when it is read.
 
 Inspect's reading of results is replaced. There a line that cannot be read, or that is about no call of ours, is a fault
 of the whole batch, whose other answers would be lost; a call without a line is waited for until its time is over; and a
@@ -16,12 +17,27 @@ import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from alignment_prism.calls.journal import Journal
 
-CALL_KEY: ContextVar[str] = ContextVar("call_key", default="")
-"""Key of the call that a task makes."""
+
+@dataclass
+class Call:
+    """A call that a task makes.
+
+    Attributes:
+        key: under which its answer is to lie in the journal; empty for none.
+        came: whether a batch has held a result of it that could be read.
+    """
+
+    key: str = ""
+    came: bool = False
+
+
+CALL: ContextVar[Call | None] = ContextVar("call", default=None)
+"""The call that a task makes."""
 _GONE = {400, 404, 410}
 """HTTP statuses with which a provider says that it has no such batch."""
 _LOOKS = 3
@@ -80,8 +96,12 @@ class _Coming:
         self.give(answer)
 
 
-class _Notes:
-    """Which batch holds a call that has no answer yet: what lies under a call's own key until its answer does."""
+class Notes:
+    """Which batch holds a call that has no answer yet: what lies under a call's own key until its answer does.
+
+    Args:
+        journal: in which it is noted; None notes nothing: a run that is stopped loses what is in batches.
+    """
 
     def __init__(self, journal: Journal | None) -> None:
         self._journal = journal
@@ -100,13 +120,19 @@ class _Notes:
         if self.find(key) is not None and self._journal is not None:
             self._journal.put(key, None)
 
+    def fail(self, call: Call) -> None:
+        """What came of a call is no answer: no later run is to fetch it again."""
+        if call.came:
+            self.remove(call.key)
+            call.came = False
+
 
 @asynccontextmanager
-async def batches(journal: Journal | None) -> AsyncIterator[None]:
+async def batches(notes: Notes) -> AsyncIterator[None]:
     """Where calls through a batch API are made: what sends them and waits for them ends with the block.
 
     Args:
-        journal: in which it is noted which batch holds a call; None notes nothing: a run that is stopped loses them.
+        notes: of which batch holds a call.
 
     Raises:
         ExceptionGroup: batches could not be sent.
@@ -117,7 +143,7 @@ async def batches(journal: Journal | None) -> AsyncIterator[None]:
     from inspect_ai.model._providers.util.batch_log import set_batch_log_callback, set_batch_status_callback
     from inspect_ai.model._providers.util.file_batcher import FileBatcher
 
-    base = _methods(_Notes(journal), Batcher._wrapped_create_batch)
+    base = _methods(notes, Batcher._wrapped_create_batch)
     openai = {"_results_from_rejection": _rejected, "_adapt_batch_info": _adapted(OpenAIBatcher._adapt_batch_info)}
     set_batch_log_callback(lambda _: None)  # they print, the provider's words among them
     set_batch_status_callback(lambda _: None)
@@ -150,21 +176,23 @@ def _replaced(owner: Any, methods: Mapping[str, Callable[..., Any]]) -> Iterator
             setattr(owner, name, method)
 
 
-def _methods(notes: _Notes, create: Callable[..., Coroutine[Any, Any, str]]) -> dict[str, Callable[..., Any]]:
+def _methods(notes: Notes, create: Callable[..., Coroutine[Any, Any, str]]) -> dict[str, Callable[..., Any]]:
     """Of Inspect's `Batcher`: how a call is made, and a batch sent, looked at and taken apart."""
 
     async def generate_for_request(batcher: Any, request: dict[str, Any]) -> Any:
-        key = CALL_KEY.get()
+        call = CALL.get() or Call()
+        notes.fail(call)  # which is made again
         while True:
-            noted = notes.find(key)
-            answer = await _asked(batcher, request, key, noted)
+            noted = notes.find(call.key)
+            answer = await _asked(batcher, request, call.key, noted)
             if isinstance(answer, _BatchGone) and noted is not None:
-                notes.remove(key)  # and so to a batch of this run
+                notes.remove(call.key)  # and so to a batch of this run
                 continue
             if isinstance(answer, _BatchGone):
                 raise FailedInBatch("batch_without_results") from answer
             if isinstance(answer, Exception):
                 raise answer
+            call.came = True
             return answer
 
     async def wrapped_create_batch(batcher: Any, calls: list[Any]) -> str:

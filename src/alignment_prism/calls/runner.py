@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from alignment_prism.calls.answer import Answer, refusal_of
-from alignment_prism.calls.batches import CALL_KEY, batches
+from alignment_prism.calls.batches import CALL, Call, Notes, batches
 from alignment_prism.calls.budget import Usage
 from alignment_prism.calls.endpoint import Endpoint, refuse_unknown
 from alignment_prism.calls.failures import Failure, failure_of, provider_words
@@ -171,6 +171,7 @@ class _Run:
         self.requests = requests
         self.answers = answers
         self.journal = journal
+        self.notes = Notes(journal)
         self.progress = progress
         self.probe = probe
         self.started = False
@@ -216,7 +217,7 @@ class _Run:
         self.started = True
         try:
             await self._attempts(self.probe, FIRST_RETRIES, limit=PROBE_TIMEOUT, alone=True)
-            async with batches(self.journal):
+            async with batches(self.notes):
                 await self._many(keys, MOST_IN_BATCHES)
         except _Halted:
             return
@@ -278,7 +279,7 @@ class _Run:
 
     async def _ask(self, key: str) -> Answer | None:
         """The model's answer, noted down; None where the call failed or was not made."""
-        CALL_KEY.set(key)
+        CALL.set(call := Call(key))
         first = not self.started
         self.started = True
         retries = self.endpoint.retries
@@ -289,6 +290,7 @@ class _Run:
         except _Halted:
             return None
         except _Failed as failed:
+            self.notes.fail(call)
             self.answers[key] = Answer("", error=str(failed.failure))
             self._tell()
             await self._failed(failed.failure, first=first)
@@ -297,7 +299,9 @@ class _Run:
             self._end(error)
             return None
         answer = Answer.of(output)
-        if self.journal is not None and not answer.error:
+        if answer.error:
+            self.notes.fail(call)
+        elif self.journal is not None:
             self.journal.put(key, answer.as_dict(), model=self.endpoint.billed_as)
         self.answers[key] = answer
         self.answered += 1
