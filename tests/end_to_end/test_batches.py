@@ -180,10 +180,10 @@ def test_a_call_that_fails_in_a_batch_is_counted(batches: BatchServer, files: Pa
 
 
 def ask(server: BatchServer, folder: Path, readable: Callable[[str, Reply], bool] | None = None) -> list[str]:
-    """The answers to six questions, or why there is none."""
+    """The answers to six questions, or why there is none; journalled in the folder, with the cache beside it."""
     requests = {str(n): Request(user(f"What about number {n}?")) for n in range(6)}
     endpoint = Endpoint("openai/gpt-4o", server.url, batch=True, retries=0)
-    with CallJournal(folder / "calls.jsonl") as journal:
+    with CallJournal(folder / "calls.jsonl", cache=CallJournal(folder / "cache.jsonl")) as journal:
         answers = ask_all(endpoint, requests, journal=journal, readable=readable)
         return [answer.error or answer.text for answer in answers.values()]
 
@@ -209,6 +209,12 @@ def test_what_was_in_a_batch_when_a_run_was_stopped_is_fetched_and_paid_once(
     assert [len(calls) for calls in stopped.batches] == [6]
     with CallJournal(tmp_path / "calls.jsonl") as journal:
         assert journal.usage == {"batch:openai/gpt-4o": Usage(6, 6000, 600)}
+
+
+def test_a_cache_holds_answers_and_not_which_batches_hold_calls(stopped: BatchServer, tmp_path: Path) -> None:
+    assert len(CallJournal(tmp_path / "calls.jsonl")) == 6 and not len(CallJournal(tmp_path / "cache.jsonl"))
+    assert ask(stopped, tmp_path) == [SAFE] * 6
+    assert len(CallJournal(tmp_path / "cache.jsonl")) == 6
 
 
 def test_an_answer_that_cannot_be_read_is_asked_for_again_and_not_fetched_again(

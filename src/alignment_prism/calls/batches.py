@@ -99,6 +99,8 @@ class _Coming:
 class Notes:
     """Which batch holds a call that has no answer yet: what lies under a call's own key until its answer does.
 
+    No note goes to the cache that runs share: another run may be another account's, which knows no such batch.
+
     Args:
         journal: in which it is noted; None notes nothing: a run that is stopped loses what is in batches.
     """
@@ -114,11 +116,11 @@ class Notes:
 
     def write(self, key: str, batch: str, name: str) -> None:
         if self._journal is not None and key:
-            self._journal.put(key, {"batch": batch, "name": name})
+            self._journal.put(key, {"batch": batch, "name": name}, shared=False)
 
     def remove(self, key: str) -> None:
         if self.find(key) is not None and self._journal is not None:
-            self._journal.put(key, None)
+            self._journal.put(key, None, shared=False)
 
     def fail(self, call: Call) -> None:
         """What came of a call is no answer: no later run is to fetch it again."""

@@ -73,8 +73,8 @@ class Journal(Protocol):
     def get(self, key: str) -> Any:
         """The stored answer or None."""
 
-    def put(self, key: str, value: Any, *, model: str = "") -> None:
-        """Store an answer, and the model that was paid for it."""
+    def put(self, key: str, value: Any, *, model: str = "", shared: bool = True) -> None:
+        """Store an answer, and the model that was paid for it; one that is not shared is of use to this run only."""
 
 
 class CallJournal:
@@ -128,29 +128,23 @@ class CallJournal:
         Raises:
             StoreError: the journal cannot be read any more.
         """
-        if key not in self._places:
-            return self._from_cache(key)
-        first, length = self._places[key]
-        try:
-            with self.path.open("rb") as file:
-                found = _entry(os.pread(file.fileno(), length, first))
-        except OSError as error:
-            raise StoreError(f"cannot read the journal: {error.strerror}", where=str(self.path)) from error
-        return found[1] if found is not None and found[0] == key else None
+        value = self._read_again(key) if key in self._places else None
+        return self._from_cache(key) if value is None else value
 
-    def put(self, key: str, value: Any, *, model: str = "") -> None:
+    def put(self, key: str, value: Any, *, model: str = "", shared: bool = True) -> None:
         """Write down `value`, a plain JSON value, under `key`; a later value replaces an earlier one.
 
         Args:
             key: of the call.
             value: its answer.
             model: that was paid for it; empty where nobody was.
+            shared: whether it goes to the cache too.
 
         Raises:
             StoreError: it cannot be written, for example because the disk is full; what was put before is kept.
         """
         self._write(key, value, model)
-        if self.cache is not None:
+        if self.cache is not None and shared:
             self.cache.put(key, value)
 
     def _write(self, key: str, value: Any, model: str) -> None:
@@ -199,6 +193,16 @@ class CallJournal:
             return
         except OSError as error:
             raise StoreError(f"cannot read the journal: {error.strerror}", where=str(self.path)) from error
+
+    def _read_again(self, key: str) -> Any:
+        """The value of an entry, from the file; None where its line is not as it was written."""
+        first, length = self._places[key]
+        try:
+            with self.path.open("rb") as file:
+                found = _entry(os.pread(file.fileno(), length, first))
+        except OSError as error:
+            raise StoreError(f"cannot read the journal: {error.strerror}", where=str(self.path)) from error
+        return found[1] if found is not None and found[0] == key else None
 
     def _from_cache(self, key: str) -> Any:
         """The value that only the cache has, taken over; None where it has none."""

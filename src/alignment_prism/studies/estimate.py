@@ -87,7 +87,7 @@ class _Kept:
     def get(self, key: str) -> Any:
         return next((value for one in self._journals if (value := one.get(key)) is not None), None)
 
-    def put(self, key: str, value: Any, *, model: str = "") -> None:
+    def put(self, key: str, value: Any, *, model: str = "", shared: bool = True) -> None:
         raise AssertionError("an estimate asks nobody")
 
 

@@ -77,7 +77,7 @@ class _Journal:
             _tell(self._pipe, ("kept", key))
         return value
 
-    def put(self, key: str, value: Any, *, model: str = "") -> None:
+    def put(self, key: str, value: Any, *, model: str = "", shared: bool = True) -> None:
         """Have a value written down."""
         _tell(self._pipe, ("answer", key, value))
 
