@@ -7,11 +7,14 @@ import re
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from inspect_ai.model._providers._openai_batch import OpenAIBatcher
+from openai import NotFoundError
 from prism_command import prism
 
 from alignment_prism.calls import endpoint, runner
@@ -247,7 +250,32 @@ def test_a_result_that_is_no_answer_is_not_fetched_again(batches: BatchServer, t
     assert [len(calls) for calls in batches.batches] == [6, 6]
 
 
-def test_a_batch_that_the_provider_does_not_know_any_more_is_sent_again(stopped: BatchServer, tmp_path: Path) -> None:
+class GoogleError(Exception):
+    """As the client of Google says that there is no such batch."""
+
+    code = 404
+
+
+class GrokError(Exception):
+    """As the client of Grok says so, by gRPC."""
+
+    def code(self) -> Enum:
+        return Enum("StatusCode", ["NOT_FOUND"])["NOT_FOUND"]
+
+
+@pytest.mark.parametrize("error", [None, GoogleError, GrokError])
+def test_a_batch_that_the_provider_does_not_know_any_more_is_sent_again(
+    stopped: BatchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
+) -> None:
+    look = OpenAIBatcher._check_batch
+
+    async def as_another_client(*arguments: Any) -> Any:
+        try:
+            return await look(*arguments)
+        except NotFoundError as fault:
+            raise fault if error is None else error() from None
+
+    monkeypatch.setattr(OpenAIBatcher, "_check_batch", as_another_client)
     stopped.known = False
     looks = iter(range(100))
 

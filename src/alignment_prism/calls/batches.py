@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from alignment_prism.calls.failures import failure_of
 from alignment_prism.calls.journal import Journal
 
 
@@ -209,7 +210,7 @@ def _methods(notes: Notes, create: Callable[..., Coroutine[Any, Any, str]]) -> d
         except Exception as error:
             batch.consecutive_check_failure_count += 1
             looks = batch.consecutive_check_failure_count
-            gone = isinstance(error, _BatchGone) or (getattr(error, "status_code", None) in _GONE and looks >= _LOOKS)
+            gone = isinstance(error, _BatchGone) or (failure_of(error).status in _GONE and looks >= _LOOKS)
             if gone:
                 resolve(batcher, batch, dict.fromkeys(batch.requests, _BatchGone()))
             elif looks >= batcher._max_consecutive_check_failures:  # of hours: its note stays, for the next run

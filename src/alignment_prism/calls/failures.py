@@ -40,6 +40,11 @@ class Cause(Enum):
 
 _PASSING = {Cause.RATE, Cause.SERVER, Cause.CONNECTION, Cause.TIMEOUT, Cause.PAGE}
 _BY_STATUS = {401: Cause.KEY, 402: Cause.MONEY, 404: Cause.ADDRESS, 408: Cause.TIMEOUT, 429: Cause.RATE}
+_BY_NAME = {
+    "INVALID_ARGUMENT": 400, "UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403, "NOT_FOUND": 404,
+    "DEADLINE_EXCEEDED": 408, "RESOURCE_EXHAUSTED": 429, "INTERNAL": 500, "UNAVAILABLE": 503,
+}  # fmt: skip
+"""gRPC's names of statuses -> those of HTTP that say the same."""
 _NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _FILTER_CODES = {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"}
 _TOO_LONG = re.compile(
@@ -232,6 +237,9 @@ def _status(error: BaseException) -> int | None:
     if isinstance(response, Mapping):  # botocore's
         value = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return value if isinstance(value, int) else None
+    code = getattr(error, "code", None)
+    if callable(code):  # gRPC's
+        return _BY_NAME.get(getattr(code(), "name", ""))
     for holder in (error, response):
         for name in ("status_code", "code", "status"):
             value = getattr(holder, name, None)
