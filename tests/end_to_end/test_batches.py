@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from enum import Enum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from inspect_ai.model._providers._openai_batch import OpenAIBatcher
-from openai import NotFoundError
+from openai import NotFoundError, OpenAI
 from prism_command import prism
 
 from alignment_prism.calls import endpoint, runner
@@ -182,10 +184,15 @@ def test_a_call_that_fails_in_a_batch_is_counted(batches: BatchServer, files: Pa
     assert sorted(labels) == sorted([Outcome.SAFE_HELP] * 5 + [Outcome.UNJUDGED])
 
 
-def ask(server: BatchServer, folder: Path, readable: Callable[[str, Reply], bool] | None = None) -> list[str]:
+def ask(
+    server: BatchServer,
+    folder: Path,
+    readable: Callable[[str, Reply], bool] | None = None,
+    model: str = "openai/gpt-4o",
+) -> list[str]:
     """The answers to six questions, or why there is none; journalled in the folder, with the cache beside it."""
     requests = {str(n): Request(user(f"What about number {n}?")) for n in range(6)}
-    endpoint = Endpoint("openai/gpt-4o", server.url, batch=True, retries=0)
+    endpoint = Endpoint(model, server.url, batch=True, retries=0, timeout=30.0)
     with CallJournal(folder / "calls.jsonl", cache=CallJournal(folder / "cache.jsonl")) as journal:
         answers = ask_all(endpoint, requests, journal=journal, readable=readable)
         return [answer.error or answer.text for answer in answers.values()]
@@ -321,6 +328,33 @@ def test_a_batch_that_ends_without_results_is_not_waited_for(
     batches.ended = "completed", {}
     assert ask(batches, tmp_path) == [SAFE] * 6
     assert [len(calls) for calls in batches.batches] == [6, 6]
+
+
+class Together:
+    """As far as Inspect uses the client of Together: by it, files and batches are sent as to OpenAI."""
+
+    def __init__(self, **given: Any) -> None:
+        self.client = OpenAI(api_key=given["api_key"], base_url=given["base_url"])
+        self.files = self.batches = self
+
+    def upload(self, name: str, *, purpose: str) -> Any:
+        return self.client.files.create(file=Path(name), purpose="batch")
+
+    async def create(self, *, endpoint: Any, input_file_id: str) -> Any:
+        window: Any = "24h"
+        batch = self.client.batches.create(input_file_id=input_file_id, endpoint=endpoint, completion_window=window)
+        return SimpleNamespace(job=batch)
+
+
+def test_a_batch_of_together_that_has_expired_is_not_waited_for(
+    batches: BatchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = SimpleNamespace(Together=Together, AsyncTogether=Together)
+    monkeypatch.setitem(sys.modules, "together", client)  # type: ignore[arg-type]
+    monkeypatch.setattr("inspect_ai._util.version.version", lambda package: "2.0.0")
+    monkeypatch.setenv("TOGETHER_API_KEY", "none")
+    batches.ended = "EXPIRED", {"created_at": "2026-01-01T00:00:00Z"}
+    assert ask(batches, tmp_path, model="together/m") == ["the call ended in an error (batch_without_results)"] * 6
 
 
 @pytest.mark.parametrize(("alone", "refused", "sent"), [(401, 200, 0), (200, 400, 1)])

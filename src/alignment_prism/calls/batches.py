@@ -142,19 +142,20 @@ async def batches(notes: Notes) -> AsyncIterator[None]:
     """
     from inspect_ai._util.background import set_background_task_group
     from inspect_ai.model._providers._openai_batch import OpenAIBatcher
+    from inspect_ai.model._providers._together_batch import TogetherBatcher
     from inspect_ai.model._providers.util.batch import Batcher
     from inspect_ai.model._providers.util.batch_log import set_batch_log_callback, set_batch_status_callback
     from inspect_ai.model._providers.util.file_batcher import FileBatcher
 
     base = _methods(notes, Batcher._wrapped_create_batch)
-    openai = {"_results_from_rejection": _rejected, "_adapt_batch_info": _adapted(OpenAIBatcher._adapt_batch_info)}
     set_batch_log_callback(lambda _: None)  # they print, the provider's words among them
     set_batch_status_callback(lambda _: None)
     try:
         with (
             _replaced(Batcher, base),
             _replaced(FileBatcher, {"_parse_result_file": _read_results}),
-            _replaced(OpenAIBatcher, openai),
+            _replaced(OpenAIBatcher, {"_results_from_rejection": _rejected, **_adapted(OpenAIBatcher)}),
+            _replaced(TogetherBatcher, _adapted(TogetherBatcher)),
         ):
             async with asyncio.TaskGroup() as group:
                 background: Any = _Background(group)
@@ -302,11 +303,14 @@ def _rejected(batcher: Any, batch: Any, errors: Any) -> dict[str, Exception]:
     return {name: FailedInBatch(code) for name, code in zip(batch.requests, codes, strict=True)}
 
 
-def _adapted(adapt: Callable[..., Any]) -> Callable[..., Any]:
+def _adapted(owner: Any) -> dict[str, Callable[..., Any]]:
+    """Of a batcher that looks at batches as OpenAI's does: one that is over, and has no results, is gone."""
+    adapt = owner._adapt_batch_info
+
     def adapted(batcher: Any, information: Any) -> Any:
         found = adapt(batcher, information)
         if found.status in {"expired", "cancelled"} and not (found.output_file_id or found.error_file_id):
             raise _BatchGone
         return found
 
-    return adapted
+    return {"_adapt_batch_info": adapted}
