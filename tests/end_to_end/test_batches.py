@@ -19,7 +19,7 @@ from inspect_ai.model._providers._openai_batch import OpenAIBatcher
 from openai import NotFoundError, OpenAI
 from prism_command import prism
 
-from alignment_prism.calls import endpoint, runner
+from alignment_prism.calls import endpoint
 from alignment_prism.calls.answer import Answer as Reply
 from alignment_prism.calls.budget import Usage
 from alignment_prism.calls.endpoint import Endpoint
@@ -45,6 +45,7 @@ class BatchServer:
         known: whether batches that were taken are known.
         lines: makes the file of results of what it would be.
         looked: called when a batch is looked at.
+        asked: what is called before a request is answered, by the last part of its path.
         url: its address.
     """
 
@@ -57,6 +58,7 @@ class BatchServer:
         self.known = True
         self.lines: Callable[[list[str]], list[str]] = lambda lines: lines
         self.looked: Callable[[], None] = lambda: None
+        self.asked: dict[str, Callable[[], None]] = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,6 +66,7 @@ class BatchServer:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.asked.get(self.path.rpartition("/")[2], lambda: None)()
                 if self.path.endswith("/files"):
                     lines = [json.loads(line) for line in body.decode().splitlines() if line.startswith("{")]
                     outer.batches.append(lines)
@@ -199,13 +202,19 @@ def ask(
 
 
 @pytest.fixture
-def stopped(batches: BatchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BatchServer:
+def stopped(batches: BatchServer, tmp_path: Path) -> BatchServer:
     """Whose batch was not yet done when Ctrl-C ended the run."""
-    monkeypatch.setattr(runner, "GRACE", 0.0)
+    looks = []
+
+    def looked() -> None:
+        looks.append("in progress")
+        signal.raise_signal(signal.SIGINT)
+
+    batches.looked = looked
     batches.ended = "in_progress", {}
-    batches.looked = lambda: signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         ask(batches, tmp_path)
+    assert len(looks) == 1  # what takes hours is not waited for
     batches.looked = lambda: None
     batches.ended = "completed", {}
     assert [len(calls) for calls in batches.batches] == [6]
@@ -328,6 +337,22 @@ def test_a_batch_that_ends_without_results_is_not_waited_for(
     batches.ended = "completed", {}
     assert ask(batches, tmp_path) == [SAFE] * 6
     assert [len(calls) for calls in batches.batches] == [6, 6]
+
+
+@pytest.mark.parametrize(("place", "batches_sent"), [("completions", []), ("files", [2]), ("batches", [2])])
+def test_after_ctrl_c_a_batch_on_its_way_is_noted_and_no_further_one_sent(
+    batches: BatchServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, batches_sent: list[int]
+) -> None:
+    monkeypatch.setattr(endpoint, "_BATCH", 2)
+    batches.asked = {place: lambda: signal.raise_signal(signal.SIGINT)}
+    with pytest.raises(KeyboardInterrupt):
+        ask(batches, tmp_path)
+    assert [len(calls) for calls in batches.batches] == batches_sent
+    batches.asked = {}
+    assert ask(batches, tmp_path) == [SAFE] * 6
+    assert sum(map(len, batches.batches)) == 6
+    with CallJournal(tmp_path / "calls.jsonl") as journal:
+        assert journal.usage == {"batch:openai/gpt-4o": Usage(6, 6000, 600)}
 
 
 class Together:

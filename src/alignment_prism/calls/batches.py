@@ -131,11 +131,13 @@ class Notes:
 
 
 @asynccontextmanager
-async def batches(notes: Notes) -> AsyncIterator[None]:
+async def batches(notes: Notes, grace: float) -> AsyncIterator[None]:
     """Where calls through a batch API are made: what sends them and waits for them ends with the block.
 
     Args:
         notes: of which batch holds a call.
+        grace: seconds for which a batch that is being sent when the block ends is awaited: it may be paid for, and
+            could not be fetched if it were not noted.
 
     Raises:
         ExceptionGroup: batches could not be sent.
@@ -147,7 +149,8 @@ async def batches(notes: Notes) -> AsyncIterator[None]:
     from inspect_ai.model._providers.util.batch_log import set_batch_log_callback, set_batch_status_callback
     from inspect_ai.model._providers.util.file_batcher import FileBatcher
 
-    base = _methods(notes, Batcher._wrapped_create_batch)
+    sending: set[asyncio.Task[str]] = set()
+    base = _methods(notes, sending, Batcher._wrapped_create_batch)
     set_batch_log_callback(lambda _: None)  # they print, the provider's words among them
     set_batch_status_callback(lambda _: None)
     try:
@@ -161,8 +164,12 @@ async def batches(notes: Notes) -> AsyncIterator[None]:
                 background: Any = _Background(group)
                 set_background_task_group(background)
                 yield
-                background.cancel()  # it would look once more, and sleep
+                background.cancel()  # it would send what waits, look once more, and sleep
+                if sending:
+                    await asyncio.wait(sending, timeout=grace)
     finally:
+        for task in sending:
+            task.cancel()
         set_background_task_group(None)
         set_batch_log_callback(None)
         set_batch_status_callback(None)
@@ -180,7 +187,9 @@ def _replaced(owner: Any, methods: Mapping[str, Callable[..., Any]]) -> Iterator
             setattr(owner, name, method)
 
 
-def _methods(notes: Notes, create: Callable[..., Coroutine[Any, Any, str]]) -> dict[str, Callable[..., Any]]:
+def _methods(
+    notes: Notes, sending: set[asyncio.Task[str]], create: Callable[..., Coroutine[Any, Any, str]]
+) -> dict[str, Callable[..., Any]]:
     """Of Inspect's `Batcher`: how a call is made, and a batch sent, looked at and taken apart."""
 
     async def generate_for_request(batcher: Any, request: dict[str, Any]) -> Any:
@@ -200,6 +209,12 @@ def _methods(notes: Notes, create: Callable[..., Coroutine[Any, Any, str]]) -> d
             return answer
 
     async def wrapped_create_batch(batcher: Any, calls: list[Any]) -> str:
+        task = asyncio.create_task(sent(batcher, calls))
+        sending.add(task)
+        task.add_done_callback(sending.discard)
+        return await asyncio.shield(task)
+
+    async def sent(batcher: Any, calls: list[Any]) -> str:
         name = await create(batcher, calls)
         for call in calls:
             notes.write(call.key, name, call.custom_id)

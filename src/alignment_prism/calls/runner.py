@@ -207,18 +207,19 @@ class _Run:
     def stop(self) -> str:
         """Start no further call; says what is waited for."""
         self.halt.set()
-        calls = f"{self.under_way} answer{'s' * (self.under_way != 1)} under way"
-        kept = self.endpoint.batch and self.journal is not None
-        lost = ("which would be paid for again", "which the same command fetches once a batch holds them")[kept]
-        return f"waiting up to {GRACE:.0f} s for {calls}, {lost}; once more stops at once"
+        awaited = f"{self.under_way} answer{'s' * (self.under_way != 1)} under way, which would be paid for again"
+        if self.endpoint.batch and self.journal is not None:
+            awaited = "a batch that is being sent, if one is; what batches hold is fetched by the same command"
+        return f"waiting up to {GRACE:.0f} s for {awaited}; once more stops at once"
 
     async def _in_batches(self, keys: Sequence[str]) -> None:
         """All calls through the provider's batch API, after a probe outside of it."""
         self.started = True
         try:
             await self._attempts(self.probe, FIRST_RETRIES, limit=PROBE_TIMEOUT, alone=True)
-            async with batches(self.notes):
-                await self._many(keys, MOST_IN_BATCHES)
+            if not self.halt.is_set():
+                async with batches(self.notes, GRACE):
+                    await self._many(keys, MOST_IN_BATCHES)
         except _Halted:
             return
         except _Failed as probe:
@@ -246,7 +247,7 @@ class _Run:
                 for task in done:
                     task.result()  # raises what no handler foresaw
                 workers -= done
-            if workers:
+            if workers and not self.endpoint.batch:  # whose answers take hours, and are fetched by the next run
                 done, workers = await asyncio.wait(workers, timeout=GRACE)
                 for task in done:
                     task.result()
