@@ -203,14 +203,16 @@ def test_what_a_provider_says_of_a_prompt_or_key_is_never_shown(
     monkeypatch.setenv("LOCAL_API_KEY", "very-private-7731")
 
     def script(messages: list[dict[str, str]]) -> Reply:
-        text = f"{messages[-1]['content']} {server.headers[-1]['authorization']} sk-abcdefghijkl \x1b[31mred"
+        keys = "sk-abcdefghijkl sk_live_mnopqrstuvw key_prod_north_south"
+        text = f"{messages[-1]['content']} {server.headers[-1]['authorization']} {keys} \x1b[31mred"
         return Reply(status=403, message=text, code=messages[-1]["content"])
 
     server.script = script
     with CallJournal(tmp_path / "calls.jsonl") as journal, pytest.raises(ModelError) as error:
         ask_all(Endpoint(MODEL, server.url, connections=2), requests(50), journal=journal)
     said = str(error.value)
-    assert "question" not in said and "7731" not in said and "abcdefghijkl" not in said and "\x1b" not in said
+    private = ("question", "7731", "abcdefghijkl", "mnopqrstuvw", "north_south", "\x1b")
+    assert not [words for words in private if words in said]
     assert f"{PATIENCE} x HTTP 403" in said or f"{PATIENCE + 1} x HTTP 403" in said
     server.script = lambda messages: script(messages) if number(messages) == 1 else "fine"
     answers = ask_all(Endpoint(MODEL, server.url), requests(3))

@@ -60,8 +60,8 @@ _RATES = {"rate_limit_exceeded", "rate_limit_error", "ThrottlingException"}
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{2,47}")
 _MARKUP = re.compile(r"\[/?[a-z ]+\]")
 _SECRETS = re.compile(
-    r"\b(?:sk|pk|gsk|hf|xai|key|token|api|AIza)[-_](?!(?:[a-z]+_)+[a-z]+(?![\w*.-]))"  # words, as token_limit_exceeded
-    r"[A-Za-z0-9_\-*.]{6,}|AIza[\w-]{20,}|(?<=Bearer )\S+",
+    r"\b(?!(?-i:token(?:_[a-z]+){2,}(?![\w*-]|\.\w)))"  # words, as token_limit_exceeded
+    r"(?:sk|pk|gsk|hf|xai|key|token|api|AIza)[-_][A-Za-z0-9_\-*.]{6,}|AIza[\w-]{20,}|(?<=Bearer )\S+",
     re.IGNORECASE,
 )
 _ADDRESSES = re.compile(r"\bhttps?://[^\s'\"<>]+")
