@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def split_prompts(
         InputError: a language has too few prompts for the counts, shares do not add up, or an id occurs twice.
     """
     wanted = _wanted(prompts, parts)
-    alike = list(near_duplicates(prompts, threshold=threshold, n=n, progress=progress))
+    alike = near_duplicates(prompts, threshold=threshold, n=n, progress=progress)
     component = connected((prompt.id for prompt in prompts), ((match.one, match.other) for match in alike))
     groups: dict[str, list[Prompt]] = defaultdict(list)
     for prompt in prompts:
@@ -93,7 +93,6 @@ def split_prompts(
         for prompt in groups[name]:
             part_of[prompt.id] = best
     divided = tuple(replace(prompt, split=part_of[prompt.id]) for prompt in prompts)
-    _check_apart(alike, part_of)
     return Split(divided, _manifest(divided, parts, seed, threshold, n, groups))
 
 
@@ -187,16 +186,12 @@ def check_leaks(
         InputError: they do; shows both rows of the first leaks by id, part, language and similarity, never by text.
     """
     part_of = {prompt.id: prompt.split for prompt in prompts}
-    _check_apart(near_duplicates(prompts, threshold=threshold, n=n, progress=progress), part_of)
+    alike = near_duplicates(prompts, threshold=threshold, n=n, progress=progress)
+    if leaks := [match for match in alike if part_of[match.one] != part_of[match.other]]:
+        raise _leak_error(leaks, part_of)
 
 
-def _check_apart(alike: Iterable[Match], part_of: Mapping[str, str]) -> None:
-    leaks = [match for match in alike if part_of[match.one] != part_of[match.other]]
-    if leaks:
-        raise leak_error(leaks, part_of)
-
-
-def leak_error(leaks: Sequence[Match], parts: Mapping[str, str], shown: int = 10) -> InputError:
+def _leak_error(leaks: Sequence[Match], parts: Mapping[str, str], shown: int = 10) -> InputError:
     """The error that a leak is, with both rows of the worst ones."""
     worst = sorted(leaks, key=lambda match: (-match.similarity, match.one, match.other))[:shown]
     lines = []
