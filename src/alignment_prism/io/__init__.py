@@ -4,11 +4,10 @@ from alignment_prism.io.delimited import TableOptions
 from alignment_prism.io.files import sha256_of
 from alignment_prism.io.problems import FieldError, Intake, Problem, Reject, Row, TooManyProblems, shown
 from alignment_prism.io.readers import SUFFIXES, iter_records, read_records, read_rows
-from alignment_prism.io.schemas import RECORD_TYPES, json_of, record_from, schema_for
+from alignment_prism.io.schemas import json_of, record_from, schema_for
 from alignment_prism.io.writers import check_suffix, replacing, text_writer, write_json, write_records, write_text
 
 __all__ = [
-    "RECORD_TYPES",
     "SUFFIXES",
     "FieldError",
     "Intake",

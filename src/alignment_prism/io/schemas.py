@@ -47,8 +47,18 @@ from alignment_prism.io.problems import FieldError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORD_TYPES: tuple[type, ...] = (Prompt, Pair, Generation, Score, Label, Comparison, Finding, Contrast, Transfer)
-"""The records that have columns on disk. Any other dataclass of the same kinds of fields works as well."""
+READ_BY: dict[type, tuple[str, str]] = {
+    Prompt: ("prompts", "prism prompts stats"),
+    Pair: ("preference pairs", "prism preferences xray"),
+    Generation: ("replies", "prism judge --generations"),
+    Score: ("scores", "prism analyse --scores"),
+    Label: ("labels", "prism agreement"),
+    Comparison: ("comparisons of replies", "prism analyse --comparisons"),
+    Finding: ("findings", "prism report"),
+    Contrast: ("contrasts of two runs", "prism report, of the folder that they lie in"),
+    Transfer: ("rows of transfer between languages", "prism report, of the folder that they lie in"),
+}
+"""What the records of a file are called, and a command that reads such a file."""
 
 R = TypeVar("R")
 
@@ -255,8 +265,27 @@ def record_from(record_type: type[R], values: Mapping[str, Any]) -> R:
     Columns that the record does not have go into its `metadata` where it has such a field, and are refused otherwise.
 
     Raises:
-        FieldError: a column is missing, superfluous, or has a value that does not fit.
+        FieldError: it is a record of another kind; or a column is missing, superfluous, or has a value that does not
+            fit.
     """
+    try:
+        return _record_from(record_type, values)
+    except FieldError:
+        _check_kind(record_type, values)
+        raise
+
+
+def _check_kind(record_type: type, values: Mapping[str, Any]) -> None:
+    """Check that the columns are not just those of another record: a whole file was mistaken for another."""
+    for kind, (words, command) in READ_BY.items():
+        if kind is not record_type and set(values) == {column.name for column in columns_of(kind)}:
+            wanted = READ_BY[record_type][0] if record_type in READ_BY else f"a {record_type.__name__.lower()}"
+            raise FieldError(
+                "", None, f"these are {words}, not {wanted}", f"give another file; {command} reads this one"
+            )
+
+
+def _record_from(record_type: type[R], values: Mapping[str, Any]) -> R:
     columns = columns_of(record_type)
     known: dict[str, Any] = {}
     for column in columns:

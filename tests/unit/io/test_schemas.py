@@ -26,7 +26,7 @@ from alignment_prism.domain import (
     Winner,
     user,
 )
-from alignment_prism.io import FieldError, Intake, read_records, record_from, schema_for, write_records
+from alignment_prism.io import FieldError, Intake, json_of, read_records, record_from, schema_for, write_records
 
 TURNS = (
     Message(Role.SYSTEM, "Sei kurz."),
@@ -115,6 +115,15 @@ def test_a_missing_column_is_named_with_its_meaning():
     with pytest.raises(FieldError, match="needs the column 'reply'") as caught:
         record_from(Generation, {"prompt_id": "1", "arm": "a", "model": "m"})
     assert "exactly as decoded" in caught.value.fix
+
+
+def test_records_of_another_kind_are_called_by_their_name():
+    kinds = {type(record): record for record in RECORDS}
+    for kind, record in kinds.items():
+        for wanted in {*kinds} - {kind}:
+            with pytest.raises(FieldError, match="these are .+, not ") as caught:
+                record_from(wanted, json_of(record))
+            assert "prism " in caught.value.fix and caught.value.value is None
 
 
 def test_columns_of_others_go_into_the_metadata_or_are_refused():
