@@ -300,6 +300,7 @@ def _record_from(record_type: type[R], values: Mapping[str, Any]) -> R:
             raise FieldError(column.name, values[column.name], str(error)[:120], f"write {column.doc}") from None
     extra = {name: plain(value) for name, value in values.items() if name not in known}
     if extra:
+        _check_kind(record_type, values)
         if not any(column.name == "metadata" for column in columns):
             name = next(iter(extra))
             what = f"a {record_type.__name__.lower()} has no column {name[:40]!r}"
