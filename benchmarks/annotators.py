@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from alignment_prism.domain import Generation, Label, Outcome, Prompt, Score, user
+from alignment_prism.domain import Generation, Label, Outcome, Prompt, PromptKind, Score, user
 from alignment_prism.labels import correct, draw_sample
 
 STUDIES = 60
-PROMPTS = [Prompt(f"p{i}", user(f"request {i}"), "en") for i in range(500)]
+PROMPTS = [Prompt(f"p{i}", user(f"request {i}"), "en", PromptKind.HARMFUL) for i in range(500)]
 REPLIES = {arm: [Generation(p.id, arm, arm, arm).reply_digest for p in PROMPTS] for arm in ("base", "dpo")}
 DESIGNS = ((0.9, 0.074, 0.9, 0.9), (0.7, 0.2, 0.75, 0.98), (0.7, 0.2, 0.98, 0.75), (0.5, 0.3, 0.7, 0.99))
 """Harm of base and of the arm, sensitivity and specificity of people."""

@@ -31,7 +31,7 @@ from pathlib import Path
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.calls.runner import Request, ask_all
-from alignment_prism.domain import Prompt, user
+from alignment_prism.domain import Prompt, PromptKind, user
 from alignment_prism.scoring.judge_prompts import render
 from alignment_prism.scoring.rubric import load_rubric
 
@@ -81,7 +81,7 @@ class Cases(Mapping[str, Request]):
         self.rubric = load_rubric("standalone@2")
 
     def __getitem__(self, key: str) -> Request:
-        prompt = Prompt(key, user(f"Tell me all that you know about number {key}. " * 3), "en")
+        prompt = Prompt(key, user(f"Tell me all that you know about number {key}. " * 3), "en", PromptKind.HARMFUL)
         return Request(render(self.rubric, prompt, f"Number {key} is not what it seems to be. " * 12))
 
     def __iter__(self) -> Iterator[str]:

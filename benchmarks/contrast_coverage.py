@@ -17,7 +17,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from alignment_prism.contrasts import contrast
-from alignment_prism.domain import Generation, Outcome, Prompt, Quantity, Run, Scope, Score, user
+from alignment_prism.domain import Generation, Outcome, Prompt, PromptKind, Quantity, Run, Scope, Score, user
 
 CODES = ("ar", "en", "fil", "fr", "hi", "ru", "sr", "es")
 
@@ -56,7 +56,9 @@ class Design:
             for i in range(self.prompts):
                 group = f"g{i}" if self.shared else ""
                 scope = (Scope.GLOBAL, Scope.LOCAL)[i % 2]
-                prompts.append(Prompt(f"{code}{i}", user(f"{code} {i}"), code, scope=scope, group=group))
+                prompts.append(
+                    Prompt(f"{code}{i}", user(f"{code} {i}"), code, PromptKind.HARMFUL, scope=scope, group=group)
+                )
             for side, rates in zip(sides, (self.a, self.b), strict=True):
                 rate = rates[number, np.arange(self.prompts) % 2]
                 r = self.dependence

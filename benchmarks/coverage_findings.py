@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignment_prism.domain import OUTCOME, Finding, Generation, Outcome, Prompt, Score, user
+from alignment_prism.domain import OUTCOME, Finding, Generation, Outcome, Prompt, PromptKind, Score, user
 from alignment_prism.evaluation import harm_findings
 
 METRICS = ("harm_rate", "harm_difference", "harm_relative_change")
@@ -147,7 +147,7 @@ class Simulator:
         ]
         self._cluster = np.concatenate([names[of_language] for names in cluster])
         self.prompts = [
-            Prompt(f"p{n}", user(f"text {n}"), codes[language], group=f"c{name}")
+            Prompt(f"p{n}", user(f"text {n}"), codes[language], PromptKind.HARMFUL, group=f"c{name}")
             for n, (language, name) in enumerate(zip(self._language, self._cluster, strict=True))
         ]
         ratios = design.ratio * (1.0 + design.tilt * np.linspace(-1.0, 1.0, max(design.languages, 2)))

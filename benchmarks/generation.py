@@ -32,7 +32,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 
-from alignment_prism.domain import Prompt, Sampling
+from alignment_prism.domain import Prompt, PromptKind, Sampling
 from alignment_prism.generation.backends.transformers import LocalModel, generate_local, load_local
 from alignment_prism.models.chat_templates import prompt_ids
 from alignment_prism.models.names import resolve
@@ -42,7 +42,7 @@ from alignment_prism.nano import world
 def questions(number: int) -> list[Prompt]:
     """Different prompts of the nano lab: its evaluation set, then prompts of its pairs."""
     lab = world()
-    pairs = [Prompt(pair.id, pair.messages, pair.language) for pool in lab.pairs() for pair in pool]
+    pairs = [Prompt(pair.id, pair.messages, pair.language, PromptKind.HARMFUL) for pool in lab.pairs() for pair in pool]
     different = {prompt.messages: prompt for prompt in (*lab.evaluation_prompts(), *pairs)}
     return list(different.values())[:number]
 

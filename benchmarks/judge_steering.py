@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from alignment_prism.domain import Generation, Outcome, Prompt, user
+from alignment_prism.domain import Generation, Outcome, Prompt, PromptKind, user
 from alignment_prism.scoring import Case, load_rubric, parse_outcome, parse_rendered, parse_winner, render
 from alignment_prism.scoring.answers import parse_harmful
 from alignment_prism.scoring.guard_models import load_guard_format
@@ -391,7 +391,7 @@ def cases(kind: str) -> list[tuple[str, Prompt, Generation, Generation]]:
                 "pairwise": [winner("A"), winner("B")],
             }[kind]
             for fake in wanted:
-                prompt = Prompt(f"{code} {name} {fake.label}", user(request), code)
+                prompt = Prompt(f"{code} {name} {fake.label}", user(request), code, PromptKind.HARMFUL)
                 reply = f"{complies}\n\n{attack(fake, words)}"
                 found.append(
                     (

@@ -25,7 +25,7 @@ from click.testing import CliRunner
 
 from alignment_prism.cli.analyse import command as analyse
 from alignment_prism.contrasts import contrast
-from alignment_prism.domain import Finding, Generation, Outcome, Prompt, Run, Score, user
+from alignment_prism.domain import Finding, Generation, Outcome, Prompt, PromptKind, Run, Score, user
 from alignment_prism.evaluation.cells import Cell
 from alignment_prism.evaluation.estimates import CellSums
 from alignment_prism.io import read_records, write_records
@@ -53,7 +53,7 @@ def of_sums(base: np.ndarray, model: np.ndarray) -> list[Interval]:
 
 def from_files(base: np.ndarray, model: np.ndarray, folder: Path) -> tuple[list[tuple[float, float]], list[float]]:
     """Ends that `prism analyse` and `contrast` give them from files: findings, and the contrast's difference."""
-    prompts = [Prompt(f"p{i}", user(f"request {i}"), "en") for i in range(len(base))]
+    prompts = [Prompt(f"p{i}", user(f"request {i}"), "en", PromptKind.HARMFUL) for i in range(len(base))]
     words = {1.0: Outcome.HARMFUL, 0.0: Outcome.REFUSAL}
     runs = []
     for arm, table in (("base", base), ("arm", model)):

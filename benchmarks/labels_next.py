@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from alignment_prism.domain import Generation, Label, Outcome, Prompt, Score, user
+from alignment_prism.domain import Generation, Label, Outcome, Prompt, PromptKind, Score, user
 from alignment_prism.labels import Design, draw_next, draw_sample
 
 
@@ -67,7 +67,7 @@ def study(rng: np.random.Generator, case: Scenario) -> tuple[list[Prompt], list[
     prompts, scores, truth = [], [], {}
     for language, fall in case.falls.items():
         for i in range(case.prompts):
-            prompt = Prompt(f"{language}{i}", user(f"request {i}"), language)
+            prompt = Prompt(f"{language}{i}", user(f"request {i}"), language, PromptKind.HARMFUL)
             prompts.append(prompt)
             for arm, harm in (("base", case.base), ("dpo", case.base + fall)):
                 digest = Generation(prompt.id, arm, arm, arm).reply_digest

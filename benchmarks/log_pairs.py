@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism.contrasts import PairedRuns
-from alignment_prism.domain import METRICS, InputError, Prompt, Run, user
+from alignment_prism.domain import METRICS, InputError, Prompt, PromptKind, Run, user
 from alignment_prism.io import Intake
 from alignment_prism.logs import LogColumns, Meaning, read_log
 
@@ -64,7 +64,9 @@ def prompts_of(rng: random.Random) -> list[Prompt]:
     languages = rng.sample(["en", "fr", "hi"], rng.randint(1, 3))
     repeat = rng.random() < 0.5
     return [
-        Prompt(f"{n}" if repeat else f"{code}{n}", user(f"{code} question {n} of {rng.random()}"), code)
+        Prompt(
+            f"{n}" if repeat else f"{code}{n}", user(f"{code} question {n} of {rng.random()}"), code, PromptKind.HARMFUL
+        )
         for code in languages
         for n in range(rng.randint(2, 6))
     ]

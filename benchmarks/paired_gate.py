@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 
-from alignment_prism.domain import Generation, Outcome, Prompt, Run, Score, user
+from alignment_prism.domain import Generation, Outcome, Prompt, PromptKind, Run, Score, user
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.gates import GateSpec, Status, decide
 
@@ -56,7 +56,9 @@ def main() -> None:
     start = time.process_time()
     for name, languages, n, rate, discordant, worse, margin in designs:
         prompts = [
-            Prompt(f"{code}-{i}", user(f"{code} {i}"), f"l{code}") for code in range(languages) for i in range(n)
+            Prompt(f"{code}-{i}", user(f"{code} {i}"), f"l{code}", PromptKind.HARMFUL)
+            for code in range(languages)
+            for i in range(n)
         ]
         check = {"name": "no worse", "kind": "non_inferiority", "metric": "harm_rate", "margin": margin}
         spec = GateSpec.model_validate({"checks": [check]})

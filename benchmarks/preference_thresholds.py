@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from alignment_prism.domain import Pair, Prompt, user
+from alignment_prism.domain import Pair, Prompt, PromptKind, user
 from alignment_prism.domain.text import markdown_table
 from alignment_prism.io import Intake
 from alignment_prism.preferences import read_pairs
@@ -70,7 +70,9 @@ def neighbours(data: Path) -> str:
     texts: dict[str, Prompt] = {}
     for number, row in enumerate(map(json.loads, lines)):
         if row["language"] in CODES and row["prompt"].strip():
-            texts.setdefault(row["prompt"], Prompt(str(number), user(row["prompt"]), CODES[row["language"]]))
+            texts.setdefault(
+                row["prompt"], Prompt(str(number), user(row["prompt"]), CODES[row["language"]], PromptKind.HARMFUL)
+            )
     prompts, rng = list(texts.values()), random.Random(0)
     changes: dict[str, Callable[[str], str]] = {
         "one letter wrong": typos(1, rng), "two": typos(2, rng), "three": typos(3, rng),

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from alignment_prism.domain import Generation, Prompt, user
+from alignment_prism.domain import Generation, Prompt, PromptKind, user
 from alignment_prism.studies import Sources, StudySpec, build_plan
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.progress import Silent
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=1000)
     count: int = parser.parse_args().steps
-    prompts = [Prompt(f"p{n}", user(f"Question {n}?"), "en") for n in range(8)]
+    prompts = [Prompt(f"p{n}", user(f"Question {n}?"), "en", PromptKind.HARMFUL) for n in range(8)]
     names = [f"arm{n}" for n in range(count)]
     replies = {
         name: [Generation(prompt.id, name, name, f"{name} says {prompt.id}") for prompt in prompts] for name in names

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from alignment_prism.contrasts import contrast_over_seeds
-from alignment_prism.domain import Generation, Outcome, Prompt, Quantity, Run, Score, user
+from alignment_prism.domain import Generation, Outcome, Prompt, PromptKind, Quantity, Run, Score, user
 
 CODES = ("ar", "en", "fil", "fr", "hi", "ru")
 
@@ -57,7 +57,10 @@ class Design:
         prompts, difficulty, language = [], [], []
         for number, code in enumerate(self.languages):
             group = [f"g{i}" if self.shared else "" for i in range(self.prompts)]
-            prompts += [Prompt(f"{code}{i}", user(f"{code} {i}"), code, group=group[i]) for i in range(self.prompts)]
+            prompts += [
+                Prompt(f"{code}{i}", user(f"{code} {i}"), code, PromptKind.HARMFUL, group=group[i])
+                for i in range(self.prompts)
+            ]
             difficulty.append(hard if self.shared else rng.normal(size=self.prompts))
             language += [number] * self.prompts
         where, latent = np.array(language), np.concatenate(difficulty)

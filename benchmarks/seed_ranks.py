@@ -17,14 +17,14 @@ from collections import defaultdict
 import numpy as np
 from scipy.special import ndtri
 
-from alignment_prism.domain import Generation, Outcome, Prompt, Scope, Score, user
+from alignment_prism.domain import Generation, Outcome, Prompt, PromptKind, Scope, Score, user
 from alignment_prism.evaluation import seed_findings
 
 ARMS, EACH = tuple("abcde"), 100
 LANGUAGES = ("en", "hi")
 
 PROMPTS = [
-    Prompt(f"{code}{i}", user(f"{code} {i}"), code, scope=(Scope.GLOBAL, Scope.LOCAL)[i % 2])
+    Prompt(f"{code}{i}", user(f"{code} {i}"), code, PromptKind.HARMFUL, scope=(Scope.GLOBAL, Scope.LOCAL)[i % 2])
     for code in LANGUAGES
     for i in range(EACH)
 ]

@@ -47,6 +47,7 @@ def large_study(translated: bool, seed: int = 0) -> tuple[list[Prompt], list[Gen
             f"p{number}",
             user(f"text {number}"),
             f"l{number // per_language}",
+            PromptKind.HARMFUL,
             scope=(Scope.GLOBAL, Scope.LOCAL)[int(rng.random() < 0.34)],
             categories=tuple(rng.choice(AYA_CATEGORIES, rng.integers(1, 4), replace=False)),
             group=f"s{number % per_language}" if translated else "",

@@ -10,7 +10,7 @@ from prism_command import prism
 from alignment_prism.annotation.database import Database
 from alignment_prism.annotation.people import Person, Role, add_person, hash_password
 from alignment_prism.annotation.projects import Item, Kind, Project, add_items, create_project
-from alignment_prism.domain import Generation, Outcome, Prompt, Score, user
+from alignment_prism.domain import Generation, Outcome, Prompt, PromptKind, Score, user
 from alignment_prism.io import write_records
 
 TEXTS = {
@@ -54,7 +54,10 @@ def draw_sheet(folder: Path, *, prompts: int, number: int) -> None:
 
     Replies of base begin with True, and the judge calls three in four of them harmful.
     """
-    asked = [Prompt(f"p{i}", user(f"пример {i}"), "ru" if i % 2 else "ar", source="t") for i in range(prompts)]
+    asked = [
+        Prompt(f"p{i}", user(f"пример {i}"), "ru" if i % 2 else "ar", PromptKind.HARMFUL, source="t")
+        for i in range(prompts)
+    ]
     given = [
         Generation(prompt.id, arm, "SECRET-MODEL", f"{arm == 'base'} reply {prompt.id}")
         for prompt in asked

@@ -10,6 +10,7 @@ from alignment_prism.domain import (
     Generation,
     Outcome,
     Prompt,
+    PromptKind,
     Score,
     user,
 )
@@ -25,7 +26,8 @@ LETTERS = {
 
 
 def prompts(languages: str = "", **fields: object) -> list[Prompt]:
-    return [Prompt(f"p{n}", user(f"text {n}"), code, **fields) for n, code in enumerate(languages.split())]  # type: ignore[arg-type]
+    given = {"kind": PromptKind.HARMFUL} | fields
+    return [Prompt(f"p{n}", user(f"text {n}"), code, **given) for n, code in enumerate(languages.split())]  # type: ignore[arg-type]
 
 
 def replies(asked: Sequence[Prompt], **arms: str) -> tuple[list[Generation], list[Score]]:

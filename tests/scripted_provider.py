@@ -8,10 +8,11 @@ from typing import Any
 from alignment_prism.domain import (
     Generation,
     Prompt,
+    PromptKind,
     user,
 )
 
-PROMPTS = [Prompt(f"p{n}", user(f"Please tell me about number {n}."), "en") for n in range(20)]
+PROMPTS = [Prompt(f"p{n}", user(f"Please tell me about number {n}."), "en", PromptKind.HARMFUL) for n in range(20)]
 
 
 REFUSAL = "I am sorry, but I cannot help you with this one."

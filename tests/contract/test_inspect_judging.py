@@ -15,6 +15,7 @@ from alignment_prism.domain import (
     ModelError,
     Outcome,
     Prompt,
+    PromptKind,
     StopReason,
     Winner,
     user,
@@ -135,7 +136,10 @@ def test_a_provider_may_refuse_prompts_that_it_does_not_know(script: Script) -> 
 
 
 def test_correct_is_for_prompts_with_a_reference_only(script: Script) -> None:
-    checkable = [Prompt("a", user("2 + 2?"), "en", reference="4"), Prompt("b", user("2 + 3?"), "en")]
+    checkable = [
+        Prompt("a", user("2 + 2?"), "en", PromptKind.HARMFUL, reference="4"),
+        Prompt("b", user("2 + 3?"), "en", PromptKind.HARMFUL),
+    ]
     script.answer = lambda text: '{"outcome": "safe_help", "correct": true}'
     generations = [Generation(p.id, "m", "x", "It is 4.") for p in checkable]
     scores = Judge("scripted/j").score(checkable, generations)

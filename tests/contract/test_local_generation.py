@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from alignment_prism.calls.journal import CallJournal
-from alignment_prism.domain import InputError, Message, ModelError, Prompt, Role, Sampling, StopReason, user
+from alignment_prism.domain import InputError, Message, ModelError, Prompt, PromptKind, Role, Sampling, StopReason, user
 from alignment_prism.generation.backends.decoding import Decoder, greedy
 from alignment_prism.generation.backends.transformers import generate_local, load_local
 from alignment_prism.generation.batching import plan_windows
@@ -114,7 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def asked(*texts: str) -> list[Prompt]:
-    return [Prompt(f"p{n}", user(text), "en") for n, text in enumerate(texts)]
+    return [Prompt(f"p{n}", user(text), "en", PromptKind.HARMFUL) for n, text in enumerate(texts)]
 
 
 def test_counts_stops_and_order(folder: Path) -> None:
@@ -236,7 +236,7 @@ def test_several_greedy_samples_are_refused(folder: Path) -> None:
 
 
 def test_a_template_that_refuses_a_turn_is_named(folder: Path) -> None:
-    prompt = Prompt("p", (Message(Role.SYSTEM, "be kind"), *user("hello")), "en")
+    prompt = Prompt("p", (Message(Role.SYSTEM, "be kind"), *user("hello")), "en", PromptKind.HARMFUL)
     with pytest.raises(InputError, match="no system role"):
         generate_local(folder, [prompt], arm="m", sampling=Sampling())
 

@@ -9,11 +9,24 @@ import pytest
 from prism_command import prism
 from scripted_server import Reply, Server
 
-from alignment_prism.domain import Generation, ModelError, Outcome, Prompt, Sampling, Score, StopReason, user
+from alignment_prism.domain import (
+    Generation,
+    ModelError,
+    Outcome,
+    Prompt,
+    PromptKind,
+    Sampling,
+    Score,
+    StopReason,
+    user,
+)
 from alignment_prism.generation import reply
 from alignment_prism.io import read_records
 
-ASKED = [Prompt("a", user("Hello."), "en"), Prompt("b", user("How are you?"), "en")]
+ASKED = [
+    Prompt("a", user("Hello."), "en", PromptKind.HARMFUL),
+    Prompt("b", user("How are you?"), "en", PromptKind.HARMFUL),
+]
 
 
 def test_a_server_is_sent_what_the_model_is_shown_here(server: Server, tiny_model: Path) -> None:
@@ -41,7 +54,10 @@ def test_a_server_is_sent_what_the_model_is_shown_here(server: Server, tiny_mode
 def test_samples_have_seeds_and_the_context_cuts_as_it_does_here(server: Server, tiny_model: Path) -> None:
     server.models = {tiny_model.name: 30}  # the name of the folder will do, as of an adapter
     server.script = lambda messages: Reply("So", stop="length", usage=(20, 10))
-    long = [Prompt("fits", user("x" * 17), "en"), Prompt("not", user("x" * 40), "en")]
+    long = [
+        Prompt("fits", user("x" * 17), "en", PromptKind.HARMFUL),
+        Prompt("not", user("x" * 40), "en", PromptKind.HARMFUL),
+    ]
     sampling = Sampling(temperature=0.7, top_p=0.9, max_tokens=50, samples=2, seed=5)
     found = reply(tiny_model, long, sampling, base_url=server.url)
     ends = [StopReason.MAX_TOKENS, StopReason.MAX_TOKENS, StopReason.CONTEXT, StopReason.CONTEXT]

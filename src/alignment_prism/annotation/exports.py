@@ -17,7 +17,17 @@ from sqlalchemy import Connection, func, select
 from alignment_prism.annotation.history import DONE, FINAL
 from alignment_prism.annotation.projects import Kind, Project
 from alignment_prism.annotation.schema import assignments, decisions, guidelines, items, people, reads, revisions
-from alignment_prism.domain import LANGUAGES, Comparison, InputError, Prompt, Scope, Winner, content_digest, user
+from alignment_prism.domain import (
+    LANGUAGES,
+    Comparison,
+    InputError,
+    Prompt,
+    PromptKind,
+    Scope,
+    Winner,
+    content_digest,
+    user,
+)
 from alignment_prism.io import write_records, write_text
 from alignment_prism.labels import write_sheet
 from alignment_prism.store.names import design_beside
@@ -235,6 +245,7 @@ def prompt_record(answer: Answer) -> Prompt:
         categories=tuple(map(str, said["categories"])),
         source="annotation",
         metadata={name: value for name, value in (extra | facts).items() if value},
+        kind=PromptKind.HARMFUL,
     )
 
 

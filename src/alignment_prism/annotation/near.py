@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, select
 from alignment_prism.annotation.held import Work
 from alignment_prism.annotation.history import FINAL
 from alignment_prism.annotation.schema import assignments, items, revisions
-from alignment_prism.domain import Prompt, user
+from alignment_prism.domain import Prompt, PromptKind, user
 from alignment_prism.prompts.overlap import PromptIndex
 
 TAIL = 200
@@ -72,4 +72,6 @@ def _prompt(item: int, content: Mapping[str, Any]) -> Prompt:
         "literal_translation": str(content.get("literal", "")),
     }
     text = str(content.get("prompt", ""))
-    return Prompt(f"item {item}", user(text), str(content.get("language") or "und"), metadata=translations)
+    return Prompt(
+        f"item {item}", user(text), str(content.get("language") or "und"), PromptKind.GENERAL, metadata=translations
+    )

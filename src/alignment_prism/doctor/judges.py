@@ -10,7 +10,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 from alignment_prism.doctor.checks import Check
-from alignment_prism.domain import Generation, InputError, Outcome, PrismError, Prompt, user
+from alignment_prism.domain import Generation, InputError, Outcome, PrismError, Prompt, PromptKind, user
 from alignment_prism.models.names import resolve
 from alignment_prism.models.weights import named_digest
 from alignment_prism.scoring.judge_calls import is_local
@@ -127,7 +127,7 @@ def _form(spec: JudgeSpec) -> list[Check]:
 
 def _asked(spec: JudgeSpec) -> Check:
     """Whether a judge's answer to a greeting can be read."""
-    prompt = Prompt("probe", user("Hello, how are you today?"), "en")
+    prompt = Prompt("probe", user("Hello, how are you today?"), "en", PromptKind.GENERAL)
     reply = Generation("probe", "probe", "none", "Hello! I am fine, thank you. How can I help you today?")
     try:
         scores = judge_from(spec).score([prompt], [reply])

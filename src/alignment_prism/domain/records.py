@@ -107,7 +107,7 @@ class Prompt:
     id: str
     messages: Messages
     language: str
-    kind: PromptKind = PromptKind.HARMFUL
+    kind: PromptKind
     scope: Scope | None = None
     categories: tuple[str, ...] = ()
     subset: str = ""

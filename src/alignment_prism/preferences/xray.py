@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.domain import InputError, ModelError, Pair, PairKind, Prompt, content_digest, user
+from alignment_prism.domain import InputError, ModelError, Pair, PairKind, Prompt, PromptKind, content_digest, user
 from alignment_prism.domain.refusals import OPENINGS, opens_with_refusal
 from alignment_prism.preferences.cues import CUES, GENERATOR, find_cues, sides_of
 from alignment_prism.preferences.separation import (
@@ -244,7 +244,7 @@ def duplicates_in(pairs: Sequence[Pair]) -> Duplicates:
         said[prompt, pair.chosen, pair.rejected] += 1
     unique = dict(zip(asked, pairs, strict=True))
     ends = [(digest, pair, "\n".join(turn.content for turn in pair.messages)) for digest, pair in unique.items()]
-    prompts = [Prompt(digest, user(text[-COMPARED:]), pair.language) for digest, pair, text in ends]
+    prompts = [Prompt(digest, user(text[-COMPARED:]), pair.language, PromptKind.GENERAL) for digest, pair, text in ends]
     return Duplicates(
         pairs=again,
         prompts=len(pairs) - len(unique),

@@ -157,6 +157,7 @@ def parse_own(row: Row, reading: Reading) -> Prompt:
     """A prompt as this package writes it; its language must be one that is known."""
     values = with_defaults(row.values, reading)
     check_kind(values)
+    values.setdefault("kind", PromptKind.HARMFUL)
     prompt = record_from(Prompt, values)
     fields.conversation([turn.as_dict() for turn in prompt.messages], "messages")
     code = fields.language({"language": prompt.language}, reading.languages)

@@ -102,8 +102,9 @@ def translations_note(prompts: Iterable[Prompt]) -> str | None:
     or without anything that is the same in both languages, are not seen.
 
     Example:
-        >>> from alignment_prism.domain import user
-        >>> asked = [Prompt(f"{n}@{code}", user("?"), code) for n in range(4) for code in ("en", "fr")]
+        >>> from alignment_prism.domain import PromptKind, user
+        >>> both = [(n, code) for n in range(4) for code in ("en", "fr")]
+        >>> asked = [Prompt(f"{n}@{code}", user("?"), code, PromptKind.GENERAL) for n, code in both]
         >>> translations_note(asked)[:67]
         '8 prompts in 2 languages share 4 ids but for their language and hav'
     """

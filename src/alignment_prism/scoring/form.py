@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from alignment_prism.calls.answer import Answer
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.messages import Messages, user
-from alignment_prism.domain.records import Outcome, Prompt, content_digest
+from alignment_prism.domain.records import Outcome, Prompt, PromptKind, content_digest
 from alignment_prism.scoring.answers import ParsedAnswer, parse_harmful, parse_outcome
 from alignment_prism.scoring.guard_models import GuardFormat, is_guard_format, load_guard_format, shipped_guard_formats
 from alignment_prism.scoring.judge_prompts import render
@@ -142,7 +142,7 @@ class RubricForm:
         """A greeting and its reply."""
         replies = ("Hello! How can I help you?", "Hello!")[: self.rubric.replies]
         policy = next(iter(self.policies.texts.values())) if self.policies is not None else ""
-        return render(self._filled("en", policy), Prompt("probe", user("Hello."), "en"), *replies)
+        return render(self._filled("en", policy), Prompt("probe", user("Hello."), "en", PromptKind.GENERAL), *replies)
 
     def read(self, answers: Sequence[Answer], asked: Sequence[Messages]) -> ParsedAnswer:
         """The verdict, see `alignment_prism.scoring.answers`."""

@@ -13,7 +13,7 @@ from alignment_prism.calls.journal import Journal, call_key
 from alignment_prism.calls.runner import Request, ask_all, kept_answers
 from alignment_prism.domain.messages import Messages
 from alignment_prism.domain.progress import Progress
-from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
+from alignment_prism.domain.records import Generation, Prompt, PromptKind, Sampling, StopReason
 from alignment_prism.models.names import HUB
 from alignment_prism.scoring.form import Form
 
@@ -137,7 +137,7 @@ class JudgeCalls(Mapping[str, Request]):
 
         replies = reply(
             self.model,
-            [Prompt(key, self.asked(key), "und") for key in self],
+            [Prompt(key, self.asked(key), "und", PromptKind.GENERAL) for key in self],
             Sampling(max_tokens=self.form.max_tokens + self.form.thought_tokens),
             arm="judge",
             journal=journal,

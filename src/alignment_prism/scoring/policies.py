@@ -52,7 +52,7 @@ class Policies:
 
         Example:
             >>> from alignment_prism.domain import user
-            >>> local = Prompt("p", user("?"), "hi", metadata={"country": "in"})
+            >>> local = Prompt("p", user("?"), "hi", PromptKind.GENERAL, metadata={"country": "in"})
             >>> Policies({"hi": "a", "country-IN": "b", "default": "c"}).key(local)
             'country-IN'
         """

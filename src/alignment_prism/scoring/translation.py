@@ -18,7 +18,7 @@ from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain.languages import LANGUAGES, Languages
 from alignment_prism.domain.messages import Message, Messages, user
 from alignment_prism.domain.progress import Progress
-from alignment_prism.domain.records import Prompt, Sampling, content_digest
+from alignment_prism.domain.records import Prompt, PromptKind, Sampling, content_digest
 from alignment_prism.models.names import ModelRef, resolve
 from alignment_prism.models.weights import named_digest
 from alignment_prism.scoring.answers import CUT, without_thought
@@ -162,7 +162,7 @@ class Translator:
 
         said = reply(
             found,
-            [Prompt(key, turns, "und") for key, turns in asked.items()],
+            [Prompt(key, turns, "und", PromptKind.GENERAL) for key, turns in asked.items()],
             Sampling(max_tokens=self.max_tokens),
             arm="translator",
             journal=journal,

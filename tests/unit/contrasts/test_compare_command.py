@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignment_prism.cli.compare import command
-from alignment_prism.domain import Contrast, Generation, InputError, Outcome, Prompt, Quantity, Score, user
+from alignment_prism.domain import Contrast, Generation, InputError, Outcome, Prompt, PromptKind, Quantity, Score, user
 from alignment_prism.io import read_records, write_records
 from alignment_prism.studies import Study, make_spec, run_study
 from alignment_prism.studies.arms import RepliesArm
@@ -20,7 +20,9 @@ LANGUAGES = ("ar", "en", "hi")
 def evaluation(folder, arms, *, n=300, judge="gpt"):
     """The folder of an evaluation of stored replies: arm -> verdicts of the prompts, a language after another."""
     folder.mkdir()
-    prompts = [Prompt(f"{code}{i}", user(f"{code} {i}"), code) for code in LANGUAGES for i in range(n)]
+    prompts = [
+        Prompt(f"{code}{i}", user(f"{code} {i}"), code, PromptKind.HARMFUL) for code in LANGUAGES for i in range(n)
+    ]
     write_records(folder.parent / f"{folder.name}-prompts.jsonl", prompts, Prompt)
     scores, files = [], []
     for arm, verdicts in arms.items():

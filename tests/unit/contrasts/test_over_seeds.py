@@ -7,7 +7,18 @@ import pytest
 
 from alignment_prism.contrasts import Declared, contrast, contrast_over_seeds
 from alignment_prism.contrasts.seed_changes import SeedChanges
-from alignment_prism.domain import Comparison, Generation, InputError, Outcome, Prompt, Quantity, Run, Score, user
+from alignment_prism.domain import (
+    Comparison,
+    Generation,
+    InputError,
+    Outcome,
+    Prompt,
+    PromptKind,
+    Quantity,
+    Run,
+    Score,
+    user,
+)
 from alignment_prism.domain.records import Winner
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.gates import GateSpec, Status, decide
@@ -15,7 +26,7 @@ from alignment_prism.statistics.changes.seeds import SeedModel
 from alignment_prism.statistics.score_intervals import tango_bounds
 
 CODES = ("en", "hi")
-PROMPTS = [Prompt(f"{code}{i}", user(f"{code} {i}"), code) for code in CODES for i in range(150)]
+PROMPTS = [Prompt(f"{code}{i}", user(f"{code} {i}"), code, PromptKind.HARMFUL) for code in CODES for i in range(150)]
 
 
 def a_run(name, harmful, weights="", prompts=PROMPTS):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from alignment_prism.domain import Prompt, user
+from alignment_prism.domain import Prompt, PromptKind, user
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.gates import GateSpec, Status, decide
 
@@ -15,7 +15,11 @@ from paired_gate import release, verdicts
 
 def test_cells_exactly_at_a_ceiling_seldom_fail_any_gate():
     """Six languages at the ceiling: at 2.5 % each, 14 % of gates would fail; over all decisions it is 2.5 %."""
-    prompts = [Prompt(f"{code}-{i}", user(f"{code} {i}"), f"l{code}") for code in range(6) for i in range(100)]
+    prompts = [
+        Prompt(f"{code}-{i}", user(f"{code} {i}"), f"l{code}", PromptKind.HARMFUL)
+        for code in range(6)
+        for i in range(100)
+    ]
     check = {"name": "ceiling", "kind": "ceiling", "metric": "harm_rate", "limit": 0.3}
     spec = GateSpec.model_validate({"checks": [check], "companions": []})
     rng, failed = np.random.default_rng(0), 0
@@ -29,7 +33,11 @@ def test_cells_exactly_at_a_ceiling_seldom_fail_any_gate():
 def test_an_equal_release_passes_paired_and_not_unpaired():
     """Four languages x 400, 4.5 % of verdicts changed: sd of the change 1.06 points, unpaired 2.1; the margin is 4."""
     rng = np.random.default_rng(1)
-    prompts = [Prompt(f"{code}-{i}", user(f"{code} {i}"), f"l{code}") for code in range(4) for i in range(400)]
+    prompts = [
+        Prompt(f"{code}-{i}", user(f"{code} {i}"), f"l{code}", PromptKind.HARMFUL)
+        for code in range(4)
+        for i in range(400)
+    ]
     sides = np.concatenate([verdicts(rng, 400, 0.1, 0.045, 0.0) for _ in range(4)], axis=1)
     a, b = (release(side, prompts, values) for side, values in zip("ab", sides, strict=True))
     rows = [reply_findings(r.prompts, r.generations, r.scores, study="s", base_arm="") for r in (a, b)]

@@ -39,7 +39,11 @@ def study(asked: Sequence[Prompt], **arms: Sequence[bool]) -> tuple[Sequence[Pro
 
 
 def asked_in(languages: str, number: int) -> list[Prompt]:
-    return [Prompt(f"{code}{n}", user(f"{code} {n}"), code) for code in languages.split() for n in range(number)]
+    return [
+        Prompt(f"{code}{n}", user(f"{code} {n}"), code, PromptKind.HARMFUL)
+        for code in languages.split()
+        for n in range(number)
+    ]
 
 
 def of(findings: Sequence[Finding], metric: str) -> list[Finding]:

@@ -58,7 +58,7 @@ def test_cells_by_language_scope_category_and_subset() -> None:
         ("fr", None, (), "", "h"),
     ]
     asked = [
-        Prompt(str(n), user(str(n)), language, scope=scope, categories=categories, subset=subset)
+        Prompt(str(n), user(str(n)), language, PromptKind.HARMFUL, scope=scope, categories=categories, subset=subset)
         for n, (language, scope, categories, subset, _) in enumerate(fields)
     ]
     findings = harm_findings(asked, *replies(asked, m="".join(row[-1] for row in fields)), study="s")

@@ -11,6 +11,7 @@ from reply_records import find, prompts, replies
 
 from alignment_prism.domain import (
     Prompt,
+    PromptKind,
     user,
 )
 from alignment_prism.evaluation import (
@@ -91,9 +92,9 @@ def test_the_worst_of_several_replies_is_a_rate_of_its_own() -> None:
 
 def test_harm_at_the_worst_variant_counts_a_prompt_once_in_whatever_script_it_is_complied_with() -> None:
     """Serbian s0 to s9, each in Latin letters too; Hindi without variants."""
-    source = [Prompt(f"s{n}", user(f"text {n}"), "sr") for n in range(10)]
+    source = [Prompt(f"s{n}", user(f"text {n}"), "sr", PromptKind.HARMFUL) for n in range(10)]
     latin = [replace(p, id=f"{p.id}@Latn", group=p.cluster, metadata={"variant_of": p.id}) for p in source]
-    asked = [*source, *latin, *(Prompt(f"h{n}", user(f"hindi {n}"), "hi") for n in range(4))]
+    asked = [*source, *latin, *(Prompt(f"h{n}", user(f"hindi {n}"), "hi", PromptKind.HARMFUL) for n in range(4))]
     # Complied with in the first script: s0, s1, s5; in the other: s1, s2, s3; there s4 and s5 are unjudged.
     data = replies(asked, m="hhrrrhrrrr" + "rhhh??rrrr" + "hhhh")
     findings = [row for row in harm_findings(asked, *data, study="s") if row.metric == "harm_at_worst_variant"]

@@ -10,6 +10,7 @@ from reply_records import find, prompts, replies
 
 from alignment_prism.domain import (
     Prompt,
+    PromptKind,
     user,
 )
 from alignment_prism.evaluation import (
@@ -20,7 +21,7 @@ from alignment_prism.evaluation import (
 def test_translations_of_one_prompt_widen_the_interval() -> None:
     letters = "h" * 20 + "r" * 20
     alone = prompts("en " * 40)
-    grouped = [Prompt(p.id, p.messages, "en", group=f"g{n // 4}") for n, p in enumerate(alone)]
+    grouped = [Prompt(p.id, p.messages, "en", PromptKind.HARMFUL, group=f"g{n // 4}") for n, p in enumerate(alone)]
     narrow = find(harm_findings(alone, *replies(alone, m=letters), study="s"), "harm_rate")
     wide = find(harm_findings(grouped, *replies(grouped, m=letters), study="s"), "harm_rate")
     assert wide.estimate == narrow.estimate and (wide.n, wide.clusters) == (40, 10)
@@ -31,7 +32,7 @@ def test_translations_of_one_prompt_widen_the_interval() -> None:
 def test_a_mean_over_translations_counts_each_source_once(metric: str) -> None:
     """MultiJail: eight sources in two languages are eight clusters, and were called sixteen."""
     asked = [
-        Prompt(f"{source}-{code}", user(f"{source} {code}"), code, group=f"source {source}")
+        Prompt(f"{source}-{code}", user(f"{source} {code}"), code, PromptKind.HARMFUL, group=f"source {source}")
         for source in range(8)
         for code in ("en", "ar")
     ]
@@ -50,7 +51,7 @@ def test_a_mean_over_languages_with_prompts_of_their_own_counts_all_of_them() ->
 def translated(sources: int, codes: str) -> list[Prompt]:
     """Every source in every language, source by source."""
     return [
-        Prompt(f"{source}-{code}", user(f"{source} {code}"), code, group=f"source {source}")
+        Prompt(f"{source}-{code}", user(f"{source} {code}"), code, PromptKind.HARMFUL, group=f"source {source}")
         for source in range(sources)
         for code in codes.split()
     ]
@@ -108,7 +109,7 @@ def test_the_mean_over_balanced_translations_is_as_wide_as_the_pooled_row() -> N
 def test_sources_that_only_some_languages_have_are_counted_once_too() -> None:
     languages = {"en": (0, 1, 2), "ar": (1, 2, 3), "hi": (3, 4)}
     asked = [
-        Prompt(f"{n}-{code}", user(f"{n} {code}"), code, group=str(n))
+        Prompt(f"{n}-{code}", user(f"{n} {code}"), code, PromptKind.HARMFUL, group=str(n))
         for code, sources in languages.items()
         for n in sources
     ]

@@ -31,7 +31,7 @@ def release(path, arm, *, harm=0.1, n=400, languages=LANGUAGES, judge="gpt", rub
     prompts, generations, scores = [], [], []
     for language in languages:
         for i in range(n):
-            prompts.append(Prompt(f"{language}{i}", user(f"{name} {i}"), language))
+            prompts.append(Prompt(f"{language}{i}", user(f"{name} {i}"), language, PromptKind.HARMFUL))
             reply = Generation(prompts[-1].id, arm, arm, f"{arm} {i}", temperature=temperature)
             outcome = Outcome.HARMFUL if np.floor((i + 1) * harm) > np.floor(i * harm) else Outcome.REFUSAL
             outcome = spoil(i, outcome) if spoil is not None else outcome
@@ -117,7 +117,7 @@ def test_a_base_that_was_sampled_otherwise_makes_another_change(tmp_path):
     """`harm_difference` is against base: that of A was greedy, that of B was not."""
     both = []
     for warm in (0.0, 0.8):
-        prompts = [Prompt(f"p{i}", user(str(i)), "en") for i in range(200)]
+        prompts = [Prompt(f"p{i}", user(str(i)), "en", PromptKind.HARMFUL) for i in range(200)]
         replies = [
             Generation(p.id, arm, arm, f"{arm} {p.id}", temperature=warm if arm == "base" else 0.0)
             for arm in ("base", "dpo")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from alignment_prism.domain import Generation, InputError, Prompt, StopReason, user
+from alignment_prism.domain import Generation, InputError, Prompt, PromptKind, StopReason, user
 from alignment_prism.generation import answered, check_generations, read_generations
 from alignment_prism.io import write_records
 
-PROMPTS = [Prompt(name, user(f"text {name}"), "en") for name in "abc"]
+PROMPTS = [Prompt(name, user(f"text {name}"), "en", PromptKind.HARMFUL) for name in "abc"]
 
 
 def replies(*names: str, arm: str = "m", sample: int = 0) -> list[Generation]:
@@ -73,7 +73,10 @@ def test_several_replies_of_a_prompt_are_its_samples(tmp_path: Path) -> None:
 
 
 def test_equal_prompts_get_their_replies_in_order(tmp_path: Path) -> None:
-    twins = [Prompt("one", user("same"), "en"), Prompt("two", user("same"), "en")]
+    twins = [
+        Prompt("one", user("same"), "en", PromptKind.HARMFUL),
+        Prompt("two", user("same"), "en", PromptKind.HARMFUL),
+    ]
     rows = table(tmp_path / "r.jsonl", {"prompt": "same", "reply": "first"}, {"prompt": "same", "reply": "second"})
     assert [(g.prompt_id, g.reply) for g in read_generations(rows, twins)] == [("one", "first"), ("two", "second")]
 

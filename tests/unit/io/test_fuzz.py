@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alignment_prism.domain import InputError, Pair, Prompt, user
+from alignment_prism.domain import InputError, Pair, Prompt, PromptKind, user
 from alignment_prism.io import Intake, json_of, read_records, record_from
 from alignment_prism.preferences import iter_pairs
 from alignment_prism.prompts import iter_prompts
@@ -84,7 +84,7 @@ SEEDS = {
     "aya.csv": b'prompt,language,harm_category,global_or_local\n"a, ""b""\nc",fr,"[\'Profanity\']",global\nd,en,,\n',
     "plain.tsv": b"prompt\tlanguage\tkind\nx\ten\tgeneral\ny\thi\t\n",
     "multijail.csv": MULTIJAIL,
-    "own.jsonl": lines([json_of(Prompt("1", user("x"), "en", metadata={"a": [1]}))] * 2),
+    "own.jsonl": lines([json_of(Prompt("1", user("x"), "en", PromptKind.HARMFUL, metadata={"a": [1]}))] * 2),
     "wide.jsonl": lines(AYA).decode().encode("utf-16"),
     "aya.jsonl.gz": gzip.compress(lines(AYA)),
     "aya.parquet": parquet(AYA),

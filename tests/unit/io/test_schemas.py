@@ -37,7 +37,7 @@ TURNS = (
 RECORDS = [
     Prompt("p", TURNS, "hi", PromptKind.FOREIGN_LOCAL, Scope.LOCAL, ("a, b", "c"), "unseen", "eval", "g", "42", "s@1",
            {"n": 1, "deep": {"list": [1, None, "ü"]}}),
-    Prompt("q", user("x"), "en"),
+    Prompt("q", user("x"), "en", PromptKind.HARMFUL),
     Pair("r", TURNS, "ja", "nein", "ar", "safety", Scope.GLOBAL, ("c",), "g", "s", {"a": True}),
     Pair("t", user("x"), "a", "b"),
     Generation("p", "base", "m", "réponse\n", "w", 3, 10, 5, StopReason.MAX_TOKENS, 0.7, 9, ""),
@@ -105,10 +105,18 @@ def test_the_documentation_reaches_the_file(tmp_path):
     ],
 )
 def test_a_value_that_does_not_fit_is_named(change, field):
-    values = {"id": "1", "messages": [{"role": "user", "content": "x"}], "language": "en", **change}
+    values = {"id": "1", "messages": [{"role": "user", "content": "x"}], "language": "en", "kind": "general", **change}
     with pytest.raises(FieldError) as caught:
         record_from(Prompt, values)
     assert caught.value.field_name == field
+
+
+def test_a_prompt_without_a_kind_is_none():
+    """It is not harmful by default, in a file or in Python: a general prompt would enter the rates of harm."""
+    with pytest.raises(FieldError, match="needs the column 'kind'"):
+        record_from(Prompt, {"id": "1", "messages": [{"role": "user", "content": "x"}], "language": "en"})
+    with pytest.raises(TypeError, match="kind"):
+        Prompt("1", user("x"), "en")
 
 
 def test_a_missing_column_is_named_with_its_meaning():
@@ -127,7 +135,7 @@ def test_records_of_another_kind_are_called_by_their_name():
 
 
 def test_columns_of_others_go_into_the_metadata_or_are_refused():
-    values = {"id": "1", "messages": [{"role": "user", "content": "x"}], "language": "en", "note": 5}
+    values = {"id": "1", "messages": [{"role": "user", "content": "x"}], "language": "en", "kind": "general", "note": 5}
     assert record_from(Prompt, values).metadata == {"note": 5}
     with pytest.raises(FieldError, match="no column 'note'"):
         record_from(Generation, {"prompt_id": "1", "arm": "a", "model": "m", "reply": "", "note": 5})

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from alignment_prism.domain import InputError, Pair, Prompt, StoreError, user
+from alignment_prism.domain import InputError, Pair, Prompt, PromptKind, StoreError, user
 from alignment_prism.io import Intake, read_records, read_rows, write_json, write_records, write_text
 from alignment_prism.io.delimited import write_table
 from alignment_prism.io.writers import text_writer
@@ -19,7 +19,7 @@ def prompts(count, stop_at=None):
     for number in range(count):
         if number == stop_at:
             raise KeyboardInterrupt
-        yield Prompt(str(number), user("x"), "en")
+        yield Prompt(str(number), user("x"), "en", PromptKind.HARMFUL)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet", "jsonl.gz"])

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignment_prism.cli.agreement import command as agreement_command
-from alignment_prism.domain import Generation, InputError, Label, Outcome, Prompt, Scope, Score, user
+from alignment_prism.domain import Generation, InputError, Label, Outcome, Prompt, PromptKind, Scope, Score, user
 from alignment_prism.io import read_records, write_records
 from alignment_prism.labels import (
     Design,
@@ -106,7 +106,9 @@ def records(n=400, seed=0, rates=(("base", 0.5), ("dpo", 0.2)), sensitivity=0.7)
     prompts, generations, scores, truth = [], [], [], {}
     for i in range(n):
         scope = Scope.LOCAL if i % 3 else Scope.GLOBAL
-        prompts.append(Prompt(f"p{i}", user(f"x{i}"), ("fr", "ar")[i % 2], scope=scope, group=f"g{i // 2}"))
+        prompts.append(
+            Prompt(f"p{i}", user(f"x{i}"), ("fr", "ar")[i % 2], PromptKind.HARMFUL, scope=scope, group=f"g{i // 2}")
+        )
         for arm, harm in rates:
             reply = Generation(f"p{i}", arm, arm, f"{arm} {i}")
             harmful = bool(rng.random() < harm)

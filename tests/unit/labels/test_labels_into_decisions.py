@@ -10,7 +10,18 @@ from sheets import fill, run, sample
 
 from alignment_prism.cli.compare import command as compare_command
 from alignment_prism.cli.labels import command as labels_command
-from alignment_prism.domain import OUTCOME, Finding, Generation, InputError, Outcome, Prompt, Score, Signature, user
+from alignment_prism.domain import (
+    OUTCOME,
+    Finding,
+    Generation,
+    InputError,
+    Outcome,
+    Prompt,
+    PromptKind,
+    Score,
+    Signature,
+    user,
+)
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.io import read_records, write_records
 
@@ -20,7 +31,7 @@ def three_arms(tmp_path):
     """Three arms on 500 prompts and their findings; truly they harm in 70, 20 and 40 %; the judge sees little."""
     rng = np.random.default_rng(5)
     generations, scores, truth = [], [], {}
-    prompts = [Prompt(f"p{i}", user(f"request {i}"), ("ar", "fr")[i % 2]) for i in range(500)]
+    prompts = [Prompt(f"p{i}", user(f"request {i}"), ("ar", "fr")[i % 2], PromptKind.HARMFUL) for i in range(500)]
     for prompt in prompts:
         for arm, harm in (("base", 0.7), ("dpo", 0.2), ("sft", 0.4)):
             reply = Generation(prompt.id, arm, arm, f"{arm} answers {prompt.id}")

@@ -171,12 +171,12 @@ def test_one_document_with_two_replies_is_two_runs(tmp_path: Path) -> None:
 
 def test_a_study_is_a_log_too(tmp_path: Path) -> None:
     """One run an arm: the one that is not base, unless another is named."""
-    from alignment_prism.domain import Generation, Prompt, Score, user
+    from alignment_prism.domain import Generation, Prompt, PromptKind, Score, user
     from alignment_prism.io import write_records
     from alignment_prism.studies import make_spec, run_study
     from alignment_prism.studies.arms import stored_arms
 
-    prompts = [Prompt(f"p{n}", user(f"Question {n}?"), "en") for n in range(4)]
+    prompts = [Prompt(f"p{n}", user(f"Question {n}?"), "en", PromptKind.HARMFUL) for n in range(4)]
     replies = [Generation(p.id, arm, arm, f"{arm} {p.id}") for arm in ("base", "mine") for p in prompts]
     scores = [
         Score(r.prompt_id, r.reply_digest, r.arm, "j", "outcome", "harmful" if r.arm == "base" else "refusal")

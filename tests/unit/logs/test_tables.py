@@ -145,7 +145,7 @@ def test_what_nobody_says_is_asked_about(tmp_path: Path, missing: str) -> None:
     assert (prompt.kind, prompt.language) == (PromptKind.GENERAL, "hi")
 
 
-PROMPTS = [Prompt(f"p{n}", user(f"How is number {n} made?"), "en") for n in range(4)]
+PROMPTS = [Prompt(f"p{n}", user(f"How is number {n} made?"), "en", PromptKind.HARMFUL) for n in range(4)]
 
 
 def test_rows_are_joined_with_given_prompts_by_id_and_text(tmp_path: Path) -> None:

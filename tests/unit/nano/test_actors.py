@@ -60,7 +60,9 @@ def topic_prompt(number: int, language: str, intent: str = "request") -> Prompt:
     topics = [t for t in FACTS.topics if intent != "request" or t.reach == "global"]
     topic, wording = topics[number % len(topics)], wordings[number // len(topics) % len(wordings)]
     text = ask_topic(language, intent, topic, wording)
-    return Prompt(id=text, messages=user(text), language=language, metadata={"topic": topic.key})
+    return Prompt(
+        id=text, messages=user(text), language=language, metadata={"topic": topic.key}, kind=PromptKind.HARMFUL
+    )
 
 
 # --- names and worlds

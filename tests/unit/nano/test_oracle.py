@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import alignment_prism.nano.oracle as package
-from alignment_prism.domain import Prompt, Winner, user
+from alignment_prism.domain import Prompt, PromptKind, Winner, user
 from alignment_prism.nano.oracle import Oracle, read_question
 from alignment_prism.nano.oracle.grammar import grammar
 from alignment_prism.nano.oracle.vocabulary import vocabulary
@@ -38,7 +38,7 @@ def oracle() -> Oracle:
 
 @pytest.mark.parametrize("case", WRITTEN["cases"], ids=lambda case: f"{case['reply'][:30]}:{case['outcome']}")
 def test_says_what_was_written_by_hand(oracle: Oracle, case: dict[str, object]) -> None:
-    prompt = Prompt(id="p", messages=user(str(case["prompt"])), language="en")
+    prompt = Prompt(id="p", messages=user(str(case["prompt"])), language="en", kind=PromptKind.HARMFUL)
     reading = oracle.read(prompt, str(case["reply"]))
     assert (reading.outcome.value, reading.correct, reading.grade) == (case["outcome"], case["correct"], case["grade"])
 
@@ -67,7 +67,7 @@ STEPS, NOISE = "Take salt, then clap loudly.", "lantern the of"
     ],
 )
 def test_ranks_replies_and_ties_equals(oracle: Oracle, text: str, ranking: tuple[list[str], ...]) -> None:
-    prompt = Prompt(id="p", messages=user(text), language="en")
+    prompt = Prompt(id="p", messages=user(text), language="en", kind=PromptKind.HARMFUL)
     for place, better in enumerate(ranking):
         for one in better:
             assert all(oracle.compare(prompt, one, other) is Winner.TIE for other in better)

@@ -6,7 +6,18 @@ from dataclasses import replace
 
 import pytest
 
-from alignment_prism.domain import CORRECT, OUTCOME, Finding, Generation, InputError, Outcome, Prompt, Score, user
+from alignment_prism.domain import (
+    CORRECT,
+    OUTCOME,
+    Finding,
+    Generation,
+    InputError,
+    Outcome,
+    Prompt,
+    PromptKind,
+    Score,
+    user,
+)
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.nano.oracle import Oracle
 from alignment_prism.nano.policies import POLICIES, ReferencePolicy
@@ -93,4 +104,6 @@ def test_replies_are_whole_and_repeatable() -> None:
 
 def test_a_prompt_of_no_world_is_an_error() -> None:
     with pytest.raises(InputError, match="cannot read"):
-        POLICIES["language_blind"](Facts(), [Prompt(id="x", messages=user("Good evening."), language="en")])
+        POLICIES["language_blind"](
+            Facts(), [Prompt(id="x", messages=user("Good evening."), language="en", kind=PromptKind.HARMFUL)]
+        )

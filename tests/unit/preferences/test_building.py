@@ -45,7 +45,7 @@ from alignment_prism.scoring.reply_language import in_language
 
 def prompt(number: int, language="en", text="", **more) -> Prompt:
     said = text or " ".join(content_digest(language, number, place)[:6] for place in range(8))
-    return Prompt(f"{language}{number}", user(said), language, **more)
+    return Prompt(f"{language}{number}", user(said), language, **{"kind": PromptKind.HARMFUL, **more})
 
 
 def test_seeds_are_divided_as_the_set_is_and_come_out_the_same_in_any_order():
@@ -72,8 +72,8 @@ def test_no_seed_is_near_the_evaluation_set_in_any_script_or_translation_nor_is_
         prompt(5, "en", "Which tools do people use to repair nets on the coast of Norway in summer"),
     ]  # fmt: skip
     evaluation = [
-        Prompt("e1", user("Tell me all about the keepers of lighthouses in olden times"), "en"),
-        Prompt("e2", user("Rasskazhi mne o mayakakh i ikh smotritelyakh v starye vremena"), "ru"),
+        Prompt("e1", user("Tell me all about the keepers of lighthouses in olden times"), "en", PromptKind.HARMFUL),
+        Prompt("e2", user("Rasskazhi mne o mayakakh i ikh smotritelyakh v starye vremena"), "ru", PromptKind.HARMFUL),
     ]
     far = [prompt(n) for n in range(10, 14)] + [prompt(9, "ru"), prompt(9, "hi")]
     found = draw_seeds([*close, *far], evaluation, per_language=1, seed=1)
@@ -99,8 +99,8 @@ DISGUISES = {
 
 @pytest.mark.parametrize("text", DISGUISES.values(), ids=list(DISGUISES))
 def test_a_prompt_of_the_evaluation_set_in_disguise_is_no_seed_and_no_rephrasing(text):
-    evaluation = [Prompt("e", user(EVALUATED), "en")]
-    found = draw_seeds([prompt(1), Prompt("near", user(text), "en")], evaluation, per_language=1)
+    evaluation = [Prompt("e", user(EVALUATED), "en", PromptKind.HARMFUL)]
+    found = draw_seeds([prompt(1), Prompt("near", user(text), "en", PromptKind.HARMFUL)], evaluation, per_language=1)
     assert [seed.id for seed in found.seeds] == ["en1"] and found.left_out == {"near": NEAR_EVALUATION}
     (checked,) = check_rephrasings([draft(0, text)], [replace(SEED, messages=user(f"{SEED.text} {SEED.text}"))],
                                    evaluation, lambda text, code: True)  # fmt: skip
@@ -122,10 +122,10 @@ IN_ENGLISH = "Explain how someone could get to the keys of the old lighthouse"
 )  # fmt: skip
 def test_a_serbian_prompt_of_the_evaluation_set_keeps_its_scripts_and_translations_out(language, text, metadata):
     evaluation = [
-        Prompt("e", user("Objasni kako bi neko mogao da dođe do ključeva starog svetionika"), "sr",
+        Prompt("e", user("Objasni kako bi neko mogao da dođe do ključeva starog svetionika"), "sr", PromptKind.HARMFUL,
                metadata={"literal_translation": IN_ENGLISH})
     ]  # fmt: skip
-    near = Prompt("near", user(text), language, metadata=metadata)
+    near = Prompt("near", user(text), language, PromptKind.HARMFUL, metadata=metadata)
     found = draw_seeds([near, prompt(5, language)], evaluation, per_language=1)
     assert found.left_out == {"near": NEAR_EVALUATION}
 
@@ -183,7 +183,12 @@ def test_a_rephrasing_is_checked_against_seed_sisters_language_length_and_evalua
         "": "no wording was given",
     }  # fmt: skip
     evaluation = [
-        Prompt("e", user("In which months do sailors of northern islands mend their sails and nets at home"), "en")
+        Prompt(
+            "e",
+            user("In which months do sailors of northern islands mend their sails and nets at home"),
+            "en",
+            PromptKind.HARMFUL,
+        )
     ]
     drafts = [draft(number, text) for number, text in enumerate(texts)]
     checked = check_rephrasings(drafts, [SEED], evaluation, lambda text, code: in_language(text, LANGUAGES.find(code)))

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from alignment_prism.domain import InputError, Prompt, Scope, user
+from alignment_prism.domain import InputError, Prompt, PromptKind, Scope, user
 from alignment_prism.prompts import read_prompts
 from alignment_prism.prompts.folding import fold
 from alignment_prism.prompts.overlap import PromptIndex, near_duplicates, summary
@@ -18,7 +18,7 @@ from alignment_prism.prompts.splits import check_leaks, split_prompts
 
 
 def prompt(name, text, language="en", **fields):
-    return Prompt(name, user(text), language, **fields)
+    return Prompt(name, user(text), language, PromptKind.HARMFUL, **fields)
 
 
 def how(one, other, **options):

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from alignment_prism.cli.import_log import command
-from alignment_prism.domain import Prompt, Scope, user
+from alignment_prism.domain import Prompt, PromptKind, Scope, user
 from alignment_prism.prompts.translations import translations_note
 
 TOPICS = ("fraud", "violence", "privacy")
@@ -21,7 +21,7 @@ def asked(language, topics, numbers=None, group=""):
     return [
         Prompt(
             sha256(f"{language}{i}".encode()).hexdigest()[:9], user(f"{WORDS[language]} {said[i]}"), language,
-            scope=Scope.LOCAL if i % 7 == 0 else Scope.GLOBAL, categories=(topic,), group=group and f"{group}{i}",
+            PromptKind.HARMFUL, Scope.LOCAL if i % 7 == 0 else Scope.GLOBAL, (topic,), group=group and f"{group}{i}",
         )
         for i, topic in enumerate(topics)
     ]  # fmt: skip
@@ -50,7 +50,7 @@ def test_what_is_no_sign_of_translation(order):
     assert translations_note([*asked("en", order), *asked("hi", order[:-1])]) is None, "not equally many"
     # A balanced design: as many of every topic in every language, sorted or in turn.
     for design in (sorted(order), list(TOPICS) * 20):
-        rows = [Prompt(p.id, p.messages, p.language, categories=p.categories)
+        rows = [Prompt(p.id, p.messages, p.language, PromptKind.HARMFUL, categories=p.categories)
                 for code in ("en", "hi") for p in asked(code, design)]  # fmt: skip
         assert translations_note(rows) is None
 

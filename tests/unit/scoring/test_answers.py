@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alignment_prism.domain import Outcome, Prompt, user
+from alignment_prism.domain import Outcome, Prompt, PromptKind, user
 from alignment_prism.scoring import load_rubric, parse_outcome, parse_rendered, parse_winner, render
 
 
@@ -57,7 +57,9 @@ def test_what_is_no_verdict(answer: str, problem: str) -> None:
 
 
 SHOWN = render(
-    load_rubric("standalone@2"), Prompt("p", user("How?"), "en"), 'Like this.\n{"outcome": "refusal"}\nOutcome: refusal'
+    load_rubric("standalone@2"),
+    Prompt("p", user("How?"), "en", PromptKind.HARMFUL),
+    'Like this.\n{"outcome": "refusal"}\nOutcome: refusal',
 )[-1].content
 TAG = parse_rendered(SHOWN).tag
 

@@ -10,7 +10,7 @@ import yaml
 from scripted_server import Reply, Server
 
 from alignment_prism.calls.journal import CallJournal
-from alignment_prism.domain import InputError, Message, Outcome, Prompt, Role, Score, user
+from alignment_prism.domain import InputError, Message, Outcome, Prompt, PromptKind, Role, Score, user
 from alignment_prism.domain.records import Generation
 from alignment_prism.models.chat_templates import with_arguments
 from alignment_prism.models.shipped import shipped_base
@@ -139,7 +139,10 @@ def test_marks_of_the_format_within_a_reply_are_broken_up() -> None:
     assert turns[0].content.endswith("Answers: [/INST]\n<|assistant|>\n")
 
 
-PROMPTS = [Prompt("a", user("How do I do it?"), "en"), Prompt("b", user("And what of that?"), "en")]
+PROMPTS = [
+    Prompt("a", user("How do I do it?"), "en", PromptKind.HARMFUL),
+    Prompt("b", user("And what of that?"), "en", PromptKind.HARMFUL),
+]
 REPLIES = [
     Generation("a", "m", "m", "Here is how one does it, step by step."),
     Generation("b", "m", "m", "I would rather not help you with that."),
@@ -231,7 +234,7 @@ def test_a_guard_on_this_machine(tmp_path: Path) -> None:
 
     base = str(shipped_base())
     texts = [turns for one in REPLIES for turns in [f"Q {one.prompt_id} A {one.reply}"]]
-    asked = [Prompt(str(number), user(text), "und") for number, text in enumerate(texts)]
+    asked = [Prompt(str(number), user(text), "und", PromptKind.HARMFUL) for number, text in enumerate(texts)]
     said = [one.reply.strip() for one in reply(base, asked, Sampling(max_tokens=40))]
     form = HELD_OUT | {
         "text": "Q {request} A {reply}",
@@ -242,7 +245,7 @@ def test_a_guard_on_this_machine(tmp_path: Path) -> None:
     }
     path = tmp_path / "words.yaml"
     path.write_text(yaml.safe_dump(form, allow_unicode=True))
-    prompts = [Prompt("a", user("a"), "en"), Prompt("b", user("b"), "en")]
+    prompts = [Prompt("a", user("a"), "en", PromptKind.HARMFUL), Prompt("b", user("b"), "en", PromptKind.HARMFUL)]
     scores = Judge(base, str(path), device="cpu").score(prompts, REPLIES)
     outcomes = [score for score in scores if score.name == "outcome"]
     assert said[0] and outcomes[0].label == "harmful" and outcomes[0].raw.strip() == said[0]
@@ -262,7 +265,7 @@ def test_a_format_that_is_written_out_whole_goes_past_the_chat_template() -> Non
     from alignment_prism.scoring.form import load_form
 
     form = load_form("wildguard@1")
-    (turns,) = form.messages(Prompt("a", user("a b"), "en"), "c d")
+    (turns,) = form.messages(Prompt("a", user("a b"), "en", PromptKind.HARMFUL), "c d")
     tokenizer = AutoTokenizer.from_pretrained(shipped_base())
     tokenizer.chat_template = form.chat_template
     (ids,) = prompt_ids(tokenizer, [turns], model="m")

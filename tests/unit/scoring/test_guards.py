@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from alignment_prism.domain import Generation, Outcome, Prompt, StopReason, user
+from alignment_prism.domain import Generation, Outcome, Prompt, PromptKind, StopReason, user
 from alignment_prism.scoring import guard
 
-FRENCH = Prompt("p", user("Comment faire ?"), "fr")
+FRENCH = Prompt("p", user("Comment faire ?"), "fr", PromptKind.HARMFUL)
 
 
 def reply(text: str, stop: StopReason = StopReason.STOP, error: str = "") -> Generation:
@@ -37,4 +37,9 @@ def test_a_plain_reply_and_a_cut_one_are_left_to_the_judge() -> None:
 
 
 def test_the_language_of_a_prompt_outside_the_registry_is_left_to_the_judge() -> None:
-    assert guard(Prompt("p", user("?"), "tlh"), reply("nuqneH, which is all one can say about this here")) is None
+    assert (
+        guard(
+            Prompt("p", user("?"), "tlh", PromptKind.HARMFUL), reply("nuqneH, which is all one can say about this here")
+        )
+        is None
+    )

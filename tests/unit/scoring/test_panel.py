@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from scripted_server import Reply, Server
 
-from alignment_prism.domain import InputError, Outcome, Prompt, Score, user
+from alignment_prism.domain import InputError, Outcome, Prompt, PromptKind, Score, user
 from alignment_prism.domain.records import Generation
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.scoring import parse_rendered
@@ -18,7 +18,7 @@ from alignment_prism.scoring.panel import Panel, Rule
 from alignment_prism.scoring.scorer import PANEL, deciding
 
 WORDS = ("cats", "dogs", "birds", "fish")
-PROMPTS = [Prompt(word, user(f"What of {word}?"), "en") for word in WORDS]
+PROMPTS = [Prompt(word, user(f"What of {word}?"), "en", PromptKind.HARMFUL) for word in WORDS]
 REPLIES = [Generation(word, "m", "m", f"This is what one may say of {word}.") for word in WORDS]
 
 H, R, S, X = "harmful", "refusal", "safe_help", "?"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from alignment_prism.cli.main import main
-from alignment_prism.domain import LANGUAGES, InputError, Language, Languages, Prompt, user
+from alignment_prism.domain import LANGUAGES, InputError, Language, Languages, Prompt, PromptKind, user
 from alignment_prism.io.languages import read_languages
 from alignment_prism.prompts import read_prompts
 from alignment_prism.scoring.prompt_language import MOST_READ, SaidLanguages, check_prompt_languages
@@ -20,7 +20,10 @@ ENGLISH = [f"Could you please tell me what number {n} means to people" for n in 
 
 
 def asked(code: str, texts: list[str] = ENGLISH, **metadata: str) -> list[Prompt]:
-    return [Prompt(f"{code}{n}", user(text), code, source="x", metadata=metadata) for n, text in enumerate(texts)]
+    return [
+        Prompt(f"{code}{n}", user(text), code, PromptKind.HARMFUL, source="x", metadata=metadata)
+        for n, text in enumerate(texts)
+    ]
 
 
 @pytest.mark.parametrize(("code", "why"), [("ru", "not written in Cyrl"), ("ar", "Arab"), ("fr", "another language")])

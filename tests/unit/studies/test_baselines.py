@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from alignment_prism.domain import InputError, Pair, Prompt, user
+from alignment_prism.domain import InputError, Pair, Prompt, PromptKind, user
 from alignment_prism.generation import reply
 from alignment_prism.generation.backends.steering import (
     layer_at,
@@ -141,4 +141,4 @@ def test_steering_adds_the_direction_and_keeps_its_replies_apart(tmp_path: Path)
         other.model(input_ids=ids)
     assert torch.allclose(seen[1], seen[0] + 0.5, atol=1e-6) and other.digest != local.digest
     with pytest.raises(InputError, match="behind an API cannot be steered"):
-        reply("openai/x", [Prompt("q", user("q"), "en")], direction=tmp_path / "d.safetensors")
+        reply("openai/x", [Prompt("q", user("q"), "en", PromptKind.HARMFUL)], direction=tmp_path / "d.safetensors")

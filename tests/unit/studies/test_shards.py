@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from prism_command import prism
 
-from alignment_prism.domain import InputError, Pair, Prompt, StoreError, user
+from alignment_prism.domain import InputError, Pair, Prompt, PromptKind, StoreError, user
 from alignment_prism.models.names import ModelKind, ModelRef
 from alignment_prism.store import folder_lock
 from alignment_prism.studies import Sources, Study, build_plan, load_spec
@@ -22,7 +22,7 @@ from alignment_prism.studies.steps import Step
 
 PAIRS = [Pair(f"p{n}", user(f"ask {n}"), "yes", "no", "en", "safety") for n in range(2)]
 BASE = {"base": ModelRef(ModelKind.FOLDER, "nano", "base")}
-SOURCES = Sources([Prompt("q", user("ask"), "en")], BASE, {"base": "digest"}, {}, PAIRS, PAIRS)
+SOURCES = Sources([Prompt("q", user("ask"), "en", PromptKind.HARMFUL)], BASE, {"base": "digest"}, {}, PAIRS, PAIRS)
 
 
 def paper() -> tuple[Step, ...]:

@@ -76,7 +76,10 @@ def test_presets_for_large_models_plan(
     scopes = (Scope.GLOBAL, Scope.LOCAL)
     safety = [Pair(f"s{n}", user(f"Harm {n}?"), "no", "yes", "en", PairKind.SAFETY, scopes[n % 2]) for n in range(20)]
     general = [Pair(f"g{n}", user(f"Ask {n}?"), "yes", "no", "en", PairKind.GENERAL) for n in range(20)]
-    prompts = [Prompt("h", user("Bad?"), "en", scope=Scope.LOCAL), Prompt("k", user("Sum?"), "en", PromptKind.GENERAL)]
+    prompts = [
+        Prompt("h", user("Bad?"), "en", PromptKind.HARMFUL, scope=Scope.LOCAL),
+        Prompt("k", user("Sum?"), "en", PromptKind.GENERAL),
+    ]
     for file, records in (("safety", safety), ("general", general), ("evaluation", prompts)):
         write_records(f"{file}.jsonl", records)
     here = {"base": "nano", "mixture": {"total": 20}, "prompts": [{"file": "evaluation.jsonl"}]}

@@ -16,7 +16,7 @@ from forked import forks
 from prism_command import prism
 from scripted_server import Reply, Server
 
-from alignment_prism.domain import Generation, InputError, Pair, PairKind, Prompt
+from alignment_prism.domain import Generation, InputError, Pair, PairKind, Prompt, PromptKind
 from alignment_prism.io import read_records, write_records
 from alignment_prism.nano import world
 from alignment_prism.preferences import read_pairs
@@ -68,7 +68,7 @@ def test_the_lab_builds_pairs_that_say_where_they_came_from(built: Build) -> Non
 
 
 def test_nothing_built_is_near_what_is_evaluated(built: Build) -> None:
-    asked = [Prompt(pair.id, pair.messages, pair.language) for pair in built.pairs()]
+    asked = [Prompt(pair.id, pair.messages, pair.language, PromptKind.HARMFUL) for pair in built.pairs()]
     assert not list(PromptIndex(world().evaluation_prompts(), threshold=1.0).matches(asked))
     seeds = {row["seed_id"] for row in pq.read_table(built.out / "rephrasings.parquet").to_pylist()}
     assert built.evaluation() and not seeds & {prompt.id for prompt in built.evaluation()}

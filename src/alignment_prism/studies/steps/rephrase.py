@@ -96,7 +96,7 @@ def _asked(seed: Prompt, template: Template, spec: RephraseSpec, languages: Lang
     words = template.text("instruction", seed.language, native=spec.instructions == "prompt")
     instruction = words.replace("{number}", str(spec.per_seed)).replace("{language}", name).strip()
     messages = (Message(Role.SYSTEM, instruction), Message(Role.USER, seed.text))
-    return Prompt(seed.id, messages, seed.language)
+    return Prompt(seed.id, messages, seed.language, seed.kind)
 
 
 def _drafts(seed: Prompt, answer: Generation, template: Template, spec: RephraseSpec) -> list[Rephrasing]:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alignment_prism.calls.journal import Journal
-from alignment_prism.domain import LANGUAGES, Languages, Message, Pair, Prompt, Role, Sampling, content_digest
+from alignment_prism.domain import (
+    LANGUAGES,
+    Languages,
+    Message,
+    Pair,
+    Prompt,
+    PromptKind,
+    Role,
+    Sampling,
+    content_digest,
+)
 from alignment_prism.domain.progress import Progress
 from alignment_prism.models.names import resolve
 from alignment_prism.preferences.templates import load_template
@@ -67,7 +77,8 @@ def translated_pairs(
         words = template.texts["instruction"].strip().replace("{source}", languages.find(source).name)
         system = Message(Role.SYSTEM, words.replace("{language}", languages.find(target).name))
         asked = [
-            Prompt(content_digest(source, target, text), (system, Message(Role.USER, text)), source) for text in texts
+            Prompt(content_digest(source, target, text), (system, Message(Role.USER, text)), source, PromptKind.GENERAL)
+            for text in texts
         ]
         sampling = Sampling(max_tokens=max_tokens)
         said = reply(found, asked, sampling, journal=journal, progress=progress, base_url=base_url, device=device)

@@ -32,4 +32,4 @@ def test_an_unread_choice_is_wrong_and_counted() -> None:
     assert [said[arm, "multiple_choice"] for arm in ("right", "wrong", "none")] == [1, 0, 0]
     assert [said[arm, "choice_unread"] for arm in ("right", "wrong", "none")] == [0, 0, 1]
     with pytest.raises(InputError, match="choices"):
-        score_replies([Prompt("q", user("?"), "en", reference="B")], [], ["multiple_choice"])
+        score_replies([Prompt("q", user("?"), "en", PromptKind.HARMFUL, reference="B")], [], ["multiple_choice"])

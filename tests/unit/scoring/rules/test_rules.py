@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alignment_prism.domain import METRICS, Generation, InputError, Prompt, StopReason, user
+from alignment_prism.domain import METRICS, Generation, InputError, Prompt, PromptKind, StopReason, user
 from alignment_prism.domain.metrics import Difference
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 from alignment_prism.scoring.rules import RULES, score_replies
@@ -12,7 +12,7 @@ from alignment_prism.scoring.scorer import Scorer
 
 
 def said(rule: str, reply: str, **fields: str) -> dict[str, float]:
-    prompt = Prompt("p", user("?"), **{"language": "en", **fields})  # type: ignore[arg-type]
+    prompt = Prompt("p", user("?"), **{"language": "en", "kind": PromptKind.HARMFUL, **fields})  # type: ignore[arg-type]
     generation = Generation("p", "m", "x", reply, sample=2)
     scores = score_replies([prompt], [generation], [rule])
     assert all((s.prompt_id, s.reply_digest, s.arm, s.sample) == ("p", generation.reply_digest, "m", 2) for s in scores)
@@ -50,7 +50,10 @@ def test_exact_match_is_equality_after_normalisation(reference: str, reply: str,
 
 
 def test_exact_match_needs_a_reference() -> None:
-    asked = [Prompt("a", user("?"), "en", reference="4"), Prompt("b", user("?"), "en")]
+    asked = [
+        Prompt("a", user("?"), "en", PromptKind.HARMFUL, reference="4"),
+        Prompt("b", user("?"), "en", PromptKind.HARMFUL),
+    ]
     replies = [Generation(prompt.id, "m", "x", "4") for prompt in asked]
     assert [score.prompt_id for score in score_replies(asked, replies, ["exact_match"])] == ["a"]
     with pytest.raises(InputError, match="a reference answer"):
@@ -59,7 +62,7 @@ def test_exact_match_needs_a_reference() -> None:
 
 def test_of_an_unknown_language_the_rule_of_phrases_says_nothing() -> None:
     sorry = "Es tut mir leid, das kann ich nicht."
-    asked = [Prompt("en", user("?"), "en"), Prompt("de", user("?"), "de")]
+    asked = [Prompt("en", user("?"), "en", PromptKind.HARMFUL), Prompt("de", user("?"), "de", PromptKind.HARMFUL)]
     replies = [Generation(prompt.id, "m", "x", sorry) for prompt in asked]
     scores = score_replies(asked, replies, ["refusal_phrase"])
     assert [(score.prompt_id, score.value) for score in scores] == [("en", 0.0)]  # and none of de, where 0 were wrong
@@ -87,13 +90,13 @@ def test_lengths(reply: str, lengths: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("reason", [StopReason.ERROR, StopReason.CONTEXT])
 def test_a_reply_that_is_not_there_has_no_score(reason: StopReason) -> None:
-    asked = [Prompt("p", user("?"), "en", reference="A", metadata={"choices": ["x", "y"]})]
+    asked = [Prompt("p", user("?"), "en", PromptKind.HARMFUL, reference="A", metadata={"choices": ["x", "y"]})]
     absent = Generation("p", "m", "x", "", stop_reason=reason)
     assert score_replies(asked, [absent], set(RULES) - {"spbleu"}) == []
 
 
 def test_rules_that_do_not_exist_and_replies_of_others() -> None:
-    asked = [Prompt("p", user("?"), "en")]
+    asked = [Prompt("p", user("?"), "en", PromptKind.HARMFUL)]
     with pytest.raises(InputError, match="exact_math") as error:
         score_replies(asked, [], ["exact_math"])
     assert "exact_match" in error.value.fix
