@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from alignment_prism.cli.main import main
 from alignment_prism.domain import LANGUAGES, InputError, Language, Languages, Prompt, PromptKind, user
 from alignment_prism.io.languages import read_languages
 from alignment_prism.prompts import read_prompts
-from alignment_prism.scoring.prompt_language import MOST_READ, SaidLanguages, check_prompt_languages
+from alignment_prism.scoring.prompt_language import SaidLanguages, check_prompt_languages
 
 pytestmark = pytest.mark.usefixtures("no_report")
 
@@ -75,11 +77,16 @@ def test_the_command_refuses_before_any_call(tmp_path: Path, capsys: pytest.Capt
         assert ("called Russian (ru) and are not written in Cyrl" in read.err) == bool(code)
 
 
-def test_of_a_large_set_the_first_prompts_are_looked_at() -> None:
+@pytest.mark.parametrize("late", [False, True])
+def test_of_a_large_set_prompts_from_all_over_it_are_looked_at(late: bool) -> None:
+    """Three in four are written in another script, at the beginning of the file or at its end."""
     said = SaidLanguages()
-    for prompt in (*asked("fr") * (MOST_READ // 24 + 1), *asked("fr", ["Dites-moi ce que vous en pensez"] * 24) * 400):
+    parts = [asked("ru") * 125, asked("ru", ["Скажите, пожалуйста, что это такое"] * 10) * 100]
+    for prompt in itertools.chain(*(parts[::-1] if late else parts)):
         said.add(prompt)
-    assert f"{MOST_READ} of {MOST_READ} prompts are called French" in str(said.fault())
+    found = re.match(r"(\d+) of 2000 prompts drawn from 4,000 are called Russian", str(said.fault()))
+    # 2,000 of 4,000 of which 3,000 are English: 1,500, with a standard deviation of 14
+    assert found is not None and 1430 <= int(found[1]) <= 1570
 
 
 def test_about_a_hundred_languages_by_any_code() -> None:
