@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Unpack
 
 from alignment_prism.domain import LANGUAGES, InputError, Languages, Prompt
-from alignment_prism.io import Intake
+from alignment_prism.io import SUFFIXES, Intake
+from alignment_prism.io.files import suffix_of
 from alignment_prism.io.hub import load_hub_rows
 from alignment_prism.io.identity import Identities
 from alignment_prism.io.rejects import Rejects
@@ -186,7 +187,9 @@ def _on_the_hub(name: str) -> HubSource | None:
     if name in SOURCES:
         return SOURCES[name]
     if path.is_dir():
-        raise InputError("a folder where a file is expected", where=name, fix=f"name the files in it: {name}/*.jsonl")
+        ends = sorted({each.name.partition(".")[2] for each in path.iterdir() if suffix_of(each) in SUFFIXES})
+        fix = f"name the files in it: {', '.join(f'{name}/*.{end}' for end in ends[:3])}" if ends else "name a file"
+        raise InputError("a folder where a file is expected", where=name, fix=fix)
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         known = (source for source in SOURCES.values() if source.repo == name and source.config is None)
         return next(known, HubSource(name, ("train",), ""))
