@@ -55,25 +55,30 @@ def kind_of(values: Mapping[str, Any], reading: Reading, words: Mapping[str, Pro
 def parse_rtp_lx(row: Row, reading: Reading) -> Prompt:
     """A toxic prompt of RTP-LX (arXiv 2404.14397) from its scoring files: the original entry lies inside.
 
-    What people wrote in their language (`manual`) is local, what was transcreated from RealToxicityPrompts global. Rows
-    without a prompt, as all of the published English file, are bad.
+    What people wrote in their language (`manual`) is one subset. The other, what was transcreated from
+    RealToxicityPrompts, has the same 999 sources in every language, each of which is a group. Of files without
+    `OriginalMetadata` (BCMS) neither is known. Rows without a prompt, as all of the published English file, are bad.
     """
     values = with_defaults(row.values, reading)
     entry = values.get("OriginalEntry")
     original: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
-    about = original.get("OriginalMetadata")
-    origin = fields.optional_text(about, "Filename") if isinstance(about, Mapping) else ""
+    found = original.get("OriginalMetadata")
+    about: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+    excerpt = [fields.optional_text(about, name) for name in ("Filename", "Begin", "End")] if about else [""]
+    manual, transcreated = excerpt[0] == "manual", excerpt[0] not in ("", "manual")
     locale = fields.text(values, "Locale")
     code = fields.language({"Locale": locale}, reading.languages, "Locale")
     text = fields.text(values, "Prompt")
     if text.strip() == "NA":
         raise FieldError("Prompt", text, "the published file has no text here", "take the benign file of this locale")
+    number = fields.optional_text(values, "Index")
     return Prompt(
-        id=f"rtp-lx-{fields.optional_text(values, 'Index')}-{code}",
+        id=f"rtp-lx-manual-{code}{number}" if manual else f"rtp-lx-{number}-{code}",
         messages=fields.conversation(text, "Prompt"),
         language=code,
         kind=PromptKind.HARMFUL,
-        subset="manual" if origin == "manual" else "transcreated" if origin else "",
+        subset="manual" if manual else "transcreated" if transcreated else "",
+        group=f"rtp-lx-{content_digest(*excerpt)[:16]}" if transcreated else "",
         source=reading.source,
         metadata={"dialect": dialect} if (dialect := fields.optional_text(original, "Dialect")) else {},
     )

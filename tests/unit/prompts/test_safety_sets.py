@@ -82,14 +82,17 @@ def test_refuseu_by_its_folder(tmp_path: Path) -> None:
 
 
 def test_rtp_lx_as_published(realdata: Path) -> None:
-    counts = {}
+    counts, sources = {}, Counter[str]()
     for path in sorted((realdata / "rtp_lx").glob("gpt4_results_*.json")):
         intake = Intake(keep_going=True)
         prompts = read_prompts(path, intake=intake)
         assert intake.rows == len(prompts) + intake.rejected and len({one.id for one in prompts}) == len(prompts)
         check_prompt_languages(prompts)
         counts[prompts[0].language] = (len(prompts), Counter(one.subset for one in prompts)["manual"])
+        sources.update(one.cluster for one in prompts)
     assert counts == {"ar": (1051, 52), "es": (1098, 99), "fr": (1038, 39), "hi": (1115, 116)}  # as PROVENANCE.md says
+    # Each source in all four languages is one cluster, and what was written natively stands alone: 52 + 99 + 39 + 116.
+    assert Counter(sources.values()) == {4: 999, 1: 306}
 
 
 def test_a_row_that_does_not_say_its_kind_is_asked_about(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
