@@ -35,7 +35,8 @@ $(VENV)/.dev: $(VENV)/.installed
 quickstart: $(VENV)/.installed
 	$(BIN)/prism quickstart --out $(RESULTS)
 
-RUN_TESTS = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false \
+# Bytecode is kept: without it each worker and each command under test compiles package and tests anew, 17 s a worker.
+RUN_TESTS = OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false PYTHONDONTWRITEBYTECODE= \
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 test: $(VENV)/.dev
