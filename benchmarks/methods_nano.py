@@ -61,7 +61,7 @@ def arms(share: float, base: str, only: list[str]) -> list[dict[str, Any]]:
     """Every method, the nulls of the preference methods, baselines, merges and rounds; or those that are named."""
     robust = {"training": {"groups": {"step_size": 0.01}}}
     two = {"training": {"adapter": {"layers": 2, "rank": 16, "alpha": 32}}}
-    rounds = {"prompts": 300, "max_tokens": 48, "judges": [{"model": "nano/oracle"}]}
+    rounds = {"prompts": 300, "max_tokens": 48, "judges": [{"model": oracle_of(base)}]}
     languages = ["en", "hi", "ar"]
     dpo = {"method": "dpo_ift", "share": share}
     found = [{"name": method, "method": method, "share": share} for method in METHODS]
@@ -91,6 +91,11 @@ def base_of(name: str, out: Path) -> str:
     if not (folder / "manifest.json").exists():
         build_base(WorldSpec(seed=int(name)), BaseRecipe(seed=int(name)), folder, lambda *_: None)
     return str(folder)
+
+
+def oracle_of(base: str) -> str:
+    """The oracle of a base's world; without the world in its name it judges by the one that ships."""
+    return "nano/oracle" if base == "nano" else f"nano/oracle@{base}"
 
 
 def pools(base: str, out: Path) -> dict[str, str]:
@@ -123,8 +128,8 @@ def study_of(name: str, options: argparse.Namespace, lost: dict[str, str]) -> St
         "prompts": "nano",
         "prompt_limit": options.prompt_limit or None,
         "generation": {"max_tokens": 64},
-        "judge": {"model": "nano/oracle"},
-        "compare": {"model": "nano/oracle"},
+        "judge": {"model": oracle_of(base)},
+        "compare": {"model": oracle_of(base)},
         "examples": 0,
     }
     folder = out / Path(name).name
