@@ -110,7 +110,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     (shown,) = [block for block in blocks() if block.page == "docs/logs.md" and block.text.startswith("qid,")]
     (folder / "wide.csv").write_text(shown.text, encoding="utf-8")
-    run(["quickstart", "--preset", "micro", "--out", "results/quickstart"], folder)
+    # One job: this process has loaded all that a training needs, others would load it anew.
+    run(["quickstart", "--preset", "micro", "--out", "results/quickstart", "--jobs", "1"], folder)
     return folder
 
 
