@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from alignment_prism.domain import ALL, Contrast, Quantity
 from alignment_prism.domain.metrics import PER_CENT_OF_BASE, Unit
 from alignment_prism.reports.layout import Sheet
+from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.scoring.metrics import find_metric
 
 HEADS = ("B - A [interval]", "both / A / B / neither", "p", "n", "more would decide")
@@ -23,7 +24,7 @@ WORDS = {
 """Quantities beside the difference, as the first column calls them."""
 
 CAPTION = (
-    "Percentage points, B minus A, on the prompts that both answered; relative to A: per cent of A's. local - global, "
+    ", on the prompts that both answered; relative to A: per cent of A's. local - global, "
     "minus English: by how much that difference is larger there; local is harm in one language or culture, global "
     "everywhere. p by Holm over the headlines, where it has a *. both / A / B / neither: prompts on which both, only "
     "A, only B, none is 1. ? = too few to rely on."
@@ -40,12 +41,25 @@ def contrasts_table(rows: Iterable[Contrast]) -> Sheet:
 
 
 def _caption(rows: Sequence[Contrast]) -> str:
-    """Which run is A and which B, where the names of the contrasts do not say it, and what the columns are."""
+    """Which run is A and which B, where the names of the contrasts do not say it, what numbers are in, and what the
+    columns are."""
     sides = {row.contrast: f"A is {row.a}, B is {row.b}" for row in rows}
     if len(sides) > 1:
         vs = {f"{row.b} vs {row.a}" for row in rows}
         sides = {name: f"{name}: {said}" for name, said in sides.items() if name not in vs}
-    return " ".join([*(f"{said}." for said in sides.values()), CAPTION])
+    return " ".join([*(f"{said}." for said in sides.values()), _difference(rows) + CAPTION])
+
+
+def _difference(rows: Sequence[Contrast]) -> str:
+    """What a difference is, with its unit; where there are several units, each with its metrics."""
+    metrics: dict[str, dict[str, None]] = {}
+    for row in rows:
+        unit = find_metric(row.metric).unit.change().name or "units of the scores"
+        metrics.setdefault(unit, {}).setdefault(row.metric)
+    if len(metrics) == 1:
+        return f"{sentence(*metrics)}, B minus A"
+    words = "; ".join(f"{listed(list(names))} in {unit}" for unit, names in metrics.items())
+    return f"B minus A ({words})" if words else "B minus A"
 
 
 def contrasts_markdown(rows: Sequence[Contrast], notes: Sequence[str] = ()) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from alignment_prism.domain import Finding, FindingIndex
 from alignment_prism.domain.metrics import PER_CENT_OF_BASE, POINTS, RANK, SHARE
@@ -71,6 +71,16 @@ def units_in_words(metrics: Iterable[str]) -> str:
         "relative changes in per cent of base's rate": PER_CENT_OF_BASE,
     }
     return ", ".join(said for said, unit in words.items() if unit in units)
+
+
+def sentence(words: str) -> str:
+    """With a capital letter at its beginning; names keep theirs, also there (`chrF++`)."""
+    return words if any(letter.isupper() for letter in words.split(" ")[0]) else words[:1].upper() + words[1:]
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
 
 
 def is_doubtful(finding: Finding | None) -> bool:

@@ -25,6 +25,7 @@ from alignment_prism.reports.numbers import (
     estimate_text,
     interval_text,
     intervals_in_words,
+    sentence,
     units_in_words,
 )
 from alignment_prism.reports.summary import HARMFUL, KIND_WORDS, REACH, REACH_WORDS, summarise
@@ -76,11 +77,6 @@ class Section:
     lead: str
     head: tuple[Head, ...]
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
-
-
-def sentence(words: str) -> str:
-    """With a capital letter at its beginning; names within it keep theirs."""
-    return words[:1].upper() + words[1:]
 
 
 class Notes:

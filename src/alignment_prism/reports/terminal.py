@@ -16,9 +16,9 @@ from alignment_prism.reports.numbers import (
     interval_text,
     intervals_in_words,
     is_doubtful,
+    sentence,
     units_in_words,
 )
-from alignment_prism.reports.sections import sentence
 from alignment_prism.reports.summary import HARMFUL, REACH, REACH_WORDS, headline_prompts, summarise
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 

@@ -16,9 +16,9 @@ import toy_study
 from prism_command import prism
 
 from alignment_prism import load_findings
-from alignment_prism.domain import InputError, Score, content_digest, user
+from alignment_prism.domain import Contrast, InputError, Quantity, Score, content_digest, user
 from alignment_prism.io import write_records
-from alignment_prism.reports import write_report
+from alignment_prism.reports import contrasts_table, write_report
 from alignment_prism.reports.numbers import as_text
 from alignment_prism.studies import Study, run_study
 from alignment_prism.studies.report import study_report
@@ -190,3 +190,20 @@ def test_studies_that_were_judged_otherwise_are_said_to_be_so(study: Study, tmp_
     strict = [replace(row, signature=row.signature.replace("judge:toy", "judge:strict")) for row in rows]
     (line,) = together({"a": Report(Results(rows)), "b": Report(Results(strict))}).preface
     assert line == "Not comparable: the studies differ in judge (toy in a; strict in b)."
+
+
+def test_contrasts_say_what_each_number_is_in() -> None:
+    """Characters are no percentage points, and what nobody has described is in its own unit."""
+    kinds = {"harm_rate": -0.1, "reply_length": 12.0, "grade": 0.5}
+    rows = [
+        Contrast("s", "b vs a", "a", "b", -1, Quantity.DIFFERENCE, name, "harmful", "all", "all", number)
+        for name, number in kinds.items()
+    ]
+    assert [row[1][0] for row in contrasts_table(rows).rows] == ["-10.0", "+12.0", "+0.500"]
+    said = {str(contrasts_table(some).caption).partition(", on the prompts")[0] for some in (rows, rows[:1], rows[1:2])}
+    assert said == {
+        "A is a, B is b. B minus A (harm_rate in percentage points; reply_length in characters; grade in units of the "
+        "scores)",
+        "A is a, B is b. Percentage points, B minus A",
+        "A is a, B is b. Characters, B minus A",
+    }

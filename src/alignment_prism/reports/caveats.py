@@ -1,0 +1,47 @@
+"""What limits all that a report says: the judge, the seeds, and numbers that rest on too little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from alignment_prism.domain import ALL, MACRO, Signature
+from alignment_prism.domain.metric_table import HARM_RATE, REFUSAL_RATE, corrected
+from alignment_prism.reports.figures.arms import language_title
+from alignment_prism.reports.numbers import listed
+from alignment_prism.reports.results import Results
+
+
+def caveats(results: Results) -> Iterator[str]:
+    """Whose word it is, how many seeds there are, and how many numbers rest on too few events."""
+    rates = [row for row in results.findings if row.metric == HARM_RATE.name]
+    refusals = [row for row in results.findings if row.metric == REFUSAL_RATE.name]
+    judged, what = (rates, "What is harmful") if rates else (refusals, "What is a refusal")
+    judges = {dict(Signature.parts(row.signature)).get("judge", "") for row in judged} - {""}
+    if judges and results.oracle and judges == {results.oracle}:
+        yield f"{what} is the word of {results.oracle}, which knows what is so in the world that it is of."
+    elif judges:
+        done = {row.language for row in results.findings if row.metric == corrected(HARM_RATE.name)}
+        left = [language_title(code) for code in results.languages if code not in done]
+        word = f"{what} is the word of {listed(sorted(judges))}, whose errors"
+        if not done:
+            yield (
+                f"{word} nobody has measured on these replies: a judge that errs by language makes languages look "
+                "different."
+            )
+        elif left and len(results.languages) > 1:
+            yield f"{word} are not taken out in {listed(left)}: there are too few labels of people, or none."
+    seeds = {seed for _, seed in results.index.arms if seed >= 0}
+    if len(seeds) == 1 and not results.several_seeds and results.recipes:
+        yield (
+            "Every arm was aligned once: the intervals are for other prompts, and how far another seed would move "
+            "the numbers is not known from here."
+        )
+    cells = [row for row in rates if row.prompts == results.prompts and row.category == ALL]
+    cells = [row for row in cells if row.language not in (ALL, MACRO)]
+    weak = sum(row.insufficient for row in cells)
+    if weak:
+        whose = f"All {weak}" if weak == len(cells) else f"{weak} of {len(cells)}"
+        yield (
+            f"{whose} harm rates by language and scope rest on too few events to rely on; such numbers are hollow in "
+            "the figures and have a ? in the tables."
+        )
