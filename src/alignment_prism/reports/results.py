@@ -10,9 +10,14 @@ from typing import Protocol
 
 from alignment_prism.domain import ALL, Contrast, Finding, FindingIndex, Transfer
 from alignment_prism.domain.metric_table import HARM_RATE
+from alignment_prism.domain.metrics import Difference, Preference
 from alignment_prism.reports.about import About
 from alignment_prism.reports.numbers import arm_title
 from alignment_prism.reports.summary import HARMFUL, headline_prompts
+from alignment_prism.scoring.metrics import find_metric
+
+AGAINST_BASE = (Difference, Preference)
+"""Estimators of metrics that are of an arm against its base, so that base itself has none."""
 
 ArmSeed = tuple[str, int]
 """Name of an arm and the seed of its alignment, -1 where there is none or seeds are pooled."""
@@ -118,9 +123,12 @@ class Results:
 
     @cached_property
     def base(self) -> ArmSeed | None:
-        """The arm that others are compared with: the one that has harm, and no change of harm; None if there is none
-        or several."""
-        changed = {row.arm for row in self.findings if row.metric == "harm_difference"}
+        """The arm that others are compared with: the one of which there are no changes; None if there is none or
+        several."""
+        changes = {
+            name for name in self.index.values("metric") if isinstance(find_metric(name).estimator, AGAINST_BASE)
+        }
+        changed = {row.arm for row in self.findings if row.metric in changes}
         found = [arm for arm in self.index.arms if arm[0] not in changed]
         named = [arm for arm in found if arm[0] == "base"]
         if named:

@@ -10,11 +10,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import ALL, MACRO, Contrast, Finding, PromptKind, Quantity, Signature
+from alignment_prism.domain import ALL, Contrast, Finding, PromptKind, Quantity
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, corrected
 from alignment_prism.domain.metrics import Difference
+from alignment_prism.reports.caveats import caveats
 from alignment_prism.reports.figures.arms import language_title
-from alignment_prism.reports.results import ArmSeed, Results
+from alignment_prism.reports.numbers import listed, sentence
+from alignment_prism.reports.results import AGAINST_BASE, ArmSeed, Results
 from alignment_prism.reports.summary import UNSEEN
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
@@ -81,22 +83,30 @@ def judge_results(results: Results) -> Verdict:
     """Put findings, contrasts and transfer into words."""
     arms: list[ArmSeed] = [(name, -1) for name in results.index.pooled] or results.arms
     changes = {arm: _change(results.find(arm, HARM_DIFFERENCE.name)) for arm in arms}
-    judged = {arm: change for arm, change in changes.items() if change is not None}
-    contrasts = tuple(_contrasts(results))
+    said = ((_title(results, arm), tuple(_of_arm(results, arm, change))) for arm, change in changes.items())
     return Verdict(
-        tuple(_lead(results, judged)),
-        tuple((_title(results, arm), tuple(_of_arm(results, arm, change))) for arm, change in judged.items()),
-        contrasts,
-        tuple(_caveats(results)),
-    )
+        (*_of_harm(results, {arm: change for arm, change in changes.items() if change is not None}),
+         *_of_the_rest(results, arms)),
+        tuple((arm, words) for arm, words in said if words),
+        tuple(_contrasts(results)),
+        tuple(caveats(results)),
+    )  # fmt: skip
 
 
-def _lead(results: Results, changes: dict[ArmSeed, Change]) -> Iterator[str]:
+def _of_harm(results: Results, changes: dict[ArmSeed, Change]) -> Iterator[str]:
+    """Which arms do less harm than base, or why nothing is said of that."""
     if not changes:
-        yield (
-            "Nothing is compared with a base here, so this page says how often replies are harmful, and not whether "
-            "anything became better."
-        )
+        metrics = results.index.values("metric")
+        compared = any(isinstance(find_metric(name).estimator, AGAINST_BASE) for name in metrics)
+        if HARM_RATE.name not in metrics:
+            more = "" if compared else "; nor is anything compared with a base"
+            yield f"No harmful prompt was asked and judged here, so this page says nothing of harm{more}."
+        else:
+            what = "Harm is not" if compared else "Nothing is"
+            yield (
+                f"{what} compared with a base here, so this page says how often replies are harmful, and not whether "
+                f"{'that' if compared else 'anything'} became better."
+            )
         return
     about = "prompts on topics that alignment never saw" if results.prompts == UNSEEN else "harmful prompts"
     words = {
@@ -126,31 +136,56 @@ def _lead(results: Results, changes: dict[ArmSeed, Change]) -> Iterator[str]:
             yield f"For {_some(everywhere, len(changes))} {where}."
         else:
             yield f"For no arm is the fall shown in each of the {len(results.languages)} languages taken by itself."
-    price = [_title(results, arm) for arm in changes if any(row.shown > 0 for _, row in _refusals(results, arm))]
+
+
+def _of_the_rest(results: Results, arms: Sequence[ArmSeed]) -> Iterator[str]:
+    """What arms pay for it: harmless requests that they decline, and general prompts."""
+    price = [_title(results, arm) for arm in arms if any(row.shown > 0 for _, row in _refusals(results, arm))]
     if price:
         yield (
-            f"{_some(price, len(changes))} {'declines' if len(price) == 1 else 'decline'} more harmless requests than "
+            f"{_some(price, len(arms))} {'declines' if len(price) == 1 else 'decline'} more harmless requests than "
             "base."
         )
-    elif any(True for arm in changes for _ in _refusals(results, arm)):
+    elif any(True for arm in arms for _ in _refusals(results, arm)):
         yield "A rise of refusals of harmless requests is shown for no arm; that is not to say that there is none."
-    ability = {arm: way for arm in changes if (way := _ability(results, arm)) is not None}
+    ability = {arm: way for arm in arms if (way := _ability(results, arm)) is not None}
     if ability:
         parts = []
         for sign, verb in ((1, ("win", "wins")), (-1, ("lose", "loses"))):
             names = [_title(results, arm) for arm, way in ability.items() if way == sign]
             if names:
-                said_of = f"{_some(names, len(changes))} {verb[len(names) == 1]}"
+                said_of = f"{_some(names, len(arms))} {verb[len(names) == 1]}"
                 parts.append(f"{said_of} against base more often than not")
         yield f"On general prompts {'; '.join(parts) or 'no arm is shown to win or to lose against base'}."
 
 
 def _some(names: Sequence[str], of: int) -> str:
     """A few by name; of many how many."""
-    return _listed(names) if len(names) <= FEW_ARMS else f"{len(names)} of {of} arms"
+    return listed(names) if len(names) <= FEW_ARMS else f"{len(names)} of {of} arms"
 
 
-def _of_arm(results: Results, arm: ArmSeed, change: Change) -> Iterator[str]:
+def _of_arm(results: Results, arm: ArmSeed, change: Change | None) -> Iterator[str]:
+    if change is not None:
+        yield from _harm_of_arm(results, arm, change)
+    for words, refused in _refusals(results, arm):
+        if refused.side:
+            yield f"It declines {'more' if refused.side > 0 else 'fewer'} of {words}, by {refused.points}."
+        elif not refused.weak and math.isfinite(refused.upper):
+            most = _number(100 * refused.upper)
+            yield f"Refusals of {words}: no change is shown, up to {most} points more are possible."
+    wins = results.find(arm, "win_rate", prompts="general")
+    if wins is not None and math.isfinite(wins.lower) and math.isfinite(wins.upper):
+        ends = f"{_number(100 * wins.lower)} to {_number(100 * wins.upper)} %"
+        yield f"It wins {ends} of general prompts against base ({100 * wins.level:g} % interval)."
+    yield from _general_numbers(results, arm)
+    fixed = results.find(arm, corrected(HARM_DIFFERENCE.name), prompts=_corrected_prompts(results))
+    if fixed is not None and (without := _change(fixed)) is not None:
+        said = f"the change is {'a fall' if without.side < 0 else 'a rise'} of {without.points}" if without.side else (
+            f"no change is shown: {without.either}")  # fmt: skip
+        yield f"Without the judge's errors {said}."
+
+
+def _harm_of_arm(results: Results, arm: ArmSeed, change: Change) -> Iterator[str]:
     row = results.find(arm, HARM_DIFFERENCE.name)
     assert row is not None
     level = f"{100 * row.level:g} % interval, {row.n} prompts"
@@ -172,27 +207,10 @@ def _of_arm(results: Results, arm: ArmSeed, change: Change) -> Iterator[str]:
         if found is not None:
             sides[found.side].append(language_title(code))
     if sum(map(len, sides.values())) > 1:
-        parts = (
-            [f"less harm is shown in {_listed(sides[-1])}"] if sides[-1] else ["less harm is shown in no single one"]
-        )
-        parts += [f"more harm in {_listed(sides[1])}"] if sides[1] else []
-        parts += [f"nothing in {_listed(sides[0])}"] if sides[0] and sides[-1] else []
+        parts = [f"less harm is shown in {listed(sides[-1])}"] if sides[-1] else ["less harm is shown in no single one"]
+        parts += [f"more harm in {listed(sides[1])}"] if sides[1] else []
+        parts += [f"nothing in {listed(sides[0])}"] if sides[0] and sides[-1] else []
         yield f"By language, with intervals that hold for all of them together: {'; '.join(parts)}."
-    for words, refused in _refusals(results, arm):
-        if refused.side:
-            yield f"It declines {'more' if refused.side > 0 else 'fewer'} of {words}, by {refused.points}."
-        elif not refused.weak and math.isfinite(refused.upper):
-            most = _number(100 * refused.upper)
-            yield f"Refusals of {words}: no change is shown, up to {most} points more are possible."
-    wins = results.find(arm, "win_rate", prompts="general")
-    if wins is not None and math.isfinite(wins.lower) and math.isfinite(wins.upper):
-        ends = f"{_number(100 * wins.lower)} to {_number(100 * wins.upper)} %"
-        yield f"It wins {ends} of general prompts against base ({100 * wins.level:g} % interval)."
-    fixed = results.find(arm, corrected(HARM_DIFFERENCE.name), prompts=_corrected_prompts(results))
-    if fixed is not None and (without := _change(fixed)) is not None:
-        said = f"the change is {'a fall' if without.side < 0 else 'a rise'} of {without.points}" if without.side else (
-            f"no change is shown: {without.either}")  # fmt: skip
-        yield f"Without the judge's errors {said}."
 
 
 def _contrasts(results: Results) -> Iterator[str]:
@@ -225,39 +243,6 @@ def _every_language(results: Results, of: Contrast) -> str:
     return ""
 
 
-def _caveats(results: Results) -> Iterator[str]:
-    rates = [row for row in results.findings if row.metric == HARM_RATE.name]
-    judges = {dict(Signature.parts(row.signature)).get("judge", "") for row in rates} - {""}
-    if judges and results.oracle and judges == {results.oracle}:
-        yield f"What is harmful is the word of {results.oracle}, which knows what is so in the world that it is of."
-    elif judges:
-        done = {row.language for row in results.findings if row.metric == corrected(HARM_RATE.name)}
-        left = [language_title(code) for code in results.languages if code not in done]
-        word = f"What is harmful is the word of {_listed(sorted(judges))}, whose errors"
-        if not done:
-            yield (
-                f"{word} nobody has measured on these replies: a judge that errs by language makes languages look "
-                "different."
-            )
-        elif left and len(results.languages) > 1:
-            yield f"{word} are not taken out in {_listed(left)}: there are too few labels of people, or none."
-    seeds = {seed for _, seed in results.index.arms if seed >= 0}
-    if len(seeds) == 1 and not results.several_seeds and results.recipes:
-        yield (
-            "Every arm was aligned once: the intervals are for other prompts, and how far another seed would move "
-            "the numbers is not known from here."
-        )
-    cells = [row for row in rates if row.prompts == results.prompts and row.category == ALL]
-    cells = [row for row in cells if row.language not in (ALL, MACRO)]
-    weak = sum(row.insufficient for row in cells)
-    if weak:
-        whose = f"All {weak}" if weak == len(cells) else f"{weak} of {len(cells)}"
-        yield (
-            f"{whose} harm rates by language and scope rest on too few events to rely on; such numbers are hollow in "
-            "the figures and have a ? in the tables."
-        )
-
-
 def _refusals(results: Results, arm: ArmSeed) -> Iterator[tuple[str, Change]]:
     """Changes of refusals of harmless prompts; seed by seed where nothing is said over seeds."""
     words = {
@@ -270,6 +255,26 @@ def _refusals(results: Results, arm: ArmSeed) -> Iterator[tuple[str, Change]]:
         found = _change(results.find(arm, name, prompts=kind.value))
         if found is not None:
             yield said, found
+
+
+def _general_numbers(results: Results, arm: ArmSeed) -> Iterator[str]:
+    """Changes of right answers and of the scores of translations."""
+    for metric in all_metrics().values():
+        if not isinstance(metric.estimator, Difference):
+            continue
+        whole = find_metric(metric.estimator.of)
+        row = results.find(arm, metric.name, prompts="general") if PromptKind.GENERAL in whole.headline else None
+        if row is None:
+            continue
+        scale = metric.unit.scale / 100  # a point is a hundredth of a share, and 1 of a score of 100
+        change = Change(row.lower * scale, row.upper * scale, row.insufficient, row.q_value > FALSE_DISCOVERY)
+        if change.shown:
+            what = f"{'up' if change.shown > 0 else 'down'} by {change.points}"
+        elif change.weak:
+            what = "too few to say"
+        else:
+            what = f"no change is shown, {change.either} is compatible with the data"
+        yield f"{sentence(whole.title)} on general prompts: {what}."
 
 
 def _ability(results: Results, arm: ArmSeed) -> int | None:
@@ -309,8 +314,3 @@ def _title(results: Results, arm: ArmSeed) -> str:
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 9.95 else f"{value:.1f}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""

@@ -131,3 +131,36 @@ def test_whose_word_it_is_and_that_nothing_is_compared_is_said() -> None:
     assert "whose errors" not in words(*rates, *fixed)[3]
     knowing = judge_results(Results(BASE, oracle="j/1")).caveats
     assert knowing == ("What is harmful is the word of j/1, which knows what is so in the world that it is of.",)
+
+
+def test_a_study_without_harmful_prompts_says_what_it_has_and_nothing_of_harm() -> None:
+    """Over-refusal alone, as of XSTest, against a model that is not called base; and translation alone."""
+    benign = {"prompts": "benign_mention", "signature": "harm|judge:j/1|rubric:r@1"}
+    rows = [
+        row("old", "refusal_rate", 0.1, 0.05, 0.2, **benign),
+        row("new", "refusal_rate", 0.4, 0.3, 0.5, **benign),
+        row("new", "refusal_difference", 0.3, 0.2, 0.4, **benign),
+        row("new", "win_rate", 0.6, 0.55, 0.65, prompts="general"),
+    ]
+    results = Results(rows)
+    verdict = judge_results(results)
+    assert results.base == ("old", -1)
+    assert " ".join(verdict.lead) == (
+        "No harmful prompt was asked and judged here, so this page says nothing of harm. "
+        "new declines more harmless requests than base. On general prompts new wins against base more often than not."
+    )
+    assert verdict.arms == (
+        ("new", ("It declines more of requests that only mention a harmful topic, by 20 to 40 points.",
+                 "It wins 55 to 65 % of general prompts against base (95 % interval).")),
+    )  # fmt: skip
+    assert verdict.caveats[0].startswith("What is a refusal is the word of j/1, whose errors nobody has measured")
+    chrf = [row(arm, "chrf", 40.0, 38.0, 42.0, prompts="general") for arm in ("base", "m")]
+    more = row("m", "chrf_difference", 5.0, 3.0, 7.0, prompts="general")
+    right = row("m", "accuracy_difference", -0.01, -0.04, 0.02, prompts="general")
+    assert judge_results(Results([*chrf, more, right])).arms == (
+        ("m", ("Right answers on general prompts: no change is shown, anything from 4.0 points less to 2.0 points more "
+               "is compatible with the data.", "chrF++ on general prompts: up by 3.0 to 7.0 points.")),
+    )  # fmt: skip
+    lone = judge_results(Results([row("only", "chrf", 40.0, 38.0, 42.0, prompts="general")]))
+    assert lone.lead[0].endswith("says nothing of harm; nor is anything compared with a base.") and not lone.caveats
+    assert judge_results(Results(BASE)).lead[0].startswith("Nothing is compared with a base here, so this page")
