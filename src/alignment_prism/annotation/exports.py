@@ -17,17 +17,8 @@ from sqlalchemy import Connection, func, select
 from alignment_prism.annotation.history import DONE, FINAL
 from alignment_prism.annotation.projects import Kind, Project
 from alignment_prism.annotation.schema import assignments, decisions, guidelines, items, people, reads, revisions
-from alignment_prism.domain import (
-    LANGUAGES,
-    Comparison,
-    InputError,
-    Prompt,
-    PromptKind,
-    Scope,
-    Winner,
-    content_digest,
-    user,
-)
+from alignment_prism.annotation.writing import written_id
+from alignment_prism.domain import LANGUAGES, Comparison, InputError, Prompt, PromptKind, Scope, Winner, user
 from alignment_prism.io import write_records, write_text
 from alignment_prism.labels import write_sheet
 from alignment_prism.store.names import design_beside
@@ -142,6 +133,7 @@ def label_lines(found: list[Answer], read: Mapping[str, list[tuple[float, str]]]
             "design": str(answer.origin.get("design", "")),
             "language": answer.language,
             "question": str(answer.origin.get("question", "")),
+            "prompt_id": str(answer.origin.get("prompt_id", "")),
             "annotator": answer.annotator,
             "label": str(answer.content.get("label", "")),
             "comment": str(answer.content.get("comment", "")),
@@ -238,7 +230,7 @@ def prompt_record(answer: Answer) -> Prompt:
     extra = {name: row[name] for name in ("literal_translation", "semantic_translation", "explanation")}
     facts = {"dialect": said.get("dialect"), "script": said.get("script"), "annotator": answer.annotator}
     return Prompt(
-        id=content_digest(answer.language, said["prompt"], answer.key),
+        id=written_id(answer.key, said),
         messages=user(str(said["prompt"])),
         language=answer.language,
         scope=Scope(str(said["scope"])),

@@ -45,7 +45,7 @@ _BEGUN = (
     .add_columns(items.c.done, items.c.gold, items.c.categories)
     .join(items, items.c.id == assignments.c.item)
     .where(items.c.project == bindparam("project"), assignments.c.person == bindparam("person"))
-    .where(assignments.c.state == OPEN)
+    .where(assignments.c.state == OPEN, items.c.retired.is_(False))
     .order_by(assignments.c.id)
 )
 _IN_ORDER = select(items.c.id, items.c.categories).order_by(items.c.position).limit(bindparam("number"))

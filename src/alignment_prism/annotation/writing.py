@@ -19,8 +19,8 @@ from alignment_prism.annotation.projects import Item, Kind, Project, add_items, 
 from alignment_prism.annotation.quotas import Cell, cells, set_quotas
 from alignment_prism.annotation.schema import assignments, items
 from alignment_prism.annotation.standing import may_go_on
-from alignment_prism.annotation.work import give, submit
-from alignment_prism.domain import AYA_CATEGORIES, LANGUAGES, InputError, Scope
+from alignment_prism.annotation.work import give, submit, withdraw
+from alignment_prism.domain import AYA_CATEGORIES, LANGUAGES, InputError, Scope, content_digest
 from alignment_prism.domain.scripts import letters_in
 from alignment_prism.scoring.reply_language import MIN_SCRIPT_SHARE, in_language
 
@@ -168,39 +168,65 @@ def hand_in(connection: Connection, work: Work, content: Mapping[str, Any], seco
     if kept is not None:
         values = {"language": content["language"], "categories": list(content["categories"])}
         connection.execute(update(items).where(items.c.id == work.item).values(values))
-        _ask_others(connection, work, content, kept.number)
+        _ask_others(connection, work, content)
     return kept
 
 
-def _ask_others(connection: Connection, work: Work, content: Mapping[str, Any], number: int) -> None:
-    """Add items for second opinions; those about an earlier wording, which nobody has answered, go."""
+def take_back(connection: Connection, work: Work) -> bool:
+    """Take a prompt back, so that it can be handed in again; nobody else is asked about it meanwhile."""
+    taken = withdraw(connection, work)
+    if taken:
+        _ask_about(connection, work, {}, "")
+    return taken
+
+
+def written_id(key: str, content: Mapping[str, Any]) -> str:
+    """Id of the prompt that was written for an item, of a wording its own.
+
+    Args:
+        key: of the item.
+        content: the fields.
+    """
+    return content_digest(content["language"], content["prompt"], key)
+
+
+def _ask_others(connection: Connection, work: Work, content: Mapping[str, Any]) -> None:
+    english = content["prompt"] if content["language"] == "en" else content["communicative"] or content["literal"]
+    _ask_about(connection, work, content, str(english).strip())
+
+
+def _ask_about(connection: Connection, work: Work, content: Mapping[str, Any], english: str) -> None:
+    """Let speakers of other languages be asked about an English text, in place of an earlier one; not anew about the
+    same. What was said of an earlier one stays.
+
+    Args:
+        connection: in a transaction that writes.
+        work: the prompt.
+        content: its fields; none where it was taken back.
+        english: the text; empty to ask nobody.
+    """
     title = str(work.project.settings["opinions"])
     if not title:
         return
     asking = project_named(connection, title)
-    key = connection.scalar(select(items.c.key).where(items.c.id == work.item))
-    earlier = (items.c.project == asking.id) & items.c.key.like(f"{key}/%") & (items.c.done == 0)
-    connection.execute(update(items).where(earlier).values(retired=True))
-    english = content["prompt"] if content["language"] == "en" else content["communicative"] or content["literal"]
-    if not str(english).strip():
+    key, author = connection.execute(select(items.c.key, items.c.author).where(items.c.id == work.item)).one()
+    about = (items.c.project == asking.id) & items.c.key.like(f"{key}/%")
+    there = connection.execute(select(items.c.id, items.c.language, items.c.shown).where(about)).all()
+    codes = [code for code in work.project.settings["opinion_languages"] if english and code != content["language"]]
+    same = {row.language: row.id for row in there if row.shown["prompt"] == english and row.language in codes}
+    connection.execute(update(items).where(about, items.c.id.not_in(same.values())).values(retired=True))
+    if not codes:
         return
-    author = connection.scalar(select(items.c.author).where(items.c.id == work.item))
-    add_items(
-        connection,
-        asking,
-        [
-            Item(
-                f"{key}/{number}/{code}",
-                code,
-                {"prompt": str(english), "language": "en"},
-                {"source": key, "language": content["language"], "prompt_id": key},
-                tuple(content["categories"]),
-                author=author,
-            )
-            for code in work.project.settings["opinion_languages"]
-            if code != content["language"]
-        ],
-    )
+    origin = {"source": key, "language": content["language"], "prompt_id": written_id(key, content)}
+    now_of = {"origin": origin, "categories": list(content["categories"]), "retired": False}
+    connection.execute(update(items).where(items.c.id.in_(same.values())).values(now_of))
+    shown = {"prompt": english, "language": "en"}
+    new = [
+        Item(f"{key}/{len(there)}/{code}", code, shown, origin, tuple(content["categories"]), author=author)
+        for code in codes
+        if code not in same
+    ]
+    add_items(connection, asking, new)
 
 
 def form_values(connection: Connection, work: Work, person: Person) -> dict[str, Any]:

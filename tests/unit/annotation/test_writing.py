@@ -192,6 +192,39 @@ def test_speakers_of_other_languages_are_asked_about_the_translation_alone(
     assert (row["language"], row["label"], row["annotator"]) == ("ru", "no", "boris")
 
 
+def test_opinions_are_of_the_prompt_that_comes_out_and_of_none_that_was_taken_back(
+    database: Database, project: Project, tmp_path: Path
+) -> None:
+    anna, boris, vera = add(database, "anna", "ar"), add(database, "boris", "ru"), add(database, "vera", "ru")
+    work = write(database, project, anna, content("ar"))
+    with database.write() as connection:
+        asking = project_named(connection, str(project.settings["opinions"]))
+        seen = claim(connection, asking, boris)
+        assert seen is not None
+        submit(connection, seen, stored(seen, "yes"))
+        # The same English, handed in again in other Arabic words and of another kind: boris has answered.
+        changed = content("ar", prompt=f"{WRITTEN['ar']['prompt']} من فضلك", categories=["Profanity"])
+        writing.hand_in(connection, work, changed, 0.0)
+        assert claim(connection, asking, boris) is None and claim(connection, asking, vera) is None
+    with database.read() as connection:
+        write_labels(connection, asking, str(tmp_path / "opinions.jsonl"))
+        write_prompts(connection, project, str(tmp_path / "prompts.jsonl"))
+    (said,) = map(json.loads, (tmp_path / "opinions.jsonl").read_text(encoding="utf-8").splitlines())
+    (prompt,) = read_records(tmp_path / "prompts.jsonl", Prompt)
+    assert said["prompt_id"] == prompt.id and prompt.categories == ("Profanity",)
+    olga = add(database, "olga", "hi")
+    with database.write() as connection:
+        begun = claim(connection, asking, olga)
+        assert begun is not None
+        assert writing.take_back(connection, work)
+        assert claim(connection, asking, olga) is None, "not even who has it open"
+        assert claim(connection, asking, add_person(connection, "amit", Role.ANNOTATOR, ["hi"])) is None
+        writing.hand_in(connection, work, changed, 0.0)
+        again = claim(connection, asking, olga)
+        assert again is not None and again.token == begun.token
+        assert claim(connection, asking, vera) is None, "the answer of boris counts as before"
+
+
 def test_prompts_come_out_as_aya_rows_records_and_a_data_set(
     database: Database, project: Project, tmp_path: Path
 ) -> None:

@@ -151,7 +151,7 @@ def take_back(request: Request, visitor: Visiting, person: Signed, token: str, f
     """Take an answer back and show its item again."""
     with database_of(request).write() as connection:
         work = _work(connection, token, person)
-        if not withdraw(connection, work):
+        if not (writing.take_back if work.project.kind is Kind.WRITING else withdraw)(connection, work):
             return page(visitor, "message", 409, title="gone", text="gone_text", next=f"/p/{work.project.token}/next")
     return go(f"/w/{token}")
 
