@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from alignment_prism.store import folder_lock
 from alignment_prism.store.artifacts import is_complete
 from alignment_prism.store.names import FINDINGS, MANIFEST, PLAN, STEPS, unfinished_beside
 from alignment_prism.studies.step_log import read_step_log
-from alignment_prism.studies.steps import KINDS
+from alignment_prism.studies.steps import KINDS, Step
 from alignment_prism.studies.steps.source import SOURCE
 
 
@@ -114,11 +114,15 @@ def unused(out: str | Path) -> list[Unused]:
     return found
 
 
-def remove_leftovers(out: str | Path) -> None:
-    """Remove what a finished training was made in: who was killed while that was removed has left some of it."""
-    for folder in set(_steps(Path(out)).values()):
-        if is_complete(Path(out, folder)):
-            shutil.rmtree(Path(out, unfinished_beside(folder)), ignore_errors=True)
+def remove_leftovers(steps: Iterable[Step], out: Path) -> None:
+    """Remove what finished trainings were made in: who was killed while that was removed has left some of it.
+
+    Args:
+        steps: of a study, all of them done.
+        out: its folder.
+    """
+    for step in steps:
+        shutil.rmtree(unfinished_beside(str(step.folder(out))), ignore_errors=True)
 
 
 def remove_unused(out: str | Path) -> list[Unused]:

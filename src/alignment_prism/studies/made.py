@@ -18,6 +18,7 @@ from alignment_prism.store.names import (
     FINDINGS,
     GENERATIONS,
     MANIFEST,
+    PLAN,
     PROMPTS,
     REPORT,
     SCORES,
@@ -27,8 +28,8 @@ from alignment_prism.store.names import (
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.spec import StudySpec
 
-SHOWN = (PROMPTS, GENERATIONS, SCORES, COMPARISONS, FINDINGS, CONTRASTS, TRANSFER, REPORT, STUDY)
-"""What is made of the artifacts of steps."""
+SHOWN = (PROMPTS, GENERATIONS, SCORES, COMPARISONS, FINDINGS, CONTRASTS, TRANSFER, REPORT, STUDY, PLAN)
+"""What is made of the artifacts of steps, and what says which they are."""
 
 MADE = "made.json"
 """Of a study's folder: what `SHOWN` was made from, and the digest of each file of it."""

@@ -150,7 +150,7 @@ def run_study(
             if journal.taken:
                 reporter.note(f"{journal.taken} answers were in the cache {cache} and cost nothing")
         study, made = Study(out), made_from(spec, plan, index, out)
-        remove_leftovers(out)
+        remove_leftovers(plan.steps, out)
         if spec.passport is None and is_made(out, made):  # a passport has notes to tell
             return study
         write_index(out, spec, index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -242,6 +242,27 @@ def test_findings_of_another_study_stay_until_they_are_to_be_replaced(spec: Stud
     assert {reply.reply for reply in Study.open(out).generations() if reply.arm == "mine"} == {"other words"}
     run_study(changed(other, scorers=[]), out, replace=True)
     assert not (out / "scores.parquet").exists()  # those of the study before are not of these findings
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: b"",
+        lambda whole: whole[:-9],
+        lambda whole: b'{"steps": 7}',
+        lambda whole: whole.replace(b"b", b"c"),
+    ],
+    ids=["empty", "cut", "another", "flipped"],
+)
+def test_a_damaged_plan_is_made_anew(spec: StudySpec, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    out = tmp_path / "out"
+    run_study(spec, out)
+    whole, findings = (out / "plan.json").read_bytes(), (out / "findings.parquet").read_bytes()
+    (out / "plan.json").write_bytes(damage(whole))
+    told = Told()
+    run_study(spec, out, replace=True, progress=told)
+    assert told.done == []  # no step is done again
+    assert ((out / "plan.json").read_bytes(), (out / "findings.parquet").read_bytes()) == (whole, findings)
 
 
 def test_two_at_once_and_folders_that_hold_something_else_are_refused(
