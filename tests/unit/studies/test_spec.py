@@ -364,3 +364,17 @@ def test_a_method_that_is_gone_leaves_nothing_in_the_settings_of_a_preset(monkey
         while_it_is_there.setattr(METHODS, "_methods", {**METHODS, "mine": own})
         assert "mine" in training_of("nano")
     assert "mine" not in training_of("nano")
+
+
+def test_a_method_that_is_declared_again_is_trained_as_it_is_declared_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a cell of a notebook that runs again with another rate: the class of its settings is the same."""
+    monkeypatch.setattr(METHODS, "_methods", dict(METHODS))  # taken back after the test
+    monkeypatch.setattr(METHODS, "_registered", frozenset())
+    ipo, rates = METHODS["ipo"], []
+    for rate in (1e-3, 2e-3):
+        recipe = ipo.stages[0].recipe.model_copy(update={"learning_rate": rate})
+        stage = replace(ipo.stages[0], name="mine", section="mine", recipe=recipe)
+        METHODS.register(replace(ipo, name="mine", title="Mine", stages=(stage,)))
+        spec = load_spec("quickstart", arms=[{"name": "mine", "method": "mine", "share": 0.5}])
+        rates.append(spec.method_config(spec.trained[0]).recipe(stage).learning_rate)
+    assert rates == [1e-3, 2e-3]
