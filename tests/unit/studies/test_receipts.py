@@ -76,6 +76,17 @@ def test_texts_can_be_opened_by_who_has_the_key(study: Study, sealed: Path, tmp_
     assert other.texts == 0 and "is not what was committed to" in other.faults[0]
 
 
+def test_a_study_that_the_receipt_is_not_of_is_named(study: Study, sealed: Path, tmp_path: Path) -> None:
+    """The receipt is whole, and the folder is: neither has to be asked for again."""
+    other = toy_study.folder(tmp_path / "other", tmp_path / "inputs", name="another", scorers=["reply_length"])
+    options = ("--study", str(other.out), "--key", "r.key")
+    done = prism("report", "verify", "r", *options, folder=sealed.parent)
+    assert (
+        done.returncode == 2 and f"of another study than the folder holds: of '{study.name}', sealed 20" in done.stderr
+    )
+    assert "the folder is of 'another'" in done.stderr and "does not hold" not in done.stderr
+
+
 def test_any_changed_byte_is_found(receipt: Path) -> None:
     files = [path for path in receipt.rglob("*") if path.is_file()]
     assert len(files) >= 10

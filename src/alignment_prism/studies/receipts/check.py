@@ -53,7 +53,7 @@ def check_receipt(
 
     Raises:
         StoreError: the folder holds no receipt.
-        InputError: a file cannot be read at all, or there is a study without a key.
+        InputError: a file cannot be read at all, there is a study without a key, or the receipt is of another study.
     """
     place = Path(folder)
     if (study is None) != (key is None):
@@ -64,11 +64,11 @@ def check_receipt(
     faults = list(_changed(place, content, root))
     if faults:  # numbers of changed files say nothing
         return Checked(str(content.get("root", "")), tuple(faults), 0, ())
-    opened = Study.open(place)
+    opened, texts = Study.open(place), -1
+    whole = None if study is None else _study_of(opened, content, study)
     same, wrong = _recompute(opened)
-    texts = -1
-    if study is not None and key is not None:
-        texts, other = _open_texts(place, Study.open(study), read_key(key))
+    if whole is not None and key is not None:
+        texts, other = _open_texts(place, whole, read_key(key))
         wrong += other
     gates, late = _gates(place)
     return Checked(content["root"], (*wrong, *late), same, tuple(gates), texts)
@@ -97,6 +97,25 @@ def _changed(place: Path, content: dict[str, Any], root: str) -> Iterator[str]:
     yield from (f"{name} was changed" for name in sorted(said) if name in found and found[name] != said[name])
     yield from (f"{name} is missing" for name in sorted(set(said) - set(found)))
     yield from (f"{name} is not of the receipt" for name in sorted(set(found) - set(said)))
+
+
+def _study_of(receipt: Study, content: dict[str, Any], folder: str | Path) -> Study:
+    """The study in a folder.
+
+    Raises:
+        InputError: it is not the one that was sealed: its steps are others.
+    """
+    study = Study.open(folder)
+    sealed, there = set(receipt.steps), set(study.steps)
+    if sealed != there:
+        what = (
+            f"the receipt is of another study than the folder holds: of {receipt.name!r}, sealed {content['sealed']}, "
+            f"with {len(sealed)} steps; the folder is of {study.name!r}, with {len(there)}, {len(sealed & there)} of "
+            "them the same"
+        )
+        fix = "name the folder that it was sealed from; a study that was given other arms since then is another"
+        raise InputError(what, where=str(folder), fix=fix)
+    return study
 
 
 def _recompute(study: Study) -> tuple[int, list[str]]:
