@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from alignment_prism.calls.budget import Budget, Usage
-from alignment_prism.domain.errors import StoreError
+from alignment_prism.domain.errors import SharedStoreError
 
 
 def call_key(*parts: object) -> str:
@@ -126,7 +126,7 @@ class CallJournal:
         """The value that was put under `key`, here or in the cache, or None.
 
         Raises:
-            StoreError: the journal cannot be read any more.
+            SharedStoreError: the journal cannot be read any more.
         """
         value = self._read_again(key) if key in self._places else None
         return self._from_cache(key) if value is None else value
@@ -141,7 +141,7 @@ class CallJournal:
             shared: whether it goes to the cache too.
 
         Raises:
-            StoreError: it cannot be written, for example because the disk is full; what was put before is kept.
+            SharedStoreError: it cannot be written, for example because the disk is full; what was put before is kept.
         """
         self._write(key, value, model)
         if self.cache is not None and shared:
@@ -161,7 +161,7 @@ class CallJournal:
                 if not written or end == os.lseek(self._file, 0, os.SEEK_CUR):  # nobody has added to a shared one since
                     os.ftruncate(self._file, end - written)
                 fix = "make room there and run the same command again: what was answered is kept"
-                raise StoreError(
+                raise SharedStoreError(
                     f"cannot write the journal: {error.strerror}", where=str(self.path), fix=fix
                 ) from error
             self._places[key] = os.lseek(self._file, 0, os.SEEK_CUR) - len(data), len(data)
@@ -192,7 +192,7 @@ class CallJournal:
         except FileNotFoundError:
             return
         except OSError as error:
-            raise StoreError(f"cannot read the journal: {error.strerror}", where=str(self.path)) from error
+            raise SharedStoreError(f"cannot read the journal: {error.strerror}", where=str(self.path)) from error
 
     def _read_again(self, key: str) -> Any:
         """The value of an entry, from the file; None where its line is not as it was written."""
@@ -201,7 +201,7 @@ class CallJournal:
             with self.path.open("rb") as file:
                 found = _entry(os.pread(file.fileno(), length, first))
         except OSError as error:
-            raise StoreError(f"cannot read the journal: {error.strerror}", where=str(self.path)) from error
+            raise SharedStoreError(f"cannot read the journal: {error.strerror}", where=str(self.path)) from error
         return found[1] if found is not None and found[0] == key else None
 
     def _from_cache(self, key: str) -> Any:
@@ -226,7 +226,9 @@ class CallJournal:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             fix = "let the folder be written to and run the same command again: what was answered is kept"
-            raise StoreError(f"cannot write the journal: {error.strerror}", where=str(self.path), fix=fix) from error
+            raise SharedStoreError(
+                f"cannot write the journal: {error.strerror}", where=str(self.path), fix=fix
+            ) from error
         size = os.fstat(file).st_size
         if size and os.pread(file, 1, size - 1) != b"\n":
             os.write(file, b"\n")

@@ -1,7 +1,15 @@
 """The nouns: languages, harm, conversations, records, metrics, findings, errors. Imports nothing heavy."""
 
 from alignment_prism.domain.contrasts import Contrast, Quantity
-from alignment_prism.domain.errors import BudgetError, InputError, ModelError, PrismError, StoreError, TrainingError
+from alignment_prism.domain.errors import (
+    BudgetError,
+    InputError,
+    ModelError,
+    PrismError,
+    SharedStoreError,
+    StoreError,
+    TrainingError,
+)
 from alignment_prism.domain.findings import ALL, BASE, MACRO, Finding, FindingIndex, Signature
 from alignment_prism.domain.languages import EXPERIMENT_CODES, LANGUAGES, Language, Languages
 from alignment_prism.domain.messages import Message, Messages, Role, messages_from, user
@@ -72,6 +80,7 @@ __all__ = [
     "Sampling",
     "Scope",
     "Score",
+    "SharedStoreError",
     "Signature",
     "StopReason",
     "StoreError",

@@ -84,6 +84,11 @@ class StoreError(PrismError):
     exit_code = 5
 
 
+class SharedStoreError(StoreError):
+    """What all steps of a run write to or compute with cannot be used: its journal, its folder, the disk, memory. What
+    is left would meet the same. Exit code 5."""
+
+
 class BudgetError(PrismError):
     """What may be spent is spent; what was paid for is kept. Exit code 8."""
 

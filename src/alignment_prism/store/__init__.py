@@ -13,7 +13,14 @@ from alignment_prism.store.artifacts import (
     write_artifact,
 )
 from alignment_prism.store.locks import folder_lock, output_lock
-from alignment_prism.store.outputs import check_files, check_inputs, check_within, check_writable, storage_fault
+from alignment_prism.store.outputs import (
+    check_files,
+    check_inputs,
+    check_within,
+    check_writable,
+    shared_fault,
+    storage_fault,
+)
 
 __all__ = [
     "Manifest",
@@ -30,6 +37,7 @@ __all__ = [
     "output_lock",
     "package_version",
     "read_manifest",
+    "shared_fault",
     "storage_fault",
     "verify",
     "write_artifact",

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from alignment_prism.domain.errors import InputError, PrismError, StoreError
+from alignment_prism.domain.errors import InputError, PrismError, SharedStoreError, StoreError
 
 WRITE_FIX = "choose another place, one that may be written to"
 
@@ -31,6 +31,9 @@ REFUSALS = {
 }
 """What a file system may refuse while work is under way, and what to do about it."""
 
+_OF_ONE_PLACE = (errno.EACCES, errno.EPERM)
+"""What may be refused of one file or folder, and granted of the next; the others are the whole machine's."""
+
 _NO_MEMORY = "DefaultCPUAllocator: can't allocate memory"
 """How PyTorch says so."""
 
@@ -46,18 +49,41 @@ def storage_fault(error: BaseException) -> StoreError | None:
         error: whatever came up; libraries wrap the system's errors in classes of their own.
 
     Returns:
-        None where the exception, and what it was raised from, is something else, or says already what to do.
+        A `SharedStoreError` where whatever is done next would meet the same. None where the exception, and what it was
+        raised from, is something else, or says already what to do.
     """
-    seen: BaseException | None = None if isinstance(error, PrismError) else error
+    return None if isinstance(error, PrismError) else _fault(error)
+
+
+def shared_fault(error: BaseException) -> SharedStoreError | None:
+    """The error, or what it amounts to, where whatever is done next would meet the same; None for any other.
+
+    Another process that reads it loses nothing, as it would what the exception was raised from.
+    """
+    if isinstance(error, SharedStoreError):
+        return error
+    if isinstance(error, PrismError) and not isinstance(error, StoreError):
+        return None
+    fault = _fault(error)
+    if not isinstance(fault, SharedStoreError):
+        return None
+    if isinstance(error, StoreError):
+        return SharedStoreError(error.what, where=error.where, fix=error.fix, settings=error.settings)
+    return fault
+
+
+def _fault(error: BaseException) -> StoreError | None:
+    seen: BaseException | None = error
     while seen is not None:
         written = _OS_ERROR.search(str(seen))
         number = seen.errno if isinstance(seen, OSError) else int(written.group(1)) if written else None
         if isinstance(seen, MemoryError) or _NO_MEMORY in str(seen):
-            return StoreError("memory ran out", fix=REFUSALS[errno.ENOMEM])
+            return SharedStoreError("memory ran out", fix=REFUSALS[errno.ENOMEM])
         if number in REFUSALS:
             where = getattr(seen, "filename", None)
             what = f"the file system refuses to go on: {os.strerror(number)}"
-            return StoreError(what, where=str(where) if where else None, fix=REFUSALS[number])
+            kind = StoreError if number in _OF_ONE_PLACE else SharedStoreError
+            return kind(what, where=str(where) if where else None, fix=REFUSALS[number])
         seen = seen.__cause__
     return None
 

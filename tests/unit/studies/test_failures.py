@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import pickle
 import resource
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,11 +13,13 @@ from pathlib import Path
 import pytest
 from mixture_steps import mixtures
 
-from alignment_prism.domain import BudgetError, InputError, ModelError, StoreError
+from alignment_prism.calls.journal import CallJournal
+from alignment_prism.domain import BudgetError, InputError, ModelError, PrismError, SharedStoreError, StoreError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.store import storage_fault
 from alignment_prism.studies.executors.failures import SHOWN, Failures, StepsError, ends_all
 from alignment_prism.studies.executors.local import run_steps
+from alignment_prism.studies.executors.worker import portable
 from alignment_prism.studies.progress import Silent
 from alignment_prism.studies.steps import Context
 
@@ -80,10 +84,49 @@ def test_a_full_disk_is_met_once(tmp_path: Path) -> None:
     assert len(told.begun) == 1
 
 
-def test_what_all_steps_share_ends_a_study() -> None:
-    everybodys = (BudgetError("x"), StoreError("x"), OSError(28, "x"), MemoryError(), KeyboardInterrupt())
-    assert all(map(ends_all, everybodys))
-    assert not any(map(ends_all, (ModelError("x"), InputError("x"), ValueError("x"), RuntimeError("x"))))
+def raised_from(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+def test_what_all_steps_share_ends_a_study_whichever_process_meets_it(tmp_path: Path) -> None:
+    full = OSError(errno.ENOSPC, "x")
+    everybodys = [
+        *(BudgetError("x"), SharedStoreError("x"), full, MemoryError(), OSError(errno.EROFS, "x")),
+        raised_from(StoreError("cannot write", fix="make room"), full),
+        raised_from(RuntimeError("of a library"), full),
+    ]
+    its_own = [
+        *(ModelError("x"), InputError("x"), ValueError("x"), RuntimeError("x"), StoreError("a file is in the way")),
+        PermissionError(errno.EACCES, "x", "weights"),
+        raised_from(RuntimeError("of a library"), PermissionError(errno.EACCES, "x", "weights")),
+    ]
+    for errors, ends in ((everybodys, True), (its_own, False)):
+        for error in errors:
+            told = pickle.loads(pickle.dumps(portable(error)))  # which loses what it was raised from
+            assert ends_all(error, tmp_path) is ends and ends_all(told, tmp_path) is ends, repr(error)
+            assert isinstance(told, PrismError) is (isinstance(error, PrismError) or storage_fault(error) is not None)
+            assert getattr(told, "fix", None) == getattr(error if isinstance(error, PrismError) else told, "fix", None)
+    assert ends_all(KeyboardInterrupt(), tmp_path)
+    assert ends_all(StoreError("x"), tmp_path / "gone") and ends_all(
+        PermissionError(errno.EACCES, "x"), tmp_path / "gone"
+    )
+
+
+def test_what_is_in_the_way_of_one_step_is_in_the_way_of_no_other(tmp_path: Path) -> None:
+    first, second = mixtures(tmp_path, 0, 1)
+    first.folder(tmp_path).parent.mkdir()
+    first.folder(tmp_path).write_text("mine")
+    with pytest.raises(StoreError, match="a file is where the output folder is to be"):
+        run_steps([first, second], Context(tmp_path, None), Told())
+    assert second.is_done(tmp_path) and first.folder(tmp_path).read_text() == "mine"
+
+
+def test_a_journal_that_cannot_be_written_ends_a_study(tmp_path: Path) -> None:
+    journal = CallJournal(tmp_path / "calls.jsonl")  # else each of the others would pay for an answer that is lost
+    with full_disk(), pytest.raises(StoreError, match="cannot write the journal") as error:
+        journal.put("a", 1)
+    assert ends_all(pickle.loads(pickle.dumps(portable(error.value))), tmp_path)
 
 
 def test_a_message_names_so_many_and_counts_the_rest(tmp_path: Path) -> None:

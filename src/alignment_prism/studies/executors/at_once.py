@@ -234,7 +234,7 @@ class _Board:
                 self.unfinished.discard(step.key)
             elif isinstance(error, KeyboardInterrupt):
                 self.stopped.append(f"{step.title}: {words}" if words else step.title)
-            elif isinstance(error, Exception) and not ends_all(error):
+            elif isinstance(error, Exception) and not ends_all(error, self.context.out):
                 self.failures.add(step, error)
                 for key in self.failures.out_of_reach:
                     self.pending.pop(key, None)

@@ -1,15 +1,18 @@
 """Steps that fail, and what becomes of the others: one rule for every executor.
 
 A step that fails takes with it what needs its artifact, and nothing else: the other arms of a night's study are done.
-What all steps share ends a study at once: its money, the disk and memory of the machine, its folder, and Ctrl-C.
+What all steps share ends a study at once: its money, its journal, the disk and memory of the machine, its folder, and
+Ctrl-C. A file that one step alone may not read or write is that step's.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 from alignment_prism.domain import BudgetError, PrismError, StoreError
-from alignment_prism.store import storage_fault
+from alignment_prism.store import shared_fault, storage_fault
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import Step
 
@@ -52,7 +55,9 @@ class Failures:
 
     def add(self, step: Step, error: Exception) -> None:
         """Take down that a step failed with an error that does not end the study."""
-        self._errors[step.key] = error
+        if (fault := storage_fault(error)) is not None:
+            fault.__cause__ = error
+        self._errors[step.key] = fault or error
         self.out_of_reach = dependents(self._steps, self._errors) & set(self._todo)
 
     def report(self, reporter: Reporter) -> None:
@@ -84,13 +89,24 @@ class Failures:
         raise errors[0]
 
 
-def ends_all(error: BaseException) -> bool:
-    """Whether an error of one step ends the whole study: other steps would meet it too, or should not be begun."""
-    return (
-        isinstance(error, BudgetError | StoreError)
-        or not isinstance(error, Exception)
-        or storage_fault(error) is not None
-    )
+def ends_all(error: BaseException, out: Path) -> bool:
+    """Whether an error of one step ends the whole study: other steps would meet it too, or should not be begun.
+
+    Args:
+        error: of the step.
+        out: the study's folder, which may not be written to any more.
+    """
+    if not isinstance(error, Exception) or isinstance(error, BudgetError) or shared_fault(error) is not None:
+        return True
+    return (isinstance(error, StoreError) or storage_fault(error) is not None) and not _takes_files(out)
+
+
+def _takes_files(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def dependents(steps: Sequence[Step], keys: Collection[str]) -> set[str]:

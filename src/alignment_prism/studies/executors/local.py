@@ -68,7 +68,7 @@ def run_steps(
             with reporter.step(number, len(steps), step.title) as progress:
                 do_over_gpus(step, context, progress, earlier=step.key in gaps)
         except Exception as error:
-            if ends_all(error):
+            if ends_all(error, context.out):
                 raise
             failures.add(step, error)
     failures.report(reporter)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism import __version__
-from alignment_prism.domain import ModelError, PrismError, StoreError, TrainingError
+from alignment_prism.domain import ModelError, PrismError, SharedStoreError, TrainingError
 from alignment_prism.store.names import PLAN
 from alignment_prism.studies.executors.crew import Told
 from alignment_prism.studies.executors.local import run_steps, skip_done, unfinished
@@ -56,7 +56,7 @@ def run_steps_on_ray(
     Raises:
         ModelError: Ray is not installed, there is no such cluster, or no node of it has as many GPUs as a training is
             spread over; or as `run_steps`.
-        StoreError: a node does not see the study's folder, or has another version.
+        SharedStoreError: a node does not see the study's folder, or has another version.
         PrismError: of a step that failed, or `StepsError` of several.
         KeyboardInterrupt: Ctrl-C or SIGTERM; what was under way can be gone on with.
     """
@@ -210,11 +210,11 @@ def do_on_node(
             os.chdir(place)
         if version != __version__:
             what = f"a node has alignment-prism {__version__}, and the study runs with {version}"
-            raise StoreError(what, where=socket.gethostname(), fix="install the same version on every node")
+            raise SharedStoreError(what, where=socket.gethostname(), fix="install the same version on every node")
         if not (Path(out) / PLAN).is_file():
             what = "a node does not see the study's folder"
             fix = "give a folder that all nodes share, by a path that is the same on each"
-            raise StoreError(what, where=f"{out} on {socket.gethostname()}", fix=fix, settings={"out": "FOLDER"})
+            raise SharedStoreError(what, where=f"{out} on {socket.gethostname()}", fix=fix, settings={"out": "FOLDER"})
         context = Context(Path(out), None, tuple(map(Path, known)), max(gpus, 1))
         do_over_gpus(step, context, lambda done, total, words="", /: None, earlier=earlier)
     except KeyboardInterrupt as stopped:

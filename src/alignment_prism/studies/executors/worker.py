@@ -23,6 +23,7 @@ from typing import Any
 from alignment_prism.calls.budget import Budget
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain.errors import PrismError
+from alignment_prism.store import shared_fault, storage_fault
 from alignment_prism.store.names import CALLS
 from alignment_prism.studies.executors.work import do_step
 from alignment_prism.studies.steps import Context, Step
@@ -160,14 +161,18 @@ def _done(task: tuple[Step, bool], context: Context, pipe: Connection, busy: thr
 
 
 def portable(error: Exception) -> Exception:
-    """The error as another process can read it, with its traceback as a note unless it is one for users."""
-    if not isinstance(error, PrismError):
-        error.add_note(f"in another process:\n{traceback.format_exc()}")
+    """The error as another process can read it, with its traceback as a note unless it is one for users.
+
+    What it was raised from is lost on the way, so that a full disk is told from other errors here.
+    """
+    found = shared_fault(error) or storage_fault(error) or error
     try:
-        pickle.loads(pickle.dumps(error))
+        pickle.loads(pickle.dumps(found))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
+        found = RuntimeError(f"{type(error).__name__}: {error}")
+    if not isinstance(error, PrismError):
+        found.add_note(f"in another process:\n{traceback.format_exc()}")
+    return found
 
 
 def _tell(pipe: Connection, message: tuple[Any, ...]) -> None:
