@@ -138,6 +138,29 @@ def test_a_signal_stops_the_workers_and_a_second_one_ends_them(
     assert multiprocessing.active_children() == [] and not late.folder(tmp_path).exists()
 
 
+def test_what_failed_before_a_stop_is_told(tmp_path: Path) -> None:
+    class Noting(Silent):
+        notes: list[str] = []
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    (bad,) = mixtures(tmp_path, 1, total=10**6)
+    late, pipe = late_step(tmp_path)
+
+    def stop() -> None:
+        with pipe.open("wb"):  # opens when the step has begun to read: the other one has failed by then
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    keys, context = {bad.key, late.key}, Context(tmp_path, None)
+    with pytest.raises(KeyboardInterrupt):
+        run_at_once([bad, late], keys, set(), keys, context, Noting(), pool.Pool(1, context))
+    stopper.join()
+    assert [note.partition(": ")[0] for note in Noting.notes] == ["1 step failed before that"]
+
+
 def test_a_worker_reads_the_journal_and_has_its_answers_written(tmp_path: Path) -> None:
     with CallJournal(tmp_path / CALLS) as journal:
         journal.put("before", 1)

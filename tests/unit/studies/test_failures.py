@@ -129,6 +129,23 @@ def test_a_journal_that_cannot_be_written_ends_a_study(tmp_path: Path) -> None:
     assert ends_all(pickle.loads(pickle.dumps(portable(error.value))), tmp_path)
 
 
+@pytest.mark.parametrize("end", [KeyboardInterrupt("stopped"), BudgetError("the budget is spent")])
+def test_what_failed_before_a_study_is_ended_is_told(end: BaseException, tmp_path: Path) -> None:
+    class Ending(Told):
+        def step(self, number: int, total: int, title: str) -> AbstractContextManager[Progress]:
+            if number == 2:
+                raise end
+            return super().step(number, total, title)
+
+    (bad,), (good,) = mixtures(tmp_path, 1, total=10**6), mixtures(tmp_path, 0)
+    told = Ending()
+    with pytest.raises(type(end)) as raised:
+        run_steps([bad, good], Context(tmp_path, None), told)
+    assert raised.value is end
+    (note,) = told.notes
+    assert note.startswith(f"1 step failed before that: {bad.title}: ") and "safety" in note
+
+
 def test_a_message_names_so_many_and_counts_the_rest(tmp_path: Path) -> None:
     steps = [
         replace(step, title=f"step {n}") for n, step in enumerate(mixtures(tmp_path, *[n / 40 for n in range(30)]))

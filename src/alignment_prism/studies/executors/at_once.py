@@ -66,11 +66,11 @@ def run_at_once(
         while server.is_alive():
             server.join(HEARTBEAT)
     board.close()
-    if board.failure is not None:
-        raise board.failure
-    if board.signals or board.stopped:
-        raise KeyboardInterrupt("; ".join(["stopped", *board.stopped]))
-    board.failures.report(reporter)
+    with board.failures.told(reporter):
+        if board.failure is not None:
+            raise board.failure
+        if board.signals or board.stopped:
+            raise KeyboardInterrupt("; ".join(["stopped", *board.stopped]))
 
 
 class _Board:

@@ -8,7 +8,8 @@ Ctrl-C. A file that one step alone may not read or write is that step's.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from alignment_prism.domain import BudgetError, PrismError, StoreError
@@ -60,6 +61,22 @@ class Failures:
         self._errors[step.key] = fault or error
         self.out_of_reach = dependents(self._steps, self._errors) & set(self._todo)
 
+    @contextmanager
+    def told(self, reporter: Reporter) -> Iterator[None]:
+        """Do steps, and say in the end what failed: also where something else ends the study first."""
+        try:
+            yield
+        except BaseException:
+            if self._errors:
+                lines = [f"{step.title}: {words(self._errors[step.key])}" for step in self._failed()]
+                count = f"{len(lines)} step{'s' if len(lines) > 1 else ''} failed before that"
+                reporter.note(f"{count}: {'; '.join(_first(lines))}")
+            raise
+        self.report(reporter)
+
+    def _failed(self) -> list[Step]:
+        return [step for step in self._steps if step.key in self._errors]
+
     def report(self, reporter: Reporter) -> None:
         """Say what failed, what was not done for it and how to go on; nothing where nothing failed.
 
@@ -69,7 +86,7 @@ class Failures:
         """
         if not self._errors:
             return
-        failed = [(step.title, self._errors[step.key]) for step in self._steps if step.key in self._errors]
+        failed = [(step.title, self._errors[step.key]) for step in self._failed()]
         left = [step.title for step in self._steps if step.key in self.out_of_reach]
         count = len(self._errors) + len(left)
         what = f"{len(self._errors)} of {len(self._steps)} steps failed"

@@ -56,22 +56,22 @@ def run_steps(
         run_at_once(steps, waiting, gaps, aside, context, reporter, pool)
         return
     failures = Failures(steps, waiting | gaps)
-    for number, step in enumerate(steps, start=1):
-        if step.key not in waiting | gaps:
-            reporter.skip(number, len(steps), step.title)
-            continue
-        if step.key in failures.out_of_reach:
-            continue
-        if step.key in waiting and (note := step.clear(context.out)):
-            reporter.note(note)
-        try:
-            with reporter.step(number, len(steps), step.title) as progress:
-                do_over_gpus(step, context, progress, earlier=step.key in gaps)
-        except Exception as error:
-            if ends_all(error, context.out):
-                raise
-            failures.add(step, error)
-    failures.report(reporter)
+    with failures.told(reporter):
+        for number, step in enumerate(steps, start=1):
+            if step.key not in waiting | gaps:
+                reporter.skip(number, len(steps), step.title)
+                continue
+            if step.key in failures.out_of_reach:
+                continue
+            if step.key in waiting and (note := step.clear(context.out)):
+                reporter.note(note)
+            try:
+                with reporter.step(number, len(steps), step.title) as progress:
+                    do_over_gpus(step, context, progress, earlier=step.key in gaps)
+            except Exception as error:
+                if ends_all(error, context.out):
+                    raise
+                failures.add(step, error)
 
 
 def _gpus() -> int:
