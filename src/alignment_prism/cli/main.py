@@ -20,6 +20,8 @@ from click.shell_completion import CompletionItem
 
 from alignment_prism.domain.errors import InputError, PrismError
 
+REPORT_IT = "run again with --debug and report the traceback"
+
 COMMANDS: dict[str, tuple[str, str]] = {
     "quickstart": (
         "alignment_prism.cli.quickstart:command",
@@ -204,10 +206,14 @@ def _report(error: Exception, arguments: Sequence[str], debug: bool) -> int:
         traceback.print_exc()
     known = error if isinstance(error, PrismError) else storage_fault(error)
     if known is None:
-        fix = "this is a defect of Alignment Prism; run again with --debug and report the traceback"
+        fix = f"this is a defect of Alignment Prism; {REPORT_IT}"
         _print_error(f"{type(error).__name__}: {error}", fix=None if debug else fix)
         return 1
     said = advice(known.fix, known.settings, command_of(cli, arguments)) if known.fix else None
+    several = error.__cause__.exceptions if isinstance(error.__cause__, ExceptionGroup) else ()
+    defects = {type(one).__name__: one for one in several if not isinstance(one, PrismError)}
+    if said and defects and not debug:
+        said += f"; {' and '.join(defects)}: a defect of Alignment Prism; {REPORT_IT}"
     _print_error(known.what, where=known.where, fix=said)
     return known.exit_code
 

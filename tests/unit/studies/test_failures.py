@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import json
 import pickle
 import resource
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mixture_steps import mixtures
+from prism_command import prism
 
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import BudgetError, InputError, ModelError, PrismError, SharedStoreError, StoreError
@@ -21,7 +24,7 @@ from alignment_prism.studies.executors.failures import SHOWN, Failures, StepsErr
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.worker import portable
 from alignment_prism.studies.progress import Silent
-from alignment_prism.studies.steps import Context
+from alignment_prism.studies.steps import KINDS, Context
 
 
 class Told(Silent):
@@ -144,6 +147,25 @@ def test_what_failed_before_a_study_is_ended_is_told(end: BaseException, tmp_pat
     assert raised.value is end
     (note,) = told.notes
     assert note.startswith(f"1 step failed before that: {bad.title}: ") and "safety" in note
+
+
+def test_a_defect_among_several_failures_is_to_be_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setitem(KINDS, "score", replace(KINDS["score"], do=broken))
+    row = {"id": "p", "prompt": "How?", "language": "en", "kind": "harmful"}
+    (tmp_path / "prompts.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "replies.jsonl").write_text(json.dumps({"prompt_id": "p", "reply": "So."}) + "\n")
+    (tmp_path / "spec.yaml").write_text(
+        "name: x\nbase: {replies: replies.jsonl}\narms: [{name: a, replies: replies.jsonl}]\n"
+        "prompts: [{file: prompts.jsonl}]\nscorers: [reply_length]\n"
+    )
+    done = prism("study", "run", "spec.yaml", "--out", "out", folder=tmp_path)
+    assert done.returncode == 1 and "2 of 2 steps failed" in done.stderr and "Traceback" not in done.stderr
+    assert "does these 2 and nothing else" in done.stderr
+    assert "ZeroDivisionError: a defect of Alignment Prism; run again with --debug" in done.stderr
+    assert "Traceback" in prism("study", "run", "spec.yaml", "--out", "out", "--debug", folder=tmp_path).stderr
 
 
 def test_a_message_names_so_many_and_counts_the_rest(tmp_path: Path) -> None:
