@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -69,9 +70,30 @@ def test_an_arm_with_its_own_sft_settings_does_not_share() -> None:
     trained = [step for step in build_plan(changed, SOURCES).steps if step.kind == "train"]
     assert [step.settings["recipe"]["epochs"] for step in trained if step.settings["method"] == "sft"] == [1, 2]
     # the log of a study, and so its status, knows steps by their titles
-    own = ", with settings of dpo_sft"
+    own = ", with sft.epochs 2"
     assert [step.title.partition(", seed 0")[2] for step in trained] == ["", "", "", own, own]
     assert len({step.title for step in trained}) == len(trained)
+
+
+def test_the_title_of_a_training_does_not_depend_on_the_order_of_arms() -> None:
+    """Two arms need one training, and differ in what is done with it: its title is of the settings that shape it."""
+    many = {"schedule": "constant", "warmup": 0.25, "learning_rate": 0.001}  # too long for a title
+    given = [
+        {"name": "b", "method": "sft", "share": 0.15, "config": {"sft": {"epochs": 2}}},
+        {"name": "a", "method": "dpo_sft", "share": 0.15, "config": {"sft": {"epochs": 2}, "dpo_sft": {"beta": 0.3}}},
+        {"name": "c", "method": "sft", "share": 0.15, "config": {"training": {"micro_batch_size": 1}}},
+        {"name": "d", "method": "sft", "share": 0.15, "config": {"sft": many}},
+    ]
+
+    def titles(arms: list[dict[str, Any]]) -> dict[str, str]:
+        found = build_plan(quickstart(arms=arms), SOURCES).steps
+        return {step.key: step.title.partition(", seed 0")[2] for step in found if step.kind == "train"}
+
+    forward = titles(given)
+    assert titles(given[::-1]) == forward
+    none, long, *short = sorted(forward.values())
+    assert [none, *short] == ["", ", with sft.epochs 2", ", with sft.epochs 2, dpo_sft.beta 0.3"]
+    assert re.fullmatch(", with 3 own settings [0-9a-f]{8}", long)
 
 
 def test_only_what_depends_on_a_change_is_done_again() -> None:

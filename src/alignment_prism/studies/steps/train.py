@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from alignment_prism.domain import Pair
+from alignment_prism.domain import Pair, content_digest
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import read_records
 from alignment_prism.store.names import PAIRS
@@ -23,9 +25,11 @@ MODEL = "model"
 FIRST = "first"
 """Role of the training whose model a method of two stages goes on from."""
 
-
 START = "start"
 """Role of the step whose model is trained in place of the base: a merge, or another training."""
+
+LONGEST = 60
+"""Characters of settings in the title of a training."""
 
 
 def train_steps(
@@ -66,12 +70,9 @@ def _train_step(
     options = {"base": place, "training": config.training.model_dump(mode="json")}
     source = f"from {arm.base} " if arm.base else ""
     usual = spec.method_config(arm.model_copy(update={"config": {}}))
-    recipes = [[found.recipe(stage) for stage in method.stages] for found in (usual, config)]
-    same = usual.training == config.training and recipes[0] == recipes[1]
-    own = "" if same else f", with settings of {arm.name}"  # the log of a study knows steps by their titles
     return Step(
         "train",
-        f"train {method.title} {source}on {data_title(arm, seed)}{own}",
+        f"train {method.title} {source}on {data_title(arm, seed)}{_own(method, usual, config)}",
         f"{method.name}-{data_name(arm)}-seed{seed}",
         settings,
         needs,
@@ -79,6 +80,26 @@ def _train_step(
         seed,
         options=options,
     )
+
+
+def _own(method: Method, usual: MethodConfig, config: MethodConfig) -> str:
+    """What is set otherwise than in the study's other arms, as the title of a training has it.
+
+    The log of a study, and so its status, knows steps by their titles: what makes another key makes another title, and
+    which arm of several with one training comes first does not.
+    """
+
+    def values(found: MethodConfig) -> dict[str, Any]:
+        stages = {stage.section: found.recipe(stage).model_dump(mode="json") for stage in method.stages}
+        sections = {**stages, "training": found.training.result_settings()}
+        return {f"{section}.{name}": value for section, of in sections.items() for name, value in of.items()}
+
+    before = values(usual)
+    changed = {name: value for name, value in values(config).items() if value != before[name]}
+    words = ", ".join(f"{name} {json.dumps(value).removesuffix('.0')}" for name, value in changed.items())
+    if len(words) > LONGEST:
+        words = f"{len(changed)} own settings {content_digest(changed)[:8]}"
+    return f", with {words}" if words else ""
 
 
 def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, progress: Progress) -> None:
