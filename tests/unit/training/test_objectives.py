@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import linecache
 import math
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import sysconfig
 import tomllib
 import venv
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import alignment_prism
 from alignment_prism.domain import InputError, Pair, PairKind, StoreError, TrainingError, user
 from alignment_prism.io import write_records
 from alignment_prism.studies import build_plan, load_sources, load_spec
+from alignment_prism.studies.steps import KINDS, Context, Step
 from alignment_prism.training import METHODS, Method, MicroBatch, Objective, Recipe, load_config
 from alignment_prism.training.methods import Methods
 from alignment_prism.training.objectives import both, reward_metrics
@@ -304,7 +307,7 @@ def slic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Methods:
 
 
 def test_the_documented_objective_of_another_package_trains_by_its_entry_point(
-    slic: Methods, tiny_model: Path, pairs: list[Pair], tmp_path: Path
+    slic: Methods, tiny_model: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_records(tmp_path / "pairs.jsonl", pairs[:8])
     options = ["--base", tiny_model, "--pairs", tmp_path / "pairs.jsonl", "--config", "micro"]
@@ -321,16 +324,88 @@ def test_the_documented_objective_of_another_package_trains_by_its_entry_point(
     file.write_text(
         file.read_text(encoding="utf-8").replace("recipe.margin -", "2 * recipe.margin -"), encoding="utf-8"
     )
+    assert _keys(arms) == before  # the loss of this process is the one that it has imported
+    planned = _trainings(arms)["slic"]
+    monkeypatch.setattr(METHODS, "_methods", None)  # as in a process that begins now
+    monkeypatch.delitem(sys.modules, "my_losses.slic")
+    with pytest.raises(TrainingError, match="not the one that the study was planned with"):  # as in a worker
+        KINDS["train"].do(
+            planned, {}, tmp_path / "step", Context(tmp_path, None), lambda done, total, words="", /: None
+        )
     after = _keys(arms)
     assert after["slic"] != before["slic"] and after["dpo_ift"] == before["dpo_ift"]
     again = prism("align", "--method", "slic", *options, "--set", "slic.margin=2", "--out", tmp_path / "run")
     assert again.returncode == 5 and "other settings, loss" in again.stderr
 
 
+def _trainings(arms: list[dict[str, Any]]) -> dict[str, Step]:
+    """Method -> its training in a study of these arms."""
+    spec = load_spec("quickstart", arms=arms)
+    steps = build_plan(spec, load_sources(spec)).steps
+    return {str(step.settings["method"]): step for step in steps if step.kind == "train"}
+
+
 def _keys(arms: list[dict[str, Any]]) -> dict[str, str]:
-    """Method -> key of its training in a study of these arms."""
-    steps = build_plan(load_spec("quickstart", arms=arms), load_sources(load_spec("quickstart", arms=arms))).steps
-    return {str(step.settings["method"]): step.key for step in steps if step.kind == "train"}
+    return {method: step.key for method, step in _trainings(arms).items()}
+
+
+def _cell(name: str, text: str) -> dict[str, Any]:
+    """What a cell of a notebook leaves: its text is where Python looks for lines, under a name that no file has."""
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    found: dict[str, Any] = {}
+    exec(compile(text, name, "exec"), found)
+    return found
+
+
+CELL = """
+from functools import partial
+
+def scale():
+    return 2.0
+
+def loss(batch, recipe, by=1.0):
+    return by * scale() * (batch.logps[1] - batch.logps[0]), {}
+
+def replies(pair, seed):
+    return ()
+
+class Scaled:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, batch, recipe):
+        return loss(batch, recipe, self.by)
+
+def closed(by):
+    return lambda batch, recipe: loss(batch, recipe, by)
+"""
+
+
+def test_what_a_loss_is_written_in_is_known_whatever_kind_of_function_it_is() -> None:
+    def codes(text: str, by: float) -> list[str]:
+        cell = _cell(f"<cell {text}>", text)
+        written = [cell["loss"], partial(cell["loss"], by=by), cell["Scaled"](by), cell["closed"](by)]
+        own = Objective("own", Recipe, cell["replies"], STAGES["dpo"].objective.loss)
+        return [*(Objective("own", Recipe, both, loss).code for loss in written), own.code]
+
+    first = codes(CELL, 2.0)
+    assert all(first) and len(set(first[:4])) == 4
+    assert codes(CELL, 2.0) == first  # the cell runs again: other objects, which stand elsewhere in memory
+    helper = codes(CELL.replace("return 2.0", "return 3.0"), 2.0)
+    assert not set(helper) & set(first)
+    bound = codes(CELL, 3.0)
+    assert [one == other for one, other in zip(bound, first, strict=True)] == [True, False, False, False, True]
+    assert {stage.objective.code for stage in STAGES.values()} == {""}  # those of this package are known by its version
+
+
+def test_a_loss_that_was_typed_where_nothing_keeps_its_lines_is_known_by_what_it_does() -> None:
+    def code(text: str) -> str:
+        found: dict[str, Any] = {}
+        exec(compile(text, "<stdin>", "exec"), found)
+        return Objective("own", Recipe, both, found["loss"]).code
+
+    one, other = (f"def loss(batch, recipe):\n    return {by} * batch.logps[0], {{}}\n" for by in (2.0, 3.0))
+    assert code(one) == code("\n" + one) and code(one) != code(other)
 
 
 @pytest.mark.slow

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from alignment_prism.domain import Pair, content_digest
+from alignment_prism.domain import Pair, TrainingError, content_digest
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import read_records
 from alignment_prism.store.names import PAIRS
@@ -110,8 +111,14 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
     """
     from alignment_prism.training.train import train_method
 
-    section = find_method(step.settings["method"]).stages[-1].section
-    config = {section: step.settings["recipe"], "training": step.options["training"]}
+    stage = find_method(step.settings["method"]).stages[-1]
+    if stage.objective.code != step.settings.get("code", ""):  # which this process has read later, or elsewhere
+        raise TrainingError(
+            f"the loss of {stage.objective.name} is not the one that the study was planned with",
+            where=f"{step.title}, on {socket.gethostname()}",
+            fix="run the same again, which plans with the loss as it is; nodes of a cluster need one version of it",
+        )
+    config = {stage.section: step.settings["recipe"], "training": step.options["training"]}
     train_method(
         step.settings["method"],
         engine=step.settings["engine"],

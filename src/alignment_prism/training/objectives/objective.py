@@ -5,23 +5,20 @@ Nothing here imports torch, so that the table of methods can be read at once; lo
 
 from __future__ import annotations
 
-import inspect
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignment_prism.domain import Pair, PrismError, TrainingError, content_digest
+from alignment_prism.domain import Pair, PrismError, TrainingError
 from alignment_prism.training.devices import is_fatal
 from alignment_prism.training.objectives.replies import Replies
+from alignment_prism.training.objectives.source import code_of
 from alignment_prism.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-PACKAGE = Path(__file__).parents[2]
 
 LossAndMetrics = tuple["Tensor", dict[str, "Tensor"]]
 """Loss of each example, and what is logged beside it, each of shape (examples,).
@@ -104,6 +101,9 @@ class Objective:
         state: what it carries from step to step, if anything.
         translated_at: recipe -> behind which share of the layers it compares a prompt with its translations; None
             where it compares none.
+        code: digest of what its functions are written in (`source.code_of`) as that was when they were declared; empty
+            for those of this package, whose version stands for them. It is in the keys of trainings: a loss that is
+            changed is another.
     """
 
     name: str
@@ -116,23 +116,17 @@ class Objective:
     first_loss: Callable[[Any], float | None] | None = None
     state: State | None = None
     translated_at: Callable[[Any], float] | None = None
+    code: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        state = () if self.state is None else (self.state.first, self.state.next)
+        shaping = (self.loss, self.replies, self.translated_at, *state)
+        object.__setattr__(self, "code", code_of(*(function for function in shaping if function is not None)))
 
     @property
     def branches(self) -> int:
         """Replies of an example."""
         return len(self.replies(Pair("", (), "one", "another"), 0)[0].texts)
-
-    @property
-    def code(self) -> str:
-        """Digest of the file, or the notebook's cell, that the loss is written in; empty for those of this package,
-        whose version stands for them. It is in the keys of trainings: a loss that is changed is another."""
-        file = Path(getattr(getattr(self.loss, "__code__", None), "co_filename", PACKAGE))
-        if file.is_relative_to(PACKAGE):
-            return ""
-        try:
-            return content_digest(file.read_text(encoding="utf-8") if file.is_file() else inspect.getsource(self.loss))
-        except (OSError, ValueError, TypeError):  # typed into an interpreter that keeps no source
-            return ""
 
     def losses(self, batch: MicroBatch, recipe: Any) -> LossAndMetrics:
         """Loss of each example, and metrics, as `loss` returns them, looked at: anybody may have written it.

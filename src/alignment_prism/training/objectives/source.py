@@ -1,0 +1,86 @@
+"""What functions of other packages and of notebooks are written in, so that a changed one is known for another."""
+
+from __future__ import annotations
+
+import linecache
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from types import CodeType, FunctionType, MethodType
+from typing import Any
+
+from alignment_prism.domain import content_digest
+
+PACKAGE = Path(__file__).parents[2]
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""In what Python says of an object: another one in every process."""
+
+
+def code_of(*functions: Callable[..., Any]) -> str:
+    """Digest of the files, or the cells of a notebook, that functions are written in, and of what is bound to them:
+    defaults, the arguments of a `functools.partial`, the variables of a closure, the attributes of a callable object.
+
+    What those files import, and what other cells say, is not in it. Files are read now, so that a function which is
+    declared stays what it was when its file is edited.
+
+    Returns:
+        Sixteen hexadecimal digits; empty where all of it is of this package.
+
+    Example:
+        >>> code_of(content_digest)
+        ''
+    """
+    files: dict[str, str] = {}
+    bound: list[str] = []
+    for code in _codes(functions, bound, set()):
+        name = code.co_filename
+        if not _is_ours(code):
+            linecache.checkcache(name)
+            files[name] = "".join(linecache.getlines(name)) or files.get(name, "") + _without_source(code)
+    return content_digest(*files.values(), *bound) if files or bound else ""
+
+
+def _codes(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[CodeType]:
+    """The code of functions and of those that are bound to them; what else is bound is added to `bound`."""
+    for one in values:
+        if not callable(one) or isinstance(one, type):
+            bound.append(_ADDRESS.sub("", repr(one)))
+            continue
+        if id(one) in seen:  # a function that calls itself is in its own closure
+            continue
+        seen.add(id(one))
+        if isinstance(one, FunctionType):
+            yield one.__code__
+            defaults = () if _is_ours(one.__code__) else (*(one.__defaults__ or ()), *_named(one.__kwdefaults__ or {}))
+            inner = (*defaults, *_contents(one), *_named(vars(one)))  # `functools.wraps` leaves the wrapped one there
+        elif isinstance(one, MethodType):
+            inner = (one.__func__, one.__self__)
+        elif isinstance(one, partial):
+            inner = (one.func, *one.args, *_named(one.keywords))
+        else:
+            written = [value for value in vars(type(one)).values() if isinstance(value, FunctionType)]
+            inner = (*written, *_named(vars(one))) if hasattr(one, "__dict__") else (*written, repr(one))
+        yield from _codes(inner, bound, seen)
+
+
+def _named(values: dict[str, Any]) -> tuple[Any, ...]:
+    return *values, *values.values()
+
+
+def _contents(function: FunctionType) -> Iterator[Any]:
+    """What the variables of a closure hold; one that has no value yet is passed over."""
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):
+            yield cell.cell_contents
+
+
+def _is_ours(code: CodeType) -> bool:
+    return Path(code.co_filename).is_relative_to(PACKAGE)
+
+
+def _without_source(code: CodeType) -> str:
+    """Of a function that was typed into an interpreter which keeps no source."""
+    return f"{code.co_code.hex()} {code.co_names} {_ADDRESS.sub('', repr(code.co_consts))}"
