@@ -16,7 +16,7 @@ import torch
 from alignment_prism.domain import TrainingError
 from alignment_prism.training.examples import Example
 from alignment_prism.training.logps import sums_per_example
-from alignment_prism.training.objectives import MicroBatch, Objective
+from alignment_prism.training.objectives import MicroBatch, Objective, blaming
 from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.reference_store import ReferenceSpace, ReferenceStore, example_key
 
@@ -178,7 +178,8 @@ def check_first_batch(
             f"of {int(tokens[worst])} tokens, where {float(limit[worst]):.3g} is the most that rounding explains",
             fix="the references belong to other weights or numerics: remove the reference store, or report this",
         )
-    expected = None if objective.first_loss is None else objective.first_loss(recipe)
+    with blaming(objective, "first_loss"):
+        expected = None if objective.first_loss is None else objective.first_loss(recipe)
     if expected is None or not bool(real.any()):
         return
     losses, metrics = objective.losses(

@@ -23,7 +23,7 @@ from alignment_prism.training.groups import Group, GroupSums
 from alignment_prism.training.layouts.batches import OrderSampler, PaddedBatch
 from alignment_prism.training.layouts.trees import model_inputs
 from alignment_prism.training.logps import sums_per_example
-from alignment_prism.training.objectives import MicroBatch, Objective
+from alignment_prism.training.objectives import MicroBatch, Objective, blaming
 from alignment_prism.training.recipe import Recipe
 from alignment_prism.training.references import check_first_batch
 from alignment_prism.training.translations import Prompts, last_states
@@ -85,7 +85,8 @@ class StepContext:
         self.labels = torch.tensor([*(example.label for example in self.examples), 0.0])
         self.counts = torch.zeros(len(self.groups))
         if self.objective.state is not None:
-            self.state = self.objective.state.first(self.recipe, len(self.groups))
+            with blaming(self.objective, "state"):
+                self.state = self.objective.state.first(self.recipe, len(self.groups))
 
     def to(self, device: torch.device | str) -> None:
         """Move all tensors to the device that trains."""
@@ -167,7 +168,8 @@ class GlobalBatchLoss:
         context: StepContext = self.context
         batch = self.micro_batch(inputs, self.token_logps(model, inputs))
         if context.prompts and context.objective.translated_at is not None:
-            depth = context.objective.translated_at(context.recipe)
+            with blaming(context.objective, "translated_at"):
+                depth = context.objective.translated_at(context.recipe)
             asked = [context.prompts[int(index) % len(context.prompts)] for index in inputs["index"]]
             batch = replace(batch, translated=last_states(model, asked, depth, self.processing_class.pad_token_id))
         real = inputs["index"] < len(context.examples)
@@ -229,7 +231,8 @@ class GlobalBatchLoss:
         sums = context.sums
         if self.accelerator.num_processes > 1:
             sums = {name: self.accelerator.reduce(value, reduction="sum") for name, value in sums.items()}
-        context.state = state.next(context.state, context.recipe, sums, context.counts)
+        with blaming(context.objective, "state"):
+            context.state = state.next(context.state, context.recipe, sums, context.counts)
 
     def token_logps(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Log-probability of every completion token of a batch."""

@@ -13,6 +13,7 @@ import venv
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,10 +25,14 @@ from alignment_prism.domain import InputError, Pair, PairKind, StoreError, Train
 from alignment_prism.io import write_records
 from alignment_prism.studies import build_plan, load_sources, load_spec
 from alignment_prism.studies.steps import KINDS, Context, Step
-from alignment_prism.training import METHODS, Method, MicroBatch, Objective, Recipe, load_config
+from alignment_prism.training import METHODS, Method, MicroBatch, Objective, Recipe, State, load_config
+from alignment_prism.training.callbacks import Log
+from alignment_prism.training.layouts.batches import OrderSampler
 from alignment_prism.training.methods import Methods
 from alignment_prism.training.objectives import both, reward_metrics
 from alignment_prism.training.objectives.safe_dpo import SAFE_DPO
+from alignment_prism.training.references import check_first_batch
+from alignment_prism.training.steps import GlobalBatchLoss, StepContext
 from alignment_prism.training.train import train_method
 
 STAGES = {stage.objective.name: stage for method in METHODS.values() for stage in method.stages}
@@ -269,6 +274,31 @@ def test_a_loss_that_fails_is_named_with_its_line_and_is_no_defect_of_ours(
     monkeypatch.setitem(METHODS._methods, "mine", replace(MINE, stages=(replace(stage, objective=objective),)))  # type: ignore[arg-type]
     done = prism("align", "--method", "mine", *options, "--set", "mine.learning_rate=5e-3", "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
+
+
+def _broken(*_: Any) -> Any:
+    raise KeyError("no such group")
+
+
+def test_other_parts_of_an_objective_that_fail_are_named_too(tmp_path: Path) -> None:
+    objective, recipe = replace(MINE.stages[0].objective, uses_reference=True), MINE.stages[0].recipe
+
+    def step(state: State) -> StepContext:
+        order = OrderSampler([], batch_size=1, micro_batch=1, horizon=0, seed=0, processes=1)
+        own = replace(objective, state=state)
+        return StepContext("mine", own, recipe, [], order, "fp32", Log(tmp_path / "log.jsonl"))
+
+    with pytest.raises(TrainingError, match="state of mine failed: KeyError: 'no such group'") as failed:
+        step(State(_broken, _broken))
+    assert f"{Path(__file__).name}, line {_broken.__code__.co_firstlineno + 1}" in str(failed.value.where)
+    trainer = GlobalBatchLoss()
+    trainer.context = step(State(lambda recipe, groups: {}, _broken))
+    trainer.accelerator = SimpleNamespace(num_processes=1)  # type: ignore[attr-defined]
+    with pytest.raises(TrainingError, match="state of mine failed: KeyError"):
+        trainer.end_step()
+    batch, real = _batch([[-1.0], [-2.0]], reference=[[-1.0], [-2.0]]), torch.tensor([True])
+    with pytest.raises(TrainingError, match="first_loss of mine failed: KeyError"):
+        check_first_batch(batch, real, replace(objective, first_loss=_broken), recipe, "fp32")
 
 
 def _install(folder: Path, name: str, content: str, value: str) -> None:

@@ -44,7 +44,8 @@ class MicroBatch:
             replies to other prompts over the global batch, shape (); None where the objective needs none.
         state: tensors of the objective's `State`, by name.
         translated: for each example the hidden states of the last token of its prompt and of the prompt's
-            translations, with gradient, shape (languages, width); None where the objective needs none.
+            translations, with gradient, shape (languages, width); None where the objective needs none, and of pairs
+            that are held out.
     """
 
     logps: Tensor
