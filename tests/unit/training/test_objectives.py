@@ -301,6 +301,14 @@ def test_other_parts_of_an_objective_that_fail_are_named_too(tmp_path: Path) -> 
         check_first_batch(batch, real, replace(objective, first_loss=_broken), recipe, "fp32")
 
 
+def test_a_method_that_only_another_process_has_registered_is_named(registered: None, tmp_path: Path) -> None:
+    planned = _trainings([{"name": "mine", "method": "mine", "share": 0.5}])["mine"]
+    del METHODS._methods["mine"]  # type: ignore[union-attr] # as in a worker of a study that a notebook runs
+    with pytest.raises(TrainingError, match="does not know the method 'mine'") as unknown:
+        KINDS["train"].do(planned, {}, tmp_path, Context(tmp_path, None), lambda done, total, words="", /: None)
+    assert unknown.value.settings == {"jobs": "1"}
+
+
 def _install(folder: Path, name: str, content: str, value: str) -> None:
     """A package as pip leaves it, with an entry point for objectives."""
     (folder / f"{name}.py").write_text(content, encoding="utf-8")

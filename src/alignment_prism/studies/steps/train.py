@@ -17,7 +17,7 @@ from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps.kind import Context, StepKind
 from alignment_prism.studies.steps.mix import data_name, data_title
 from alignment_prism.studies.steps.step import Step
-from alignment_prism.training.methods import Method, find_method
+from alignment_prism.training.methods import METHODS, Method, find_method
 from alignment_prism.training.settings import MethodConfig
 
 MODEL = "model"
@@ -83,6 +83,24 @@ def _train_step(
     )
 
 
+def _method_here(step: Step) -> Method:
+    """The method of a training, in the process that is to train.
+
+    Raises:
+        TrainingError: it is not there: another process has registered it.
+    """
+    name = step.settings["method"]
+    if name not in METHODS:
+        raise TrainingError(
+            f"the process that is to train does not know the method {name!r}",
+            where=f"{step.title}, on {socket.gethostname()}",
+            fix="METHODS.register adds it to one process: do one step at a time there, or install a package that names "
+            "it under the entry point alignment_prism.objectives, on every node of a cluster",
+            settings={"jobs": "1"},
+        )
+    return METHODS[name]
+
+
 def _own(method: Method, usual: MethodConfig, config: MethodConfig) -> str:
     """What is set otherwise than in the study's other arms, as the title of a training has it.
 
@@ -111,7 +129,7 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
     """
     from alignment_prism.training.train import train_method
 
-    stage = find_method(step.settings["method"]).stages[-1]
+    stage = _method_here(step).stages[-1]
     if stage.objective.code != step.settings.get("code", ""):  # which this process has read later, or elsewhere
         raise TrainingError(
             f"the loss of {stage.objective.name} is not the one that the study was planned with",
