@@ -154,6 +154,17 @@ def test_what_cannot_be_done_is_said_before_any_call(tmp_path: Path, wrong: tupl
     assert found.returncode in (2, 3) and word in found.stderr and not (tmp_path / "x.jsonl").exists()
 
 
+def test_prompts_in_another_language_than_they_say_are_not_translated(tmp_path: Path, server: Server) -> None:
+    """The column of the originals taken for that of the translations: Russian by its name, English by its letters."""
+    texts = [f"Where did the tall baker leave loaf number {n} of the morning bread?" for n in range(24)]
+    prompts = [Prompt(f"p{n}", user(text), "ru", PromptKind.GENERAL) for n, text in enumerate(texts)]
+    write_records(tmp_path / "russian.jsonl", prompts, Prompt)
+    found = prism("prompts", "translate", "russian.jsonl", "--from", "ru", "--into", "fr", "--model",
+                  "openai-api/local/t", "--model-url", server.url, "--out", "x.jsonl", folder=tmp_path)  # fmt: skip
+    assert found.returncode == 2 and "24 of 24 prompts are called Russian (ru)" in found.stderr
+    assert not server.requests and SECRET not in found.stderr
+
+
 PRICES = "models: {openai-api/local/*: [10, 100]}\n"
 """Of one call of (7, 3) tokens: (7 x 10 + 3 x 100) / 10^6 = $0.00037."""
 

@@ -101,6 +101,7 @@ def translate(
     from alignment_prism.domain import InputError, Prompt
     from alignment_prism.io import write_records
     from alignment_prism.prompts.sources import iter_sets
+    from alignment_prism.scoring.prompt_language import check_prompt_languages
     from alignment_prism.scoring.translated_set import sources_of
     from alignment_prism.studies.beside import journal_beside
 
@@ -114,6 +115,7 @@ def translate(
     with rows.accounts(out) as accounts:
         prompts = sources_of(list(iter_sets(sets, accounts, **options)), home)
     accounts.require_none()
+    check_prompt_languages(prompts, known)
     made: list[Prompt] = []
     if with_sources:
         made = [replace(one, id=f"{one.id}@{home}", subset=subset, group=one.cluster) for one in prompts]

@@ -16,7 +16,7 @@ from forked import forks
 from prism_command import prism
 from scripted_server import Reply, Server
 
-from alignment_prism.domain import Generation, InputError, Pair, PairKind, Prompt, PromptKind
+from alignment_prism.domain import Generation, InputError, Pair, PairKind, Prompt, PromptKind, user
 from alignment_prism.io import read_records, write_records
 from alignment_prism.nano import world
 from alignment_prism.preferences import read_pairs
@@ -123,6 +123,16 @@ def test_a_spec_that_cannot_work_is_refused_with_its_line(tmp_path: Path, change
     with pytest.raises(InputError, match=what) as caught:
         load_build(tmp_path / "bad.yaml")
     assert "bad.yaml" in str(caught.value.where)
+
+
+def test_seeds_in_another_language_than_they_say_are_refused_before_any_call(tmp_path: Path) -> None:
+    seeds = [Prompt(f"p{n}", user(f"Could you tell me about number {n}?"), "ru", PromptKind.HARMFUL) for n in range(24)]
+    write_records(tmp_path / "seeds.jsonl", seeds, Prompt)
+    given = "prompts: [{file: seeds.jsonl}], evaluation: []"
+    (tmp_path / "wrong.yaml").write_text(SMALL.replace("prompts: nano, evaluation: nano", given))
+    done = prism("preferences", "build", "wrong.yaml", "--out", "out", folder=tmp_path)
+    assert done.returncode == 2 and "24 of 24 prompts are called Russian (ru)" in done.stderr
+    assert not list(tmp_path.glob("out/*/*"))
 
 
 @pytest.mark.usefixtures("no_report")

@@ -103,6 +103,7 @@ def _read(prompts: Prompts | tuple[()], spec: BuildSpec, *, seeds: bool) -> list
         return lab.seed_prompts() if seeds else lab.evaluation_prompts()
     from alignment_prism.io.languages import read_languages
     from alignment_prism.prompts import load_prompts
+    from alignment_prism.scoring.prompt_language import check_prompt_languages
 
     languages = read_languages(spec.languages) if spec.languages else LANGUAGES
     found = [
@@ -119,6 +120,7 @@ def _read(prompts: Prompts | tuple[()], spec: BuildSpec, *, seeds: bool) -> list
     if seeds and not found:
         where = ", ".join(entry.file for entry in prompts)
         raise InputError("no prompts to draw seeds from", where=where, fix="check that the file is the right one")
+    check_prompt_languages(found, languages)
     return found
 
 
