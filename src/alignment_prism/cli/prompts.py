@@ -75,15 +75,17 @@ def validate(
             reports.append(report)
             if not as_json:
                 _echo_report(report)
-    fault = fault_of(reports, len(sets), accounts) or said.fault()
-    note = kinship.note()
+    other, notes = said.check()
+    fault = fault_of(reports, len(sets), accounts) or other
+    notes += [note] if (note := kinship.note()) else []
     if as_json:
         problems = [problem.as_dict() for problem in accounts.problems]
         files = [report.as_dict() for report in reports]
-        told = {"ok": fault is None, "files": files, "problems": problems, "notes": [note] if note else []}
+        told = {"ok": fault is None, "files": files, "problems": problems, "notes": notes}
         echo(json.dumps(told, ensure_ascii=False))
-    elif note:
-        echo(f"note: {note}")
+    else:
+        for note in notes:
+            echo(f"note: {note}")
     if fault is not None:
         raise fault
 

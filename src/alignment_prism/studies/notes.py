@@ -14,8 +14,8 @@ SHOWN = 5
 
 def study_notes(spec: StudySpec, sources: Sources) -> tuple[str, ...]:
     """The notes of a study, those of its spec last."""
-    said = (sources.world_note, translations_note(sources.prompts), trained_on_note(spec, sources), *spec.notes)
-    return tuple(note for note in said if note)
+    found = (sources.world_note, translations_note(sources.prompts), trained_on_note(spec, sources))
+    return tuple(note for note in (*found, *sources.language_notes, *spec.notes) if note)
 
 
 def trained_on_note(spec: StudySpec, sources: Sources) -> str:

@@ -48,6 +48,7 @@ class Sources:
         world_note: what the nano lab says of itself, empty where it is not used.
         left_out: what was left out knowingly, one line each.
         build: of pairs that the study makes first: its spec, and what it starts from.
+        language_notes: what is said of prompts that seem to be in another language than they say.
     """
 
     prompts: Sequence[Prompt]
@@ -61,6 +62,7 @@ class Sources:
     world_note: str = ""
     left_out: tuple[str, ...] = ()
     build: tuple[BuildSpec, BuildSources] | None = None
+    language_notes: tuple[str, ...] = ()
 
 
 def load_sources(spec: StudySpec) -> Sources:
@@ -79,8 +81,7 @@ def load_sources(spec: StudySpec) -> Sources:
     safety, general = _pairs(spec, world) if spec.needs_pairs else ([], [])
     intake = Intake()
     everything = _prompts(spec, world, intake)
-    if not spec.uses_nano_prompts:
-        check_prompt_languages(everything, _languages(spec))
+    said = [] if spec.uses_nano_prompts else check_prompt_languages(everything, _languages(spec))
     if spec.translate is not None:
         everything = _tasks(spec, everything)
     asked = limited(_of_kinds(spec, everything), spec.prompt_limit)
@@ -100,6 +101,7 @@ def load_sources(spec: StudySpec) -> Sources:
         world.describe() if world else "",
         (*_unknown_languages(intake), *left_out),
         _build(spec, prompts) if spec.trained and spec.pairs.build else None,
+        tuple(said),
     )
 
 

@@ -47,14 +47,35 @@ def test_a_few_foreign_words_a_romanised_set_and_unknown_languages_pass() -> Non
 
 def test_real_prompts_are_in_their_languages(realdata: Path) -> None:
     aya = read_prompts(realdata / "aya_redteaming_partial" / "aya_partial_merged.jsonl")
-    check_prompt_languages(aya)
-    check_prompt_languages(read_prompts(realdata / "multijail" / "MultiJail.csv"))
+    assert check_prompt_languages(aya) == []
+    assert check_prompt_languages(read_prompts(realdata / "multijail" / "MultiJail.csv")) == []
     english = read_prompts(realdata / "xstest" / "xstest_prompts.csv", defaults={"language": "ar"})
     with pytest.raises(InputError, match="449 of 449 prompts are called Arabic"):
         check_prompt_languages(english)
     french = [replace(one, language="es") for one in aya if one.language == "fr"]
     with pytest.raises(InputError, match="another language"):
         check_prompt_languages(french)
+
+
+def test_a_few_prompts_in_another_language_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four of a hundred, at the end of a file: too few to refuse it, and they would be judged as Russian."""
+    russian = [f"Скажите, пожалуйста, что означает число {n}" for n in range(96)]
+    rows = [{"id": f"p{n}", "prompt": text, "language": "ru", "kind": "general"} for n, text in
+            enumerate([*russian, *ENGLISH[:4]])]  # fmt: skip
+    file = tmp_path / "p.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    said = "4 of 100 prompts are called Russian (ru)"
+    url = "http://localhost:1/v1"
+    planned = ["evaluate", "win-rate", "--model", "openai-api/local/m", "--base", "openai-api/local/b",
+               "--model-url", url, "--judge", "openai-api/local/j", "--judge-url", url, "--prompts", str(file), "--out",
+               str(tmp_path / "out"), "--dry-run"]  # fmt: skip
+    for command in (["prompts", "validate", str(file)], planned):
+        with pytest.raises(SystemExit):
+            main(command)
+        read = capsys.readouterr()
+        told = " ".join((read.out + read.err).split())
+        assert said in told and "(p96, p97, p98, p99)" in told and "Could you" not in told
+    assert check_prompt_languages(read_prompts(file)[:98]) == []  # two are within what real sets have
 
 
 def test_the_command_refuses_before_any_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,7 +105,7 @@ def test_of_a_large_set_prompts_from_all_over_it_are_looked_at(late: bool) -> No
     parts = [asked("ru") * 125, asked("ru", ["Скажите, пожалуйста, что это такое"] * 10) * 100]
     for prompt in itertools.chain(*(parts[::-1] if late else parts)):
         said.add(prompt)
-    found = re.match(r"(\d+) of 2000 prompts drawn from 4,000 are called Russian", str(said.fault()))
+    found = re.match(r"(\d+) of 2000 prompts drawn from 4,000 are called Russian", str(said.check()[0]))
     # 2,000 of 4,000 of which 3,000 are English: 1,500, with a standard deviation of 14
     assert found is not None and 1430 <= int(found[1]) <= 1570
 
