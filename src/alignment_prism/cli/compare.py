@@ -9,7 +9,7 @@ import click
 
 from alignment_prism.cli.console import console, echo
 from alignment_prism.cli.options import PassportOptions, group
-from alignment_prism.cli.outputs import check_outputs, replace_option
+from alignment_prism.cli.outputs import check_ending, check_outputs, replace_option
 
 if TYPE_CHECKING:
     from alignment_prism.contrasts import JudgeError
@@ -77,10 +77,10 @@ def command(
     if unused := [name for name, value in (("--look", look), ("--ledger", ledger)) if value and gate is None]:
         raise InputError(f"{unused[0]} goes with a gate", fix="give --gate, or leave it out")
     if gate is not None:
-        _check_name(out, (".md",))
+        check_ending(out, ".md")
         check_outputs(out, inputs=(*_files(runs), gate, ledger, passport.passport), replace=replace)
         ctx.exit(_decide(runs[0], runs[1], gate, look, ledger, passport, out, as_json=as_json))
-    _check_name(out, (".md", ".csv", ".parquet", ".jsonl"))
+    check_ending(out, ".md", ".csv", ".parquet", ".jsonl")
     if bool(design) != bool(labels):
         raise InputError("a design without labels, or labels without their design", fix="give --design and --labels")
     check_outputs(out, inputs=(*_files(runs), passport.passport, design, *labels), replace=replace)
@@ -118,13 +118,6 @@ def open_release(path: str) -> Release:
         return open_findings(path)
     (run,) = open_runs(path)
     return reply_findings(run.prompts, run.generations, run.scores, study=path, base_arm=""), None, [run]
-
-
-def _check_name(out: str | None, endings: tuple[str, ...]) -> None:
-    from alignment_prism.domain import InputError
-
-    if out and not out.endswith(endings):
-        raise InputError(f"nothing is written as {out!r}", fix=f"let the name end in {', '.join(endings)}")
 
 
 def _known_judge(

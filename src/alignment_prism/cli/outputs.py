@@ -9,6 +9,18 @@ import click
 replace_option = click.option("--replace", is_flag=True, help="Replace output files that are there already.")
 
 
+def check_ending(out: str | None, *endings: str) -> None:
+    """Check, before any work, that the name of an output says how it is written.
+
+    Raises:
+        InputError: it ends otherwise.
+    """
+    from alignment_prism.domain import InputError
+
+    if out and not out.endswith(endings):
+        raise InputError(f"nothing is written as {out!r}", fix=f"let the name end in {', '.join(endings)}")
+
+
 def check_outputs(
     *outputs: str | None, inputs: Iterable[str | None] = (), replace: bool = False, records: str = ""
 ) -> None:

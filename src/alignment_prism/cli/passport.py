@@ -45,12 +45,13 @@ def passport(
       prism labels passport toxicity.csv --raters person_1,person_2,person_3,gpt4 --judge gpt4 --threshold 3 \\
           --key id --map language=locale --out gpt4.json
     """
-    from alignment_prism.cli.outputs import check_outputs
+    from alignment_prism.cli.outputs import check_ending, check_outputs
     from alignment_prism.cli.parse import parse_mapping
     from alignment_prism.domain import Outcome
     from alignment_prism.domain.text import markdown_table
     from alignment_prism.labels import Columns, passport_from_files
 
+    check_ending(out, ".json")
     check_outputs(out, inputs=(*files, *prompts, design), replace=replace)
     found = passport_from_files(
         files,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from alignment_prism.cli.console import echo
-from alignment_prism.cli.outputs import check_outputs
+from alignment_prism.cli.outputs import check_ending, check_outputs
 from alignment_prism.domain.text import markdown_table
 
 C = TypeVar("C", bound=Callable[..., Any])
@@ -344,13 +344,11 @@ def _draw(
     Raises:
         InputError: the file is no .svg.
     """
-    from alignment_prism.domain import InputError
     from alignment_prism.io import write_text
     from alignment_prism.reports.curve import curve_svg
     from alignment_prism.statistics.planning.power import fewest_prompts
 
-    if not path.endswith(".svg"):
-        raise InputError(f"a plot is not written as {path!r}", fix="name it .svg")
+    check_ending(path, ".svg")
     check_outputs(path, replace=True)  # the same command draws it again
     end = 2 * needed if most is None else min(2 * needed, most)
     least = fewest_prompts() if least is None else least

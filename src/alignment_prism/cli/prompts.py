@@ -12,6 +12,7 @@ import click
 from alignment_prism.cli.border import border
 from alignment_prism.cli.console import echo, echo_problem, echo_rejects
 from alignment_prism.cli.options import group
+from alignment_prism.cli.outputs import check_ending
 from alignment_prism.cli.prompt_options import SET, SETS, ReadingOptions, RowOptions
 from alignment_prism.cli.prompt_writing import NothingGood, require_some, usable, variants
 from alignment_prism.cli.translate import translate
@@ -138,6 +139,7 @@ def stats(
     from alignment_prism.prompts.translations import Kinship
 
     rows.check_outputs(sets, reading, out)
+    check_ending(out, ".parquet", ".md")
     source = reading.source()
     languages = source["languages"]
     census, kinship = Census(), Kinship()

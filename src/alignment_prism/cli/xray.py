@@ -9,7 +9,7 @@ import click
 
 from alignment_prism.cli.console import console, echo
 from alignment_prism.cli.options import group
-from alignment_prism.cli.outputs import check_outputs, replace_option
+from alignment_prism.cli.outputs import check_ending, check_outputs, replace_option
 from alignment_prism.cli.pair_options import FILES, PairOptions
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def xray(
     from alignment_prism.preferences.xray import load_tokens
     from alignment_prism.preferences.xray import xray as xray_of
 
+    check_ending(out, ".json")
     check_outputs(out, inputs=files, replace=replace)
     tokens = None if tokenizer is None else load_tokens(resolve(tokenizer, local=True).folder())
     pairs = reading.read(files)

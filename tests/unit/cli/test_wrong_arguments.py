@@ -86,7 +86,13 @@ COMPARE = "compare toy#sft toy#dpo_15"
         ("report serve other-in", "no study is in that folder"),
         ("annotate init toy", "the folder holds a study"),
         ("power change --base 0.3 --model 0.2 --plot a-file/x.svg", "is a file, not a folder"),
+        # A name that says another form than is written.
+        ("preferences xray else.jsonl --out x.csv", "nothing is written as 'x.csv'"),
+        (f"labels passport {SHEET} --judge j --out x.md", "nothing is written as 'x.md'"),
+        ("prompts stats else.jsonl --out counts.csv", "nothing is written as 'counts.csv'"),
+        ("power change --base 0.3 --model 0.2 --plot x.png", "nothing is written as 'x.png'"),
         # Numbers that cannot be.
+        ("power agreement --kappa 0.6 --prevalence 0.1 --replies 20", "any fewer than 50"),
         ("power agreement --kappa -0.9 --prevalence 0.1 --width 0.2", "it lies from -0.11 to 1"),
         ("power labels --base 0.3 --model 0.2 --prompts 100 --labelled 200", "200 prompts to label, of 100"),
     ],

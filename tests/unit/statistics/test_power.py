@@ -300,5 +300,5 @@ def test_a_plot_and_where_the_variance_comes_from(tmp_path):
     points = svg.split('points="')[1].split('"')[0].split()
     heights = [float(point.split(",")[1]) for point in points]
     assert heights == sorted(heights, reverse=True), "power grows with prompts"
-    with pytest.raises(InputError, match="no plot|not written"):
+    with pytest.raises(InputError, match="nothing is written as"):
         power("gate", "--new", 0.1, "--limit", 0.15, "--plot", tmp_path / "power.png")

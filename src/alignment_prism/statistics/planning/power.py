@@ -303,7 +303,7 @@ def kappa_width(kappa: float, prevalence: float, prompts: int, level: float = 0.
         InputError: agreement on so few is marked as insufficient.
     """
     if prompts < FEW_LABELS:
-        what = f"{prompts} prompts: agreement on fewer than {FEW_LABELS} is marked as insufficient"
+        what = f"agreement on {prompts}, and on any fewer than {FEW_LABELS}, is marked as insufficient"
         raise InputError(what, fix=f"plan {FEW_LABELS} or more")
     return 2 * critical_value(level) * math.sqrt(_kappa_variance(kappa, prevalence) / prompts)
 
