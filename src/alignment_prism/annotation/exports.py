@@ -18,7 +18,17 @@ from alignment_prism.annotation.history import DONE, FINAL
 from alignment_prism.annotation.projects import Kind, Project
 from alignment_prism.annotation.schema import assignments, decisions, guidelines, items, people, reads, revisions
 from alignment_prism.annotation.writing import written_id
-from alignment_prism.domain import LANGUAGES, Comparison, InputError, Prompt, PromptKind, Scope, Winner, user
+from alignment_prism.domain import (
+    LANGUAGES,
+    Comparison,
+    InputError,
+    Prompt,
+    PromptKind,
+    Scope,
+    StoreError,
+    Winner,
+    user,
+)
 from alignment_prism.io import write_records, write_text
 from alignment_prism.labels import write_sheet
 from alignment_prism.store.names import design_beside
@@ -259,18 +269,23 @@ def write_dataset(connection: Connection, project: Project, folder: str) -> list
     """Write the prompts of a writing project as a folder that `datasets.load_dataset` reads, one split a language.
 
     The card names the columns and counts and says what is left to say: licence, who wrote, how they were paid.
+
+    Raises:
+        InputError: nobody has handed in a prompt, or the project is of labels.
+        StoreError: the folder holds an earlier export's prompts in a language that has none any more.
     """
     by_language: dict[str, list[Answer]] = {}
     for answer in _written(connection, project):
         by_language.setdefault(answer.language, []).append(answer)
-    written = []
-    for code, found in sorted(by_language.items()):
-        path = Path(folder) / f"aya_{LANGUAGES.find(code).iso639_3}.jsonl"
-        write_text(path, _jsonl(map(aya_row, found)))
-        written.append(str(path))
+    paths = {code: Path(folder) / f"aya_{LANGUAGES.find(code).iso639_3}.jsonl" for code in sorted(by_language)}
+    if left := sorted({*Path(folder).glob("aya_*.jsonl")} - {*paths.values()}):
+        fix = "remove it, so that what was taken back is not passed on; or name another folder"
+        raise StoreError("prompts of an earlier export, in a language that has none now", where=str(left[0]), fix=fix)
+    for code, path in paths.items():
+        write_text(path, _jsonl(map(aya_row, by_language[code])))
     card = Path(folder) / "README.md"
     write_text(card, _card(project, by_language))
-    return [*written, str(card)]
+    return [*map(str, paths.values()), str(card)]
 
 
 def _written(connection: Connection, project: Project) -> list[Answer]:

@@ -284,7 +284,8 @@ def export(folder: str, project: str, out: str, what: str, replace: bool) -> Non
     from alignment_prism.annotation.projects import project_named
     from alignment_prism.store.names import design_beside
 
-    outputs = (str(Path(out) / "README.md"),) if what == "dataset" else (out, design_beside(out))
+    there = [str(Path(out) / "README.md"), *map(str, sorted(Path(out).glob("aya_*.jsonl")))]
+    outputs = there if what == "dataset" else [out, design_beside(out)]
     check_outputs(*outputs, inputs=map(str, own_files(folder)), replace=replace)
     with open_database(folder).read() as connection:
         write = getattr(exports, f"write_{what}")

@@ -13,9 +13,9 @@ from prism_command import prism
 from alignment_prism.annotation import writing
 from alignment_prism.annotation.database import Database, open_database
 from alignment_prism.annotation.exports import write_aya, write_dataset, write_labels, write_prompts
-from alignment_prism.annotation.held import Work
+from alignment_prism.annotation.held import Work, answered
 from alignment_prism.annotation.labelling import stored
-from alignment_prism.annotation.people import Person, Role, add_person
+from alignment_prism.annotation.people import Person, Role, add_person, person_named
 from alignment_prism.annotation.projects import Item, Kind, Project, project_named
 from alignment_prism.annotation.quotas import Cell, cells
 from alignment_prism.annotation.standing import standing
@@ -276,8 +276,12 @@ def test_the_data_set_is_read_by_datasets(tmp_path: Path) -> None:
         project = project_named(connection, "Prompts")
     for language in ("sr", "ar"):
         write(database, project, add(database, f"writer {language}", language), content(language))
-    done = prism("annotate", "export", "people", "Prompts", "set", "--what", "dataset", folder=tmp_path)
+    export = ("annotate", "export", "people", "Prompts", "set", "--what", "dataset")
+    done = prism(*export, folder=tmp_path)
     assert done.returncode == 0, done.stderr
+    (tmp_path / "set" / "README.md").rename(tmp_path / "README.md")
+    assert prism(*export, folder=tmp_path).returncode == 5, "the splits alone are an export, too"
+    assert prism(*export, "--replace", folder=tmp_path).returncode == 0
     import datasets
 
     found = datasets.load_dataset(str(tmp_path / "set"), cache_dir=str(tmp_path / "cache"))
@@ -285,3 +289,9 @@ def test_the_data_set_is_read_by_datasets(tmp_path: Path) -> None:
         "arabic": WRITTEN["ar"]["prompt"],
         "serbian": WRITTEN["sr"]["prompt"],
     }
+    # What was taken back does not stay in a folder that is passed on.
+    with database.write() as connection:
+        (mine,) = answered(connection, project, person_named(connection, "writer sr"))
+        assert writing.take_back(connection, mine)
+    done = prism(*export, "--replace", folder=tmp_path)
+    assert done.returncode == 5 and "aya_srp.jsonl" in done.stderr and "remove it" in done.stderr
