@@ -132,7 +132,13 @@ def sample(
 @click.option("--arm", default="", help="Whose change against base; the first on the sheet unless given.")
 @click.option("--limit", type=click.FloatRange(-1, 1), default=0.0, show_default=True,
               help="The claim: the change is at most this much, in every language.")  # fmt: skip
-@click.option("--number", type=click.IntRange(1), default=50, show_default=True, help="Most prompts to label next.")
+@click.option(
+    "--number",
+    type=click.IntRange(1),
+    default=50,
+    show_default=True,
+    help="Most prompts to label next, but for the few that every undecided language needs.",
+)
 @click.option("--level", type=click.FloatRange(0.5, 0.999), default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
 @click.option("--out", type=click.Path(), required=True, help="The next sheet; OUT.design.json is for all sheets "

@@ -85,7 +85,7 @@ def draw_next(
         labels: of its sheets.
         arm: whose change; the first beside base unless given.
         limit: of the change, from -1 to 1: the claim is that it is at most this much.
-        number: most prompts to draw.
+        number: prompts to draw at most, but that every undecided language gets one and every stratum of it `LEAST`.
         level: of the intervals that decide.
         seed: of the draw.
 
