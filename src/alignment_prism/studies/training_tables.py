@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -31,7 +32,7 @@ def training_tables(study: Study) -> list[tuple[str, Sheet]]:
 def training_curves(study: Study) -> list[Curve]:
     """The losses of every stage, from the logs of its trainings: of all pairs, and of each language and scope."""
     curves: dict[tuple[str, str, str, str], list[tuple[int, float]]] = {}
-    for folder in _folders(study, "train"):
+    for folder, name in _named(study, "train"):
         for line in _lines(folder / LOG):
             if (part := PARTS.get(line.get("event", ""))) is None:
                 continue
@@ -39,7 +40,7 @@ def training_curves(study: Study) -> list[Curve]:
             for group in (None, *sums):
                 if math.isfinite(loss := sums.mean("loss", group)):
                     words = "" if group is None else _group(group)
-                    key = (folder.name.rpartition("-")[0], str(line["stage"]), part, words)
+                    key = (name, str(line["stage"]), part, words)
                     curves.setdefault(key, []).append((int(line["step"]), loss))
     return [Curve(*key, tuple(points)) for key, points in curves.items()]
 
@@ -52,12 +53,12 @@ def _group(group: Group) -> str:
 
 def _mixtures(study: Study) -> tuple[str, Sheet]:
     rows = []
-    for folder in _folders(study, "mix"):
+    for folder, name in _named(study, "mix"):
         found = _json(folder / MIXTURE)
         for side, drawn in found.get("sides", {}).items():
             for stratum in drawn.get("strata", ()):
                 if stratum.get("drawn"):
-                    names = (folder.name.rpartition("-")[0], side, stratum.get("scope") or "", stratum["language"])
+                    names = (name, side, stratum.get("scope") or "", stratum["language"])
                     rows.append((tuple(map(str, names)), (str(stratum["pool"]), str(stratum["drawn"]))))
     heads, caption = ("pairs in the pool", "drawn"), "Exact counts, from the manifest of each mixture."
     return "Mixtures, as they were drawn", Sheet(("mixture", "side", "scope", "language"), heads, tuple(rows), caption)
@@ -66,7 +67,7 @@ def _mixtures(study: Study) -> tuple[str, Sheet]:
 def _losses(study: Study) -> tuple[str, Sheet]:
     """The loss of every training at the first and the last line of its log, and of the group that is worst then."""
     rows: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
-    for folder in _folders(study, "train"):
+    for folder, name in _named(study, "train"):
         lines: dict[tuple[str, str], list[GroupSums]] = {}
         for line in _lines(folder / LOG):
             if line.get("event") in PARTS:
@@ -76,7 +77,7 @@ def _losses(study: Study) -> tuple[str, Sheet]:
             worst = sums[-1].worst("loss")
             shown = [f"{one.mean('loss'):.4f}" for one in (sums[0], sums[-1])]
             shown += ["", ""] if worst is None else [" / ".join(worst), f"{sums[-1].mean('loss', worst):.4f}"]
-            rows.append(((folder.name.rpartition("-")[0], *key), tuple(shown)))
+            rows.append(((name, *key), tuple(shown)))
     heads = ("first loss", "last loss", "worst group at the end", "its loss")
     caption = (
         "Means over the pairs (or tokens) of the first and the last line of each log, of what was trained on and of "
@@ -87,10 +88,10 @@ def _losses(study: Study) -> tuple[str, Sheet]:
 
 def _tokenizer(study: Study) -> tuple[str, Sheet]:
     rows = []
-    for folder in _folders(study, "train"):
+    for folder, name in _named(study, "train"):
         for stage in _json(folder / RESULT).get("stages", ()):
             for count in stage.get("counts", ()):
-                names = folder.name.rpartition("-")[0], str(stage["name"]), str(count["language"])
+                names = name, str(stage["name"]), str(count["language"])
                 rows.append((names, tuple(str(count.get(name, "")) for name in COUNTS)))
     caption = (
         "A language whose prompts take more tokens is cut and dropped more often at the same limit: where these "
@@ -100,9 +101,20 @@ def _tokenizer(study: Study) -> tuple[str, Sheet]:
     return "Tokenizer fairness, by language", Sheet(("training", "stage", "language"), heads, tuple(rows), caption)
 
 
-def _folders(study: Study, kind: str) -> Iterator[Path]:
-    """Folders of the finished steps of one kind, in the order of the plan."""
-    yield from (study.out / folder for folder in study.steps if folder.split("/")[0] == kind)
+def _named(study: Study, kind: str) -> Iterator[tuple[Path, str]]:
+    """Folders of the finished steps of one kind, in the order of the plan, each with a name that no other has.
+
+    That is the folder's without the digits of its key; of steps that differ in their settings or bases alone, with the
+    arms whose model it is, or the digits where it is no arm's.
+    """
+    folders = [study.out / folder for folder in study.steps if folder.split("/")[0] == kind]
+    called = Counter(folder.name.rpartition("-")[0] for folder in folders)
+    arms: dict[Path, list[str]] = {}
+    for (arm, _), model in study.models().items():
+        arms.setdefault(model.parent, []).append(arm)
+    for folder in folders:
+        name, _, digits = folder.name.rpartition("-")
+        yield folder, name if called[name] == 1 else f"{name} ({', '.join(arms.get(folder, [digits]))})"
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:

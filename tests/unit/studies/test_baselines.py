@@ -93,6 +93,18 @@ def test_a_training_that_held_out_pairs_end_early_has_their_losses_in_the_report
     assert curve.points == tuple((line["step"], pytest.approx(line["loss"])) for line in held)
 
 
+def test_trainings_that_differ_in_settings_alone_have_curves_and_rows_of_their_own(study: Study) -> None:
+    whole = [one for one in training_curves(study) if not one.group and one.part == "trained"]
+    assert len(whole) == len(list((study.out / "train").glob("*/log.jsonl")))  # methods of one stage
+    for arm in ("early", "drawn"):
+        log = study.models()[arm, 0].parent / "log.jsonl"
+        steps = [line for line in map(json.loads, log.read_text("utf-8").splitlines()) if line["event"] == "step"]
+        (curve,) = (one for one in whole if one.training.endswith(f"({arm})"))
+        assert curve.points == tuple((line["step"], pytest.approx(line["loss"])) for line in steps)
+    table = study.report.read_text("utf-8").partition("Losses while training")[2].partition("</table>")[0]
+    assert "(early)" in table and "(drawn)" in table
+
+
 def test_adapters_are_in_the_drawn_layers_alone(study: Study) -> None:
     from safetensors.torch import load_file
 
