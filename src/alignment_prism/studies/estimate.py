@@ -252,8 +252,8 @@ def _training(
         pairs = mixture["total"] or pairs + most
     prompt, chosen, rejected = (share * one + (1 - share) * other for one, other in zip(safety, general, strict=True))
     objective = find_method(step.settings["method"]).stages[-1].objective
-    alone = objective.name == "sft"
-    tokens = pairs * (prompt + chosen + (0 if alone else rejected)) / CHARACTERS
+    read = sum(len(one.texts) for one in objective.replies(Pair("", (), "one", "another"), 0))  # of each pair
+    tokens = pairs * (prompt + chosen + (rejected if read > 1 else 0)) / CHARACTERS
     epochs = float(step.settings["recipe"].get("epochs", 1))
     each = 8 if step.options["training"].get("gradient_checkpointing") else 6
     base = str(step.options["base"])

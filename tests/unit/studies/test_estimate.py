@@ -12,6 +12,7 @@ from alignment_prism.scoring.form import load_form
 from alignment_prism.studies import Sources, StudySpec, build_plan
 from alignment_prism.studies.estimate import estimate
 from alignment_prism.studies.prices import load_prices
+from alignment_prism.training import find_method
 
 SAFETY = [Pair(f"s{n}", user("a" * 30), "b" * 60, "c" * 90, "en", "safety", Scope.GLOBAL) for n in range(50)]
 GENERAL = [Pair(f"g{n}", user("a" * 30), "b" * 60, "c" * 90, "en", "general") for n in range(50)]
@@ -75,6 +76,16 @@ def test_calls_tokens_hours_and_money_are_those_of_the_steps_that_are_left(price
     compare = rows["compare by judge/unknown"]
     # three arms with base, 4 general prompts, the first sample of each, both orders
     assert (compare.calls, compare.dollars) == (3 * 4 * 2, None)
+
+
+@pytest.mark.parametrize(("method", "replies"), [("sft_random", 1), ("kto", 2), ("simpo", 2)])
+def test_a_training_reads_as_many_replies_of_a_pair_as_its_method_does(method: str, replies: int, prices: Path) -> None:
+    section = find_method(method).stages[0].section
+    arm = {"name": "one", "method": method, "share": 0.5, "config": {section: {"epochs": 1}}}
+    spec = StudySpec.model_validate({**SPEC.model_dump(exclude_unset=True), "arms": [arm]})
+    rows = estimate(build_plan(spec, SOURCES), spec, SOURCES, load_prices(prices), parameters=lambda name: 1)
+    # 60 pairs of 10 tokens and replies of 20 or 30: the chosen one, or both
+    assert {row.what: row.tokens_in for row in rows}["train from nano"] == 60 * (10 + 20 + 30 * (replies > 1))
 
 
 def test_what_is_done_takes_nothing_and_what_is_not_known_is_not_made_up(prices: Path) -> None:
