@@ -168,6 +168,25 @@ def test_gates_are_shown_to_come_before_the_results_or_after(study: Study, seale
         read_declarations(again)
 
 
+def test_comparisons_are_results_that_a_gate_must_come_before(tmp_path: Path) -> None:
+    """A study of win-rates alone has no score."""
+    (tmp_path / "gate.yaml").write_text(GATE, encoding="utf-8")
+    (tmp_path / "late.yaml").write_text(GATE.replace("0.5", "0.4"), encoding="utf-8")
+    declare(tmp_path / "toy", tmp_path / "gate.yaml")
+    made = toy_study.folder(tmp_path / "toy", tmp_path / "inputs", scores=[])
+    metrics = {row.metric for row in made.findings()}
+    assert "win_rate" in metrics and not metrics & {"harm_rate", "refusal_rate"}
+    assert declare(made.out, tmp_path / "late.yaml").results == 1
+    write_receipt(made.out, tmp_path / "r")
+    first, second = check_receipt(tmp_path / "r").gates
+    assert "AFTER" not in first and "AFTER there were verdicts" in second
+    step = {"at": "2000-01-01T00:00:00+00:00", "event": "begin", "step": "compare with base: sft"}
+    (made.out / "steps.jsonl").write_text(json.dumps(step) + "\n", encoding="utf-8")
+    write_receipt(made.out, tmp_path / "again")
+    first, _ = check_receipt(tmp_path / "again").gates
+    assert "AFTER there were verdicts (2000-01-01" in first
+
+
 def test_no_word_of_a_scorer_comes_into_a_receipt_by_another_column() -> None:
     withheld = Withheld(b"k" * 32)
     own = Score("p", "d" * 64, "arm", "j", "outcome", "refusal")

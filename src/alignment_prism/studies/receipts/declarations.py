@@ -11,8 +11,14 @@ from pathlib import Path
 from alignment_prism.domain import InputError, StoreError
 from alignment_prism.domain.errors import reason
 from alignment_prism.io import write_text
-from alignment_prism.store.names import DECLARATIONS, SCORES, STEPS
+from alignment_prism.store.names import COMPARISONS, DECLARATIONS, SCORES, STEPS
 from alignment_prism.studies.step_log import read_step_log
+
+VERDICTS = ("score", "compare", "source")
+"""Kinds of steps whose artifacts hold what judges and rules say of replies."""
+
+TITLES = ("judge", "score", "compare")
+"""How titles of the steps begin that ask them."""
 
 _FIRST = "0" * 64
 
@@ -26,7 +32,7 @@ class Declaration:
         name: of the gate's file.
         gate: the file's text.
         sha256: of the file.
-        results: files of scores that the folder held then; none is before the results.
+        results: files of scores and comparisons that the folder held then; none is before the results.
         before: digest of the declaration before this one.
     """
 
@@ -62,7 +68,7 @@ def declare(folder: str | Path, gate: str | Path) -> Declaration:
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if any(one.sha256 == sha256 for one in known):
         raise InputError("the gate is declared already", where=str(gate), fix="nothing is to be done")
-    results = len(list(out.glob(f"score/*/{SCORES}")) + list(out.glob(f"source/*/{SCORES}")))
+    results = sum(len(list(out.glob(f"{kind}/*/{name}"))) for kind in VERDICTS for name in (SCORES, COMPARISONS))
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = Declaration(now, Path(gate).name, text, sha256, results, known[-1].digest if known else _FIRST)
     lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in (*known, made))
@@ -94,10 +100,7 @@ def read_declarations(folder: str | Path) -> list[Declaration]:
 
 
 def first_verdict(folder: str | Path) -> str | None:
-    """When the first step that scores ended, by the log of the study; None where there is no such step."""
-    times = [line["at"] for line in read_step_log(Path(folder) / STEPS) if _scores(line)]
-    return min(times, default=None)
-
-
-def _scores(line: dict[str, str]) -> bool:
-    return line.get("event") == "begin" and line.get("step", "").startswith(("judge", "score"))
+    """When the first step that scores or compares replies began, by the log of the study; None where there is none."""
+    lines = [line for line in read_step_log(Path(folder) / STEPS) if line["event"] == "begin"]
+    times = (line.get("at") for line in lines if str(line.get("step")).startswith(TITLES))
+    return min((at for at in times if isinstance(at, str)), default=None)
