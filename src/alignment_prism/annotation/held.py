@@ -72,8 +72,9 @@ _FOUND = (
 _OF_TOKEN = _FOUND.where(assignments.c.token == bindparam("token"))
 _ANSWERED = (
     _FOUND.where(projects.c.id == bindparam("project"), assignments.c.state != OPEN)
-    .order_by(assignments.c.ended_at.desc())
+    .order_by(assignments.c.ended_at.desc(), assignments.c.id.desc())
     .limit(bindparam("number"))
+    .offset(bindparam("start"))
 )
 _BEFORE = (
     select(assignments.c.token)
@@ -91,9 +92,9 @@ def work_of(connection: Connection, token: str, person: Person) -> Work | None:
     return None if row is None else _work(row)
 
 
-def answered(connection: Connection, project: Project, person: Person, number: int = 50) -> list[Work]:
-    """The last items that somebody answered or skipped, newest first."""
-    asked = {"project": project.id, "person": person.id, "number": number}
+def answered(connection: Connection, project: Project, person: Person, number: int = 50, start: int = 0) -> list[Work]:
+    """Items that somebody answered or skipped, newest first: so many, after the first `start` of them."""
+    asked = {"project": project.id, "person": person.id, "number": number, "start": start}
     return [_work(row) for row in connection.execute(_ANSWERED, asked)]
 
 

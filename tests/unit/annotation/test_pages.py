@@ -17,13 +17,14 @@ from sqlalchemy import event
 
 from alignment_prism.annotation.database import Database
 from alignment_prism.annotation.exports import answers
+from alignment_prism.annotation.labelling import stored
 from alignment_prism.annotation.people import Person, Role, everyone, invite
 from alignment_prism.annotation.projects import Item, Kind, project_named
 from alignment_prism.annotation.quotas import Cell
 from alignment_prism.annotation.texts import INTERFACES, say
 from alignment_prism.annotation.web.app import make_app
 from alignment_prism.annotation.web.security import HEADERS
-from alignment_prism.annotation.work import claim
+from alignment_prism.annotation.work import claim, submit
 from alignment_prism.annotation.writing import create_writing
 
 Client = TestClient
@@ -300,6 +301,23 @@ def test_a_lead_sees_what_is_wanted_before_anybody_has_written(database: Databas
     of = say("en", "n_of_m", n=0, m=2)
     assert f"Arabic: {of}" in browser.get("/lead").text
     assert "<td>2</td><td>0</td><td>0</td>" in browser.get(busy["writing"]).text
+
+
+def test_every_answer_can_be_reached_again(database: Database, anna: Person) -> None:
+    """Of sixty answers the last fifty, and behind them the ten before; so many that nobody has are none."""
+    project = make_project(database, replies("ar", 60))
+    with database.write() as connection:
+        for _ in range(60):
+            work = claim(connection, project, anna)
+            assert work is not None
+            submit(connection, work, stored(work, "refusal"))
+    browser, mine = client(database, "anna"), f"/p/{project.token}/mine"
+    pages = [browser.get(address).text for address in (mine, f"{mine}?start=50", f"{mine}?start=-1")]
+    works = [re.findall(r'href="(/w/[^"]+)"', text) for text in pages]
+    assert (len(works[0]), len(works[1])) == (50, 10) and len({*works[0], *works[1]}) == 60 and works[2] == works[0]
+    assert f'href="{mine}?start=50"' in pages[0] and "start=" not in pages[1]
+    assert browser.get(works[1][-1]).status_code == 200
+    assert not re.findall(r'href="/w/', browser.get(f"{mine}?start={10**30}").text)
 
 
 def test_every_page_speaks_every_language_of_the_pages(database: Database, busy: dict[str, str]) -> None:

@@ -22,6 +22,11 @@ from alignment_prism.domain import InputError
 
 router = APIRouter()
 
+ON_A_PAGE = 50
+"""Answers that are listed at once."""
+LAST = 1_000_000
+"""No list is longer than this, and no database is asked for a larger number."""
+
 
 @router.get("/")
 def home(request: Request, visitor: Visiting, person: Signed) -> Response:
@@ -74,13 +79,15 @@ def following(request: Request, visitor: Visiting, person: Signed, token: str, u
 
 
 @router.get("/p/{token}/mine")
-def mine(request: Request, visitor: Visiting, person: Signed, token: str) -> Response:
-    """What somebody has answered, newest first."""
+def mine(request: Request, visitor: Visiting, person: Signed, token: str, start: int = 0) -> Response:
+    """What somebody has answered, newest first, a page after another."""
+    start = min(max(start, 0), LAST)
     with database_of(request).read() as connection:
         project = _project(connection, token)
-        works = answered(connection, project, person)
-    rows = [(work, _summary(work)) for work in works]
-    return page(visitor, "mine", person=person, project=project, works=rows)
+        works = answered(connection, project, person, ON_A_PAGE + 1, start)
+    rows = [(work, _summary(work)) for work in works[:ON_A_PAGE]]
+    earlier = start + ON_A_PAGE if len(works) > ON_A_PAGE else 0
+    return page(visitor, "mine", person=person, project=project, works=rows, earlier=earlier)
 
 
 @router.get("/w/{token}")
