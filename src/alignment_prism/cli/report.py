@@ -124,6 +124,8 @@ def _chosen(rows: Sequence[Finding], wanted: Mapping[str, tuple[str, ...]], wher
     Raises:
         InputError: no row has a value that is asked for.
     """
+    from difflib import get_close_matches
+
     from alignment_prism.domain import InputError
 
     kept = list(rows)
@@ -131,7 +133,8 @@ def _chosen(rows: Sequence[Finding], wanted: Mapping[str, tuple[str, ...]], wher
         there = {getattr(row, column) for row in kept}
         for value in values:
             if value not in there:
-                fix = f"use one of: {', '.join(sorted(there))}"
+                near = get_close_matches(value, there, n=1)
+                fix = f"did you mean {near[0]}?" if near else f"use one of: {', '.join(sorted(there))}"
                 raise InputError(f"no finding has {column} {value!r}", where=where, fix=fix)
         kept = [row for row in kept if not values or getattr(row, column) in values]
     return kept

@@ -64,6 +64,7 @@ COMPARE = "compare toy#sft toy#dpo_15"
         # A name that nothing has.
         (f"{COMPARE} --may-differ colour", "'colour' is nothing in which runs must agree"),
         (f"{COMPARE} --metric harm_rte", "did you mean harm_rate?"),
+        ("report toy --metric harm_rte", "did you mean harm_rate?"),
         (f"labels passport {SHEET} --judge j --map lnguage=label --out x.json", "name some of language, scope, origin"),
         # A file of another kind, and what Python says of it is nothing to a user.
         (f"{COMPARE} --passport picture.json", "cannot read the passport: it is not UTF-8"),
