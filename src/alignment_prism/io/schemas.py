@@ -50,10 +50,10 @@ if TYPE_CHECKING:
 READ_BY: dict[type, tuple[str, str]] = {
     Prompt: ("prompts", "prism prompts stats"),
     Pair: ("preference pairs", "prism preferences xray"),
-    Generation: ("replies", "prism judge --generations"),
-    Score: ("scores", "prism analyse --scores"),
+    Generation: ("replies", "prism judge"),
+    Score: ("scores", "prism analyse"),
     Label: ("labels", "prism agreement"),
-    Comparison: ("comparisons of replies", "prism analyse --comparisons"),
+    Comparison: ("comparisons of replies", "prism analyse"),
     Finding: ("findings", "prism report"),
     Contrast: ("contrasts of two runs", "prism report, of the folder that they lie in"),
     Transfer: ("rows of transfer between languages", "prism report, of the folder that they lie in"),
