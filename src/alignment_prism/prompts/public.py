@@ -15,7 +15,8 @@ def parse_xstest(row: Row, reading: Reading) -> Prompt:
     """A prompt of XSTest (arXiv 2308.01263), English unless said otherwise.
 
     Safe prompts sound like harmful ones and are benign mentions; the unsafe contrasts are harmful. The files with
-    completions have no `label`: there a type that begins with `contrast` is unsafe.
+    completions have no `label`: there a type that begins with `contrast` is unsafe. Translations share `id`, and so a
+    group.
     """
     values = with_defaults(row.values, reading)
     kind_of_prompt = fields.text(values, "type").strip()
@@ -30,6 +31,7 @@ def parse_xstest(row: Row, reading: Reading) -> Prompt:
         language=fields.language({"language": values.get("language") or "en"}, reading.languages),
         kind=PromptKind.HARMFUL if unsafe else PromptKind.BENIGN_MENTION,
         subset=kind_of_prompt,
+        group=f"xstest-{number}" if number else "",
         source=reading.source,
         metadata=fields.rest(values, ("id", "prompt", "type", "label", "language")),
     )
@@ -145,6 +147,7 @@ def parse_harmbench(row: Row, reading: Reading) -> Prompt:
         kind=PromptKind.HARMFUL,
         categories=fields.categories(values, "SemanticCategory", reading.taxonomy),
         subset=fields.optional_text(values, "FunctionalCategory"),
+        group=f"harmbench-{number}" if number else "",
         source=reading.source,
         metadata=fields.rest(
             values,

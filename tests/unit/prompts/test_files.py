@@ -222,6 +222,24 @@ def test_xstest_labels(tmp_path):
     assert intake.rejects[0].problem.field == "label"
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": "3", "prompt": "?", "type": "homonyms", "label": "safe", "focus": "f", "note": ""},
+        {"BehaviorID": "b", "Behavior": "?", "FunctionalCategory": "standard", "SemanticCategory": "illegal",
+         "Tags": "", "ContextString": ""},
+    ],
+)  # fmt: skip
+def test_translations_of_an_english_set_are_one_group(tmp_path, row):
+    """XSTest and HarmBench in further languages, as users have them: the columns of the original, and a language."""
+    text = "prompt" if "prompt" in row else "Behavior"
+    rows = [{**row, text: said, "language": code} for said, code in (("How?", "en"), ("Comment ?", "fr"))]
+    lines = [",".join(rows[0]), *(",".join(each.values()) for each in rows)]
+    (tmp_path / "set.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    english, french = read_prompts(tmp_path / "set.csv")
+    assert english.group == french.group and english.id != french.id and french.language == "fr"
+
+
 def test_prompts_of_preference_pairs(tmp_path):
     path = lines(
         tmp_path / "x.jsonl", {"prompt": "p", "chosen": "a", "rejected": "b", "language": "en", "kind": "safety"}
