@@ -122,7 +122,8 @@ def test_translation_needs_no_model_for_chrf_and_says_so_for_spbleu(
     files = ("--prompts", tmp_path / "eng_Latn.devtest", "--prompts", tmp_path / "fra_Latn.devtest")
     command = ("evaluate", "translation", *MODEL, server.url, *files, "--out", tmp_path / "out")
     assert code_of(*command) == 2 and not server.requests  # nothing is paid for before it is known
-    assert str(tmp_path / "none" / "models" / "flores200sacrebleuspm") in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert str(tmp_path / "none" / "models" / "flores200sacrebleuspm") in said and "(--no-spbleu)" in said
     assert code_of(*command, "--no-spbleu") == 0
     assert len(server.requests) == 6
     assert find(tmp_path / "out", "chrf", "general/en-fr", "fr").estimate == pytest.approx(100.0)

@@ -18,6 +18,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "mapping": ("--map",),
     "overrides": ("--set",),
     "resume": ("--restart",),
+    "scorers": ("--no-spbleu",),
     "wide": ("--raters",),
 }
 """Parameter -> options that stand for it, where they have another name."""

@@ -39,6 +39,9 @@ RATE = Metric(
 MODEL = "flores200sacrebleuspm"
 """Name under which sacrebleu keeps the SentencePiece model of FLORES-200."""
 
+WITHOUT = {"scorers": "[chrf]"}
+"""Parameter that leaves spBLEU out."""
+
 ADDRESS = "https://tinyurl.com/flores200sacrebleuspm"
 """Where sacrebleu has it from."""
 
@@ -68,7 +71,7 @@ def require_model() -> None:
     if not path.is_file():
         what = f"spBLEU needs the SentencePiece model of FLORES-200, and there is none at {path}"
         fix = f"fetch {ADDRESS} (4,852,054 bytes) and place it at {path}; or leave spBLEU out, chrF++ needs no model"
-        raise InputError(what, fix=fix)
+        raise InputError(what, fix=fix, settings=WITHOUT)
     if (found := sha256_of(path)) != MODEL_SHA256:
         what = f"{path} ({path.stat().st_size:,} bytes, sha256 {found[:12]}...) is not the model of FLORES-200"
         fix = (
@@ -79,7 +82,7 @@ def require_model() -> None:
         import sentencepiece  # noqa: F401
     except ImportError:
         fix = "install it: pip install 'alignment-prism[translation]'; or leave spBLEU out"
-        raise InputError("spBLEU needs the package sentencepiece", where="spbleu", fix=fix) from None
+        raise InputError("spBLEU needs the package sentencepiece", where="spbleu", fix=fix, settings=WITHOUT) from None
 
 
 @lru_cache(maxsize=1)
