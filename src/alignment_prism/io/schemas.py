@@ -276,13 +276,21 @@ def record_from(record_type: type[R], values: Mapping[str, Any]) -> R:
 
 
 def _check_kind(record_type: type, values: Mapping[str, Any]) -> None:
-    """Check that the columns are not just those of another record: a whole file was mistaken for another."""
+    """Check that the columns are not just those of another record, nor mostly others: a file was mistaken for another.
+
+    Raises:
+        FieldError: they are.
+    """
+    wanted = READ_BY[record_type][0] if record_type in READ_BY else f"a {record_type.__name__.lower()}"
     for kind, (words, command) in READ_BY.items():
         if kind is not record_type and set(values) == {column.name for column in columns_of(kind)}:
-            wanted = READ_BY[record_type][0] if record_type in READ_BY else f"a {record_type.__name__.lower()}"
-            raise FieldError(
-                "", None, f"these are {words}, not {wanted}", f"give another file; {command} reads this one"
-            )
+            fix = f"give another file; {command} reads this one"
+            raise FieldError("", None, f"these are {words}, not {wanted}", fix)
+    needed = [column.name for column in columns_of(record_type) if column.required]
+    lacking = [name for name in needed if name not in values]
+    if 2 * len(lacking) > len(needed) > 1:
+        fix = "give a file that this package has written; tables of others' replies, verdicts and labels: prism import"
+        raise FieldError("", None, f"these are not {wanted}: no column {', '.join(map(repr, lacking))}", fix)
 
 
 def _record_from(record_type: type[R], values: Mapping[str, Any]) -> R:

@@ -55,6 +55,7 @@ COMPARE = "compare toy#sft toy#dpo_15"
         ("report toy --samples 3", "--samples is for a file"),
         ("report toy --metric harm_rate --out x.md", "--metric is for what is printed"),
         ("report toy/prompts.parquet", "these are prompts, not findings"),
+        (f"report {SHEET}", "these are not findings: no column 'study', 'arm'"),
         ("report toy other --samples 3 --out x.html", "replies are shown of one study"),
         ("report verify receipt --study toy", "a study without a key"),
         (
