@@ -15,6 +15,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from alignment_prism.annotation import audit
 from alignment_prism.annotation.database import now
@@ -217,10 +218,14 @@ def accept(connection: Connection, invitation: Invitation, name: str, password: 
         connection.execute(update(people).where(people.c.id == person.id).values(new))
     else:
         name = check_name(name)
+        taken = NameTaken(f"the name {name!r} is taken", fix="choose another one")
         if person_named(connection, name) is not None:
-            raise NameTaken(f"the name {name!r} is taken", fix="choose another one")
+            raise taken
         stored = hash_password(password)
-        person = add_person(connection, name, invitation.role, invitation.languages, stored, interface)
+        try:
+            person = add_person(connection, name, invitation.role, invitation.languages, stored, interface)
+        except IntegrityError as error:  # somebody took it in the same moment
+            raise taken from error
     used = connection.execute(
         update(invitations)
         .where(invitations.c.digest == invitation.digest, invitations.c.used_by.is_(None))

@@ -220,6 +220,21 @@ def test_a_new_account_is_told_what_is_wrong_with_it(database: Database) -> None
         assert page.status_code == 422 and said is not None and unescape(said[1]) == say("en", key), (key, said)
 
 
+def test_of_two_who_choose_one_name_in_the_same_moment_one_is_told_so(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither sees the other's account yet when the name is looked up."""
+    add(database, "Lena", "ar")
+    with database.write() as connection:
+        link = "/invitation/" + invite(connection, Role.ANNOTATOR, ["ar"])
+    monkeypatch.setattr("alignment_prism.annotation.people.person_named", lambda *_: None)
+    browser = client(database)
+    form = {"token": token(browser, link), "name": "lena", "password": PASSWORD, "again": PASSWORD}
+    page = browser.post(link, data=form)
+    assert page.status_code == 422 and say("en", "name_taken") in page.text
+    assert browser.post(link, data=form | {"name": "Lena the second"}).status_code == 303, "the link is good still"
+
+
 def test_everybody_behind_one_address_may_join_and_links_are_not_guessed(database: Database) -> None:
     with database.write() as connection:
         link = "/invitation/" + invite(connection, Role.ANNOTATOR, ["ar"])
