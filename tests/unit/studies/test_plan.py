@@ -20,7 +20,8 @@ from alignment_prism.store import write_artifact
 from alignment_prism.studies import Sources, StudySpec, build_plan, load_sources, load_spec
 from alignment_prism.studies.checks import check_study
 from alignment_prism.studies.sources import limited
-from alignment_prism.studies.steps import KINDS, Context
+from alignment_prism.studies.steps import KINDS, Context, Step
+from alignment_prism.training import METHODS, Method
 
 PAIRS = [Pair(f"p{n}", user(f"ask {n}"), "yes", "no", "en", "safety", Scope.GLOBAL) for n in range(4)]
 PROMPTS = [
@@ -216,6 +217,34 @@ def test_a_study_trains_by_the_engine_that_its_spec_names(tmp_path: Path, monkey
         step = next(s for s in build_plan(quickstart(engine=engine), SOURCES).steps if s.kind == "train")
         KINDS["train"].do(step, {"mixture": tmp_path}, tmp_path / "out", context(tmp_path), silent)
     assert asked == ["trl", "transformers"]
+
+
+def test_every_stage_of_a_method_of_ones_own_is_trained_as_the_spec_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No method ends with its first stage, so that the stages are one step, or three stages are."""
+    from alignment_prism.training import train as training
+
+    simpo, ipo, sft = (METHODS[name].stages[0] for name in ("simpo", "ipo", "sft"))
+    own = {
+        "two": (replace(simpo, name="first", section="first"), replace(ipo, section="last")),
+        "three": (sft, METHODS["dpo_sft"].stages[-1], replace(ipo, section="last")),
+    }
+    monkeypatch.setattr(METHODS, "_methods", dict(METHODS))  # taken back after the test
+    monkeypatch.setattr(METHODS, "_registered", frozenset())
+    METHODS.register(*(Method(name, name.title(), "one's own", stages) for name, stages in own.items()))
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(training, "train_method", lambda method, **given: asked.append(given))
+    write_records(tmp_path / "pairs.parquet", PAIRS)
+    for name, stages in own.items():
+        steps: list[Step] = []
+        for epochs in (1, 2):
+            arm = {"name": "a", "method": name, "share": 0.15, "config": {stages[0].section: {"epochs": epochs}}}
+            (step,) = (one for one in build_plan(quickstart(arms=[arm]), SOURCES).steps if one.kind == "train")
+            KINDS["train"].do(step, {"mixture": tmp_path}, tmp_path / "out", context(tmp_path), silent)
+            assert asked[-1]["config"].recipe(stages[0]).epochs == epochs and asked[-1]["sft_checkpoint"] is None
+            steps.append(step)
+        assert steps[0].key != steps[1].key
 
 
 def silent(done: int, total: int, words: str = "", /) -> None:

@@ -17,7 +17,7 @@ from alignment_prism.studies.spec import StudySpec
 from alignment_prism.studies.steps.kind import Context, StepKind
 from alignment_prism.studies.steps.mix import data_name, data_title
 from alignment_prism.studies.steps.step import Step
-from alignment_prism.training.methods import METHODS, Method, find_method
+from alignment_prism.training.methods import METHODS, Method, Stage, find_method
 from alignment_prism.training.settings import MethodConfig
 
 MODEL = "model"
@@ -48,24 +48,29 @@ def train_steps(
     """
     method = find_method(arm.method)
     needs = {"mixture": mixture} if start is None else {"mixture": mixture, START: start}
-    if method.preceding is None:
+    before = _before(method)
+    if before is None:
         return (_train_step(spec, arm, method, needs, base, seed),)
-    first = _train_step(spec, arm, method.preceding, needs, base, seed)
+    first = _train_step(spec, arm, before, needs, base, seed)
     return first, _train_step(spec, arm, method, {**needs, FIRST: first}, base, seed)
 
 
 def _train_step(
     spec: StudySpec, arm: TrainedArm, method: Method, needs: dict[str, Step], base: tuple[str, str], seed: int
 ) -> Step:
-    """A training whose key holds only the recipe of its own last stage: an earlier one is a step of its own."""
+    """A training whose key holds the recipes of its own stages: of the last one, where the first is a step of its own,
+    and else of all, the others under `earlier`."""
     config = spec.method_config(arm)
+    *earlier, last = _own_stages(method)
     settings = {
         "method": method.name,
-        "recipe": config.recipe(method.stages[-1]).model_dump(mode="json"),
+        "recipe": config.recipe(last).model_dump(mode="json"),
         "training": config.training.result_settings(),
         "engine": spec.engine,
     }
-    if code := method.stages[-1].objective.code:
+    if earlier:
+        settings["earlier"] = {stage.section: config.recipe(stage).model_dump(mode="json") for stage in earlier}
+    if code := _code(method):
         settings["code"] = code
     digest, place = base
     options = {"base": place, "training": config.training.model_dump(mode="json")}
@@ -81,6 +86,22 @@ def _train_step(
         seed,
         options=options,
     )
+
+
+def _before(method: Method) -> Method | None:
+    """The method that makes what the second of two stages starts from, where there is one: arms may share its model."""
+    return method.preceding if len(method.stages) == 2 else None
+
+
+def _own_stages(method: Method) -> tuple[Stage, ...]:
+    """The stages that a training of a method does itself."""
+    return method.stages if _before(method) is None else method.stages[-1:]
+
+
+def _code(method: Method) -> str:
+    """Of the losses of those stages, see `Objective.code`."""
+    codes = [stage.objective.code for stage in _own_stages(method)]
+    return codes[0] if len(codes) == 1 else content_digest(*codes) if any(codes) else ""
 
 
 def _method_here(step: Step) -> Method:
@@ -129,14 +150,15 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
     """
     from alignment_prism.training.train import train_method
 
-    stage = _method_here(step).stages[-1]
-    if stage.objective.code != step.settings.get("code", ""):  # which this process has read later, or elsewhere
+    method = _method_here(step)
+    if _code(method) != step.settings.get("code", ""):  # which this process has read later, or elsewhere
         raise TrainingError(
-            f"the loss of {stage.objective.name} is not the one that the study was planned with",
+            f"the loss of {method.name} is not the one that the study was planned with",
             where=f"{step.title}, on {socket.gethostname()}",
             fix="run the same again, which plans with the loss as it is; nodes of a cluster need one version of it",
         )
-    config = {stage.section: step.settings["recipe"], "training": step.options["training"]}
+    recipes = {**step.settings.get("earlier", {}), method.stages[-1].section: step.settings["recipe"]}
+    config = {**recipes, "training": step.options["training"]}
     train_method(
         step.settings["method"],
         engine=step.settings["engine"],
