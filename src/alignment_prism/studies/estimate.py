@@ -251,17 +251,23 @@ def _training(
         safety = [CHARACTERS * one for one in tokens_each]
         pairs = mixture["total"] or pairs + most
     prompt, chosen, rejected = (share * one + (1 - share) * other for one, other in zip(safety, general, strict=True))
-    objective = find_method(step.settings["method"]).stages[-1].objective
-    read = sum(len(one.texts) for one in objective.replies(Pair("", (), "one", "another"), 0))  # of each pair
-    tokens = pairs * (prompt + chosen + (rejected if read > 1 else 0)) / CHARACTERS
-    epochs = float(step.settings["recipe"].get("epochs", 1))
+    method = find_method(step.settings["method"])
+    recipes = {**step.settings.get("earlier", {}), method.stages[-1].section: step.settings["recipe"]}
     each = 8 if step.options["training"].get("gradient_checkpointing") else 6
     base = str(step.options["base"])
     names = {sources.models[one.name].id: one.model for one in spec.bases if isinstance(one, ModelArm)}
-    operations = tokens * (each * epochs + (2 if objective.uses_reference else 0)) * parameters(base)
+    read = operations = 0.0
+    for stage in method.stages:
+        if (recipe := recipes.get(stage.section)) is None:  # a step of its own
+            continue
+        replies = sum(len(one.texts) for one in stage.objective.replies(Pair("", (), "one", "another"), 0))
+        tokens = pairs * (prompt + chosen + (rejected if replies > 1 else 0)) / CHARACTERS
+        epochs = float(recipe.get("epochs", 1))
+        read += tokens * epochs
+        operations += tokens * (each * epochs + (2 if stage.objective.uses_reference else 0)) * parameters(base)
     return computed(
         f"train from {names.get(base, base)}",
-        int(tokens * epochs),
+        int(read),
         0,
         operations,
         prices.gpu,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from alignment_prism.scoring.form import load_form
 from alignment_prism.studies import Sources, StudySpec, build_plan
 from alignment_prism.studies.estimate import estimate
 from alignment_prism.studies.prices import load_prices
-from alignment_prism.training import find_method
+from alignment_prism.training import METHODS, Method, find_method
 
 SAFETY = [Pair(f"s{n}", user("a" * 30), "b" * 60, "c" * 90, "en", "safety", Scope.GLOBAL) for n in range(50)]
 GENERAL = [Pair(f"g{n}", user("a" * 30), "b" * 60, "c" * 90, "en", "general") for n in range(50)]
@@ -86,6 +87,22 @@ def test_a_training_reads_as_many_replies_of_a_pair_as_its_method_does(method: s
     rows = estimate(build_plan(spec, SOURCES), spec, SOURCES, load_prices(prices), parameters=lambda name: 1)
     # 60 pairs of 10 tokens and replies of 20 or 30: the chosen one, or both
     assert {row.what: row.tokens_in for row in rows}["train from nano"] == 60 * (10 + 20 + 30 * (replies > 1))
+
+
+def test_a_training_of_several_stages_takes_what_all_of_them_take(
+    prices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(METHODS, "_methods", dict(METHODS))  # taken back after the test
+    monkeypatch.setattr(METHODS, "_registered", frozenset())
+    stages = [replace(METHODS[name].stages[0], section=section) for name, section in (("simpo", "a"), ("ipo", "b"))]
+    METHODS.register(Method("own", "Own", "of one's own", tuple(stages)))
+    arm = {"name": "one", "method": "own", "share": 0.5, "config": {"a": {"epochs": 1}, "b": {"epochs": 2}}}
+    spec = StudySpec.model_validate({**SPEC.model_dump(exclude_unset=True), "arms": [arm]})
+    rows = estimate(build_plan(spec, SOURCES), spec, SOURCES, load_prices(prices), parameters=lambda name: 10**6)
+    (train,) = (row for row in rows if row.what == "train from nano")
+    # 60 pairs of 10 + 20 + 30 tokens, once and then twice; the second stage reads them once more for its references
+    assert train.tokens_in == 60 * 60 * 3
+    assert train.gpu_hours == pytest.approx(60 * 60 * (6 + 2 * 6 + 2) * 1e6 / 0.5e9 / 3600)
 
 
 def test_what_is_done_takes_nothing_and_what_is_not_known_is_not_made_up(prices: Path) -> None:
