@@ -51,7 +51,7 @@ class Policies:
         """Key of the policy for replies to a prompt, None where there is none.
 
         Example:
-            >>> from alignment_prism.domain import user
+            >>> from alignment_prism.domain import PromptKind, user
             >>> local = Prompt("p", user("?"), "hi", PromptKind.GENERAL, metadata={"country": "in"})
             >>> Policies({"hi": "a", "country-IN": "b", "default": "c"}).key(local)
             'country-IN'
