@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from dataclasses import fields
 from pathlib import Path
 
 from alignment_prism.domain import Pair, user
@@ -16,6 +18,18 @@ POOLS = {
     kind: [Pair(f"{kind}{n}", user(f"ask {kind} {n}"), f"yes {n}", f"no {n}", "en", kind) for n in range(60)]
     for kind in ("safety", "general")
 }
+
+
+class Stuck(Step):
+    """A step whose altered artifact cannot be removed, as where a server of files keeps names of open ones."""
+
+    def clear(self, out: Path) -> str:
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+
+def stuck(step: Step) -> Stuck:
+    """The step as such a one."""
+    return Stuck(**{field.name: getattr(step, field.name) for field in fields(step) if field.init})
 
 
 def mixtures(out: Path, *shares: float, total: int = 20) -> list[Step]:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mixture_steps import mixtures
+from mixture_steps import mixtures, stuck
 
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import InputError, ModelError
@@ -91,6 +91,18 @@ def test_an_error_is_that_of_the_step_and_what_does_not_need_it_is_done(jobs: in
         do([bad, needs_it, *steps], tmp_path, jobs=jobs)
     assert not bad.is_done(tmp_path) and not needs_it.is_done(tmp_path)
     assert all(step.is_done(tmp_path) for step in steps)
+
+
+def test_what_cannot_be_removed_of_one_step_ends_no_other(tmp_path: Path) -> None:
+    first, second = mixtures(tmp_path, 0, 1)
+    with pytest.raises(OSError, match="not empty"):
+        do([stuck(first), second], tmp_path, jobs=1)
+    assert second.is_done(tmp_path)
+    (third,) = mixtures(tmp_path, 0.5)
+    keys, context = {first.key, third.key}, Context(tmp_path, None)
+    with pytest.raises(OSError, match="not empty"):  # where it is a step for this process
+        run_at_once([stuck(first), third], keys, set(), {third.key}, context, Silent(), pool.Pool(1, context))
+    assert third.is_done(tmp_path)
 
 
 def test_a_process_that_is_killed_is_an_error_that_names_its_step(tmp_path: Path) -> None:

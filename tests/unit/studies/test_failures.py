@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mixture_steps import mixtures
+from mixture_steps import mixtures, stuck
 from prism_command import prism
 
 from alignment_prism.calls.journal import CallJournal
@@ -123,6 +123,14 @@ def test_what_is_in_the_way_of_one_step_is_in_the_way_of_no_other(tmp_path: Path
     with pytest.raises(StoreError, match="a file is where the output folder is to be"):
         run_steps([first, second], Context(tmp_path, None), Told())
     assert second.is_done(tmp_path) and first.folder(tmp_path).read_text() == "mine"
+
+
+def test_what_cannot_be_removed_of_one_step_is_the_fault_of_that(tmp_path: Path) -> None:
+    first, second = mixtures(tmp_path, 0, 1)
+    told = Told()
+    with pytest.raises(OSError, match="not empty"):
+        run_steps([stuck(first), second], Context(tmp_path, None), told)
+    assert second.is_done(tmp_path) and told.begun == [first.title, second.title]  # so that the log has both
 
 
 def test_a_journal_that_cannot_be_written_ends_a_study(tmp_path: Path) -> None:

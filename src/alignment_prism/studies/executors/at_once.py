@@ -135,9 +135,10 @@ class _Board:
         with self._changed:
             while not self._ends() and any(key not in self.aside for key in self.pending):
                 ready = self._ready(here=True)
-                if ready is not None:
-                    return self._begin(ready)
-                self._changed.wait(HEARTBEAT)
+                if ready is None:
+                    self._changed.wait(HEARTBEAT)
+                elif self._begin(ready):
+                    return ready
         return None
 
     def do_here(self, step: Step) -> None:
@@ -158,7 +159,8 @@ class _Board:
             while True:
                 with self._changed:
                     while not self._ends() and crew.has_room() and (step := self._ready(here=False)) is not None:
-                        crew.hand_out(self._begin(step), earlier=step.key in self.gaps)
+                        if self._begin(step):
+                            crew.hand_out(step, earlier=step.key in self.gaps)
                     self._pass_on(crew)
                     if self._ends():
                         self._changed.notify_all()  # a signal wakes this thread alone
@@ -194,13 +196,18 @@ class _Board:
         ]
         return max(ready, key=lambda step: self._after[step.key], default=None)
 
-    def _begin(self, step: Step) -> Step:
+    def _begin(self, step: Step) -> bool:
+        """Take a step up; False where there is no room to be made for its artifact, which is how it ends then."""
         del self.pending[step.key]
-        if step.key in self.waiting and (note := step.clear(self.context.out)):
-            self.reporter.note(note)
         shown = self.reporter.step(self._number[step.key], len(self.steps), step.title)
         self._shown[step.key] = (shown, shown.__enter__())
-        return step
+        try:
+            if step.key in self.waiting and (note := step.clear(self.context.out)):
+                self.reporter.note(note)
+        except Exception as error:
+            self._over(step, error)
+            return False
+        return True
 
     def _hear(self, told: Told) -> None:
         if told.what == "progress":

@@ -63,10 +63,10 @@ def run_steps(
                 continue
             if step.key in failures.out_of_reach:
                 continue
-            if step.key in waiting and (note := step.clear(context.out)):
-                reporter.note(note)
             try:
                 with reporter.step(number, len(steps), step.title) as progress:
+                    if step.key in waiting and (note := step.clear(context.out)):
+                        reporter.note(note)
                     do_over_gpus(step, context, progress, earlier=step.key in gaps)
             except Exception as error:
                 if ends_all(error, context.out):
