@@ -187,6 +187,18 @@ def test_comparisons_are_results_that_a_gate_must_come_before(tmp_path: Path) ->
     assert "AFTER there were verdicts (2000-01-01" in first
 
 
+def test_no_word_of_an_error_comes_into_a_receipt_by_the_log(study: Study, tmp_path: Path) -> None:
+    """Providers quote what they refuse."""
+    out = Path(shutil.copytree(study.out, tmp_path / "toy"))
+    line = {"at": "2030-01-01T00:00:00+00:00", "event": "failed", "step": "judge sft", "seconds": 1.5}
+    said = {**line, "error": f"ModelError: the prompt '{toy_study.WORDS['en']} 3?' was refused"}
+    (out / "steps.jsonl").write_text(json.dumps(said) + "\n" + json.dumps({**line, "event": "done"}) + "\n")
+    write_receipt(out, tmp_path / "r")
+    logged = [json.loads(one) for one in (tmp_path / "r" / "steps.jsonl").read_text().splitlines()]
+    assert logged == [{**line, "error": "ModelError"}, {**line, "event": "done"}]
+    assert check_receipt(tmp_path / "r").faults == ()
+
+
 def test_no_word_of_a_scorer_comes_into_a_receipt_by_another_column() -> None:
     withheld = Withheld(b"k" * 32)
     own = Score("p", "d" * 64, "arm", "j", "outcome", "refusal")

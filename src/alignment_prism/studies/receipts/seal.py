@@ -28,6 +28,7 @@ from alignment_prism.store.names import (
     TRANSFER,
 )
 from alignment_prism.studies.receipts.withhold import Withheld, all_of
+from alignment_prism.studies.step_log import read_step_log
 from alignment_prism.studies.study import Study
 
 RECEIPT, COMMITMENTS, PASSPORT = "receipt.json", "texts.jsonl", "passport.json"
@@ -37,7 +38,7 @@ TABLES: tuple[tuple[str, type], ...] = (
     (COMPARISONS, Comparison),
 )
 """Tables of steps, replies first: scores are of them."""
-PLAIN = (FINDINGS, CONTRASTS, TRANSFER, STUDY, PLAN, STEPS, DECLARATIONS)
+PLAIN = (FINDINGS, CONTRASTS, TRANSFER, STUDY, PLAN, DECLARATIONS)
 """Files without texts, which are copied as they are."""
 
 
@@ -81,6 +82,8 @@ def write_receipt(study: str | Path, out: str | Path) -> tuple[str, Path]:
     for name in PLAIN:
         if (opened.out / name).exists():
             shutil.copyfile(opened.out / name, out / name)
+    if (opened.out / STEPS).exists():
+        write_text(out / STEPS, "".join(json.dumps(_bare(line)) + "\n" for line in read_step_log(opened.out / STEPS)))
     if passport is not None:
         shutil.copyfile(passport, out / PASSPORT)
     rows = (dict(zip(("prompt_id", "reply_digest", "sha256"), row, strict=True)) for row in withheld.commitments)
@@ -98,6 +101,11 @@ def write_receipt(study: str | Path, out: str | Path) -> tuple[str, Path]:
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(key.hex() + "\n")
     return root, key_file
+
+
+def _bare(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of a study's log with the kind of an error alone: its words may be a provider's, and quote a prompt."""
+    return {**line, "error": str(line["error"]).partition(":")[0]} if "error" in line else line
 
 
 def digests(folder: Path) -> dict[str, str]:
