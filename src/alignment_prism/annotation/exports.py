@@ -83,7 +83,7 @@ def answers(connection: Connection, project: Project, *, gold: bool = False) -> 
         .join(people, people.c.id == assignments.c.person)
         .join(newest, newest.c.assignment == assignments.c.id)
         .join(last, (last.c.assignment == assignments.c.id) & (last.c.number == newest.c.number))
-        .where(items.c.project == project.id, assignments.c.state == DONE)
+        .where(items.c.project == project.id, items.c.retired.is_(False), assignments.c.state == DONE)
         .where(items.c.gold.is_not(None) if gold else items.c.gold.is_(None))
         .order_by(items.c.position, assignments.c.id)
     )
@@ -110,7 +110,7 @@ def settled(connection: Connection, project: Project) -> list[Answer]:
     query = (
         select(items, decisions.c.content, decisions.c.at.label("decided"))
         .join(decisions, decisions.c.item == items.c.id)
-        .where(items.c.project == project.id, decisions.c.id.in_(newest))
+        .where(items.c.project == project.id, items.c.retired.is_(False), decisions.c.id.in_(newest))
         .order_by(items.c.position)
     )
     return [

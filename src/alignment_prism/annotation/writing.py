@@ -15,7 +15,7 @@ from alignment_prism.annotation.held import Work, work_of
 from alignment_prism.annotation.history import OPEN, Revision
 from alignment_prism.annotation.near import near_duplicate
 from alignment_prism.annotation.people import Person
-from alignment_prism.annotation.projects import Item, Kind, Project, add_items, create_project, project_named
+from alignment_prism.annotation.projects import Item, Kind, Project, add_items, create_project, lock, project_named
 from alignment_prism.annotation.quotas import Cell, cells, set_quotas
 from alignment_prism.annotation.schema import assignments, items
 from alignment_prism.annotation.standing import may_go_on
@@ -168,7 +168,7 @@ def hand_in(connection: Connection, work: Work, content: Mapping[str, Any], seco
     if kept is not None:
         values = {"language": content["language"], "categories": list(content["categories"])}
         connection.execute(update(items).where(items.c.id == work.item).values(values))
-        _ask_others(connection, work, content)
+        _ask_others(connection, work, content, kept.number)
     return kept
 
 
@@ -176,7 +176,7 @@ def take_back(connection: Connection, work: Work) -> bool:
     """Take a prompt back, so that it can be handed in again; nobody else is asked about it meanwhile."""
     taken = withdraw(connection, work)
     if taken:
-        _ask_about(connection, work, {}, "")
+        _ask_about(connection, work, {}, "", 0)
     return taken
 
 
@@ -190,25 +190,27 @@ def written_id(key: str, content: Mapping[str, Any]) -> str:
     return content_digest(content["language"], content["prompt"], key)
 
 
-def _ask_others(connection: Connection, work: Work, content: Mapping[str, Any]) -> None:
+def _ask_others(connection: Connection, work: Work, content: Mapping[str, Any], number: int) -> None:
     english = content["prompt"] if content["language"] == "en" else content["communicative"] or content["literal"]
-    _ask_about(connection, work, content, str(english).strip())
+    _ask_about(connection, work, content, str(english).strip(), number)
 
 
-def _ask_about(connection: Connection, work: Work, content: Mapping[str, Any], english: str) -> None:
+def _ask_about(connection: Connection, work: Work, content: Mapping[str, Any], english: str, number: int) -> None:
     """Let speakers of other languages be asked about an English text, in place of an earlier one; not anew about the
-    same. What was said of an earlier one stays.
+    same. What was said of an earlier one counts no longer, and stays in the database.
 
     Args:
         connection: in a transaction that writes.
         work: the prompt.
         content: its fields; none where it was taken back.
         english: the text; empty to ask nobody.
+        number: of the revision that was handed in; keys of questions are told apart by it.
     """
     title = str(work.project.settings["opinions"])
     if not title:
         return
     asking = project_named(connection, title)
+    lock(connection, asking)  # before any of its items is read or written, as where answers are
     key, author = connection.execute(select(items.c.key, items.c.author).where(items.c.id == work.item)).one()
     about = (items.c.project == asking.id) & items.c.key.like(f"{key}/%")
     there = connection.execute(select(items.c.id, items.c.language, items.c.shown).where(about)).all()
@@ -222,7 +224,7 @@ def _ask_about(connection: Connection, work: Work, content: Mapping[str, Any], e
     connection.execute(update(items).where(items.c.id.in_(same.values())).values(now_of))
     shown = {"prompt": english, "language": "en"}
     new = [
-        Item(f"{key}/{len(there)}/{code}", code, shown, origin, tuple(content["categories"]), author=author)
+        Item(f"{key}/{number}/{code}", code, shown, origin, tuple(content["categories"]), author=author)
         for code in codes
         if code not in same
     ]

@@ -12,11 +12,11 @@ from prism_command import prism
 
 from alignment_prism.annotation import writing
 from alignment_prism.annotation.database import Database, open_database
-from alignment_prism.annotation.exports import write_aya, write_dataset, write_labels, write_prompts
+from alignment_prism.annotation.exports import answers, write_aya, write_dataset, write_labels, write_prompts
 from alignment_prism.annotation.held import Work, answered
 from alignment_prism.annotation.labelling import stored
 from alignment_prism.annotation.people import Person, Role, add_person, person_named
-from alignment_prism.annotation.projects import Item, Kind, Project, project_named
+from alignment_prism.annotation.projects import Item, Kind, Project, counts_by_language, project_named
 from alignment_prism.annotation.quotas import Cell, cells
 from alignment_prism.annotation.standing import standing
 from alignment_prism.annotation.work import claim, submit
@@ -181,15 +181,17 @@ def test_speakers_of_other_languages_are_asked_about_the_translation_alone(
         assert seen is not None and dict(seen.shown) == {"prompt": WRITTEN["ar"]["communicative"], "language": "en"}
         assert seen.language == "ru", "nobody is asked as a speaker of the prompt's own language"
         submit(connection, seen, stored(seen, "no", "у нас это безобидно"))
-        # A new wording is asked about anew; what was said about the old one stays.
+        # A new wording is asked about anew; what was said about the old one stands in the history.
         writing.hand_in(connection, work, content("ar", communicative="Mock my neighbour"), 0.0)
         again = claim(connection, asking, boris)
         assert again is not None and again.shown["prompt"] == "Mock my neighbour"
+        assert answers(connection, asking) == []
+        submit(connection, again, stored(again, "yes"))
     out = tmp_path / "opinions.jsonl"
     with database.read() as connection:
         write_labels(connection, asking, str(out))
     (row,) = map(json.loads, out.read_text(encoding="utf-8").splitlines())
-    assert (row["language"], row["label"], row["annotator"]) == ("ru", "no", "boris")
+    assert (row["language"], row["label"], row["annotator"]) == ("ru", "yes", "boris")
 
 
 def test_opinions_are_of_the_prompt_that_comes_out_and_of_none_that_was_taken_back(
@@ -218,11 +220,13 @@ def test_opinions_are_of_the_prompt_that_comes_out_and_of_none_that_was_taken_ba
         assert begun is not None
         assert writing.take_back(connection, work)
         assert claim(connection, asking, olga) is None, "not even who has it open"
+        assert answers(connection, asking) == [] and counts_by_language(connection, asking) == []
         assert claim(connection, asking, add_person(connection, "amit", Role.ANNOTATOR, ["hi"])) is None
         writing.hand_in(connection, work, changed, 0.0)
         again = claim(connection, asking, olga)
         assert again is not None and again.token == begun.token
         assert claim(connection, asking, vera) is None, "the answer of boris counts as before"
+        assert [answer.annotator for answer in answers(connection, asking)] == ["boris"]
 
 
 def test_prompts_come_out_as_aya_rows_records_and_a_data_set(
