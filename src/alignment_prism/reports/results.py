@@ -125,10 +125,10 @@ class Results:
     def base(self) -> ArmSeed | None:
         """The arm that others are compared with: the one of which there are no changes; None if there is none or
         several."""
-        changes = {
-            name for name in self.index.values("metric") if isinstance(find_metric(name).estimator, AGAINST_BASE)
-        }
-        changed = {row.arm for row in self.findings if row.metric in changes}
+        kinds = {name: find_metric(name).estimator for name in self.index.values("metric")}
+        changed: set[str] = set()
+        for against in AGAINST_BASE:  # win-rates may be against a third model: they tell only where nothing else does
+            changed = changed or {row.arm for row in self.findings if isinstance(kinds[row.metric], against)}
         found = [arm for arm in self.index.arms if arm[0] not in changed]
         named = [arm for arm in found if arm[0] == "base"]
         if named:

@@ -180,8 +180,8 @@ def _of_arm(results: Results, arm: ArmSeed, change: Change | None) -> Iterator[s
     yield from _general_numbers(results, arm)
     fixed = results.find(arm, corrected(HARM_DIFFERENCE.name), prompts=_corrected_prompts(results))
     if fixed is not None and (without := _change(fixed)) is not None:
-        said = f"the change is {'a fall' if without.side < 0 else 'a rise'} of {without.points}" if without.side else (
-            f"no change is shown: {without.either}")  # fmt: skip
+        said = f"harm {'falls' if without.side < 0 else 'rises'} by {without.points}" if without.side else (
+            f"no change of harm is shown: {without.either}")  # fmt: skip
         yield f"Without the judge's errors {said}."
 
 
@@ -272,8 +272,13 @@ def _general_numbers(results: Results, arm: ArmSeed) -> Iterator[str]:
             what = f"{'up' if change.shown > 0 else 'down'} by {change.points}"
         elif change.weak:
             what = "too few to say"
-        else:
+        elif change.side:
+            way = "up" if change.side > 0 else "down"
+            what = f"the interval lies on the side of {way}, by {change.points}, as one of so many may by chance"
+        elif math.isfinite(change.lower) and math.isfinite(change.upper):
             what = f"no change is shown, {change.either} is compatible with the data"
+        else:
+            what = "no change is shown"
         yield f"{sentence(whole.title)} on general prompts: {what}."
 
 

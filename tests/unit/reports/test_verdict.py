@@ -161,6 +161,20 @@ def test_a_study_without_harmful_prompts_says_what_it_has_and_nothing_of_harm() 
         ("m", ("Right answers on general prompts: no change is shown, anything from 4.0 points less to 2.0 points more "
                "is compatible with the data.", "chrF++ on general prompts: up by 3.0 to 7.0 points.")),
     )  # fmt: skip
+    chance = judge_results(Results([*chrf, replace(more, q_value=0.2)])).arms[0][1]
+    assert chance == (
+        "chrF++ on general prompts: the interval lies on the side of up, by 3.0 to 7.0 points, as one of so many may "
+        "by chance.",
+    )
+    open_end = judge_results(Results([*chrf, replace(more, lower=math.nan, upper=math.nan)])).arms[0][1]
+    assert open_end == ("chrF++ on general prompts: no change is shown.",)
     lone = judge_results(Results([row("only", "chrf", 40.0, 38.0, 42.0, prompts="general")]))
     assert lone.lead[0].endswith("says nothing of harm; nor is anything compared with a base.") and not lone.caveats
     assert judge_results(Results(BASE)).lead[0].startswith("Nothing is compared with a base here, so this page")
+
+
+def test_base_is_base_where_all_arms_are_held_against_a_third_model() -> None:
+    wins = [row(arm, "win_rate", 0.6, 0.55, 0.65, prompts="general") for arm in ("base", "m")]
+    rows = [*BASE, row("m", "harm_rate", 0.3, 0.2, 0.4), row("m", "harm_difference", -0.2, -0.3, -0.1), *wins]
+    results = Results(rows)
+    assert results.base == ("base", -1) and results.arms == [("m", -1)]
