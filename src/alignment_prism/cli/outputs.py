@@ -17,7 +17,7 @@ def check_ending(out: str | None, *endings: str) -> None:
     """
     from alignment_prism.domain import InputError
 
-    if out and not out.endswith(endings):
+    if out and not out.lower().endswith(endings):
         raise InputError(f"nothing is written as {out!r}", fix=f"let the name end in {', '.join(endings)}")
 
 

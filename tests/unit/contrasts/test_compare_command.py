@@ -76,9 +76,9 @@ def place(tmp_path_factory):
 
 def test_contrasts_in_every_form(place, tmp_path):
     runs = (place / "old", f"{place}/new#dpo", f"{place}/new#sft")
-    code, text = compare(*runs, "--out", tmp_path / "c.csv")
+    code, text = compare(*runs, "--out", tmp_path / "c.CSV")
     assert code == 0 and "900 prompts in both runs, matched by id" in text and "better in every language?" in text
-    rows = list(csv.DictReader((tmp_path / "c.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "c.CSV").open()))
     row = next(r for r in rows if r["b"].endswith("#sft") and r["language"] == "all" and r["quantity"] == "difference")
     assert float(row["estimate"]) == pytest.approx((float(row["only_b"]) - float(row["only_a"])) / 900)
     compare(*runs, "--out", tmp_path / "c.parquet")
