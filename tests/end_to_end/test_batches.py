@@ -237,6 +237,15 @@ def test_a_cache_holds_answers_and_not_which_batches_hold_calls(stopped: BatchSe
     assert len(CallJournal(tmp_path / "cache.jsonl")) == 6
 
 
+def test_what_another_run_has_paid_for_is_not_hidden_by_a_note(stopped: BatchServer, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "cache.jsonl").symlink_to(tmp_path / "cache.jsonl")
+    (tmp_path / "cache.jsonl").touch()
+    assert ask(stopped, tmp_path / "other") == [SAFE] * 6  # which has no note, and sends a batch of its own
+    stopped.known = False
+    assert ask(stopped, tmp_path) == [SAFE] * 6 and [len(calls) for calls in stopped.batches] == [6, 6]
+
+
 def test_an_answer_that_cannot_be_read_is_asked_for_again_and_not_fetched_again(
     batches: BatchServer, tmp_path: Path
 ) -> None:

@@ -98,9 +98,10 @@ class _Coming:
 
 
 class Notes:
-    """Which batch holds a call that has no answer yet: what lies under a call's own key until its answer does.
+    """Which batch holds a call that has no answer yet.
 
-    No note goes to the cache that runs share: another run may be another account's, which knows no such batch.
+    A note has a key of its own, so that it hides no answer which another run has put into the cache. It does not go
+    there itself: another run may be another account's, which knows no such batch.
 
     Args:
         journal: in which it is noted; None notes nothing: a run that is stopped loses what is in batches.
@@ -111,17 +112,21 @@ class Notes:
 
     def find(self, key: str) -> tuple[str, str] | None:
         """The batch's id, and the call's name in it."""
-        note = None if self._journal is None or not key else self._journal.get(key)
+        note = None if self._journal is None or not key else self._journal.get(self._key(key))
         batch, name = (note.get("batch"), note.get("name")) if isinstance(note, dict) else (None, None)
         return (batch, name) if isinstance(batch, str) and isinstance(name, str) else None
 
     def write(self, key: str, batch: str, name: str) -> None:
         if self._journal is not None and key:
-            self._journal.put(key, {"batch": batch, "name": name}, shared=False)
+            self._journal.put(self._key(key), {"batch": batch, "name": name}, shared=False)
 
     def remove(self, key: str) -> None:
         if self.find(key) is not None and self._journal is not None:
-            self._journal.put(key, None, shared=False)
+            self._journal.put(self._key(key), None, shared=False)
+
+    @staticmethod
+    def _key(key: str) -> str:
+        return f"batch of {key}"
 
     def fail(self, call: Call) -> None:
         """What came of a call is no answer: no later run is to fetch it again."""

@@ -59,8 +59,12 @@ _UNREADABLE = {
 _RATES = {"rate_limit_exceeded", "rate_limit_error", "ThrottlingException"}
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{2,47}")
 _MARKUP = re.compile(r"\[/?[a-z ]+\]")
+_WORDS_OF_CODES = (
+    "blocked|count|day|denied|disabled|enabled|error|exceeded|expired|found|invalid|is|key|large|limit|long|many|minute|"
+    "missing|no|not|per|permission|quota|required|revoked|service|supported|too|type|unauthorized|usage"
+)
 _SECRETS = re.compile(
-    r"\b(?!(?-i:token(?:_[a-z]+){2,}(?![\w*-]|\.\w)))"  # words, as token_limit_exceeded
+    rf"\b(?!(?:api|key|token)(?:_(?:{_WORDS_OF_CODES}))+(?![\w*-]|\.\w))"  # as token_limit_exceeded, API_KEY_INVALID
     r"(?:sk|pk|gsk|hf|xai|key|token|api|AIza)[-_][A-Za-z0-9_\-*.]{6,}|AIza[\w-]{20,}|(?<=Bearer )\S+",
     re.IGNORECASE,
 )

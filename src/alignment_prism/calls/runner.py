@@ -247,7 +247,8 @@ class _Run:
                 for task in done:
                     task.result()  # raises what no handler foresaw
                 workers -= done
-            if workers and not self.endpoint.batch:  # whose answers take hours, and are fetched by the next run
+            # Those of batches take hours, and are fetched by the next run where it finds them noted.
+            if workers and (not self.endpoint.batch or self.journal is None):
                 done, workers = await asyncio.wait(workers, timeout=GRACE)
                 for task in done:
                     task.result()
@@ -304,6 +305,7 @@ class _Run:
             self.notes.fail(call)
         elif self.journal is not None:
             self.journal.put(key, answer.as_dict(), model=self.endpoint.billed_as)
+            self.notes.remove(key)
         self.answers[key] = answer
         self.answered += 1
         self.streak = self.service_streak = 0
