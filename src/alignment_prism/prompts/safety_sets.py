@@ -64,8 +64,8 @@ def parse_rtp_lx(row: Row, reading: Reading) -> Prompt:
     original: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {}
     found = original.get("OriginalMetadata")
     about: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-    excerpt = [fields.optional_text(about, name) for name in ("Filename", "Begin", "End")] if about else [""]
-    manual, transcreated = excerpt[0] == "manual", excerpt[0] not in ("", "manual")
+    excerpt = [fields.optional_text(about, name) for name in ("Filename", "Begin", "End")]
+    subset = {"": "", "manual": "manual"}.get(excerpt[0], "transcreated")
     locale = fields.text(values, "Locale")
     code = fields.language({"Locale": locale}, reading.languages, "Locale")
     text = fields.text(values, "Prompt")
@@ -73,12 +73,12 @@ def parse_rtp_lx(row: Row, reading: Reading) -> Prompt:
         raise FieldError("Prompt", text, "the published file has no text here", "take the benign file of this locale")
     number = fields.optional_text(values, "Index")
     return Prompt(
-        id=f"rtp-lx-manual-{code}{number}" if manual else f"rtp-lx-{number}-{code}",
+        id=f"rtp-lx-manual-{code}{number}" if subset == "manual" else f"rtp-lx-{number}-{code}",
         messages=fields.conversation(text, "Prompt"),
         language=code,
         kind=PromptKind.HARMFUL,
-        subset="manual" if manual else "transcreated" if transcreated else "",
-        group=f"rtp-lx-{content_digest(*excerpt)[:16]}" if transcreated else "",
+        subset=subset,
+        group=f"rtp-lx-{content_digest(*excerpt)[:16]}" if subset == "transcreated" else "",
         source=reading.source,
         metadata={"dialect": dialect} if (dialect := fields.optional_text(original, "Dialect")) else {},
     )

@@ -187,8 +187,9 @@ def _on_the_hub(name: str) -> HubSource | None:
     if name in SOURCES:
         return SOURCES[name]
     if path.is_dir():
-        ends = sorted({each.name.partition(".")[2] for each in path.iterdir() if suffix_of(each) in SUFFIXES})
-        fix = f"name the files in it: {', '.join(f'{name}/*.{end}' for end in ends[:3])}" if ends else "name a file"
+        files = [each.name.lower() for each in path.glob("[!.]*") if suffix_of(each) in SUFFIXES]
+        ends = sorted({suffix_of(each) + (".gz" if each.endswith(".gz") else "") for each in files})
+        fix = f"name the files in it: {', '.join(f'{name}/*{end}' for end in ends)}" if ends else "name a file"
         raise InputError("a folder where a file is expected", where=name, fix=fix)
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         known = (source for source in SOURCES.values() if source.repo == name and source.config is None)

@@ -21,8 +21,9 @@ MOST_WRONG, MOST_OTHER = 0.5, 0.8
 """Shares of prompts in a wrong script, or in another language, above which the whole is refused."""
 MOST_READ = 2000
 """Prompts of a source and language that are looked at: drawn at random from all, since files are often sorted."""
-LONGEST_READ = 1000
-"""Characters of a prompt that are looked at."""
+LONGEST_READ, PIECE = 2000, 100
+"""Characters of a prompt that are looked at: of a longer one pieces from all over it, since many begin with a
+template in another language."""
 
 
 FEWEST_NOTED, MOST_UNNOTED = 3, 0.02
@@ -116,6 +117,14 @@ class _Count:
         return f"{wrong} of {among} prompts{drawn} are called {self.language.name} ({self.language.code})"
 
 
+def _excerpt(text: str) -> str:
+    if len(text) <= LONGEST_READ:
+        return text
+    pieces = LONGEST_READ // PIECE
+    starts = [at * (len(text) - PIECE) // (pieces - 1) for at in range(pieces)]
+    return " ".join(text[start : start + PIECE] for start in starts)
+
+
 class SaidLanguages:
     """Prompts and the languages that they say they are in, one at a time.
 
@@ -139,7 +148,7 @@ class SaidLanguages:
         if prompt.language not in self._languages:
             return
         script = str(prompt.metadata.get("script") or "")
-        read = prompt.id, prompt.text[:LONGEST_READ], check_script(script) if script else ""
+        read = prompt.id, _excerpt(prompt.text), check_script(script) if script else ""
         draw = self._draws[prompt.source, prompt.language]
         place = draw.seen if draw.seen < MOST_READ else self._rng.randrange(draw.seen + 1)
         draw.seen += 1
@@ -154,8 +163,9 @@ class SaidLanguages:
             counts.append(_Count(source, self._languages.find(code), draw.seen))
             for read in draw.read:
                 counts[-1].add(*read)
-        faults = [fault for count in counts if (fault := count.fault()) is not None]
-        return next(iter(faults), None), [note for count in counts if count.fault() is None and (note := count.note())]
+        found = [(count.fault(), count) for count in counts]
+        fault = next((fault for fault, _ in found if fault is not None), None)
+        return fault, [note for fault, count in found if fault is None and (note := count.note())]
 
 
 def check_prompt_languages(prompts: Iterable[Prompt], languages: Languages = LANGUAGES) -> list[str]:

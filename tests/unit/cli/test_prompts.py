@@ -79,10 +79,14 @@ def test_validate_is_silent_about_good_files_and_lists_several(prism, tmp_path, 
 
 def test_validate_tells_files_that_cannot_be_read_from_rows(prism, tmp_path, messy):
     (tmp_path / "other.csv").write_text("Question,lang\nx,en\n")
+    (tmp_path / "red.ru.csv.gz").touch()
     code, out, err = prism("prompts", "validate", tmp_path / "other.csv", tmp_path, tmp_path / "x.srp", messy)
     assert code == 2 and "3 of 4 files cannot be read as prompts; 4 of 24 rows cannot be used" in err
     assert "--map prompt=Question" in out and "no such file" in out
-    assert "a folder where a file is expected" in out and f"{tmp_path}/*.csv, {tmp_path}/*.jsonl" in out
+    assert (
+        "a folder where a file is expected" in out
+        and f"{tmp_path}/*.csv, {tmp_path}/*.csv.gz, {tmp_path}/*.jsonl" in out
+    )
     code, out, err = prism("prompts", "validate", tmp_path / "other.csv", "--json")
     assert code == 2 and "1 of 1 files" in err and "rows" not in err
     (entry,) = json.loads(out)["files"]

@@ -40,6 +40,8 @@ def test_a_few_foreign_words_a_romanised_set_and_unknown_languages_pass() -> Non
     check_prompt_languages(asked("hi", script="Latn"))
     check_prompt_languages(asked("qya"))
     check_prompt_languages(asked("ru", ["1 + 1 = ?", "2"] * 10))
+    template = " ".join(ENGLISH)  # 1,400 characters before the request itself
+    check_prompt_languages(asked("ru", [f"{template} {'Скажите, пожалуйста, что это такое. ' * 40}"] * 24))
     with pytest.raises(InputError, match="unknown script 'Latin'") as error:
         check_prompt_languages(asked("hi", script="Latin"))
     assert "'Latn'" in (error.value.fix or "")
