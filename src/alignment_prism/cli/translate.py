@@ -115,7 +115,8 @@ def translate(
     with rows.accounts(out) as accounts:
         prompts = sources_of(list(iter_sets(sets, accounts, **options)), home)
     accounts.require_none()
-    check_prompt_languages(prompts, known)
+    for note in check_prompt_languages(prompts, known):
+        echo(f"note: {note}")
     made: list[Prompt] = []
     if with_sources:
         made = [replace(one, id=f"{one.id}@{home}", subset=subset, group=one.cluster) for one in prompts]

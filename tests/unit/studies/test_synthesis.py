@@ -27,6 +27,7 @@ from alignment_prism.scoring.judge_prompts import parse_rendered
 from alignment_prism.store.names import PAIRS
 from alignment_prism.studies import StudySpec, build_plan, load_sources, run_study
 from alignment_prism.studies.synthesis.loading import load_build
+from alignment_prism.studies.synthesis.plan import load_build_sources
 from alignment_prism.studies.synthesis.run import Build, run_build
 
 SMALL = """
@@ -133,6 +134,10 @@ def test_seeds_in_another_language_than_they_say_are_refused_before_any_call(tmp
     done = prism("preferences", "build", "wrong.yaml", "--out", "out", folder=tmp_path)
     assert done.returncode == 2 and "24 of 24 prompts are called Russian (ru)" in done.stderr
     assert not list(tmp_path.glob("out/*/*"))
+    some = [replace(one, messages=user(f"Расскажи мне, пожалуйста, о числе {one.id}")) for one in seeds[:18]]
+    write_records(tmp_path / "seeds.jsonl", [*some, *seeds[18:]], Prompt)
+    notes = load_build_sources(load_build(tmp_path / "wrong.yaml")).notes
+    assert any("6 of 24 prompts are called Russian (ru)" in note for note in notes)
 
 
 @pytest.mark.usefixtures("no_report")

@@ -31,13 +31,13 @@ class BuildSources:
         prompts: the set that seeds are drawn from.
         evaluation: prompts that nothing may be near.
         labels: comparisons by people.
-        world_note: what the nano lab says of itself, empty where it is not used.
+        notes: what is to be said of them: what the nano lab says of itself, prompts in another language than they say.
     """
 
     prompts: Sequence[Prompt]
     evaluation: Sequence[Prompt]
     labels: Sequence[Comparison] = ()
-    world_note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +80,23 @@ def load_build_sources(spec: BuildSpec, evaluation: Sequence[Prompt] = ()) -> Bu
         InputError: a file is not what it should be, or there are no prompts.
         ModelError: a model is not there.
     """
-    seeds, note = spec.seeds, ""
+    seeds = spec.seeds
+    notes: list[str] = []
     for name in spec.models:
         resolve(name)
     if NANO in (seeds.prompts, seeds.evaluation):
         from alignment_prism.nano import world
 
-        note = world(base=None if spec.world == NANO else Path(spec.world)).describe()
+        notes.append(world(base=None if spec.world == NANO else Path(spec.world)).describe())
     return BuildSources(
-        _read(seeds.prompts, spec, seeds=True),
-        [*_read(seeds.evaluation, spec, seeds=False), *evaluation],
+        _read(seeds.prompts, spec, notes, seeds=True),
+        [*_read(seeds.evaluation, spec, notes, seeds=False), *evaluation],
         [one for file in spec.rank.labels for one in read_records(file, Comparison)],
-        note,
+        tuple(notes),
     )
 
 
-def _read(prompts: Prompts | tuple[()], spec: BuildSpec, *, seeds: bool) -> list[Prompt]:
+def _read(prompts: Prompts | tuple[()], spec: BuildSpec, notes: list[str], *, seeds: bool) -> list[Prompt]:
     if isinstance(prompts, str):
         from alignment_prism.nano import world
 
@@ -120,7 +121,7 @@ def _read(prompts: Prompts | tuple[()], spec: BuildSpec, *, seeds: bool) -> list
     if seeds and not found:
         where = ", ".join(entry.file for entry in prompts)
         raise InputError("no prompts to draw seeds from", where=where, fix="check that the file is the right one")
-    check_prompt_languages(found, languages)
+    notes += check_prompt_languages(found, languages)
     return found
 
 

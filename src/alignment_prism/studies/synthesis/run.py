@@ -110,8 +110,8 @@ def run_build(
     reporter = progress if progress is not None else Silent()
     check_folder_can_be_made(out)
     sources = load_build_sources(spec)
-    if sources.world_note:
-        reporter.note(sources.world_note)
+    for note in sources.notes:
+        reporter.note(note)
     check_build(spec)
     for name in spec.models:
         found = resolve(name)
