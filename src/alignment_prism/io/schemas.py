@@ -275,15 +275,21 @@ def record_from(record_type: type[R], values: Mapping[str, Any]) -> R:
         raise
 
 
+@cache
+def _names(record_type: type) -> frozenset[str]:
+    return frozenset(column.name for column in columns_of(record_type))
+
+
 def _check_kind(record_type: type, values: Mapping[str, Any]) -> None:
     """Check that the columns are not just those of another record, nor mostly others: a file was mistaken for another.
 
     Raises:
         FieldError: they are.
     """
+    there = set(values)
     wanted = READ_BY[record_type][0] if record_type in READ_BY else f"a {record_type.__name__.lower()}"
     for kind, (words, command) in READ_BY.items():
-        if kind is not record_type and set(values) == {column.name for column in columns_of(kind)}:
+        if kind is not record_type and there == _names(kind):
             fix = f"give another file; {command} reads this one"
             raise FieldError("", None, f"these are {words}, not {wanted}", fix)
     needed = [column.name for column in columns_of(record_type) if column.required]
