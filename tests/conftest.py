@@ -64,6 +64,15 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alignment_prism.studies.run.write_study_report", lambda *_: None)
 
 
+@pytest.fixture
+def own_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Methods that a test registers are taken back after it."""
+    from alignment_prism.training import METHODS
+
+    monkeypatch.setattr(METHODS, "_methods", dict(METHODS))
+    monkeypatch.setattr(METHODS, "_registered", frozenset())
+
+
 @pytest.fixture(scope="session")
 def realdata() -> Path:
     """The folder of public data sets, `PRISM_REALDATA` or `../shared/data`; the test is skipped without it."""

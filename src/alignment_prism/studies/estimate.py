@@ -260,8 +260,7 @@ def _training(
     for stage in method.stages:
         if (recipe := recipes.get(stage.section)) is None:  # a step of its own
             continue
-        replies = sum(len(one.texts) for one in stage.objective.replies(Pair("", (), "one", "another"), 0))
-        tokens = pairs * (prompt + chosen + (rejected if replies > 1 else 0)) / CHARACTERS
+        tokens = pairs * (prompt + chosen + (rejected if stage.objective.replies_of_pair > 1 else 0)) / CHARACTERS
         epochs = float(recipe.get("epochs", 1))
         read += tokens * epochs
         operations += tokens * (each * epochs + (2 if stage.objective.uses_reference else 0)) * parameters(base)

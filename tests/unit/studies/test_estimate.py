@@ -89,11 +89,7 @@ def test_a_training_reads_as_many_replies_of_a_pair_as_its_method_does(method: s
     assert {row.what: row.tokens_in for row in rows}["train from nano"] == 60 * (10 + 20 + 30 * (replies > 1))
 
 
-def test_a_training_of_several_stages_takes_what_all_of_them_take(
-    prices: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(METHODS, "_methods", dict(METHODS))  # taken back after the test
-    monkeypatch.setattr(METHODS, "_registered", frozenset())
+def test_a_training_of_several_stages_takes_what_all_of_them_take(prices: Path, own_methods: None) -> None:
     stages = [replace(METHODS[name].stages[0], section=section) for name, section in (("simpo", "a"), ("ipo", "b"))]
     METHODS.register(Method("own", "Own", "of one's own", tuple(stages)))
     arm = {"name": "one", "method": "own", "share": 0.5, "config": {"a": {"epochs": 1}, "b": {"epochs": 2}}}

@@ -109,7 +109,8 @@ def test_what_all_steps_share_ends_a_study_whichever_process_meets_it(tmp_path: 
             told = pickle.loads(pickle.dumps(portable(error)))  # which loses what it was raised from
             assert ends_all(error, tmp_path) is ends and ends_all(told, tmp_path) is ends, repr(error)
             assert isinstance(told, PrismError) is (isinstance(error, PrismError) or storage_fault(error) is not None)
-            assert getattr(told, "fix", None) == getattr(error if isinstance(error, PrismError) else told, "fix", None)
+            source = error if isinstance(error, PrismError) else storage_fault(error)
+            assert getattr(told, "fix", None) == getattr(source, "fix", None)
     assert ends_all(KeyboardInterrupt(), tmp_path)
     assert ends_all(StoreError("x"), tmp_path / "gone") and ends_all(
         PermissionError(errno.EACCES, "x"), tmp_path / "gone"

@@ -220,7 +220,7 @@ def test_a_study_trains_by_the_engine_that_its_spec_names(tmp_path: Path, monkey
 
 
 def test_every_stage_of_a_method_of_ones_own_is_trained_as_the_spec_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, own_methods: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No method ends with its first stage, so that the stages are one step, or three stages are."""
     from alignment_prism.training import train as training
@@ -230,8 +230,6 @@ def test_every_stage_of_a_method_of_ones_own_is_trained_as_the_spec_says(
         "two": (replace(simpo, name="first", section="first"), replace(ipo, section="last")),
         "three": (sft, METHODS["dpo_sft"].stages[-1], replace(ipo, section="last")),
     }
-    monkeypatch.setattr(METHODS, "_methods", dict(METHODS))  # taken back after the test
-    monkeypatch.setattr(METHODS, "_registered", frozenset())
     METHODS.register(*(Method(name, name.title(), "one's own", stages) for name, stages in own.items()))
     asked: list[dict[str, Any]] = []
     monkeypatch.setattr(training, "train_method", lambda method, **given: asked.append(given))

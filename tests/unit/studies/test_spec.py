@@ -366,10 +366,8 @@ def test_a_method_that_is_gone_leaves_nothing_in_the_settings_of_a_preset(monkey
     assert "mine" not in training_of("nano")
 
 
-def test_a_method_that_is_declared_again_is_trained_as_it_is_declared_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_that_is_declared_again_is_trained_as_it_is_declared_then(own_methods: None) -> None:
     """As by a cell of a notebook that runs again with another rate: the class of its settings is the same."""
-    monkeypatch.setattr(METHODS, "_methods", dict(METHODS))  # taken back after the test
-    monkeypatch.setattr(METHODS, "_registered", frozenset())
     ipo, rates = METHODS["ipo"], []
     for rate in (1e-3, 2e-3):
         recipe = ipo.stages[0].recipe.model_copy(update={"learning_rate": rate})

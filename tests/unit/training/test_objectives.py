@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import linecache
 import math
+import os
 import subprocess
 import sys
 import sysconfig
@@ -182,9 +183,7 @@ MINE = Method.single(
 
 
 @pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(METHODS, "_methods", dict(METHODS))  # taken back after the test
-    monkeypatch.setattr(METHODS, "_registered", frozenset())
+def registered(own_methods: None) -> None:
     METHODS.register(MINE)
 
 
@@ -304,9 +303,8 @@ def test_other_parts_of_an_objective_that_fail_are_named_too(tmp_path: Path) -> 
 def test_a_method_that_only_another_process_has_registered_is_named(registered: None, tmp_path: Path) -> None:
     planned = _trainings([{"name": "mine", "method": "mine", "share": 0.5}])["mine"]
     del METHODS._methods["mine"]  # type: ignore[union-attr] # as in a worker of a study that a notebook runs
-    with pytest.raises(TrainingError, match="does not know the method 'mine'") as unknown:
+    with pytest.raises(TrainingError, match="does not know the method 'mine'"):
         KINDS["train"].do(planned, {}, tmp_path, Context(tmp_path, None), lambda done, total, words="", /: None)
-    assert unknown.value.settings == {"jobs": "1"}
 
 
 def _install(folder: Path, name: str, content: str, value: str) -> None:
@@ -414,6 +412,16 @@ class Scaled:
     def __call__(self, batch, recipe):
         return loss(batch, recipe, self.by)
 
+class Inherited(Scaled):
+    pass
+
+class Held:
+    def __init__(self, by):
+        self.by = by
+
+    def loss(self, batch, recipe):
+        return loss(batch, recipe, self.by)
+
 def closed(by):
     return lambda batch, recipe: loss(batch, recipe, by)
 """
@@ -422,18 +430,36 @@ def closed(by):
 def test_what_a_loss_is_written_in_is_known_whatever_kind_of_function_it_is() -> None:
     def codes(text: str, by: float) -> list[str]:
         cell = _cell(f"<cell {text}>", text)
-        written = [cell["loss"], partial(cell["loss"], by=by), cell["Scaled"](by), cell["closed"](by)]
+        written = [
+            *(cell["loss"], partial(cell["loss"], by=by), cell["Scaled"](by), cell["closed"](by)),
+            *(cell["Inherited"](by), cell["Held"](by).loss),
+        ]
         own = Objective("own", Recipe, cell["replies"], STAGES["dpo"].objective.loss)
         return [*(Objective("own", Recipe, both, loss).code for loss in written), own.code]
 
     first = codes(CELL, 2.0)
-    assert all(first) and len(set(first[:4])) == 4
+    assert all(first) and len(set(first[:6])) == 5  # one that inherits all is the same
     assert codes(CELL, 2.0) == first  # the cell runs again: other objects, which stand elsewhere in memory
     helper = codes(CELL.replace("return 2.0", "return 3.0"), 2.0)
     assert not set(helper) & set(first)
     bound = codes(CELL, 3.0)
-    assert [one == other for one, other in zip(bound, first, strict=True)] == [True, False, False, False, True]
+    assert [one == other for one, other in zip(bound, first, strict=True)] == [True, *[False] * 5, True]
     assert {stage.objective.code for stage in STAGES.values()} == {""}  # those of this package are known by its version
+
+
+def test_a_loss_that_holds_a_set_has_one_code_in_every_process(tmp_path: Path) -> None:
+    text = """
+from alignment_prism.training.objectives.source import code_of
+def loss(batch, recipe, left_out=frozenset({"en", "ru", "de", "fr", "sr"})):
+    return 1
+print(code_of(loss))
+"""
+    (tmp_path / "own.py").write_text(text, encoding="utf-8")
+    said = {
+        subprocess.check_output([sys.executable, tmp_path / "own.py"], env={**os.environ, "PYTHONHASHSEED": seed})
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
 
 
 def test_a_loss_that_was_typed_where_nothing_keeps_its_lines_is_known_by_what_it_does() -> None:

@@ -115,9 +115,9 @@ def _method_here(step: Step) -> Method:
         raise TrainingError(
             f"the process that is to train does not know the method {name!r}",
             where=f"{step.title}, on {socket.gethostname()}",
-            fix="METHODS.register adds it to one process: do one step at a time there, or install a package that names "
-            "it under the entry point alignment_prism.objectives, on every node of a cluster",
-            settings={"jobs": "1"},
+            fix="METHODS.register adds it to one process: let that one do one step after the other, with one job and "
+            "no cluster; or install a package, on every node, that names it under the entry point "
+            "alignment_prism.objectives",
         )
     return METHODS[name]
 

@@ -127,7 +127,16 @@ class Objective:
     @property
     def branches(self) -> int:
         """Replies of an example."""
-        return len(self.replies(Pair("", (), "one", "another"), 0)[0].texts)
+        return len(self._of_any_pair()[0].texts)
+
+    @property
+    def replies_of_pair(self) -> int:
+        """Replies of a pair that it learns from, in however many examples."""
+        return sum(len(one.texts) for one in self._of_any_pair())
+
+    def _of_any_pair(self) -> tuple[Replies, ...]:
+        with blaming(self, "replies"):
+            return self.replies(Pair("", (), "one", "another"), 0)
 
     def losses(self, batch: MicroBatch, recipe: Any) -> LossAndMetrics:
         """Loss of each example, and metrics, as `loss` returns them, looked at: anybody may have written it.

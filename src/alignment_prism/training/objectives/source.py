@@ -40,13 +40,18 @@ def code_of(*functions: Callable[..., Any]) -> str:
         if not _is_ours(code):
             linecache.checkcache(name)
             files[name] = "".join(linecache.getlines(name)) or files.get(name, "") + _without_source(code)
+            bound.append(code.co_qualname)  # of several losses in one file
     return content_digest(*files.values(), *bound) if files or bound else ""
 
 
 def _codes(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[CodeType]:
     """The code of functions and of those that are bound to them; what else is bound is added to `bound`."""
     for one in values:
-        if not callable(one) or isinstance(one, type):
+        if isinstance(one, set | frozenset):  # in another order in every process
+            bound.append(repr(sorted(map(repr, one))))
+            continue
+        speaks = type(one).__repr__ is not object.__repr__  # says what it holds, and not where it lies
+        if isinstance(one, type) or (speaks and not callable(one)):
             bound.append(_ADDRESS.sub("", repr(one)))
             continue
         if id(one) in seen:  # a function that calls itself is in its own closure
@@ -61,7 +66,8 @@ def _codes(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[
         elif isinstance(one, partial):
             inner = (one.func, *one.args, *_named(one.keywords))
         else:
-            written = [value for value in vars(type(one)).values() if isinstance(value, FunctionType)]
+            own = [getattr(value, "__func__", value) for kind in type(one).__mro__ for value in vars(kind).values()]
+            written = [value for value in own if isinstance(value, FunctionType)]
             inner = (*written, *_named(vars(one))) if hasattr(one, "__dict__") else (*written, repr(one))
         yield from _codes(inner, bound, seen)
 
@@ -83,4 +89,5 @@ def _is_ours(code: CodeType) -> bool:
 
 def _without_source(code: CodeType) -> str:
     """Of a function that was typed into an interpreter which keeps no source."""
-    return f"{code.co_code.hex()} {code.co_names} {_ADDRESS.sub('', repr(code.co_consts))}"
+    inner = [_without_source(one) for one in code.co_consts if isinstance(one, CodeType)]
+    return f"{code.co_code.hex()} {code.co_names} {_ADDRESS.sub('', repr(code.co_consts))} {inner}"
