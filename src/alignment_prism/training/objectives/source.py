@@ -50,7 +50,7 @@ def _codes(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[
         if isinstance(one, set | frozenset):  # in another order in every process
             bound.append(repr(sorted(map(repr, one))))
             continue
-        speaks = type(one).__repr__ is not object.__repr__  # says what it holds, and not where it lies
+        speaks = any("__repr__" in vars(kind) for kind in type(one).__mro__[:-1])  # of more than where it lies
         if isinstance(one, type) or (speaks and not callable(one)):
             bound.append(_ADDRESS.sub("", repr(one)))
             continue
