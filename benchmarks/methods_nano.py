@@ -21,6 +21,7 @@ import math
 import platform
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -176,8 +177,13 @@ def rows_of(study: Study, name: str) -> Iterator[dict[str, Any]]:
     """One row an arm and seed: numbers of its own seed, not those over seeds."""
     findings, transfer = study.findings(), study.transfer()
     single = len(study.seeds) <= 1
-    for arm, seed in dict.fromkeys((row.arm, row.seed) for row in findings):
-        own = [row for row in findings if (row.arm, row.seed) == (arm, seed)]
+    by_arm: dict[tuple[str, int], list[Finding]] = defaultdict(list)
+    ranks: dict[str, Finding] = {}
+    for one in findings:
+        by_arm[one.arm, one.seed].append(one)
+        if (one.metric, one.prompts, one.language, one.scope) == ("harm_rank", "harmful", "all", "all"):
+            ranks.setdefault(one.arm, one)
+    for (arm, seed), own in by_arm.items():
         trained = any(one.name == arm for one in (*study.spec.trained, *study.spec.merged))
         if trained and seed == -1 and not single:
             continue  # over seeds
@@ -197,8 +203,7 @@ def rows_of(study: Study, name: str) -> Iterator[dict[str, Any]]:
         ]
         row |= {f"spill_over{end}": _value(spilled[0] if spilled else None, name) for end, name in
                 (("", "estimate"), ("_lower", "lower"), ("_upper", "upper"))}  # fmt: skip
-        ranked = next((one for one in findings if (one.arm, one.metric, one.prompts, one.language, one.scope)
-                       == (arm, "harm_rank", "harmful", "all", "all")), None)  # fmt: skip
+        ranked = ranks.get(arm)
         row |= {"rank_lower": _value(ranked, "lower"), "rank_upper": _value(ranked, "upper")}
         yield row
 
