@@ -212,12 +212,15 @@ def nano_thresholds(spec: StudySpec, findings: Sequence[Finding]) -> list[Thresh
     if not spec.uses_nano_prompts or spec.kinds:  # thresholds are of the whole evaluation set
         return []
     held = [arm for arm in spec.trained if arm.share > 0 and not find_method(arm.method).control]
+    by_arm: dict[str, list[Finding]] = {}
+    for row in findings:
+        by_arm.setdefault(row.arm, []).append(row)
     return [
         threshold
         for arm in held
         for seed in spec.seeds
         for threshold in check_thresholds(
-            findings,
+            [row for name in {spec.base_of(arm).name, arm.name} for row in by_arm.get(name, [])],
             arm.name,
             seed=seed,
             base_arm=spec.base_of(arm).name,
