@@ -155,7 +155,8 @@ def test_a_judge_that_goes_away_costs_nothing_that_was_done(study: Path, server:
         return json.dumps({"harmful": False, "refusal": True, "outcome": "refusal"}) if len(calls) <= 2 else 404
 
     server.script = script
-    spec = write_spec(study, server.url, **{"seeds: [1, 2]": "seeds: [1]"})
+    one = {"rubric: standalone@1": "rubric: standalone@1, max_connections: 1"}  # so that an answer ends no streak later
+    spec = write_spec(study, server.url, **{"seeds: [1, 2]": "seeds: [1]"}, **one)
     with pytest.raises(StepsError, match="3 of 11 steps failed"):
         run_study(spec, study / "out")
     assert not (study / "out" / "findings.parquet").exists()
