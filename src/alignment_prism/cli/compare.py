@@ -176,14 +176,11 @@ def _contrast(
         said += more
     kin = translations_note(arms[0][0].prompts)
     found = replace(found, notes=(*found.notes, *said, *([kin] if kin else [])))
-    if out and out.lower().endswith((".parquet", ".jsonl")):
+    name = (out or "").lower()
+    if out and name.endswith((".parquet", ".jsonl")):
         write_records(out, found.rows, Contrast)
     elif out:
-        text = (
-            rows_csv(Contrast, found.rows)
-            if out.lower().endswith(".csv")
-            else contrasts_markdown(found.rows, found.notes)
-        )
+        text = rows_csv(Contrast, found.rows) if name.endswith(".csv") else contrasts_markdown(found.rows, found.notes)
         write_text(out, text)
     if as_json:
         echo(json.dumps({"notes": found.notes, "contrasts": [json_of(row) for row in found.rows]}))

@@ -106,8 +106,7 @@ def translate(
     from alignment_prism.studies.beside import journal_beside
 
     rows.check_outputs(sets, reading, records=out)
-    options = reading.source()
-    known = options["languages"]
+    known = (options := reading.source())["languages"]
     home = known.find(source).code
     codes = list(dict.fromkeys(known.find(code.strip()).code for code in into.split(",")))
     if home in codes:
