@@ -181,7 +181,9 @@ def test_the_command_says_what_to_change_and_fails_where_it_would_not_work(tmp_p
     assert code == 3 and "only 80 GB" in out and "GPUs (accelerate launch" in out
     code, out = run(capsys, "--model", str(tmp_path), "--gpu-memory", "80", "--gpus", "8", "--checkpointing", "--json")
     report = json.loads(out)
-    assert code == 0 and report["memory"]["total_gb"] < 80
+    amiss = {check["name"] for check in report["checks"] if check["status"] == "bad"}
+    # The disk on which tests run may hold less than the 32 GB of this model's weights; all else must be as it should.
+    assert amiss <= {"disk"} and code == (3 if amiss else 0) and report["memory"]["total_gb"] < 80
     assert {"name", "status", "what", "fix"} == set(report["checks"][0])
     assert set(report["memory"]["per_gpu_gb"]) == {
         "weights", "gradients", "optimiser", "reference", "activations", "logits", "head", "overhead"
