@@ -1,0 +1,103 @@
+"""What the loss of somebody else is written in: one code while it is the same, another when it changes."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from method_stages import STAGES
+
+from alignment_prism.training import Objective, Recipe
+from alignment_prism.training.objectives import both
+
+
+def _cell(name: str, text: str) -> dict[str, Any]:
+    """What a cell of a notebook leaves: its text is where Python looks for lines, under a name that no file has."""
+    linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
+    found: dict[str, Any] = {}
+    exec(compile(text, name, "exec"), found)
+    return found
+
+
+CELL = """
+from functools import partial
+
+def scale():
+    return 2.0
+
+def loss(batch, recipe, by=1.0):
+    return by * scale() * (batch.logps[1] - batch.logps[0]), {}
+
+def replies(pair, seed):
+    return ()
+
+class Scaled:
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, batch, recipe):
+        return loss(batch, recipe, self.by)
+
+class Inherited(Scaled):
+    pass
+
+class Held:
+    def __init__(self, by):
+        self.by = by
+
+    def loss(self, batch, recipe):
+        return loss(batch, recipe, self.by)
+
+def closed(by):
+    return lambda batch, recipe: loss(batch, recipe, by)
+"""
+
+
+def test_what_a_loss_is_written_in_is_known_whatever_kind_of_function_it_is() -> None:
+    def codes(text: str, by: float) -> list[str]:
+        cell = _cell(f"<cell {text}>", text)
+        written = [
+            *(cell["loss"], partial(cell["loss"], by=by), cell["Scaled"](by), cell["closed"](by)),
+            *(cell["Inherited"](by), cell["Held"](by).loss),
+        ]
+        own = Objective("own", Recipe, cell["replies"], STAGES["dpo"].objective.loss)
+        return [*(Objective("own", Recipe, both, loss).code for loss in written), own.code]
+
+    first = codes(CELL, 2.0)
+    assert all(first) and len(set(first[:6])) == 5  # one that inherits all is the same
+    assert codes(CELL, 2.0) == first  # the cell runs again: other objects, which stand elsewhere in memory
+    helper = codes(CELL.replace("return 2.0", "return 3.0"), 2.0)
+    assert not set(helper) & set(first)
+    bound = codes(CELL, 3.0)
+    assert [one == other for one, other in zip(bound, first, strict=True)] == [True, *[False] * 5, True]
+    assert {stage.objective.code for stage in STAGES.values()} == {""}  # those of this package are known by its version
+
+
+def test_a_loss_that_holds_a_set_has_one_code_in_every_process(tmp_path: Path) -> None:
+    text = """
+from alignment_prism.training.objectives.source import code_of
+def loss(batch, recipe, left_out=frozenset({"en", "ru", "de", "fr", "sr"})):
+    return 1
+print(code_of(loss))
+"""
+    (tmp_path / "own.py").write_text(text, encoding="utf-8")
+    said = {
+        subprocess.check_output([sys.executable, tmp_path / "own.py"], env={**os.environ, "PYTHONHASHSEED": seed})
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1
+
+
+def test_a_loss_that_was_typed_where_nothing_keeps_its_lines_is_known_by_what_it_does() -> None:
+    def code(text: str) -> str:
+        found: dict[str, Any] = {}
+        exec(compile(text, "<stdin>", "exec"), found)
+        return Objective("own", Recipe, both, found["loss"]).code
+
+    one, other = (f"def loss(batch, recipe):\n    return {by} * batch.logps[0], {{}}\n" for by in (2.0, 3.0))
+    assert code(one) == code("\n" + one) and code(one) != code(other)
