@@ -1,4 +1,4 @@
-"""Scripted model servers, a tiny model in a folder, and real prompts."""
+"""Scripted model servers, one with a batch API, a tiny model in a folder, and real prompts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from batch_server import BatchServer
 from scripted_server import Server
 
+from alignment_prism.calls import endpoint
 from alignment_prism.cli.main import main
 from alignment_prism.domain import Prompt
 
@@ -26,6 +28,17 @@ def second_server() -> Iterator[Server]:
     server = Server()
     yield server
     server.close()
+
+
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> Iterator[BatchServer]:
+    """A batch API that OpenAI's client may ask; a batch is looked at again at once."""
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.setattr(endpoint, "_BATCH_DELAY", 0.01)
+    server = BatchServer()
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
 
 
 @pytest.fixture(scope="session")
