@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from annotation_payloads import PLANTED, planted
 from annotation_site import Site, free_port
 from annotators import TEXTS, add, make_project, replies
 from browser import Seen, chromium, needs_chromium, page_at, violations
@@ -15,10 +16,8 @@ from postgres import new_database
 
 from alignment_prism.annotation.database import create_database
 from alignment_prism.annotation.exports import answers
-from alignment_prism.annotation.guidelines import publish
 from alignment_prism.annotation.held import work_of
-from alignment_prism.annotation.people import Person, Role
-from alignment_prism.annotation.projects import Item, Kind
+from alignment_prism.annotation.people import Person
 from alignment_prism.annotation.quotas import Cell
 from alignment_prism.annotation.writing import create_writing
 
@@ -282,66 +281,11 @@ def test_a_prompt_is_written_and_nothing_is_lost_when_something_is_missing(chrom
     assert answer.content["rationale"] == "Стара шала о улици"
 
 
-PAYLOADS = [
-    "<script>window.hit=1</script>",
-    '"><img src=x onerror=window.hit=1>',
-    "'><svg onload=window.hit=1>",
-    "javascript:window.hit=1",
-    "{{ 7*7 }}${7*7}<%= 7*7 %>",
-    "</textarea><script>window.hit=1</script>",
-    "<a hx-get=/me hx-trigger=load hx-on::load=window.hit=1>x</a>",
-    "\u202e<iframe srcdoc='<script>parent.hit=1</script>'>",
-]
-EVERYTHING = " ".join(PAYLOADS)
-PLANTED = "img, svg, iframe, script:not([src]), [onerror], [onload], [srcdoc], main [hx-get], a[href^='javascript']"
-
-
 @pytest.fixture(scope="module")
 def full(site: Site) -> tuple[Person, Person, dict[str, str]]:
     """A site in which every field that somebody can fill holds a payload; an annotator, an administrator, its pages."""
     only_on_sqlite(site)
-    database = site.database
-    anna = add(database, f"<b>{PAYLOADS[1][:30]}", "ar", "en")
-    boris = add(database, "boris", "ar")
-    boss = add(database, f"<i>{PAYLOADS[2][:25]}", role=Role.ADMINISTRATOR)
-    shown = {"prompt": EVERYTHING, "reply": EVERYTHING}
-    title = PAYLOADS[1]
-    project = make_project(database, [Item(f"x{i}", "ar", shown) for i in range(3)], title=title, overlap=2)
-    pair = {"prompt": EVERYTHING, "first": EVERYTHING, "second": EVERYTHING + "2"}
-    pairs = make_project(database, [Item("pair", "ar", pair)], Kind.PAIRWISE, title=title + "2")
-    with database.write() as connection:
-        writing = create_writing(connection, title + "3", ["ar"], [Cell("ar", "local", "any", 2)], opinions=1)
-        publish(connection, project, "en", f"# {EVERYTHING}\n\n- {EVERYTHING}\n\n{EVERYTHING}", boss)
-    pages = {
-        "home": "/", "project": f"/p/{project.token}", "label": f"/p/{project.token}/next", "mine":
-        f"/p/{project.token}/mine", "pair": f"/p/{pairs.token}/next", "write": f"/p/{writing.token}/next", "me": "/me",
-        "lead": "/lead", "dashboard": f"/lead/{project.token}", "disputes": f"/lead/{project.token}/disputes",
-        "history": f"/lead/{project.token}/history/1", "guidelines": f"/lead/{project.token}/guidelines/en",
-        "quotas": f"/lead/{writing.token}", "people": "/people", "audit": "/audit",
-    }  # fmt: skip
-    from alignment_prism.annotation import labelling
-    from alignment_prism.annotation import writing as writings
-    from alignment_prism.annotation.adjudication import disputes, settle
-    from alignment_prism.annotation.work import claim, submit
-
-    with database.write() as connection:
-        for person, label in ((anna, "harmful"), (boris, "refusal")):
-            work = claim(connection, project, person)
-            assert work is not None
-            submit(connection, work, labelling.stored(work, label, EVERYTHING))
-        settle(connection, project, disputes(connection, project)[0].item, "harmful", EVERYTHING, boss)
-        pages["history"] = f"/lead/{project.token}/history/{disputes(connection, project)[0].item}"
-        written = writings.start(connection, writing, anna)
-        assert written is not None
-        content: dict[str, Any] = dict.fromkeys(writings.FIELDS, EVERYTHING)
-        content |= {"language": "ar", "scope": "local", "categories": ["Profanity"]}
-        writings.hand_in(connection, written, content, 0.0)
-        again = writings.start(connection, writing, anna)
-        assert again is not None
-        from alignment_prism.annotation.work import save_draft
-
-        save_draft(connection, again, content)
-    return anna, boss, pages
+    return planted(site.database)
 
 
 def test_no_payload_in_any_field_is_ever_executed(
