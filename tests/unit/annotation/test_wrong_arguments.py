@@ -67,22 +67,19 @@ def test_the_same_again_is_the_same(place: Path) -> None:
     assert "20 were there already" in prism("annotate", *again, folder=place).stdout
 
 
-def test_quotas_by_category_alone_are_in_the_table(tmp_path: Path) -> None:
-    rows = "ar,global,Hate Speech,3\nar,local,Self-Harm,1\n"
+@pytest.mark.parametrize(
+    ("rows", "wanted"),
+    [
+        ("ar,global,Hate Speech,3\nar,local,Self-Harm,1\n", 4),
+        # Five global prompts of any category, three of which are to be hate, and two local ones of self-harm: 5 + 2.
+        ("ar,global,,5\nar,global,Hate Speech,3\nar,local,Self-Harm,2\n", 7),
+    ],
+    ids=["alone", "beside a quota of any"],
+)
+def test_quotas_by_category_alone_count_in_the_table(tmp_path: Path, rows: str, wanted: int) -> None:
     (tmp_path / "quotas.csv").write_text(QUOTAS + rows, encoding="utf-8")
     prism("annotate", "init", "people", folder=tmp_path)
     prism(
         "annotate", "write", "people", "--project", "P", "--language", "ar", "--quotas", "quotas.csv", folder=tmp_path
     )
-    assert "| P | writing | ar | 4 | 0 | 0 |" in prism("annotate", "status", "people", folder=tmp_path).stdout
-
-
-def test_a_scope_with_quotas_by_category_alone_counts_beside_one_with_a_quota_of_any(tmp_path: Path) -> None:
-    """Five global prompts of any category, three of which are to be hate, and two local ones of self-harm: 5 + 2."""
-    rows = "ar,global,,5\nar,global,Hate Speech,3\nar,local,Self-Harm,2\n"
-    (tmp_path / "quotas.csv").write_text(QUOTAS + rows, encoding="utf-8")
-    prism("annotate", "init", "people", folder=tmp_path)
-    prism(
-        "annotate", "write", "people", "--project", "P", "--language", "ar", "--quotas", "quotas.csv", folder=tmp_path
-    )
-    assert "| P | writing | ar | 7 | 0 | 0 |" in prism("annotate", "status", "people", folder=tmp_path).stdout
+    assert f"| P | writing | ar | {wanted} | 0 | 0 |" in prism("annotate", "status", "people", folder=tmp_path).stdout
