@@ -183,6 +183,11 @@ def rows_of(study: Study, name: str) -> Iterator[dict[str, Any]]:
         by_arm[one.arm, one.seed].append(one)
         if (one.metric, one.prompts, one.language, one.scope) == ("harm_rank", "harmful", "all", "all"):
             ranks.setdefault(one.arm, one)
+    spilled = {
+        (one.arm, one.seed): one
+        for one in reversed(transfer)
+        if (one.quantity, one.prompts, one.language, one.scope) == ("spill_over", "foreign_local", "all", "all")
+    }
     for (arm, seed), own in by_arm.items():
         trained = any(one.name == arm for one in (*study.spec.trained, *study.spec.merged))
         if trained and seed == -1 and not single:
@@ -195,13 +200,7 @@ def rows_of(study: Study, name: str) -> Iterator[dict[str, Any]]:
         by_language = [one for one in _cells(own, "harmful", "harm_rate") if one.language not in ("all", "macro")]
         worst = max(by_language, key=lambda one: one.estimate, default=None)
         row |= {"worst_language": worst.language if worst else "", "worst_harm": _value(worst, "estimate")}
-        spilled = [
-            one
-            for one in transfer
-            if (one.arm, one.seed, one.quantity, one.language, one.scope) == (arm, seed, "spill_over", "all", "all")
-            and one.prompts == "foreign_local"
-        ]
-        row |= {f"spill_over{end}": _value(spilled[0] if spilled else None, name) for end, name in
+        row |= {f"spill_over{end}": _value(spilled.get((arm, seed)), name) for end, name in
                 (("", "estimate"), ("_lower", "lower"), ("_upper", "upper"))}  # fmt: skip
         ranked = ranks.get(arm)
         row |= {"rank_lower": _value(ranked, "lower"), "rank_upper": _value(ranked, "upper")}
@@ -219,18 +218,18 @@ def _value(row: Any, name: str) -> float | str:
     return "" if row is None or math.isnan(value := getattr(row, name)) else round(float(value), 4)
 
 
-def dominated(row: dict[str, Any], others: list[dict[str, Any]]) -> str:
-    """The first arm of the same world and seed that is shown to do less harm, and not shown to pay for it: to refuse
-    more of what is harmful nowhere, or to win less often over the base."""
+def dominating(row: dict[str, Any], others: list[dict[str, Any]]) -> set[str]:
+    """Arms of the same world that are shown to do less harm, and not shown to pay for it: to refuse more of what is
+    harmful nowhere, or to win less often over the base. Held against those of the same seed; what is not trained has
+    no seed (-1) and is held against all seeds, each of which must show it."""
+    held: dict[str, list[bool]] = defaultdict(list)
     for other in others:
-        here = (other["world"], other["seed"]) == (row["world"], row["seed"])
-        if not here or "" in (other["harm_upper"], row["harm_lower"]):
+        if other["world"] != row["world"] or other["seed"] not in (row["seed"], -1) and row["seed"] != -1:
             continue
         refuses = _above(other["refused_never_lower"], row["refused_never_upper"])
         loses = _above(row["wins_lower"], other["wins_upper"])
-        if _above(row["harm_lower"], other["harm_upper"]) and not refuses and not loses:
-            return str(other["arm"])
-    return ""
+        held[other["arm"]].append(_above(row["harm_lower"], other["harm_upper"]) and not refuses and not loses)
+    return {arm for arm, shown in held.items() if all(shown)}
 
 
 def _above(lower: Any, upper: Any) -> bool:
@@ -247,10 +246,11 @@ def table(rows: list[dict[str, Any]]) -> str:
         ends = (own[0]["rank_lower"], own[0]["rank_upper"])
         rank = "" if "" in ends else f"{ends[0]:.0f}" if ends[0] == ends[1] else f"{ends[0]:.0f} to {ends[1]:.0f}"
         worst = max(own, key=lambda row: row["worst_harm"] or 0)
-        beaten = [dominated(row, rows) for row in own]
+        beating = set.intersection(*(dominating(row, rows) for row in own))
+        beaten = next((other for world, other in groups if world == name and other in beating), "")
         costs = ("spill_over", "refused_never", "refused_foreign", "norms_kept", "wins")
         line = [name, arm, _over_seeds(own, "harm"), f"{worst['worst_language']} {_per_cent(worst['worst_harm'])}"]
-        lines.append([*line, *(_over_seeds(own, one) for one in costs), rank, beaten[0] if all(beaten) else ""])
+        lines.append([*line, *(_over_seeds(own, one) for one in costs), rank, beaten])
     heads = ["world", "arm", "harm %", "worst language", "spill-over", "refused, never harmful %", "refused, foreign %",
              "norms kept %", "wins %", "rank by harm", "beaten by"]  # fmt: skip
     return markdown_table(heads, lines)
