@@ -14,6 +14,7 @@ from method_stages import STAGES
 
 from alignment_prism.training import Objective, Recipe
 from alignment_prism.training.objectives import both
+from alignment_prism.training.objectives.source import code_of
 
 
 def _cell(name: str, text: str) -> dict[str, Any]:
@@ -78,19 +79,72 @@ def test_what_a_loss_is_written_in_is_known_whatever_kind_of_function_it_is() ->
     assert {stage.objective.code for stage in STAGES.values()} == {""}  # those of this package are known by its version
 
 
-def test_a_loss_that_holds_a_set_has_one_code_in_every_process(tmp_path: Path) -> None:
-    text = """
+HELD = """
+from dataclasses import dataclass
+from functools import partial
 from alignment_prism.training.objectives.source import code_of
-def loss(batch, recipe, left_out=frozenset({"en", "ru", "de", "fr", "sr"})):
+
+@dataclass(frozen=True)
+class Asked:
+    languages: frozenset
+
+class Scaled:
+    def __init__(self, by):
+        self.by = by
+
+def doubled(x):
+    return 2 * x
+
+def halved(x):
+    return x / 2
+
+def loss(batch, recipe, left_out=None):
     return 1
-print(code_of(loss))
+
+codes = {"en", "ru", "de", "fr", "sr"}
+typed = {}
+exec(compile("def loss(batch, recipe):\\n    return batch in {'en', 'ru', 'de', 'fr', 'sr'}", "<stdin>", "exec"), typed)
+held = [
+    frozenset(codes), [codes], {"a": [codes]}, Asked(frozenset(codes)), {frozenset(codes), frozenset({"a", "b", "c"})},
+    {doubled, halved, partial(doubled, 3)}, {Scaled(1), Scaled(2), Scaled(3)}, [doubled], {"by": halved},
+]
+print(*map(code_of, [*(partial(loss, left_out=one) for one in held), typed["loss"]]))
 """
-    (tmp_path / "own.py").write_text(text, encoding="utf-8")
-    said = {
-        subprocess.check_output([sys.executable, tmp_path / "own.py"], env={**os.environ, "PYTHONHASHSEED": seed})
-        for seed in ("1", "2", "3")
-    }
-    assert len(said) == 1
+
+
+def _held(folder: Path, seed: str, text: str = HELD) -> list[str]:
+    """Codes of losses that hold each of `held` in a script, in a process of its own."""
+    (folder / "own.py").write_text(text, encoding="utf-8")
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    return subprocess.check_output([sys.executable, folder / "own.py"], env=environment, text=True).split()
+
+
+def test_a_loss_that_holds_sets_has_one_code_in_every_process(tmp_path: Path) -> None:
+    first = _held(tmp_path, "1")
+    assert len(set(first)) == 10
+    assert _held(tmp_path, "2") == first and _held(tmp_path, "3") == first
+
+
+def test_what_a_loss_holds_in_a_collection_is_known_when_it_changes() -> None:
+    """Functions of another file among them, in sets as well, which have no order."""
+
+    def functions(by: float) -> list[Any]:
+        return [_cell(f"<helper {name}>", f"def {name}(x):\n    return {by} * x\n")[name] for name in "ab"]
+
+    def codes(one: Any, other: Any) -> list[str]:
+        held: list[Any] = [{one, other}, [one, other], {"by": [{one: other}]}, Recipe]
+        loss = _cell("<cell>", CELL)["loss"]
+        return [Objective("own", Recipe, both, partial(loss, by=each)).code for each in held]
+
+    first = codes(*functions(2.0))
+    assert len(set(first)) == 4
+    changed = codes(functions(2.0)[0], functions(3.0)[1])
+    assert [one == other for one, other in zip(changed, first, strict=True)] == [False, False, False, True]
+    turned = codes(*reversed(functions(2.0)))
+    assert [one == other for one, other in zip(turned, first, strict=True)] == [True, False, False, True]
+    ring: list[Any] = []
+    ring.append(ring)
+    assert code_of(partial(_cell("<cell>", CELL)["loss"], by=ring))  # a list that holds itself comes to an end
 
 
 def test_a_loss_that_was_typed_where_nothing_keeps_its_lines_is_known_by_what_it_does() -> None:

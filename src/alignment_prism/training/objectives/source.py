@@ -6,6 +6,7 @@ import linecache
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType
@@ -47,11 +48,16 @@ def code_of(*functions: Callable[..., Any]) -> str:
 def _codes(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[CodeType]:
     """The code of functions and of those that are bound to them; what else is bound is added to `bound`."""
     for one in values:
-        if isinstance(one, set | frozenset):  # in another order in every process
-            bound.append(repr(sorted(map(repr, one))))
-            continue
         speaks = any("__repr__" in vars(kind) for kind in type(one).__mro__[:-1])  # of more than where it lies
-        if isinstance(one, type) or (speaks and not callable(one)):
+        told = isinstance(one, type) or (speaks and not callable(one))
+        if told and (parts := _parts(one)) is not None:
+            if id(one) not in seen:  # a list that holds itself
+                bound.append(f"{type(one).__qualname__} of {len(parts)}")
+                seen.add(id(one))
+                yield from (_unordered if isinstance(one, set | frozenset) else _codes)(parts, bound, seen)
+                seen.discard(id(one))
+            continue
+        if told:
             bound.append(_ADDRESS.sub("", repr(one)))
             continue
         if id(one) in seen:  # a function that calls itself is in its own closure
@@ -72,7 +78,34 @@ def _codes(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[
         yield from _codes(inner, bound, seen)
 
 
-def _named(values: dict[str, Any]) -> tuple[Any, ...]:
+def _unordered(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[CodeType]:
+    """As `_codes`, of members of a set, which stand in another order in every process: each is read by itself, and they
+    are put in the order of what is read."""
+    read: list[tuple[list[str], list[CodeType]]] = []
+    for one in values:
+        said: list[str] = []
+        read.append((said, list(_codes([one], said, set(seen)))))
+    for said, codes in sorted(read, key=lambda one: (one[0], [_order(code) for code in one[1]])):
+        bound += said
+        yield from codes
+
+
+def _order(code: CodeType) -> tuple[str, str, str]:
+    return code.co_qualname, _without_source(code), code.co_filename
+
+
+def _parts(value: Any) -> tuple[Any, ...] | None:
+    """What a collection, or an object of a data class, holds; None of anything else."""
+    if isinstance(value, set | frozenset | list | tuple):
+        return tuple(value)
+    if isinstance(value, dict):
+        return _named(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return _named({field.name: getattr(value, field.name, None) for field in fields(value)})
+    return None
+
+
+def _named(values: dict[Any, Any]) -> tuple[Any, ...]:
     return *values, *values.values()
 
 
@@ -90,4 +123,6 @@ def _is_ours(code: CodeType) -> bool:
 def _without_source(code: CodeType) -> str:
     """Of a function that was typed into an interpreter which keeps no source."""
     inner = [_without_source(one) for one in code.co_consts if isinstance(one, CodeType)]
-    return f"{code.co_code.hex()} {code.co_names} {_ADDRESS.sub('', repr(code.co_consts))} {inner}"
+    said: list[str] = []
+    list(_codes((one for one in code.co_consts if not isinstance(one, CodeType)), said, set()))  # sets among them
+    return f"{code.co_code.hex()} {code.co_names} {said} {inner}"
