@@ -60,8 +60,12 @@ _RATES = {"rate_limit_exceeded", "rate_limit_error", "ThrottlingException"}
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{2,47}")
 _MARKUP = re.compile(r"\[/?[a-z ]+\]")
 _WORDS_OF_CODES = (
-    "blocked|count|day|denied|disabled|enabled|error|exceeded|expired|found|invalid|is|key|large|limit|long|many|minute|"
-    "missing|no|not|per|permission|quota|required|revoked|service|supported|too|type|unauthorized|usage"
+    "access|account|address|allowed|android|app|authentication|authorization|bad|blocked|budget|connection|count|day|"
+    "denied|disabled|empty|enabled|error|exceeded|expired|failed|forbidden|found|http|inactive|incorrect|insufficient|"
+    "invalid|ios|ip|is|key|large|length|limit|long|malformed|many|max|maximum|minute|mismatch|missing|model|no|not|of|"
+    "org|organization|out|overloaded|per|permission|project|provided|quota|rate|reached|referrer|region|request|"
+    "required|restricted|revoked|second|service|size|supported|suspended|timeout|too|type|unauthorized|unknown|"
+    "unsupported|usage|user|valid|version|window|wrong"
 )
 _SECRETS = re.compile(
     rf"\b(?!(?:api|key|token)(?:_(?:{_WORDS_OF_CODES}))+(?![\w*-]|\.\w))"  # as token_limit_exceeded, API_KEY_INVALID

@@ -1,0 +1,41 @@
+"""What a provider calls a failure is shown as it is; what may be a key is not, though it stands in the same place."""
+
+from __future__ import annotations
+
+import pytest
+from scripted_server import Reply, Server
+
+from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.runner import Request, ask_all
+from alignment_prism.domain import ModelError, user
+
+CODES = (
+    "API_KEY_INVALID API_KEY_HTTP_REFERRER_BLOCKED API_KEY_IP_ADDRESS_BLOCKED API_KEY_ANDROID_APP_BLOCKED "
+    "api_key_not_found api_key_ip_address_not_allowed api_key_project_mismatch api_version_unsupported "
+    "api_connection_timeout api_overloaded_error token_limit_exceeded token_expired token_rate_limit_exceeded "
+    "token_limit_reached token_not_provided token_budget_exceeded token_not_valid"
+).split()
+KEYS = (
+    "key_prod_north_south token_qwertyuiopas api_key_mnbvcxzlkj token_limit_mnbvcxz api-key-model-rate "
+    "key_rate_limitmnbvc token_valid-mnbvcxz api_key_invalid_mnbvcxz sk_limit_exceeded"
+).split()
+
+
+def said(server: Server, reply: Reply) -> str:
+    """What a run says of a server that answers nothing else."""
+    server.script = lambda messages: reply
+    with pytest.raises(ModelError) as error:
+        ask_all(Endpoint("openai-api/local/m", server.url), {"0": Request(user("question"))})
+    return str(error.value)
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_providers_call_a_failure_is_nobodys_key(server: Server, code: str) -> None:
+    text = said(server, Reply(status=401, message=f"{code}: no", code=code))
+    assert f"({code}): " in text and f"{code}: no" in text
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_of_small_letters_and_words_is_never_shown(server: Server, key: str) -> None:
+    text = said(server, Reply(status=401, message=f"no: {key}.", code=key))
+    assert key not in text and "***" in text
