@@ -214,12 +214,12 @@ class GuardForm:
     def read(self, answers: Sequence[Answer], asked: Sequence[Messages]) -> ParsedAnswer:
         """What the guard says of the reply."""
         said = [(answer.text, answer.stop) for answer in answers]
-        return self.format.read(said, ["\n".join(turn.content for turn in turns) for turns in asked])
+        return self.format.read(said, [self.format.material(turns) for turns in asked])
 
     def is_verdict(self, answer: Answer, asked: Messages) -> bool:
         """Whether it is one of the guard's."""
-        case = "\n".join(turn.content for turn in asked)
-        return not answer.error and not self.format.read_one(answer.text, answer.stop, case).problem
+        said = self.format.read_one(answer.text, answer.stop, self.format.material(asked))
+        return not answer.error and not said.problem
 
     def policy(self, prompt: Prompt) -> str:
         """A guard has its own."""

@@ -49,7 +49,8 @@ class _GuardFile(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> _GuardFile:
-        there = [word for word in ("{request}", "{reply}") if word in self.text]
+        said = self.text.replace(":json}", "}")
+        there = [word for word in ("{request}", "{reply}") if word in said]
         if self.send == "conversation" and there:
             raise ValueError(f"text says {' and '.join(there)}, and a conversation has turns of their own for these")
         missing = [word for word in ("{request}", "{reply}") if word not in there]
