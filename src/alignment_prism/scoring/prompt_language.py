@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os.path
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.languages import LANGUAGES, Language, Languages
@@ -22,9 +24,14 @@ MOST_WRONG, MOST_OTHER = 0.5, 0.8
 MOST_READ = 2000
 """Prompts of a source and language that are looked at: drawn at random from all, since files are often sorted."""
 LONGEST_READ, PIECE = 2000, 100
-"""Characters of a prompt that are looked at: of a longer one pieces from all over it, since many begin with a
-template in another language."""
-
+"""Characters of a prompt that are looked at: of a longer one pieces from all over it."""
+LONGEST_KEPT = 10_000
+"""Characters of a prompt up to which a template is told from the request in it."""
+SHARED = 0.05
+"""Share of prompts, and `FEWEST` at least, that begin or end alike where a template says so."""
+LETTERS_TOGETHER = 100
+"""Letters of several requests from which on their language is asked for, without their templates: `in_language` takes
+one English request in ten of 15 to 30 letters for Spanish, and none of more than 45 (MultiJail and XSTest)."""
 
 FEWEST_NOTED, MOST_UNNOTED = 3, 0.02
 """Prompts that are otherwise from which on something is said of them, if they are more than such a share: of the real
@@ -39,11 +46,18 @@ class _Draw:
 
     Attributes:
         seen: how many there were.
-        read: of those drawn: the id, the beginning of the text, and the script that it names, empty for none.
+        read: of those drawn: the id, the text, and the script that it names, empty for none.
     """
 
     seen: int = 0
     read: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+class _Otherwise(NamedTuple):
+    """Whether a text is in another script, and whether in another language, as all in another script are."""
+
+    script: bool
+    language: bool
 
 
 @dataclass(slots=True)
@@ -70,20 +84,54 @@ class _Count:
     other_language: int = 0
     otherwise: list[str] = field(default_factory=list)
 
-    def add(self, name: str, text: str, script: str) -> None:
-        """Look at one."""
-        own, letters = letters_in(text, (script,) if script else self.language.scripts)
+    def look_at(self, read: Sequence[tuple[str, str, str]]) -> None:
+        """Count prompts, each of them in its language if its whole text is or what is left of it without templates."""
+        found = {at: each for at, (_, text, script) in enumerate(read) if (each := self._otherwise(text, script))}
+        self._look_behind_templates(read, found)
+        for at, each in found.items():
+            name, _, script = read[at]
+            self.long += 1
+            self.other_script += each.script
+            if not script:
+                self.native += 1
+                self.other_language += each.language
+            if each.language:
+                self.otherwise.append(name)
+
+    def _otherwise(self, text: str, script: str) -> _Otherwise | None:
+        """What of a text is otherwise, None where it has too few letters to say."""
+        text = _excerpt(text)
+        own, letters = self._letters(text, script)
         if letters < MIN_LETTERS:
-            return
+            return None
         foreign = own < MIN_SCRIPT_SHARE * letters
-        other = foreign or not (script or in_language(text, self.language))
-        self.long += 1
-        self.other_script += foreign
-        if not script:
-            self.native += 1
-            self.other_language += other
-        if other:
-            self.otherwise.append(name)
+        return _Otherwise(foreign, foreign or not (script or in_language(text, self.language)))
+
+    def _look_behind_templates(self, read: Sequence[tuple[str, str, str]], found: dict[int, _Otherwise]) -> None:
+        """Of prompts that are otherwise as a whole see whether what is left of them without templates is, too.
+
+        The script of each says so; the language is asked of several together, since a few words may be in any.
+        """
+        doubtful = [at for at, each in found.items() if each.language]
+        alone = _without_templates([text for _, text, _ in read]) if doubtful else []
+        together: list[int] = []
+        text = ""
+        for at in doubtful:
+            rest, script = _excerpt(alone[at]), read[at][2]
+            own, letters = self._letters(rest, script)
+            if letters >= (2 if found[at].script else MIN_LETTERS) and own >= MIN_SCRIPT_SHARE * letters:
+                found[at] = _Otherwise(False, False)
+                if not script:
+                    together.append(at)
+                    text = f"{text} {rest}"
+            last = at == doubtful[-1]
+            if together and (last or self._letters(text, "")[1] >= LETTERS_TOGETHER):
+                other = not in_language(text, self.language)
+                found |= dict.fromkeys(together, _Otherwise(False, other))
+                together, text = [], ""
+
+    def _letters(self, text: str, script: str) -> tuple[int, int]:
+        return letters_in(text, (script,) if script else self.language.scripts)
 
     def fault(self) -> InputError | None:
         """That most are in another script or language."""
@@ -125,13 +173,34 @@ def _excerpt(text: str) -> str:
     return " ".join(text[start : start + PIECE] for start in starts)
 
 
+def _without_templates(texts: Sequence[str]) -> list[str]:
+    """Of each text what is left of it without what several begin or end with; empty where nothing is."""
+    backwards = [text[::-1] for text in texts]
+    cuts = zip(texts, _shared_beginnings(texts), _shared_beginnings(backwards), strict=True)
+    return [text[first : max(first, len(text) - last)] for text, first, last in cuts]
+
+
+def _shared_beginnings(texts: Sequence[str]) -> list[int]:
+    """Of each text how many characters it shares at its beginning with `SHARED` of all, or more."""
+    among = max(FEWEST, int(SHARED * len(texts)))
+    order = sorted(range(len(texts)), key=texts.__getitem__)
+    shared = [0] * len(texts)
+    for start in range(len(order) - among + 1):
+        near = order[start : start + among]  # sorted: what the first and the last share, those between them do too
+        length = len(os.path.commonprefix([texts[near[0]], texts[near[-1]]]))
+        for at in near:
+            shared[at] = max(shared[at], length)
+    return shared
+
+
 class SaidLanguages:
     """Prompts and the languages that they say they are in, one at a time.
 
     Of each source and language first the script counts: that of more than half of the prompts with ten letters or more.
     Then, within the script, what language identification says of at least four in five. A prompt whose metadata has a
     `script` (`Latn` for romanised Hindi) is held against that one, and is not identified. Where fewer are otherwise,
-    but more than one in fifty, they are named.
+    but more than one in fifty, they are named. A request in a template is in its language if either the two together
+    or the request alone are: templates are what many prompts of a source begin or end with.
     """
 
     def __init__(self, languages: Languages = LANGUAGES) -> None:
@@ -148,7 +217,8 @@ class SaidLanguages:
         if prompt.language not in self._languages:
             return
         script = str(prompt.metadata.get("script") or "")
-        read = prompt.id, _excerpt(prompt.text), check_script(script) if script else ""
+        text = prompt.text if len(prompt.text) <= LONGEST_KEPT else _excerpt(prompt.text)
+        read = prompt.id, text, check_script(script) if script else ""
         draw = self._draws[prompt.source, prompt.language]
         place = draw.seen if draw.seen < MOST_READ else self._rng.randrange(draw.seen + 1)
         draw.seen += 1
@@ -161,8 +231,7 @@ class SaidLanguages:
         counts = []
         for (source, code), draw in self._draws.items():
             counts.append(_Count(source, self._languages.find(code), draw.seen))
-            for read in draw.read:
-                counts[-1].add(*read)
+            counts[-1].look_at(draw.read)
         found = [(count.fault(), count) for count in counts]
         fault = next((fault for fault, _ in found if fault is not None), None)
         return fault, [note for fault, count in found if fault is None and (note := count.note())]
