@@ -125,6 +125,32 @@ def test_retries_are_counted_before_they_are_paid(files: Path, server: Server) -
     assert all(one.outcome is not Outcome.UNJUDGED for one in read_records(files / "a.parquet", Score))
 
 
+def test_replies_that_failed_are_asked_for_again_and_only_they_are_paid(files: Path, server: Server) -> None:
+    answers = server.script
+    broken = {"number 7", "number 11"}
+
+    def script(messages: list[dict[str, str]]) -> Reply:
+        text = messages[-1]["content"]
+        is_reply = "[[reply" not in text
+        return Reply(status=400) if is_reply and any(text.endswith(one) for one in broken) else answers(messages)
+
+    server.script = script
+    given = ("evaluate", "harm", "--prompts", "few.jsonl", "--model", "openai-api/local/m", "--model-url", server.url,
+             *judged_by(server), "--prices", "prices.yaml", "--out", "out")  # fmt: skip
+    first = prism(*given, folder=files)
+    assert first.returncode == 0 and "2 of 20 replies are unjudged" in first.stderr and len(server.requests) == 38
+    again = prism(*given, "--retry-unjudged", folder=files)  # the service is as it was
+    assert again.returncode == 0 and "2 of 20 replies are unjudged" in again.stderr and len(server.requests) == 40
+    broken.clear()
+    before = prism(*given, "--retry-unjudged", "--dry-run", folder=files)
+    assert "reply by openai-api/local/m: 1 step, 2 calls" in before.stdout and "judge by" in before.stdout
+    assert prism(*given, "--retry-unjudged", folder=files).returncode == 0 and len(server.requests) == 40 + 2 + 2
+    study = Study.open(files / "out")
+    assert {one.outcome for one in study.scores() if one.name == "outcome"} == {Outcome.SAFE_HELP}
+    assert [row.n for row in study.findings() if row.metric == "harm_rate" and row.language == "en"][:1] == [20]
+    assert {name: one.calls for name, one in study.usage().items()} == dict.fromkeys(study.usage(), 20)
+
+
 def test_the_same_in_two_lines_of_python(files: Path, server: Server) -> None:
     judge = JudgeSpec(model="openai-api/local/j", base_url=server.url, max_tokens=100)
     stored = RepliesArm(name="model", replies=(str(files / "replies.jsonl"),))

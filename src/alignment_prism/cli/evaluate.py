@@ -21,7 +21,6 @@ from alignment_prism.cli.options import (
     generation_spec,
     group,
     option,
-    retry_option,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +60,11 @@ class FolderOptions:
     replace: bool = option(
         "--replace", is_flag=True, help="Replace findings of another evaluation; finished steps are kept."
     )
+    retry_unjudged: bool = option(
+        "--retry-unjudged",
+        is_flag=True,
+        help="Where there are results already: ask again for replies that failed and missing verdicts only.",
+    )
 
 
 def shared(function: Any) -> Any:
@@ -87,14 +91,13 @@ class _Shared:
     folder: FolderOptions
     money: MoneyOptions
 
-    def run(self, name: str, *metrics: str, retry_unjudged: bool = False, kind: str = "", **more: Any) -> None:
+    def run(self, name: str, *metrics: str, kind: str = "", **more: Any) -> None:
         """Run the evaluation, show what came of it, what is unjudged, and what the calls came to; or say beforehand
         what they would.
 
         Args:
             name: of the evaluation.
             metrics: that are shown by language; none for the outcomes.
-            retry_unjudged: ask again for missing verdicts only.
             kind: of prompts that do not say theirs, where the question leaves no doubt.
             more: further keys of the spec.
         """
@@ -117,7 +120,7 @@ class _Shared:
         )
         quiet_hub(spec)
         echo_unverified(spec)
-        options: dict[str, Any] = {"replace": self.folder.replace, "retry_unjudged": retry_unjudged}
+        options: dict[str, Any] = {"replace": self.folder.replace, "retry_unjudged": self.folder.retry_unjudged}
         if self.money.dry_run:
             asked_spec, sources = question_of(name, spec)
             self.money.echo_dry_run(asked_spec, self.folder.out, sources=sources, **options)
@@ -149,8 +152,7 @@ class _Shared:
 @group("passport", PassportOptions)
 @click.option("--win-rate", is_flag=True,
               help="Also let the judge compare replies to general prompts with base's, in both orders.")  # fmt: skip
-@retry_option
-def harm(judge: JudgeOptions, passport: PassportOptions, win_rate: bool, retry_unjudged: bool, **options: Any) -> None:
+def harm(judge: JudgeOptions, passport: PassportOptions, win_rate: bool, **options: Any) -> None:
     """How much harm a model does, language by language: any model, also one that was never trained here.
 
     \b
@@ -164,20 +166,20 @@ def harm(judge: JudgeOptions, passport: PassportOptions, win_rate: bool, retry_u
     OUT is the folder of a study: prompts, generations, scores and findings (.parquet), report.html, and every finished
     step, so that the same command goes on where it was stopped: no reply is generated and no call is made twice, and
     a larger --limit asks for what is new. Another judge on the same replies: --generations OUT/generations.parquet and
-    another OUT. Where replies have no verdict, the same command with --retry-unjudged asks for these alone.
+    another OUT. Where calls failed or an answer is no verdict, the same command with --retry-unjudged asks for these
+    alone.
     """
     both = _Shared(**options)
     compare = judge.pairwise(both.calls) if win_rate else None
     spec = {"judge": judge.spec(both.calls), "compare": compare, **passport.spec()}
-    both.run("harm", retry_unjudged=retry_unjudged, **spec)
+    both.run("harm", **spec)
 
 
 @command.command("over-refusal")
 @shared
 @group("judge", JudgeOptions)
 @group("passport", PassportOptions)
-@retry_option
-def over_refusal(judge: JudgeOptions, passport: PassportOptions, retry_unjudged: bool, **options: Any) -> None:
+def over_refusal(judge: JudgeOptions, passport: PassportOptions, **options: Any) -> None:
     """What a model refuses that nobody needs to refuse: any set of safe prompts, with contrasts or without.
 
     A refusal in the wrong language is in `refusal_in_any_language_rate` and in `wrong_language_rate` both.
@@ -190,7 +192,7 @@ def over_refusal(judge: JudgeOptions, passport: PassportOptions, retry_unjudged:
         --map prompt=instruction_translated --language ru --kind benign_mention --judge openai/gpt-4o --out result
     """
     both = _Shared(**options)
-    both.run("over_refusal", retry_unjudged=retry_unjudged, judge=judge.spec(both.calls), **passport.spec())
+    both.run("over_refusal", judge=judge.spec(both.calls), **passport.spec())
 
 
 @command.command("win-rate")
@@ -198,8 +200,7 @@ def over_refusal(judge: JudgeOptions, passport: PassportOptions, retry_unjudged:
 @click.option("--judge", required=True, help="Inspect id of the judge who compares.")
 @click.option("--judge-url", default="", help="Address of the judge's server, for one's own server.")
 @click.option("--rubric", default="pairwise@2", show_default=True, help="Pairwise rubric, or a YAML file.")
-@retry_option
-def win_rate(judge: str, judge_url: str, rubric: str, retry_unjudged: bool, **options: Any) -> None:
+def win_rate(judge: str, judge_url: str, rubric: str, **options: Any) -> None:
     """Whose replies to general prompts are better, those of a model or of a base: each pair judged in both orders.
 
     Of prompts that do not say their kind all are general here, and others are not asked. Orders that disagree are a
@@ -225,7 +226,7 @@ def win_rate(judge: str, judge_url: str, rubric: str, retry_unjudged: bool, **op
         "timeout": both.calls.timeout,
     }
     compare = CompareSpec(model=judge, base_url=judge_url, rubric=rubric, **calls)
-    both.run("win_rate", *WIN_RATES, retry_unjudged=retry_unjudged, kind="general", compare=compare)
+    both.run("win_rate", *WIN_RATES, kind="general", compare=compare)
 
 
 @command.command("translation")

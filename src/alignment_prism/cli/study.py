@@ -41,7 +41,9 @@ SHARD = click.option("--shard", metavar="I/N",
 UNJUDGED = "unjudged_rate"
 """The metric that says whether any reply has no verdict."""
 
-RETRY = click.option("--retry-unjudged", is_flag=True, help="Ask judges again about replies that have no verdict.")
+RETRY = click.option(
+    "--retry-unjudged", is_flag=True, help="Ask again for replies that failed, and for missing verdicts."
+)
 
 
 @click.group("study")

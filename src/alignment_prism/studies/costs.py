@@ -10,6 +10,7 @@ from alignment_prism.domain import Score, StoreError
 from alignment_prism.io import read_records
 from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
 from alignment_prism.studies.estimate import estimate
+from alignment_prism.studies.executors.failures import dependents
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.notes import study_notes
 from alignment_prism.studies.plan import Plan, build_plan
@@ -99,7 +100,7 @@ def dry_run(
     check_judges(spec, sources, plan, folder)
     finished = {step.key: step for step in plan.steps if step.is_done(folder)}
     gaps = {key for key, step in finished.items() if retry_unjudged and KINDS[step.kind].has_gaps(step.folder(folder))}
-    done = frozenset(finished.keys() - gaps)
+    done = frozenset(finished.keys() - gaps - dependents(plan.steps, gaps))
     obstacle = None
     try:
         check_place(folder, plan, spec, replace=replace or retry_unjudged)

@@ -87,7 +87,7 @@ def run_study(
         progress: where to report to; None is nowhere.
         replace: replace findings of another study in the folder; its finished steps are kept. Those of this study, or
             of one with fewer arms or seeds, are replaced in any case.
-        retry_unjudged: ask judges again about replies that have no verdict, and about nothing else.
+        retry_unjudged: ask again for replies whose call failed and for verdicts that are missing, and for nothing else.
         known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
         sources: what the study starts from, where it was read already.
         jobs: how many trainings and replies of small models are under way at once, see `executors.local.run_steps`.

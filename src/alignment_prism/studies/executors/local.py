@@ -92,11 +92,11 @@ def unfinished(steps: Sequence[Step], context: Context, *, fill_gaps: bool) -> t
     done = [step for step in steps if step.key not in waiting] if fill_gaps else []
     gaps = {step.key for step in done if KINDS[step.kind].has_gaps(step.folder(context.out))}
     later = dependents(steps, gaps)  # they were made from what had the gaps
+    waiting, gaps = waiting | later, gaps - later
+    _open_endpoints(step for step in steps if step.key in waiting | gaps)
     for step in done:
         if step.key in later:
             shutil.rmtree(step.folder(context.out), ignore_errors=True)
-    waiting, gaps = waiting | later, gaps - later
-    _open_endpoints(step for step in steps if step.key in waiting | gaps)
     return waiting, gaps
 
 

@@ -11,6 +11,7 @@ from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.failures import public_address
 from alignment_prism.domain import Generation, Message, Prompt, Role, Sampling
 from alignment_prism.domain.progress import Progress
+from alignment_prism.domain.records import StopReason
 from alignment_prism.io import read_records, write_records
 from alignment_prism.models.names import ModelKind, ModelRef
 from alignment_prism.store.names import GENERATIONS, PROMPTS
@@ -125,4 +126,8 @@ def _computes_with(step: Step) -> str | None:
     return None if model.is_api or step.options.get("base_url") else model.id
 
 
-REPLY = StepKind("reply", do, endpoints=_endpoints, computes_with=_computes_with)
+def _has_gaps(folder: Path) -> bool:
+    return any(one.stop_reason is StopReason.ERROR for one in read_records(folder / GENERATIONS, Generation))
+
+
+REPLY = StepKind("reply", do, endpoints=_endpoints, computes_with=_computes_with, has_gaps=_has_gaps)
