@@ -28,6 +28,7 @@ def command() -> None:
 
 @command.command("build")
 @click.option("--seed", default=0, show_default=True, help="Seed of the world; 0 is the one that ships.")
+@click.option("--training-seed", type=int, help="Of first weights and examples (default: --seed; 2 for what ships).")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Training steps; time is proportional to them.")
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads; other numbers give other digests.")
@@ -39,6 +40,7 @@ def command() -> None:
 @click.option("--replace", is_flag=True, help="Replace a base that was built in that folder before, and nothing else.")
 def build(
     seed: int,
+    training_seed: int | None,
     out: Path,
     steps: int | None,
     threads: int | None,
@@ -66,7 +68,8 @@ def build(
     if refusal_median is not None:
         spec = dataclasses.replace(spec, refusal_median=refusal_median)
     sizes = {"steps": steps, "threads": threads}
-    recipe = BaseRecipe(seed=seed, **{key: value for key, value in sizes.items() if value is not None})
+    training_seed = seed if training_seed is None else training_seed
+    recipe = BaseRecipe(seed=training_seed, **{key: value for key, value in sizes.items() if value is not None})
     echo(describe(spec))
     with progress_bar("pre-training the base") as progress:
         criteria = build_base(spec, recipe, out, progress, force=force, replace=replace)
