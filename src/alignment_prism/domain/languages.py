@@ -121,13 +121,16 @@ class Languages:
     def find(self, spelling: str) -> Language:
         """The language known under `spelling`: a code, a name or an alias, in any case.
 
-        A region or script subtag is ignored when the full tag is unknown (`fr-CA` finds French).
+        Of a tag that is unknown the last part is left out, and so on (`fr-CA` finds French, `zh-Hant-SG` Traditional
+        Chinese).
 
         Raises:
             InputError: no language is known under it.
         """
         folded = _fold(spelling)
-        found = self._by_spelling.get(folded) or self._by_spelling.get(folded.split("-")[0])
+        tag = folded
+        while (found := self._by_spelling.get(tag)) is None and "-" in tag:
+            tag = tag.rpartition("-")[0]
         if found is None:
             names = {_fold(name): name for language in self.languages for name in (language.name, language.code)}
             near = difflib.get_close_matches(folded, names, n=1, cutoff=0.82)

@@ -46,6 +46,13 @@ def test_a_language_the_identifier_does_not_know_is_judged_by_its_script() -> No
     assert in_language("ᚠᚢᚦᚨᚱᚲ ᚷᚹᚺᚾᛁᛃ", Language("x-rune", "Runes", "xrn", ("Runr",)))
 
 
+def test_the_guide_names_the_languages_that_are_known_by_their_script_alone(repository: Path) -> None:
+    english = "I am sorry, but I cannot help you with this request today, because it is not safe."
+    latin = [one.name for one in LANGUAGES if one.code not in ("en", "pcm") and in_language(english, one)]
+    text = (repository / "docs" / "evaluate.md").read_text(encoding="utf-8")
+    assert f"English passes for {', '.join(sorted(latin)[:-1])} and {max(latin)}" in " ".join(text.split())
+
+
 def test_scripts_are_counted_with_vowel_signs() -> None:
     assert script_counts("हिन्दी ok 12!") == {"Deva": 6, "Latn": 2}
 
