@@ -48,7 +48,8 @@ def tango_bounds(
         root = np.sqrt(np.maximum(middle**2 + 8 * safe * c * d * (1 - d), 0.0))
         q = np.maximum((root - middle) / (4 * safe), 0.0)
         variance = safe * np.maximum(2 * q + d * (1 - d), 0.0)
-        return np.asarray((b - c - safe * d) ** 2 - z**2 * variance, np.float64)
+        with np.errstate(invalid="ignore"):  # an infinite z, without a degree of freedom, times no variance
+            return np.asarray((b - c - safe * d) ** 2 - z**2 * variance, np.float64)
 
     lower = _end(excess, np.full(b.shape, -1.0), estimate)
     upper = _end(excess, np.full(b.shape, 1.0), estimate)

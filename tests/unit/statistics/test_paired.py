@@ -28,6 +28,14 @@ def test_tango_on_a_published_example():
     assert (found.lower, found.upper) == pytest.approx((-0.517, -0.026), abs=5e-4)
 
 
+@pytest.mark.filterwarnings("error")
+def test_tango_of_an_infinite_critical_value_says_nothing_and_does_not_warn():
+    """Where there is no degree of freedom the interval is everything; a warning of NumPy's would reach the terminal."""
+    for b, c in ((0, 0), (3, 1), (0, 5)):
+        lower, upper = (float(x) for x in tango_bounds(b, c, 10, np.inf))
+        assert lower == pytest.approx(-1) and upper == pytest.approx(1)
+
+
 def restricted_tango(b, c, n, d):
     """Score statistic with the constrained share of c found by maximising the likelihood."""
     low, high = max(0.0, -d) + 1e-12, (1 - d) / 2 - 1e-12
