@@ -11,9 +11,10 @@ from scripted_provider import PROMPTS, Flaky, Script, replies
 from scripted_server import Reply, Server
 
 from alignment_prism.calls.endpoint import Endpoint, is_provider
+from alignment_prism.calls.health import PATIENCE
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.calls.one_call import generate
-from alignment_prism.calls.runner import PATIENCE, Request, ask_all
+from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain import (
     InputError,
     ModelError,

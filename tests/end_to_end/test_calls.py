@@ -18,9 +18,10 @@ import pytest
 from scripted_server import Reply, Server
 
 from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.health import PATIENCE
 from alignment_prism.calls.journal import CHECKSUM, CallJournal
 from alignment_prism.calls.retries import FIRST_RETRIES
-from alignment_prism.calls.runner import PATIENCE, Request, ask_all
+from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain import ModelError, user
 
 MODEL = "openai-api/local/m"

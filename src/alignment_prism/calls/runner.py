@@ -4,18 +4,8 @@ The providers are called directly (`alignment_prism.calls.one_call`), under our 
 retries: `Model.generate` keeps a transcript of every call in memory and takes as much processor time as the call
 itself. Inspect's response cache stays off too: its key knows a model's name and not its weights.
 
-A failed call is an outcome and is counted; it stops nothing but itself. Only a service that answers nothing at all ends
-a run early, and that is found out by asking. A *probe*, a short call that holds nothing of the user's, is made
-
-- after the first call, which goes out alone, if the connection, the key, the address or the server failed it;
-- after `PATIENCE` calls that such a failure ended, with no answer between them;
-- after `PATIENCE` calls of any failure, if nothing was answered yet, nor lies in the journal: a key without rights is
-  refused like a prompt that a filter stops.
-
-If the probe is answered, the failures were the requests' own: the run goes on, and the next probe takes twice as many
-failures. If it is not, the service is given up, with a count of the failures by cause. So neither a provider that
-refuses any number of prompts standing together nor one reply at which the connection always breaks can end a run, and
-a dead server is given up within a few calls.
+A failed call is an outcome and is counted; it stops nothing but itself. Only a service that does not answer ends a run
+early or at its end, and that is found out by asking (`alignment_prism.calls.health`).
 
 Calls through a batch API are all under way at once, for a batch is what there is within seconds. The probe is then made
 before them and outside of any batch, so that a wrong key is found out at once, and nothing is probed later. What is
@@ -27,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,6 +26,7 @@ from alignment_prism.calls.batches import CALL, Call, Notes, batches
 from alignment_prism.calls.budget import Usage
 from alignment_prism.calls.endpoint import Endpoint, refuse_unknown
 from alignment_prism.calls.failures import Failure, failure_of, provider_words
+from alignment_prism.calls.health import PATIENCE, Health
 from alignment_prism.calls.interrupts import run_async
 from alignment_prism.calls.journal import Journal
 from alignment_prism.calls.one_call import generate
@@ -51,8 +41,6 @@ if TYPE_CHECKING:
     from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput
 
 
-PATIENCE = 8
-"""So many failed calls in a row lead to the first probe."""
 STREAK_RETRIES = 1
 """Retries of a call while the service fails call after call."""
 PROBE_TIMEOUT = 30.0
@@ -175,13 +163,7 @@ class _Run:
         self.progress = progress
         self.probe = probe
         self.started = False
-        self.answered = len(answers)
-        self.failures: Counter[str] = Counter()
-        self.streak = 0
-        """Failures since the last answer."""
-        self.service_streak = 0
-        """Those of them that were the service's."""
-        self.patience = PATIENCE
+        self.health = Health(works=bool(answers))
         self.probing = False
         self.under_way = 0
         self.budget = journal.budget if journal is not None else None
@@ -198,9 +180,7 @@ class _Run:
             if self.endpoint.batch:
                 await self._in_batches(keys)
             else:
-                await self._many(keys[:1], self.endpoint.connections)
-                if not self.halt.is_set():
-                    await self._many(keys[1:], self.endpoint.connections)
+                await self._in_turn(keys)
         if self.broken is not None:
             raise self.broken
 
@@ -211,6 +191,20 @@ class _Run:
         if self.endpoint.batch and self.journal is not None:
             awaited = "a batch that is being sent, if one is; what batches hold is fetched by the same command"
         return f"waiting up to {GRACE:.0f} s for {awaited}; once more stops at once"
+
+    async def _in_turn(self, keys: Sequence[str]) -> None:
+        """All calls, and probes where they are due."""
+        connections = self.endpoint.connections
+        await self._many(keys[:1], connections)
+        begun = 1
+        if not self.health.works:
+            await self._many(keys[begun:PATIENCE], connections)
+            begun = PATIENCE
+            if not self.health.works:
+                await self._probe()
+        await self._many(keys[begun:], connections)
+        if self.journal is not None and self.health.doubted_at_last(len(keys)):  # else what was answered would be lost
+            await self._probe(max(FIRST_RETRIES, self.endpoint.retries))  # all is asked: there is time to make sure
 
     async def _in_batches(self, keys: Sequence[str]) -> None:
         """All calls through the provider's batch API, after a probe outside of it."""
@@ -230,6 +224,8 @@ class _Run:
             self._end(ours or self._given_up(_Failed(failure_of(error, self.endpoint.secrets(self.api)), error)))
 
     async def _many(self, keys: Sequence[str], connections: int) -> None:
+        if self.halt.is_set():
+            return
         rest = iter(keys)
 
         async def work() -> None:
@@ -285,7 +281,7 @@ class _Run:
         first = not self.started
         self.started = True
         retries = self.endpoint.retries
-        if self.service_streak >= PATIENCE:
+        if self.health.streak >= PATIENCE:
             retries = min(retries, STREAK_RETRIES)
         try:
             output = await self._attempts(self.requests[key], retries, first=first)
@@ -295,7 +291,9 @@ class _Run:
             self.notes.fail(call)
             self.answers[key] = Answer("", error=str(failed.failure))
             self._tell()
-            await self._failed(failed.failure, first=first)
+            self.health.fail(failed.failure)
+            if self.health.doubted or (first and failed.failure.cause.of_service):
+                await self._probe()
             return None
         except PrismError as error:  # an actor of ours says itself what is wrong and how to mend it
             self._end(error)
@@ -307,8 +305,7 @@ class _Run:
             self.journal.put(key, answer.as_dict(), model=self.endpoint.billed_as)
             self.notes.remove(key)
         self.answers[key] = answer
-        self.answered += 1
-        self.streak = self.service_streak = 0
+        self.health.answer()
         self._tell()
         return answer
 
@@ -348,19 +345,15 @@ class _Run:
             raise _Halted
         raise AssertionError("unreachable")
 
-    async def _failed(self, failure: Failure, *, first: bool) -> None:
-        """Count a failed call, and find out whether the service is out of order if it looks so."""
-        self.failures[str(failure)] += 1
-        self.streak += 1
-        self.service_streak += failure.cause.of_service
-        suspect = self.service_streak >= self.patience or (not self.answered and self.streak >= self.patience)
-        no_probe = self.endpoint.batch or self.probing or self.halt.is_set()
-        if no_probe or not (suspect or (first and failure.cause.of_service)):
+    async def _probe(self, retries: int = FIRST_RETRIES) -> None:
+        """Give the service up unless it answers a probe."""
+        if self.endpoint.batch or self.probing or self.halt.is_set():
             return
         self.probing = True
+        self.health.begin_probe()
         try:
             limit = min(PROBE_TIMEOUT, self.endpoint.attempt_seconds)
-            await self._attempts(self.probe, FIRST_RETRIES, limit=limit)
+            await self._attempts(self.probe, retries, limit=limit)
         except _Halted:
             return
         except _Failed as probe:
@@ -368,8 +361,7 @@ class _Run:
         except PrismError as error:
             self._end(error)
         else:
-            if suspect:
-                self.patience *= 2
+            self.health.pass_probe()
         finally:
             self.probing = False
 
@@ -379,8 +371,8 @@ class _Run:
 
     def _given_up(self, probe: _Failed) -> ModelError:
         said = provider_words(probe.error, self.endpoint.secrets(self.api))
-        counts = "; ".join(f"{count} x {failure}" for failure, count in self.failures.most_common())
-        calls = f"; failed calls: {counts}" if sum(self.failures.values()) > 1 else ""
+        counts = "; ".join(f"{count} x {failure}" for failure, count in self.health.failures.most_common())
+        calls = f"; failed calls: {counts}" if self.health.failures.total() > 1 else ""
         done = sum(not answer.error for answer in self.answers.values())
         kept = f"; {done} of {len(self.requests)} answers are kept" if self.journal is not None and done else ""
         return ModelError(
