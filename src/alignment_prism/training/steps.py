@@ -110,6 +110,19 @@ class GlobalBatchLoss:
     def _set_signature_columns_if_needed(self) -> None:
         self._signature_columns = ["index"]
 
+    def _prepare_inputs(self: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        """A batch on the device, references as they were computed.
+
+        Under DeepSpeed transformers takes every number of a batch to the model's precision: a reference of -100 would
+        become one of the steps of 0.5 that bfloat16 has there.
+        """
+        prepared: dict[str, Any] = super()._prepare_inputs(  # type: ignore[misc]
+            {name: value for name, value in inputs.items() if name != "references"}
+        )
+        if "references" in inputs:
+            prepared["references"] = inputs["references"].to(self.args.device)
+        return prepared
+
     def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
         """The schedule of the arguments, without a warm-up of a single step, which would be a step at rate 0.
 

@@ -48,6 +48,24 @@ def test_blanks_count_for_nothing() -> None:
     assert trainer._get_num_items_in_batch(batches[2:], "cpu") == 1  # nothing is divided by 0
 
 
+def test_references_keep_their_digits_under_deepspeed() -> None:
+    """transformers takes all numbers of a batch to the model's precision there: -100.2 would be -100."""
+    from transformers import Trainer
+
+    class OurTrainer(GlobalBatchLoss, Trainer):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.args = SimpleNamespace(device="cpu")
+            self.is_deepspeed_enabled = True
+            plugin = SimpleNamespace(hf_ds_config=SimpleNamespace(dtype=lambda: torch.bfloat16))
+            self.accelerator = SimpleNamespace(state=SimpleNamespace(deepspeed_plugin=plugin))
+
+    batch = PaddedBatch(EXAMPLES, 0, [[-100.2, -90.0], [-31.7, -2.0]])([0, 1])
+    prepared = OurTrainer()._prepare_inputs({**batch, "other": torch.tensor([-100.2])})
+    assert prepared["references"].tolist() == [[-100.2, -90.0], [-31.7, -2.0]]
+    assert prepared["other"].tolist() == [-100.0]  # or transformers has changed, and ours may go
+    assert prepared.keys() == {*batch, "other"}
+
+
 TOKENS = [-1.0, -2.0, -3.0, -9.0, -4.0, -4.0, -1.0, -1.0, -1.0, -2.0]
 OWNERS = [0, 0, 0, 1, 2, 2, 3, 3, 3, 3]  # chosen x, chosen y, rejected x, rejected y
 

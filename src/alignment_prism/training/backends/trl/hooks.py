@@ -6,7 +6,7 @@ Used of TRL 1.16, and checked by `tests/contract/test_trl.py`:
 - `DPOTrainer._prepare_dataset`: replaced. Ours is tokenised already, and TRL drops long prompts without a word.
 - `DPOTrainer._precompute_ref_logps`: replaced. With `precompute_ref_log_probs=True` no second model is loaded; the
   values come from our own pass and store.
-- `_set_signature_columns_if_needed`, `compute_loss`, `log`: replaced, in `training.steps`.
+- `_set_signature_columns_if_needed`, `_prepare_inputs`, `compute_loss`, `log`: replaced, in `training.steps`.
 - `_send_telemetry`, `create_model_card`: switched off. Nothing reaches a network; the card is our own.
 """
 
