@@ -129,6 +129,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
             control.should_training_stop = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.accelerator.wait_for_everyone()  # each process writes files of its own
         if self.accelerator.is_main_process:
             (Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE).touch()
 
