@@ -167,7 +167,8 @@ def command(
         except TrainingInterrupted as stop:
             echo(f"\nstopped after step {stop.step} of {stop.total}; what is done is in {stop.folder}", err=True)
             raise
-    _echo_result(result)
+    if _is_first():
+        _echo_result(result)
 
 
 def _config(source: str, settings: tuple[str, ...], lora: bool) -> MethodConfig:
@@ -215,4 +216,9 @@ def _bar(title: str) -> AbstractContextManager[Progress | None]:
     """A bar of the first process; the others of a training on several devices have none."""
     from alignment_prism.cli.progress import progress_bar
 
-    return progress_bar(title) if os.environ.get("RANK", "0") == "0" else nullcontext(None)
+    return progress_bar(title) if _is_first() else nullcontext(None)
+
+
+def _is_first() -> bool:
+    """Whether this is the only process of a training, or the first of those that a launcher has started."""
+    return os.environ.get("RANK", "0") == "0"
