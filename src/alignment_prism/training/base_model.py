@@ -83,8 +83,10 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
     from transformers import AutoModelForCausalLM
 
     from alignment_prism.training.backends.quantised import quantisation
+    from alignment_prism.training.backends.zero import load_whole
 
     _check_attention(folder, attention)
+    load_whole()
 
     dtype = {"fp64": torch.float64, "fp32": torch.float32}.get(precision, torch.float32)
     if precision == "bf16" and frozen:

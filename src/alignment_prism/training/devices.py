@@ -27,7 +27,14 @@ def is_sharded() -> bool:
     """Whether the launcher spreads a model over its processes, each of which then holds a part of it."""
     from accelerate.utils import parse_flag_from_env
 
-    return any(map(parse_flag_from_env, ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")))
+    return bool(parse_flag_from_env("ACCELERATE_USE_FSDP")) or uses_deepspeed()
+
+
+def uses_deepspeed() -> bool:
+    """Whether the launcher trains with DeepSpeed."""
+    from accelerate.utils import parse_flag_from_env
+
+    return bool(parse_flag_from_env("ACCELERATE_USE_DEEPSPEED"))
 
 
 def check_launcher(precision: str) -> None:
@@ -37,8 +44,14 @@ def check_launcher(precision: str) -> None:
     stored references would name a precision that nothing was computed in.
 
     Raises:
-        InputError: they differ.
+        InputError: they differ; or DeepSpeed, which holds what is trained in float32, is to train in float64.
     """
+    if precision == "fp64" and uses_deepspeed():
+        raise InputError(
+            "DeepSpeed trains no weights in float64",
+            where="key training.precision",
+            fix="set it to fp32, or train in one process",
+        )
     launched = os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
     if launched in ("no", precision):
         return

@@ -30,7 +30,7 @@ from alignment_prism.store.names import RESULT
 from alignment_prism.training.base_model import Base, find_base, resolve_precision
 from alignment_prism.training.callbacks import Log, StopRequest, asked_anywhere
 from alignment_prism.training.card import model_card
-from alignment_prism.training.devices import check_launcher, processes
+from alignment_prism.training.devices import check_launcher, processes, uses_deepspeed
 from alignment_prism.training.examples import pairs_digest
 from alignment_prism.training.methods import Method, Stage
 from alignment_prism.training.results import StageResult, TrainingInterrupted, TrainingResult
@@ -329,7 +329,17 @@ def _wait() -> None:
 def _versions(training: Training) -> dict[str, str]:
     adapter = training.config.training.adapter
     four_bits = () if adapter is None or adapter.bits is None else ("bitsandbytes",)
-    names = ("alignment-prism", "torch", "transformers", training.engine.name, "peft", "accelerate", *four_bits)
+    launched = ("deepspeed",) if uses_deepspeed() else ()
+    names = (
+        "alignment-prism",
+        "torch",
+        "transformers",
+        training.engine.name,
+        "peft",
+        "accelerate",
+        *launched,
+        *four_bits,
+    )
     return {name: found for name in dict.fromkeys(names) if (found := _version(name))}
 
 

@@ -18,7 +18,7 @@ from alignment_prism.io import write_text
 from alignment_prism.training.base_model import Base, quiet_transformers, resolve_precision, save_model
 from alignment_prism.training.batching import Batching, spread_batch
 from alignment_prism.training.callbacks import Log, StopRequest, Watcher, last_checkpoint
-from alignment_prism.training.devices import is_sharded, reduce_in_float32
+from alignment_prism.training.devices import is_sharded, reduce_in_float32, uses_deepspeed
 from alignment_prism.training.divergence import with_other_replies
 from alignment_prism.training.dropout import disable_dropout
 from alignment_prism.training.examples import ExampleSet, make_examples
@@ -258,7 +258,7 @@ def _save(job: StageJob, trainer: Any) -> None:
     settings = job.config.training
     accelerator = trainer.accelerator
     dtype = {"base": job.base.dtype, "fp32": "float32", "bf16": "bfloat16"}[settings.save_precision]
-    state = accelerator.get_state_dict(trainer.model_wrapped) if is_sharded() else None
+    state = _gathered(trainer) if is_sharded() else None
     model = accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
     merge = settings.adapter is not None and settings.adapter.merge
     apart = is_sharded() or (settings.adapter is not None and settings.adapter.bits is not None)
@@ -273,6 +273,16 @@ def _save(job: StageJob, trainer: Any) -> None:
             state = None
         save_model(model, job.base.tokenizer, job.folder / "model", dtype, state=state)
     accelerator.wait_for_everyone()
+
+
+def _gathered(trainer: Any) -> dict[str, Any]:
+    """The weights that are spread over processes, to be called by all of them; whole in the first one."""
+    if uses_deepspeed():
+        from alignment_prism.training.backends.zero import gathered
+
+        return gathered(trainer.model_wrapped, keep=trainer.accelerator.is_main_process)
+    state: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return state
 
 
 def _finish(job: StageJob, examples: ExampleSet, steps: int, accelerator: Any) -> StageResult:

@@ -3,7 +3,8 @@
     python distributed_worker.py WORLD...
 
 Each WORLD is a JSON file: `conftest` is a path, `processes` the variables of each of its processes, `jobs` the
-trainings that they run together, one after the other, each with `method`, `base`, `config`, `out` and `environment`.
+trainings that they run together, one after the other, each with `method`, `base`, `config`, `out` and `environment`,
+and in `stops` after which step of which stage somebody presses Ctrl-C: the training is then begun again.
 The first process writes `OUT.json` for each, with the error that it ended with, if any. All processes are forked from
 this one once it has loaded the libraries: loading them takes longer than the trainings.
 """
@@ -16,7 +17,9 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,39 @@ def open_the_door_to_fsdp_on_cpus() -> None:
         self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, plugin
 
     AcceleratorState.__init__ = with_fsdp
+
+
+def leave_out_deepspeeds_kernels() -> None:
+    """Gloo in place of DeepSpeed's reductions in shared memory, which it would compile first: 75 seconds of a CPU."""
+    import deepspeed
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def check_the_engine_in_every_step() -> None:
+    """Every step of a training under DeepSpeed is its engine's, of the ZeRO stage that the launcher asks for."""
+    from alignment_prism.training.backends.transformers import LossTrainer
+
+    step = LossTrainer.training_step
+
+    def checked(self: Any, *args: Any, **kwargs: Any) -> Any:
+        from deepspeed import DeepSpeedEngine
+
+        assert isinstance(self.model_wrapped, DeepSpeedEngine)
+        assert self.model_wrapped.zero_optimization_stage() == int(os.environ["ACCELERATE_DEEPSPEED_ZERO_STAGE"])
+        return step(self, *args, **kwargs)
+
+    LossTrainer.training_step = checked
+
+
+def press_ctrl_c(stops: list[tuple[str, int]]) -> Any:
+    """A progress function, which the first process alone calls, that interrupts it after these steps of stages."""
+
+    def progress(done: int, total: int, message: str) -> None:
+        if any(f", {stage}" in message and done == step for stage, step in stops):
+            signal.raise_signal(signal.SIGINT)
+
+    return progress
 
 
 def check_shards_in_every_step() -> None:
@@ -106,8 +142,11 @@ def train(world: dict[str, Any], variables: dict[str, str]) -> None:
     if os.environ.get("ACCELERATE_USE_FSDP"):
         open_the_door_to_fsdp_on_cpus()
         check_shards_in_every_step()
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED"):
+        leave_out_deepspeeds_kernels()
+        check_the_engine_in_every_step()
     from alignment_prism.domain import PrismError
-    from alignment_prism.training import load_config, train_method
+    from alignment_prism.training import TrainingInterrupted, load_config, train_method
 
     check_that_only_the_first_process_tries_models()
     for job in world["jobs"]:
@@ -115,13 +154,16 @@ def train(world: dict[str, Any], variables: dict[str, str]) -> None:
         out = Path(job["out"])
         error = ""
         try:
-            train_method(
-                job["method"],
-                base=job["base"],
-                pairs=tiny.grouped_pairs(21),
-                out=out,
-                config=load_config(job["config"]),
-            )
+            for _ in range(len(job["stops"]) + 1):
+                with suppress(TrainingInterrupted):
+                    train_method(
+                        job["method"],
+                        base=job["base"],
+                        pairs=tiny.grouped_pairs(21),
+                        out=out,
+                        config=load_config(job["config"]),
+                        progress=press_ctrl_c(job["stops"]),
+                    )
         except PrismError as refusal:
             error = f"{type(refusal).__name__}: {refusal}"
         finally:

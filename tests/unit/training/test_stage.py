@@ -235,6 +235,15 @@ def test_a_launcher_that_computes_in_another_precision_is_refused_before_anythin
     _train("sft", tiny_model, pairs[:8], tmp_path / "run", {"training.precision": "bf16"})
 
 
+def test_deepspeed_is_not_asked_to_train_in_float64(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(InputError, match="DeepSpeed trains no weights in float64"):
+        _train("sft", tiny_model, pairs[:8], tmp_path / "run", {"training.precision": "fp64"})
+    assert list(tmp_path.iterdir()) == []
+
+
 LAYOUTS: list[dict[str, Any]] = [
     {"training.layout": "trees", "training.row_tokens": 96},
     {"training.layout": "flat"},
