@@ -3,8 +3,9 @@
 Calls are counted: those that a journal or a cache has the answers of are left out, and of replies that are there it is
 known which a judge is asked about. Of replies that are still to be made it is not, so that each counts: `at_most`.
 The rest is reckoned, no tokenizer is loaded: a token is three characters, a reply is as long as `max_tokens` allows, a
-training does 6 operations a parameter and token (8 where activations are computed again), its reference pass and a
-reply 2 (Kaplan et al. 2020, section 2.1). So replies and money are upper bounds in most studies, and nothing is exact.
+training does 6 operations a parameter and token (8 where activations are computed again), a pass without gradient (of
+its reference, of the divergence that KTO estimates) and a reply 2 (Kaplan et al. 2020, section 2.1). So replies and
+money are upper bounds in most studies, and nothing is exact.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from alignment_prism.studies.arms import ModelArm
 from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.prices import Prices
-from alignment_prism.studies.reckoning import CHARACTERS, Estimate, called, computed
+from alignment_prism.studies.reckoning import CHARACTERS, Estimate, called, computed, passes
 from alignment_prism.studies.rounds_estimate import of_round
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
@@ -248,22 +249,25 @@ def _training(
         from alignment_prism.studies.synthesis.plan import largest
 
         most, *tokens_each = largest(*sources.build)
-        safety = [CHARACTERS * one for one in tokens_each]
+        safety = [*(CHARACTERS * one for one in tokens_each), 2.0]
         pairs = mixture["total"] or pairs + most
-    prompt, chosen, rejected = (share * one + (1 - share) * other for one, other in zip(safety, general, strict=True))
+    mixed = (share * one + (1 - share) * other for one, other in zip(safety, general, strict=True))
+    prompt, chosen, rejected, replies = mixed
     method = find_method(step.settings["method"])
     recipes = {**step.settings.get("earlier", {}), method.stages[-1].section: step.settings["recipe"]}
-    each = 8 if step.options["training"].get("gradient_checkpointing") else 6
+    checkpointing = bool(step.options["training"].get("gradient_checkpointing"))
     base = str(step.options["base"])
     names = {sources.models[one.name].id: one.model for one in spec.bases if isinstance(one, ModelArm)}
     read = operations = 0.0
     for stage in method.stages:
         if (recipe := recipes.get(stage.section)) is None:  # a step of its own
             continue
-        tokens = pairs * (prompt + chosen + (rejected if stage.objective.replies_of_pair > 1 else 0)) / CHARACTERS
+        objective = stage.objective
+        asked = prompt * (replies if objective.examples_of_pair > 1 else 1)  # once an example
+        tokens = pairs * (asked + chosen + (rejected if objective.replies_of_pair > 1 else 0)) / CHARACTERS
         epochs = float(recipe.get("epochs", 1))
         read += tokens * epochs
-        operations += tokens * (each * epochs + (2 if stage.objective.uses_reference else 0)) * parameters(base)
+        operations += tokens * passes(objective, epochs, checkpointing=checkpointing) * parameters(base)
     return computed(
         f"train from {names.get(base, base)}",
         int(read),
@@ -283,8 +287,11 @@ def _characters(messages: Messages) -> int:
     return sum(len(turn.content) for turn in messages)
 
 
-def _mean_lengths(pairs: Sequence[Pair]) -> tuple[float, float, float]:
-    """Mean characters of prompts, chosen and rejected replies."""
+def _mean_lengths(pairs: Sequence[Pair]) -> tuple[float, float, float, float]:
+    """Mean characters of prompts, chosen and rejected replies, and mean number of replies that are there."""
     count = max(len(pairs), 1)
     prompts = sum(len(message.content) for pair in pairs for message in pair.messages)
-    return prompts / count, sum(len(p.chosen) for p in pairs) / count, sum(len(p.rejected) for p in pairs) / count
+    there = sum((pair.chosen != "") + (pair.rejected != "") for pair in pairs)
+    characters = [prompts, sum(len(pair.chosen) for pair in pairs), sum(len(pair.rejected) for pair in pairs)]
+    prompt, chosen, rejected = (each / count for each in characters)
+    return prompt, chosen, rejected, there / count

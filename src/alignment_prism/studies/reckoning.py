@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from alignment_prism.studies.prices import Gpu, Prices
+
+if TYPE_CHECKING:
+    from alignment_prism.training.objectives import Objective
 
 CHARACTERS = 3
 """Of a token: about 4 of English, 2 of Hindi or Arabic in most vocabularies."""
@@ -61,3 +65,17 @@ def computed(what: str, read: int, written: int, operations: float, gpu: Gpu, ut
     """What one step takes that computes on this machine."""
     hours = operations / (gpu.tflops * 1e12 * utilisation) / 3600 if operations else None
     return Estimate(what, 1, 0, read, written, hours, None if hours is None else hours * gpu.per_hour)
+
+
+def passes(objective: Objective, epochs: float, *, checkpointing: bool) -> float:
+    """Operations a parameter and token of a training that reads each token once an epoch: 6 with gradient, 2 without.
+
+    Args:
+        objective: of the stage.
+        epochs: how many.
+        checkpointing: whether activations are computed again, which takes 2 more.
+    """
+    learned = (8 if checkpointing else 6) * epochs
+    reference = 2 if objective.uses_reference else 0
+    # Replies to other prompts: once for their references, and then in each step.
+    return learned + reference + (2 * (1 + epochs) if objective.uses_divergence else 0)

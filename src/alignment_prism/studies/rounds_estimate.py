@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.prices import Prices
-from alignment_prism.studies.reckoning import CHARACTERS, Estimate, computed
+from alignment_prism.studies.reckoning import CHARACTERS, Estimate, computed, passes
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.steps import KINDS, Step
 from alignment_prism.studies.steps.ask import ASK
 from alignment_prism.studies.synthesis.estimate import INSTRUCTIONS, VERDICT
+from alignment_prism.training.methods import find_method
 
 
 def of_round(step: Step, sources: Sources, prices: Prices, parameters: Callable[[str], int]) -> list[Estimate] | None:
@@ -34,8 +35,10 @@ def of_round(step: Step, sources: Sources, prices: Prices, parameters: Callable[
         epochs = float(step.settings["recipe"].get("epochs", 1))
         tokens = count * pairs.settings["per_prompt"] * (length + 2 * most)
         base = str(step.options["base"])
-        each = 8 if step.options["training"].get("gradient_checkpointing") else 6
-        work = tokens * (each * epochs + 2) * parameters(base)
+        objective = find_method(step.settings["method"]).stages[-1].objective
+        tokens += count * pairs.settings["per_prompt"] * length * (objective.examples_of_pair - 1)
+        checkpointing = bool(step.options["training"].get("gradient_checkpointing"))
+        work = tokens * passes(objective, epochs, checkpointing=checkpointing) * parameters(base)
         return [computed("train in rounds", int(tokens * epochs), 0, work, prices.gpu, prices.gpu.training)]
     if step.kind == "reply":
         from alignment_prism.studies.steps.reply import REPLY

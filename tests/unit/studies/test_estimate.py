@@ -79,14 +79,38 @@ def test_calls_tokens_hours_and_money_are_those_of_the_steps_that_are_left(price
     assert (compare.calls, compare.dollars) == (3 * 4 * 2, None)
 
 
-@pytest.mark.parametrize(("method", "replies"), [("sft_random", 1), ("kto", 2), ("simpo", 2)])
-def test_a_training_reads_as_many_replies_of_a_pair_as_its_method_does(method: str, replies: int, prices: Path) -> None:
-    section = find_method(method).stages[0].section
-    arm = {"name": "one", "method": method, "share": 0.5, "config": {section: {"epochs": 1}}}
+@pytest.mark.parametrize(
+    ("method", "tokens", "passes"),
+    [
+        # 60 pairs of 10 tokens and replies of 20 or 30: the chosen one, or both, in one example or in two
+        ("sft_random", 60 * (10 + 20), 6 * 3),
+        ("simpo", 60 * (10 + 20 + 30), 6 * 3),
+        ("ipo", 60 * (10 + 20 + 30), 6 * 3 + 2),
+        # references of its replies and of those to other prompts, and the latter once more in each epoch
+        ("kto", 60 * (10 + 20 + 10 + 30), 6 * 3 + 2 + 2 + 2 * 3),
+    ],
+)
+def test_a_training_takes_what_its_method_reads_with_gradient_and_without(
+    method: str, tokens: int, passes: int, prices: Path
+) -> None:
+    section = find_method(method).stages[-1].section
+    arm = {"name": "one", "method": method, "share": 0.5, "config": {section: {"epochs": 3}}}
     spec = StudySpec.model_validate({**SPEC.model_dump(exclude_unset=True), "arms": [arm]})
-    rows = estimate(build_plan(spec, SOURCES), spec, SOURCES, load_prices(prices), parameters=lambda name: 1)
-    # 60 pairs of 10 tokens and replies of 20 or 30: the chosen one, or both
-    assert {row.what: row.tokens_in for row in rows}["train from nano"] == 60 * (10 + 20 + 30 * (replies > 1))
+    rows = estimate(build_plan(spec, SOURCES), spec, SOURCES, load_prices(prices), parameters=lambda name: 10**6)
+    (train,) = (row for row in rows if row.what == "train from nano")
+    assert train.tokens_in == 3 * tokens
+    assert train.gpu_hours == pytest.approx(tokens * passes * 1e6 / 0.5e9 / 3600)
+
+
+def test_single_replies_are_read_with_one_prompt_each(prices: Path) -> None:
+    """Of KTO, from pools in which every other row has a good reply and no bad one."""
+    single = [replace(pair, rejected="") if n % 2 else pair for n, pair in enumerate(SAFETY)]
+    sources = replace(SOURCES, safety=single)
+    arm = {"name": "one", "method": "kto", "share": 1.0, "config": {"kto": {"epochs": 1}}}
+    spec = StudySpec.model_validate({**SPEC.model_dump(exclude_unset=True), "arms": [arm], "mixture": {"total": 40}})
+    rows = estimate(build_plan(spec, sources), spec, sources, load_prices(prices), parameters=lambda name: 1)
+    # 40 rows, of which 20 have a second reply of 30 tokens, to the same prompt of 10
+    assert {row.what: row.tokens_in for row in rows}["train from nano"] == 40 * (10 + 20) + 20 * (10 + 30)
 
 
 def test_a_training_of_several_stages_takes_what_all_of_them_take(prices: Path, own_methods: None) -> None:

@@ -134,6 +134,11 @@ class Objective:
         """Replies of a pair that it learns from, in however many examples."""
         return sum(len(one.texts) for one in self._of_any_pair())
 
+    @property
+    def examples_of_pair(self) -> int:
+        """Examples that a pair gives, each of which reads its prompt."""
+        return len(self._of_any_pair())
+
     def _of_any_pair(self) -> tuple[Replies, ...]:
         with blaming(self, "replies"):
             return self.replies(Pair("", (), "one", "another"), 0)
