@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from alignment_prism.domain import InputError, PrismError
 from alignment_prism.io.files import check_unpacked
@@ -57,12 +58,14 @@ def workbook_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what the file says of its size hides the rows behind it, or is made up of empty ones
         rows = sheet.iter_rows(values_only=True)
-        header = ["" if cell is None else str(cell).strip() for cell in next(rows, ())]
-        while header and not header[-1]:
-            header.pop()
+        header = _names(next(rows, ()))
         if "" in header or len(set(header)) < len(header):
             what = "a column without a name" if "" in header else "a column occurs twice"
             raise InputError(what, where=name, fix="give every column of the first sheet a name of its own")
+        if alike := [each.title for each in book.worksheets[1:] if header and _header(each) == header]:
+            what = f"{len(alike)} further sheets with the columns of the first: {', '.join(alike)[:80]}"
+            what = what if len(alike) > 1 else what.replace("sheets", "sheet")
+            raise InputError(what, where=name, fix="save each as a file of its own: the first sheet alone is read")
         for number, cells in enumerate(rows, start=1):
             if number >= MAX_ROWS:
                 what = f"a row further down than the {MAX_ROWS:,} that a sheet may have"
@@ -88,6 +91,19 @@ def workbook_rows(path: str | Path, intake: Intake) -> Iterator[Row]:
         raise InputError(what, where=place, fix="save it as .xlsx again, or as CSV") from error
     finally:
         book.close()
+
+
+def _header(sheet: Any) -> list[str]:
+    """The names of a further sheet's columns; none where it is empty."""
+    sheet.reset_dimensions()
+    return _names(next(sheet.iter_rows(max_row=1, max_col=MAX_WIDTH, values_only=True), ()))
+
+
+def _names(cells: Iterable[object]) -> list[str]:
+    header = ["" if cell is None else str(cell).strip() for cell in cells]
+    while header and not header[-1]:
+        header.pop()
+    return header
 
 
 def _has_too_many(packed: zipfile.ZipFile) -> bool:
