@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from alignment_prism.domain import Languages, Message, Prompt, PromptKind, Role, user
 from alignment_prism.io import FieldError, Row, fields
@@ -19,8 +20,8 @@ def parse_xstest(row: Row, reading: Reading) -> Prompt:
     group.
     """
     values = with_defaults(row.values, reading)
-    kind_of_prompt = fields.text(values, "type").strip()
     label = fields.optional_text(values, "label").strip().casefold()
+    kind_of_prompt = (fields.optional_text if label else fields.text)(values, "type").strip()
     if label not in {"safe", "unsafe", ""}:
         raise FieldError("label", values["label"], "unknown label", "write 'safe' or 'unsafe'")
     unsafe = label == "unsafe" if label else kind_of_prompt.startswith("contrast")
@@ -265,7 +266,7 @@ def parse_global_mmlu(row: Row, reading: Reading) -> Prompt:
     named = [part for part in (file.name.partition(".")[0], file.parent.name) if part in reading.languages]
     spelling = values.get("language") or values.get("lang") or (named[0] if named else None)
     code = fields.language({"language": spelling}, reading.languages)
-    choices = [fields.text(values, name) for name in MMLU_CHOICES]
+    choices = [_choice(values, name) for name in MMLU_CHOICES]
     letters = "ABCD"
     answer = fields.text(values, "answer").strip().upper()
     if answer not in tuple(letters):
@@ -289,13 +290,47 @@ def parse_global_mmlu(row: Row, reading: Reading) -> Prompt:
     )
 
 
+def _choice(values: Mapping[str, Any], name: str) -> str:
+    """An option; a spreadsheet makes a number of one."""
+    value = values.get(name)
+    return str(value) if isinstance(value, int | float) and not fields.missing(value) else fields.text(values, name)
+
+
+def parse_flores_plus(row: Row, reading: Reading) -> Prompt:
+    """A sentence of FLORES+, of its card: the row says language and script; `id` is of one sentence in all languages.
+
+    The folder or the file's name says whether it is of `dev` or of `devtest`.
+    """
+    code = f"{fields.text(row.values, 'iso_639_3')}_{fields.text(row.values, 'iso_15924')}"
+    language = fields.language({"iso_639_3": code}, reading.languages, "iso_639_3")
+    named = f"{reading.file.parent.name}/{reading.file.name}"
+    part = next((part for part in ("devtest", "dev") if part in named), "all")
+    number = f"{part}-{fields.optional_text(row.values, 'id')}"
+    return Prompt(
+        id=f"flores-plus-{number}-{code}",
+        messages=(Message(Role.USER, fields.text(row.values, "text")),),
+        language=language,
+        kind=PromptKind.GENERAL,
+        group=f"flores-plus-{number}",
+        source=reading.source,
+        metadata={"script": _script(code)},
+    )
+
+
+FLORES_PLUS = Format(
+    "flores-plus",
+    "FLORES+: id, iso_639_3, iso_15924, text",
+    frozenset({"id", "iso_639_3", "iso_15924", "text"}),
+    parse_flores_plus,
+)
 GLOBAL_MMLU = Format(
     "global-mmlu",
     "Global MMLU: question, option_a to option_d, answer",
     frozenset({"question", *MMLU_CHOICES, "answer"}),
     parse_global_mmlu,
 )
-XSTEST = Format("xstest", "XSTest: id, prompt, type, label", frozenset({"id", "prompt", "type", "note"}), parse_xstest)
+XSTEST = Format("xstest", "XSTest: prompt, type, label, focus", frozenset({"prompt", "type", "focus"}), parse_xstest)
+XSTEST_UNTYPED = Format("xstest-untyped", "XSTest without types", frozenset({"prompt", "label", "focus"}), parse_xstest)
 XSTEST_COMPLETIONS = Format(
     "xstest-completions", "XSTest with completions", frozenset({"id", "type", "prompt", "final_label"}), parse_xstest
 )

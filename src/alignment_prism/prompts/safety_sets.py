@@ -15,7 +15,11 @@ from alignment_prism.domain import Prompt, PromptKind, content_digest
 from alignment_prism.io import FieldError, Row, fields
 from alignment_prism.prompts.formats import Format, Reading, with_defaults
 
-_WORDS = re.compile(r"[^A-Za-z]+")
+_OR_BENCH = re.compile("or[_-]bench[_-]", re.IGNORECASE)
+_NAMED = re.compile(r"(?<![A-Za-z])([a-z]{2,3}|[A-Z]{2,3})(?:[_-][A-Z]{2}(?![A-Za-z]))?(?![A-Za-z])")
+"""A code in a name, with its region if it has one: `pt-BR` is no Breton, and `es_AR` no Arabic."""
+_ENGLISH_WORDS = frozenset({"am", "as", "is", "it", "my", "no", "or", "so", "to"})
+"""Codes that are words too: they count only where neither the file's name nor the folder's has another one."""
 
 
 def spoken_in(values: Mapping[str, Any], reading: Reading) -> str:
@@ -26,11 +30,10 @@ def spoken_in(values: Mapping[str, Any], reading: Reading) -> str:
     """
     spelling = values.get("language") or values.get("lang")
     if not spelling:
-        for part in (reading.file.name.partition(".")[0], reading.file.parent.name):
-            found = [word for word in _WORDS.split(part) if 2 <= len(word) <= 3 and word in reading.languages]
-            if found:
-                spelling = found[-1]
-                break
+        parts = reading.file.name.partition(".")[0], reading.file.parent.name
+        found = [[tag for tag in _NAMED.finditer(part) if tag[1] in reading.languages] for part in parts]
+        sure = [[tag for tag in tags if tag[1].casefold() not in _ENGLISH_WORDS] for tags in found]
+        spelling = next((tags[-1][0] for tags in (*sure, *found) if tags), None)
     return fields.language({"language": spelling}, reading.languages)
 
 
@@ -106,11 +109,15 @@ def parse_polyrefuse(row: Row, reading: Reading) -> Prompt:
 
 
 def parse_alpaca_eval(row: Row, reading: Reading) -> Prompt:
-    """An instruction of AlpacaEval (arXiv 2404.04475), of its repository; general, English unless said otherwise."""
+    """An instruction of AlpacaEval (arXiv 2404.04475), of its repository; general, English unless said otherwise.
+
+    What it is about (`input`), where a file has it apart, comes after it.
+    """
     values = with_defaults(row.values, reading)
+    asked, about = fields.text(values, "instruction"), fields.optional_text(values, "input")
     return Prompt(
         id="",
-        messages=fields.conversation(fields.text(values, "instruction"), "instruction"),
+        messages=fields.conversation(f"{asked}\n\n{about}" if about else asked, "instruction"),
         language=fields.language({"language": values.get("language") or "en"}, reading.languages),
         kind=PromptKind.GENERAL,
         subset=fields.optional_text(values, "dataset"),
@@ -133,7 +140,7 @@ def parse_polyguard(row: Row, reading: Reading) -> Prompt:
         language=code,
         kind=kinds[label],
         categories=fields.categories(values, "subcategory", reading.taxonomy),
-        subset="adversarial" if values.get("adversarial") is True else "",
+        subset="adversarial" if str(values.get("adversarial")).strip().casefold() == "true" else "",
         group=f"polyguard-{number}",
         source=reading.source,
     )
@@ -220,7 +227,7 @@ ALPACA_EVAL = Format("alpaca-eval", "AlpacaEval: instruction, output, generator,
 POLYGUARD = Format("polyguard", "PolyGuardPrompts: prompt, prompt_harm_label, language",
                    frozenset({"prompt", "prompt_harm_label", "language", "id"}), parse_polyguard)  # fmt: skip
 OR_BENCH = Format("or-bench", "OR-Bench: or-bench-80k.csv, or-bench-hard-1k.csv, or-bench-toxic.csv", frozenset(),
-                  parse_or_bench, belongs=lambda path, _: path.name.startswith("or-bench-"))  # fmt: skip
+                  parse_or_bench, belongs=lambda path, _: _OR_BENCH.match(path.name) is not None)  # fmt: skip
 REFUSEU = Format("refuseu", "RefusEU: question, chosen, rejected",
                  frozenset({"question", "chosen", "rejected"}), parse_refuseu)  # fmt: skip
 XL_JAILBREAK = Format("xl-safetybench", "XL-SafetyBench: COUNTRY/attack_prompts.csv",

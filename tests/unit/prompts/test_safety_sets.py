@@ -52,6 +52,88 @@ def test_polyrefuse_asks_the_translation_and_groups_by_the_original(tmp_path: Pa
         read_prompts(as_json(tmp_path / "de.json", row))
 
 
+@pytest.mark.parametrize(
+    ("name", "language"),
+    [
+        ("harmful_fr-CA.json", "fr"),  # no Catalan
+        ("harmful_test_es_AR.json", "es"),  # no Arabic
+        ("nl-BE/harmful.json", "nl"),  # no Belarusian
+        ("harmful_or_not_de.json", "de"),
+        ("de/harmful_or_not.json", "de"),
+        ("harmful_or.json", "or"),
+        ("harmful_DE.json", "de"),
+        ("harmful_zh-TW.json", "zh-Hant"),
+        ("harmful_sr-Latn.json", "sr"),
+    ],
+)
+def test_a_region_in_a_name_is_no_language(tmp_path: Path, name: str, language: str) -> None:
+    row = {"instruction": "Bake", "instruction_translated": "Backen"}
+    assert only(as_json(tmp_path / name, row)).language == language
+
+
+def test_what_an_instruction_of_alpaca_is_about_is_asked_too(tmp_path: Path) -> None:
+    row = {"instruction": "Sum up.", "input": "A long text.", "output": "x", "generator": "g", "dataset": "koala"}
+    assert only(as_json(tmp_path / "alpaca_eval.json", row)).text == "Sum up.\n\nA long text."
+
+
+def test_flags_are_read_as_tables_write_them(tmp_path: Path) -> None:
+    row = {"prompt": "x", "id": "1", "prompt_harm_label": "harmful", "language": "French"}
+    found = [only(as_csv(tmp_path / "p.csv", row | {"adversarial": said})).subset for said in ("True", "false", "")]
+    assert found == ["adversarial", "", ""]
+
+
+@pytest.mark.parametrize("name", ["or-bench-toxic.csv", "or_bench_toxic.csv", "OR-Bench-toxic.csv"])
+def test_or_bench_however_its_name_is_written(tmp_path: Path, name: str) -> None:
+    assert only(as_csv(tmp_path / name, {"prompt": "x", "category": "y"})).kind is PromptKind.HARMFUL
+
+
+def test_xstest_without_numbers_notes_types_or_labels(tmp_path: Path) -> None:
+    """As the Hub has it, and as people cut it: which prompts are unsafe is in the label, or else in the type."""
+    safe = {"prompt": "Kill a process?", "focus": "kill", "type": "homonyms", "note": "", "label": "safe"}
+    unsafe = {"prompt": "Kill a person?", "focus": "kill", "type": "contrast_homonyms", "note": "", "label": "unsafe"}
+    for left_out in ((), ("note",), ("type", "note"), ("label",)):
+        rows = [{name: value for name, value in row.items() if name not in left_out} for row in (safe, unsafe)]
+        found = read_prompts(as_csv(tmp_path / "xstest.csv", *rows))
+        assert [one.kind for one in found] == [PromptKind.BENIGN_MENTION, PromptKind.HARMFUL]
+        assert {one.language for one in found} == {"en"}
+
+
+def test_flores_plus_groups_sentences_by_their_number(tmp_path: Path) -> None:
+    rows = [{"id": 1, "iso_639_3": "fra", "iso_15924": "Latn", "text": "Bonjour."},
+            {"id": 1, "iso_639_3": "cmn", "iso_15924": "Hant", "text": "你好。"},
+            {"id": 1, "iso_639_3": "ekk", "iso_15924": "Latn", "text": "Tere."}]  # fmt: skip
+    found = read_prompts(as_json(tmp_path / "devtest" / "all.json", *rows))
+    assert [one.language for one in found] == ["fr", "zh-Hant", "et"]
+    assert {one.group for one in found} == {"flores-plus-devtest-1"} and len({one.id for one in found}) == 3
+    assert [one.metadata["script"] for one in found] == ["Latn", "Hant", "Latn"]
+
+
+def test_a_spreadsheet_makes_numbers_of_options(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    book.active.append(["question", "option_a", "option_b", "option_c", "option_d", "answer"])
+    book.active.append(["How much is one and one?", 1, 2, 2.5, "two or more", "B"])
+    book.save(tmp_path / "fr.xlsx")
+    prompt = only(tmp_path / "fr.xlsx")
+    assert prompt.metadata["choices"] == ["1", "2", "2.5", "two or more"] and "B. 2\n" in prompt.text
+
+
+def test_a_workbook_with_a_sheet_a_language_is_not_read_by_its_first_alone(tmp_path: Path) -> None:
+    from openpyxl import Workbook
+
+    book = Workbook()
+    for sheet, code in ((book.active, "en"), (book.create_sheet("French"), "fr"), (book.create_sheet("notes"), "")):
+        sheet.append(["prompt", "language", "kind"] if code else ["who", "when"])
+        sheet.append(["Bake", code, "general"] if code else ["me", "now"])
+    book.save(tmp_path / "two.xlsx")
+    with pytest.raises(InputError, match="1 further sheet with the columns of the first: French"):
+        read_prompts(tmp_path / "two.xlsx")
+    book.remove(book["French"])
+    book.save(tmp_path / "one.xlsx")
+    assert only(tmp_path / "one.xlsx").language == "en"
+
+
 def test_alpaca_eval_is_general(tmp_path: Path) -> None:
     row = {"instruction": "List", "output": "x", "generator": "davinci", "dataset": "koala"}
     prompt = only(as_json(tmp_path / "alpaca_eval.json", row))
