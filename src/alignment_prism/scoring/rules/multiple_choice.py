@@ -1,10 +1,11 @@
 """Multiple choice: which option a reply chooses, for prompts that say theirs (`metadata["choices"]`).
 
 A letter is read where the reply says one and no other: the letter alone ("B", "(B).", "**B**"), at the beginning before
-a separator ("B. The Nile"), after a word for "answer" and a colon at the end of the text ("... Answer: B"), or the
-words of one option alone. Options are lettered A to J in every language. A reply in which no choice or several can be
-read is wrong, as in the usual harnesses, and in `choice_unread_rate`, so that a model that talks is not mistaken for
-one that does not know.
+a separator ("B. The Nile"), after a word for "answer" and a colon ("... Answer: B", "Answer: B (The Nile)"), set off by
+brackets or stars ("The answer is **B**", "\\boxed{B}"), or the words of one option alone. A reply that first says all
+options again chooses what follows. Options are lettered A to J in every language. A reply in which no choice or several
+can be read is wrong, as in the usual harnesses, and in `choice_unread_rate`, so that a model that talks is not mistaken
+for one that does not know.
 """
 
 from __future__ import annotations
@@ -46,8 +47,13 @@ UNREAD_RATE = Metric(
 )
 
 LETTERS = "ABCDEFGHIJ"
-_SEPARATOR = re.compile(r"[).:\]\-–—،,*]+\s|[\n]")
+_SEPARATOR = r"(?:[).:\]\-–—،,*]+(?=\s)|[).:\]*]*(?=\n|$))"
+_FIRST = re.compile(rf"[^\w\n]*([A-J]){_SEPARATOR}")
+"""At the beginning of a line."""
+_ANOTHER = re.compile(r"\W*([A-J])(?:\W|$)")
 _AT_END = re.compile(r"[:：]\s*[\W_]*([^\W\d_])[\W_]*$")
+_AFTER_COLON = re.compile(rf"[:：][^\w\n]*([A-J])(?:{_SEPARATOR}|(?= ?\())")
+_SET_OFF = re.compile(r"(?:[(\[{>【「『]|\*\*)([A-J])(?:[)\]}<】」』]|\*\*)")
 
 
 def chosen(reply: str, choices: Sequence[str]) -> str:
@@ -65,13 +71,28 @@ def chosen(reply: str, choices: Sequence[str]) -> str:
     by_words = [letter for letter, words in zip(known, choices, strict=True) if normalised(words) == normalised(text)]
     if len(by_words) == 1:
         return by_words[0]
-    start = re.sub(r"^[\W_]+", "", text)
-    found = set()
-    if start[:1] in known and _SEPARATOR.match(start[1:]):
-        found.add(start[0])
+    found = _said(_after_options(text, known))
+    return found.pop() if len(found) == 1 and found <= set(known) else ""
+
+
+def _said(text: str) -> set[str]:
+    """Every letter that a reply says it chooses."""
+    found = {one[1] for pattern in (_AFTER_COLON, _SET_OFF) for one in pattern.finditer(text)}
+    lines = [_FIRST.match(line) for line in text.splitlines() if line.strip()]
+    for line in lines[: 2 if lines and lines[0] else 0]:  # a list of options, or a choice and what is said of another
+        found |= {line[1]} if line else set()
+    if lines and lines[0] and (another := _ANOTHER.match(text, lines[0].end())):
+        found.add(another[1])
     if at_end := _AT_END.search(text):
         found.add(at_end[1].upper())
-    return found.pop() if len(found) == 1 and found <= set(known) else ""
+    return found
+
+
+def _after_options(text: str, known: str) -> str:
+    """What follows where a reply first says all options again, one a line."""
+    lines = text.splitlines()
+    letters = [found[1] for line in lines[: len(known)] if (found := _FIRST.match(line))]
+    return "\n".join(lines[len(known) :]).strip() if letters == list(known) else text
 
 
 def choose(prompt: Prompt, reply: str) -> Mapping[str, float | Counted]:
@@ -87,7 +108,7 @@ def _choices(prompt: Prompt) -> Sequence[str]:
 
 MULTIPLE_CHOICE = Rule(
     "multiple_choice",
-    version=1,
+    version=2,
     metrics=(RATE, RATE.difference(), UNREAD_RATE),
     measure=choose,
     applies=lambda prompt: prompt.reference.strip().upper() in tuple(LETTERS[: len(_choices(prompt))]),

@@ -18,6 +18,12 @@ OPTIONS = ["The Nile", "The Amazon", "Le Danube", "नर्मदा"]
         ("the amazon.", "B"), ("नर्मदा", "D"), ("It is long. Answer: B", "B"), ("Réponse : **C**.", "C"),
         ("उत्तर: D", "D"), ("B\nbecause it is long", "B"), ("A: no, so the answer is: A", "A"),
         ("A or B", ""), ("A. no. Answer: B", ""), ("E", ""), ("", ""), ("Because of the rain", ""),
+        ("A, B", ""), ("B. The Amazon\nC. Le Danube", ""), ("(A) no, (B) yes", ""),
+        ("The Nile? No. A. The Nile B. The Amazon", ""), ("A. The Nile\nB. The Amazon\nC. Le Danube\nD. नर्मदा", ""),
+        ("A. The Nile\nB. The Amazon\nC. Le Danube\nD. नर्मदा\n\nAnswer: C", "C"), ("答案是 (B)", "B"),
+        ("The answer is **B**.", "B"), ("La réponse est (B).", "B"), (r"So it is $\boxed{B}$.", "B"),
+        ("<answer>B</answer>", "B"), ("Answer: B. The Amazon", "B"), ("Answer: B (The Amazon)", "B"),
+        ("Answer: B\n\nThe Nile is longer in A's atlas.", "B"), ("Note: A river is long", ""),
         ("A river is long", ""), ("I do not know.", ""), ("The Nile, The Amazon", ""),
     ],
 )  # fmt: skip
