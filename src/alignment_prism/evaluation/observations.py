@@ -5,6 +5,7 @@ Nothing is lost in the join: a reply without an outcome is there as unjudged.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -152,28 +153,27 @@ def observe(prompts: Sequence[Prompt], generations: Sequence[Generation], scores
     row = {prompt.id: number for number, prompt in enumerate(prompts)}
     column = _columns(generations)
 
-    def places() -> Iterator[tuple[Generation, tuple[int, int]]]:
-        for generation in generations:
+    digests = [generation.reply_digest for generation in generations]
+
+    def places(lookup: _Lookup) -> Iterator[tuple[str, tuple[int, int], Score]]:
+        for generation, digest in zip(generations, digests, strict=True):
             arm, prompt_id = generation.arm, generation.prompt_id
-            yield generation, (row[prompt_id], column[arm, prompt_id, generation.sample])
+            if (found := lookup.find(generation, digest)) is not None:
+                yield arm, (row[prompt_id], column[arm, prompt_id, generation.sample]), found
 
     by_name: dict[str, list[Score]] = {OUTCOME: []}
     for score in scores:
         by_name.setdefault(score.name, []).append(score)
     shapes = {arm: (len(prompts), k) for arm, k in samples.items()}
     outcomes = {arm: np.full(shape, UNJUDGED, np.int8) for arm, shape in shapes.items()}
-    lookup = _Lookup(judged := by_name.pop(OUTCOME))
-    for generation, at in places():
-        if (found := lookup.find(generation)) is not None:
-            outcomes[generation.arm][at] = _CODES[found.outcome or Outcome.UNJUDGED]
+    for arm, at, found in places(_Lookup(judged := by_name.pop(OUTCOME))):
+        outcomes[arm][at] = _CODES[found.outcome or Outcome.UNJUDGED]
     named = {}
     for name, said in by_name.items():
-        lookup = _Lookup(said)
         values = {arm: np.full(shape, np.nan) for arm, shape in shapes.items()}
         labels = {arm: np.full(shape, "", object) for arm, shape in shapes.items()}
-        for generation, at in places():
-            if (found := lookup.find(generation)) is not None:
-                values[generation.arm][at], labels[generation.arm][at] = found.value, found.label
+        for arm, at, found in places(_Lookup(said)):
+            values[arm][at], labels[arm][at] = found.value, found.label
         words = {arm: table.astype(np.str_) for arm, table in labels.items()}
         named[name] = NamedScores(name, *_source(name, said), values, words)
     return Observations(prompts, outcomes, *_source(OUTCOME, judged), named, _temperatures(generations))
@@ -198,7 +198,7 @@ class _Lookup:
         self._equal: dict[str, Score] = {}
         for score in scores:
             other = self._exact.setdefault((score.reply_digest, score.arm, score.sample), score)
-            if other.label != score.label or not np.array_equal(other.value, score.value, equal_nan=True):
+            if other is not score and not _agree(other, score):
                 raise InputError(
                     f"two scores ({score.name}) of the reply to prompt {score.prompt_id} (arm {score.arm}, sample "
                     f"{score.sample}) differ: {other.label or other.value} and {score.label or score.value}",
@@ -207,13 +207,16 @@ class _Lookup:
             if score.outcome is not Outcome.UNJUDGED:
                 self._equal.setdefault(score.reply_digest, score)
 
-    def find(self, generation: Generation) -> Score | None:
-        """The score of the very reply, else of an equal one, else None."""
-        digest = generation.reply_digest
+    def find(self, generation: Generation, digest: str) -> Score | None:
+        """The score of the very reply, whose digest is given, else of an equal one, else None."""
         found = self._exact.get((digest, generation.arm, generation.sample))
         if found is None and generation.reply:  # an empty reply can be empty for reasons of its own
             found = self._equal.get(digest)
         return found
+
+
+def _agree(one: Score, other: Score) -> bool:
+    return one.label == other.label and (one.value == other.value or math.isnan(one.value) and math.isnan(other.value))
 
 
 def _columns(generations: Sequence[Generation]) -> dict[tuple[str, str, int], int]:
