@@ -133,11 +133,7 @@ def _prompts(name: str, files: Files, reading: Mapping[str, Any], *, pivot: str 
         kinds=question.kinds if question.alone else (),
         translate={"pivot": pivot} if pivot else None,
     )
-    found = list(
-        load_sources(
-            spec,
-        ).prompts
-    )
+    found = list(load_sources(spec).prompts)
     check_prompts(question, found)
     return found
 
@@ -184,6 +180,8 @@ def findings(question: str) -> Metric:
     """The findings of a question: `METRIC/LANGUAGE`, and `METRIC/KIND/LANGUAGE` where there are several kinds."""
 
     def all_numbers(scores: list[SampleScore]) -> MetricValue:
+        if not scores:  # Inspect asks before there is a sample, to show what goes on
+            return {}
         prompts, replies, ours, comparisons = [], [], [], []
         for one in scores:
             records = (one.score.metadata or {}).get(_RECORD, {})

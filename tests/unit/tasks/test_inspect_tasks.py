@@ -67,6 +67,13 @@ def test_accuracy_in_the_log_is_that_of_the_findings(tmp_path: Path) -> None:
     assert log.eval.task_version == 1 and {one.metadata["language"] for one in log.samples} == {"en", "fr"}
 
 
+def test_before_the_first_sample_there_are_no_numbers() -> None:
+    """Inspect asks for those too, and warns of a metric that raises."""
+    from alignment_prism.tasks.inspect import findings
+
+    assert findings("accuracy")([]) == {}
+
+
 def test_harm_is_judged_as_by_the_command(tmp_path: Path) -> None:
     """The nano lab's own prompts and judge: Inspect's numbers are those of our evaluation on what the log holds."""
     from alignment_prism.nano import world
