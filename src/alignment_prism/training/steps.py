@@ -84,9 +84,7 @@ class StepContext:
         self.numbers = torch.tensor([*(number[example.group] for example in self.examples), 0])
         self.labels = torch.tensor([*(example.label for example in self.examples), 0.0])
         self.counts = torch.zeros(len(self.groups))
-        if self.objective.state is not None:
-            with blaming(self.objective, "state"):
-                self.state = self.objective.state.first(self.recipe, len(self.groups))
+        self.state = self.objective.first_state(self.recipe, len(self.groups))
 
     def to(self, device: torch.device | str) -> None:
         """Move all tensors to the device that trains."""
@@ -238,14 +236,12 @@ class GlobalBatchLoss:
     def end_step(self: Any) -> None:
         """Take the objective's state to the next step; called after the optimiser's."""
         context: StepContext = self.context
-        state = context.objective.state
-        if state is None:
+        if context.objective.state is None:
             return
         sums = context.sums
         if self.accelerator.num_processes > 1:
             sums = {name: self.accelerator.reduce(value, reduction="sum") for name, value in sums.items()}
-        with blaming(context.objective, "state"):
-            context.state = state.next(context.state, context.recipe, sums, context.counts)
+        context.state = context.objective.next_state(context.state, context.recipe, sums, context.counts)
 
     def token_logps(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Log-probability of every completion token of a batch."""

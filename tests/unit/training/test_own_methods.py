@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,16 @@ from prism_command import prism
 from alignment_prism.domain import InputError, Pair, StoreError, TrainingError
 from alignment_prism.io import write_records
 from alignment_prism.studies.steps import KINDS, Context
-from alignment_prism.training import METHODS, Method, MicroBatch, Objective, Recipe, State, load_config
+from alignment_prism.training import (
+    METHODS,
+    Method,
+    MicroBatch,
+    Objective,
+    Recipe,
+    State,
+    TrainingInterrupted,
+    load_config,
+)
 from alignment_prism.training.callbacks import Log
 from alignment_prism.training.layouts.batches import OrderSampler
 from alignment_prism.training.objectives import both, reward_metrics
@@ -150,6 +160,44 @@ def test_other_parts_of_an_objective_that_fail_are_named_too(tmp_path: Path) -> 
     batch, real = batch_of([[-1.0], [-2.0]], reference=[[-1.0], [-2.0]]), torch.tensor([True])
     with pytest.raises(TrainingError, match="first_loss of mine failed: KeyError"):
         check_first_batch(batch, real, replace(objective, first_loss=_broken), recipe, "fp32")
+
+
+def test_a_state_of_views_and_twins_is_saved_and_what_is_no_tensor_is_refused_in_the_first_step(
+    own_methods: None, tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    """A checkpoint's file takes neither, which a training found out when it was stopped: all its steps were lost."""
+
+    def loss(batch: MicroBatch, recipe: Recipe) -> Any:
+        ratios = batch.log_ratios - batch.state["mean"][batch.groups].to(batch.logps.dtype)
+        return -torch.nn.functional.logsigmoid(ratios[0] - 0.5 * ratios[1]), reward_metrics(batch, ratios)
+
+    def mean(state: Any, recipe: Recipe, sums: Any, counts: Any) -> dict[str, torch.Tensor]:
+        value = state["mean"][:1] * 0.9 + 0.1 * sums["margin"].sum() / counts.sum()
+        return {"mean": value.expand(len(counts)), "twin": (twin := state["steps"] + 1), "steps": twin}
+
+    def train(following: Any, out: str, stop: int = 0) -> Any:
+        state = State(lambda recipe, groups: {"mean": torch.zeros(groups), "steps": torch.zeros(())}, following)
+        objective = Objective("own", Recipe, both, loss, uses_reference=True, state=state)
+        METHODS.register(Method.single(objective, "Own", "with a state", Recipe(learning_rate=1e-3, epochs=2)))
+
+        def progress(step: int, total: int, message: str) -> None:
+            if step == stop and "reference" not in message:
+                signal.raise_signal(signal.SIGINT)
+
+        config = load_config("micro", {"training.precision": "fp64"})
+        options: dict[str, Any] = {"pairs": pairs[:24], "config": config, "progress": progress}
+        return train_method("own", base=tiny_model, out=tmp_path / out, **options)
+
+    with pytest.raises(TrainingInterrupted):
+        train(mean, "stopped", stop=4)
+    assert train(mean, "stopped").weights == train(mean, "whole").weights
+    for returned, said in (
+        ({"mean": torch.zeros(9), "steps": 1.0}, "float as 'steps'"),
+        ({"steps": torch.zeros(())}, "no 'mean', which was there"),
+        (None, "NoneType"),
+    ):
+        with pytest.raises(TrainingError, match=f"the state of own returns {said}"):
+            train(lambda *_, found=returned: found, f"other-{said}")
 
 
 def test_a_method_that_only_another_process_has_registered_is_named(registered: None, tmp_path: Path) -> None:

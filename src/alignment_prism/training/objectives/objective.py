@@ -6,7 +6,7 @@ Nothing here imports torch, so that the table of methods can be read at once; lo
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -161,6 +161,53 @@ class Objective:
                 "the batch is taken elsewhere",
             )
         return found
+
+    def first_state(self, recipe: Any, groups: int) -> dict[str, Tensor]:
+        """The tensors of the state before the first step; none without a state.
+
+        Raises:
+            TrainingError: `State.first` fails, or gives something else.
+        """
+        if self.state is None:
+            return {}
+        with blaming(self, "state"):
+            found = self.state.first(recipe, groups)
+        return self._checked(found, self.state.first, ())
+
+    def next_state(
+        self, state: Mapping[str, Tensor], recipe: Any, sums: Mapping[str, Tensor], counts: Tensor
+    ) -> dict[str, Tensor]:
+        """The tensors of the next step's state.
+
+        Raises:
+            TrainingError: `State.next` fails, or gives something else, or not all that were there.
+        """
+        assert self.state is not None
+        with blaming(self, "state"):
+            found = self.state.next(state, recipe, sums, counts)
+        return self._checked(found, self.state.next, state)
+
+    def _checked(self, found: Any, function: Any, names: Iterable[str]) -> dict[str, Tensor]:
+        """What a function of the state has returned: a checkpoint, hours later, would be too late to find out."""
+        from torch import Tensor
+
+        fault = ""
+        if not isinstance(found, Mapping):
+            fault = f"returns {type(found).__name__}"
+        else:
+            others = [f"{type(one).__name__} as {name!r}" for name, one in found.items() if not isinstance(one, Tensor)]
+            lacking = [f"no {name!r}, which was there" for name in names if name not in found]
+            if others or lacking:
+                fault = f"returns {(others + lacking)[0]}"
+        if fault:
+            code = getattr(function, "__code__", None)
+            raise TrainingError(
+                f"the state of {self.name} {fault}",
+                where=None if code is None else f"{code.co_filename}, line {code.co_firstlineno}",
+                fix="return a mapping of names to tensors, the same names in every step",
+            )
+        # Each with memory of its own, which the file of a checkpoint asks for: a view or a twin has none.
+        return {str(name): one.detach().clone().contiguous() for name, one in found.items()}
 
 
 @contextmanager
