@@ -98,6 +98,7 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     objective = job.stage.objective
     pairs, held_out = split_held_out(job.pairs, settings.held_out)
     examples = _examples(job, pairs)
+    _note_pairs(job, pairs, examples)
     precision = resolve_precision(settings)
     batching = spread_batch(settings, max(map(tree_length, examples.examples)))
     _note_adapter(job, examples)
@@ -191,6 +192,13 @@ class _StepBounds(TrainerCallback):  # type: ignore[misc]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.trainer.end_step()
+
+
+def _note_pairs(job: StageJob, pairs: Sequence[Pair], examples: ExampleSet) -> None:
+    with blaming(job.stage.objective, "notice"):
+        said = None if job.stage.objective.notice is None else job.stage.objective.notice(pairs)
+    if said is not None:
+        examples.notices.append(said)
 
 
 def _note_adapter(job: StageJob, examples: ExampleSet) -> None:

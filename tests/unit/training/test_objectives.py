@@ -11,7 +11,7 @@ import pytest
 import torch
 from method_stages import STAGES, batch_of
 
-from alignment_prism.domain import InputError, Pair, PairKind, user
+from alignment_prism.domain import InputError, Pair, PairKind, Scope, user
 from alignment_prism.training import METHODS, MicroBatch, Recipe
 from alignment_prism.training.objectives import both
 from alignment_prism.training.objectives.safe_dpo import SAFE_DPO
@@ -87,6 +87,8 @@ def test_safe_dpo_leaves_out_two_harmful_replies_and_refuses_safety_pairs_that_d
     assert SAFE_DPO.replies(pair, 0) == ()
     with pytest.raises(InputError, match=r"does not say which of its replies are harmful(.|\n)*pair p"):
         SAFE_DPO.replies(replace(pair, rejected_harmful=None), 0)
+    with pytest.raises(InputError, match="does not say"):  # harm of a scope, in a file without kinds
+        SAFE_DPO.replies(Pair("p", user("q"), "c", "r", scope=Scope.LOCAL), 0)
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))

@@ -175,3 +175,7 @@ def test_a_method_that_learns_nothing_from_any_pair_says_so(
     flagged = [replace(pair, chosen_harmful=True, rejected_harmful=False) for pair in single[:3]]
     result = train_method("safe_dpo", pairs=[*harmful[3:], *flagged], **options)
     assert any("1 of 4 pairs left out, the method learns nothing from them" in note for note in result.notices)
+    assert not any("SafeDPO is DPO" in note for note in result.notices)
+    silent = [replace(pair, chosen_harmful=None, rejected_harmful=None) for pair in flagged]
+    result = train_method("safe_dpo", pairs=silent, **{**options, "out": tmp_path / "silent"})
+    assert any("no pair says which of its replies are harmful" in note for note in result.notices)

@@ -102,6 +102,8 @@ class Objective:
         state: what it carries from step to step, if anything.
         translated_at: recipe -> behind which share of the layers it compares a prompt with its translations; None
             where it compares none.
+        notice: all pairs that are to be trained on -> what somebody should know of them before hours are spent, if
+            anything.
         code: digest of what its functions are written in (`source.code_of`) as that was when they were declared; empty
             for those of this package, whose version stands for them. It is in the keys of trainings: a loss that is
             changed is another.
@@ -117,6 +119,7 @@ class Objective:
     first_loss: Callable[[Any], float | None] | None = None
     state: State | None = None
     translated_at: Callable[[Any], float] | None = None
+    notice: Callable[[Sequence[Pair]], str | None] | None = None
     code: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -1,5 +1,7 @@
 """SafeDPO: DPO that puts harmless replies before harmful ones, by a margin (Kim et al. 2025, arXiv 2505.20065)."""
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from alignment_prism.domain import InputError, Pair, PairKind
@@ -29,10 +31,10 @@ def harmless_first(pair: Pair, seed: int) -> tuple[Replies, ...]:
     The label is 1 where the second reply is harmful, else 0. General pairs that do not say are harmless.
 
     Raises:
-        InputError: a safety pair does not say which of its replies are harmful.
+        InputError: a safety pair, or one of harm of some scope, does not say which of its replies are harmful.
     """
     first, second = pair.chosen_harmful, pair.rejected_harmful
-    if None in (first, second) and pair.kind is PairKind.SAFETY:
+    if None in (first, second) and (pair.kind == PairKind.SAFETY or pair.scope is not None):
         raise InputError(
             "a safety pair does not say which of its replies are harmful",
             where=f"pair {pair.id}",
@@ -44,6 +46,13 @@ def harmless_first(pair: Pair, seed: int) -> tuple[Replies, ...]:
     return (Replies(texts, float(bool(first or second))),)
 
 
+def no_flags(pairs: Sequence[Pair]) -> str | None:
+    """That no pair says what is harmful, in which case this is DPO: files without kinds are of general pairs."""
+    if any(pair.chosen_harmful is not None or pair.rejected_harmful is not None for pair in pairs):
+        return None
+    return "no pair says which of its replies are harmful (chosen_harmful, rejected_harmful): SafeDPO is DPO on them"
+
+
 def safe_dpo_loss(batch: MicroBatch, recipe: SafeDpoRecipe) -> LossAndMetrics:
     """-log sigmoid(beta * [log pi/ref (chosen) - log pi/ref (rejected)] - margin * [the rejected one is harmful])."""
     chosen, rejected = rewards = recipe.beta * batch.log_ratios
@@ -51,6 +60,6 @@ def safe_dpo_loss(batch: MicroBatch, recipe: SafeDpoRecipe) -> LossAndMetrics:
     return loss, reward_metrics(batch, rewards)
 
 
-SAFE_DPO = Objective("safe_dpo", SafeDpoRecipe, harmless_first, safe_dpo_loss, uses_reference=True)
+SAFE_DPO = Objective("safe_dpo", SafeDpoRecipe, harmless_first, safe_dpo_loss, uses_reference=True, notice=no_flags)
 RECIPE = SafeDpoRecipe(learning_rate=5e-7, epochs=2)
 METHODS = (Method.single(SAFE_DPO, "SafeDPO", "DPO by harm flags: harmless before harmful, by a margin", RECIPE),)
