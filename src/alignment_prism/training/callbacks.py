@@ -123,7 +123,7 @@ class Watcher(TrainerCallback):  # type: ignore[misc]
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self.progress is not None and self.accelerator.is_main_process:
             self.progress(state.global_step, state.max_steps, f"{self.title}{self._left(state)}")
-        if self.all_agree_to_stop() and state.global_step < state.max_steps:
+        if self.all_agree_to_stop() and state.global_step < state.max_steps and not control.should_training_stop:
             self.stopped = True
             control.should_save = True
             control.should_training_stop = True

@@ -137,12 +137,15 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     if objective.translated_at is not None:
         context.prompts = translated_prompts(examples.examples, pairs, job.base.tokenizer, job.base.name)
     trainer.context = context
-    trainer.add_callback(watcher)
     trainer.add_callback(_StepBounds(trainer))
+    kept_out = collator.over(_examples(job, held_out).examples) if held_out else None
+    if kept_out is not None:  # before the watcher, for whom a training that ends by itself is not stopped
+        every, patience = settings.eval_every, settings.patience
+        trainer.add_callback(HeldOut(trainer, kept_out, job.stage.objective, every=every, patience=patience))
+    trainer.add_callback(watcher)
     checkpoint = last_checkpoint(job.folder)
     if checkpoint is not None and context.state:
         context.state = load_file(checkpoint / OBJECTIVE_STATE)
-    kept_out = collator.over(_examples(job, held_out).examples) if held_out else None
     if objective.uses_reference:
         passes = [one for one in (collator, context.others, kept_out) if one is not None]
         trainer.add_callback(
@@ -157,9 +160,6 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
                 progress=job.progress,
             )
         )
-    if kept_out is not None:
-        every, patience = settings.eval_every, settings.patience
-        trainer.add_callback(HeldOut(trainer, kept_out, job.stage.objective, every=every, patience=patience))
     _log_start(job, examples, checkpoint, engine, trainer, batching, prepared.seconds)
     context.since = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
