@@ -209,13 +209,21 @@ class GlobalBatchLoss:
         Args:
             inputs: a batch of the collator.
             tokens: log-probability of every completion token of it.
-            other: the collator, where the examples are not those that are trained on; they have no groups here.
+            other: the collator, where the examples are not those that are trained on. Their groups are those of the
+                trained examples; one that these do not have is 0.
         """
         context = self.context
         index, owners = inputs["index"], inputs["owners"]
         context.to(index.device)
         branches = len(context.examples[0].completions)
         shape = (branches, len(index))
+        if other is None:
+            groups, labels = context.numbers[index], context.labels[index]
+        else:
+            asked = [other.examples[int(one)] for one in index]
+            known = {group: number for number, group in enumerate(context.groups)}
+            groups = torch.tensor([known.get(example.group, 0) for example in asked], device=index.device)
+            labels = torch.tensor([example.label for example in asked], device=index.device)
         policy = sums_per_example(tokens, owners, branches * len(index)).view(shape)
         lengths = torch.zeros(branches * len(index), dtype=torch.int64, device=owners.device)
         lengths = lengths.index_add(0, owners, torch.ones_like(owners)).view(shape)
@@ -224,10 +232,8 @@ class GlobalBatchLoss:
             logps=policy,
             lengths=lengths,
             reference=None if reference is None else reference.to(policy.dtype).T,
-            groups=context.numbers[index] if other is None else torch.zeros_like(index),
-            labels=context.labels[index]
-            if other is None
-            else torch.tensor([other.examples[int(one)].label for one in index], device=index.device),
+            groups=groups,
+            labels=labels,
             counts=context.counts,
             divergence=None if context.divergence is None else context.divergence.to(policy.dtype),
             state=context.state,

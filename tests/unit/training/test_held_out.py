@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from alignment_prism.domain import InputError, Pair
-from alignment_prism.training import load_config
+from alignment_prism.training import METHODS, Method, MicroBatch, Objective, Recipe, TrainingInterrupted, load_config
 from alignment_prism.training.base_model import find_base, load_model
 from alignment_prism.training.examples import make_examples
 from alignment_prism.training.held_out import read_curves, split_held_out
@@ -104,3 +105,44 @@ def test_a_stage_that_gets_no_better_ends_early(tiny_model: Path, pairs: list[Pa
     losses = [line["loss"] for line in _lines(result.folder, "held_out")]
     best = losses.index(min(losses))
     assert result.stages[0].steps == len(losses) == best + 3 < _lines(result.folder, "step")[0]["of"]
+
+
+def test_ctrl_c_in_the_step_that_ends_a_stage_early_changes_nothing(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    """It went on training when it was resumed, because an evaluation alone decides whether a stage ends."""
+    settings = {**SETTINGS, "dpo_ift.learning_rate": 0.5, "dpo_ift.epochs": 4, "dpo_ift.warmup": 0}
+    config = load_config("micro", {**settings, "training.patience": 2})
+    whole = train_method("dpo_ift", base=tiny_model, pairs=pairs, out=tmp_path / "whole", config=config)
+    last = whole.stages[0].steps
+
+    def progress(step: int, total: int, message: str) -> None:
+        if step == last and "reference" not in message:
+            signal.raise_signal(signal.SIGINT)
+
+    options: dict[str, Any] = {"base": tiny_model, "pairs": pairs, "out": tmp_path / "run", "config": config}
+    with pytest.raises(TrainingInterrupted):
+        train_method("dpo_ift", progress=progress, **options)
+    again = train_method("dpo_ift", **options)
+    assert (again.stages[0].steps, again.weights) == (last, whole.weights)
+
+
+def test_a_loss_by_group_knows_the_groups_of_pairs_that_are_held_out(
+    own_methods: None, tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    """All of them were of the first group there."""
+
+    def loss(batch: MicroBatch, recipe: Recipe) -> Any:
+        return batch.logps[0] * 0 + batch.groups, {}
+
+    objective = Objective("numbers", Recipe, both, loss)
+    METHODS.register(Method.single(objective, "Numbers", "of groups", Recipe(learning_rate=1e-4, epochs=1)))
+    result = _train("numbers", tiny_model, pairs, tmp_path / "run")
+    numbers: dict[str, dict[Any, float]] = {"step": {}, "held_out": {}}
+    for event, found in numbers.items():
+        for line in _lines(result.folder, event):
+            for row in line["groups"]:
+                total, count = row["metrics"]["loss"]
+                found[row["language"], row["scope"]] = total / count
+    assert len(set(numbers["step"].values())) == 9  # three languages, three scopes
+    assert numbers["held_out"].items() <= numbers["step"].items() and len(numbers["held_out"]) > 3

@@ -36,7 +36,8 @@ class MicroBatch:
             (branches, examples), float32 or float64. Branches follow `Objective.replies`.
         lengths: tokens of each reply, shape (branches, examples).
         reference: as `logps`, under the model that the stage starts from; None where the objective needs none.
-        groups: number of each example's group (language x scope), shape (examples,).
+        groups: number of each example's group (language x scope), shape (examples,); 0 for a pair that is held out, of
+            a group that no other pair is of.
         labels: `Replies.label` of each example, shape (examples,).
         counts: examples of each group in the global batch, or their tokens where the loss is per token, over all
             micro-batches and processes; shape (groups,).
