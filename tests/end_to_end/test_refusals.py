@@ -200,7 +200,7 @@ def test_replies_to_no_prompt_are_counted_and_left_out_if_that_is_wanted(
     assert code == 0 and "1 replies to none of the prompts (row 195)" in said and "1 of 200 prompts" in said
     assert len(read_records(tmp_path / "v.jsonl", Score)) == 199
     code, said = prism("evaluate", "harm", *given, tmp_path / "o", "--keep-going")
-    assert code == 0 and "1 of 200 prompts, which have no reply" in said
+    assert code == 0 and "1 of 200 prompts, which lack a reply" in said
     assert len(read_records(tmp_path / "o" / "generations.parquet", Generation)) == 199
 
 

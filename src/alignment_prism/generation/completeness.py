@@ -27,7 +27,7 @@ def check_generations(
         Number of replies per prompt (k) of each arm.
 
     Raises:
-        InputError: prompts share an id; a reply belongs to no prompt; a prompt has no reply, or not as many as the
+        InputError: prompts share an id; a reply belongs to no prompt; a prompt has no reply, fewer or more than the
             others; two replies are of the same prompt, arm and sample.
     """
     known = Counter(prompt.id for prompt in prompts)
@@ -52,7 +52,14 @@ def check_generations(
     samples: dict[str, int] = {}
     for arm in dict.fromkeys(generation.arm for generation in generations):
         counts = Counter(prompt_id for name, prompt_id, _ in keys if name == arm)
-        k = max(counts.values())
+        k = _wanted(counts)
+        _refuse(
+            [prompt_id for prompt_id, count in counts.items() if count > k],
+            f"prompt(s) have more than one reply of arm {arm!r}, where most have one",
+            where,
+            "take out the rows that are there twice, or leave those prompts out",
+            {"keep_going": "True"},
+        )
         missing = [prompt.id for prompt in prompts if counts[prompt.id] < k]
         _refuse(
             missing,
@@ -71,12 +78,20 @@ def answered(prompts: Sequence[Prompt], generations: Sequence[Generation]) -> tu
     Every arm is then evaluated on the same prompts, which are fewer than were meant: say how many.
     """
     keys = Counter((generation.arm, generation.prompt_id) for generation in generations)
-    samples: dict[str, int] = {}
-    for (arm, _), count in keys.items():
-        samples[arm] = max(count, samples.get(arm, 0))
+    arms: dict[str, Counter[str]] = {}
+    for (arm, prompt_id), count in keys.items():
+        arms.setdefault(arm, Counter())[prompt_id] = count
+    samples = {arm: _wanted(counts) for arm, counts in arms.items()}
     kept = [p for p in prompts if all(keys[arm, p.id] == count for arm, count in samples.items())]
     ids = {prompt.id for prompt in kept}
     return kept, [generation for generation in generations if generation.prompt_id in ids]
+
+
+def _wanted(counts: Counter[str]) -> int:
+    """Replies that each prompt should have: one where most have one, since the others are then rows that a table has
+    twice, and else as many as any has."""
+    ones = sum(count == 1 for count in counts.values())
+    return 1 if 2 * ones > len(counts) else max(counts.values())
 
 
 def _refuse(

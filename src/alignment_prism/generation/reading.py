@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,8 @@ class _Rows:
                 continue
             sample = given if given is not None else self.counts[name, prompt_id]
             self.counts[name, prompt_id] += 1
-            yield Generation(prompt_id, name, name, reply, sample=sample, stop_reason=StopReason.STORED)
+            draft = Generation(prompt_id, name, name, reply or "", sample=sample, stop_reason=StopReason.STORED)
+            yield draft if reply is not None else replace(draft, stop_reason=StopReason.ERROR, error="the row has none")
 
     def _prompt(self, values: Mapping[str, Any], arm: str, sample: int, place: str) -> str | None:
         """Id of the prompt that a row names, by its id or its text."""
@@ -174,7 +176,8 @@ class _Rows:
         return prompt_id
 
 
-def _reply(values: Mapping[str, Any], mapping: Mapping[str, str], place: str) -> str:
+def _reply(values: Mapping[str, Any], mapping: Mapping[str, str], place: str) -> str | None:
+    """The reply; None where the row says that there is none, which is not an empty one."""
     columns = (mapping["reply"],) if "reply" in mapping else REPLY_COLUMNS
     column = next((column for column in columns if column in values), None)
     if column is None:
@@ -186,7 +189,7 @@ def _reply(values: Mapping[str, Any], mapping: Mapping[str, str], place: str) ->
         )
     reply = values[column]
     if reply is None:
-        return ""
+        return None
     if not isinstance(reply, str):
         raise InputError(f"the reply in column {column!r} is no text", where=place, fix="give the reply as text")
     return reply

@@ -294,7 +294,7 @@ def _stored(
             shown = ", ".join(places[:5]) + (", ..." if len(places) > 5 else "")
             left_out.append(f"{len(places)} replies to none of the prompts ({shown})")
         if len(prompts) < len(asked):
-            left_out.append(f"{len(asked) - len(prompts)} of {len(asked)} prompts, which have no reply")
+            left_out.append(f"{len(asked) - len(prompts)} of {len(asked)} prompts, which lack a reply or have too many")
         if not prompts:
             fix = "give the prompts that were answered, or say which column is which"
             raise InputError(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from alignment_prism.domain import Generation, InputError, Prompt, PromptKind, StopReason, user
+from alignment_prism.domain import Generation, InputError, Outcome, Prompt, PromptKind, StopReason, user
 from alignment_prism.generation import answered, check_generations, read_generations
 from alignment_prism.io import write_records
+from alignment_prism.scoring.guards import guard
 
 PROMPTS = [Prompt(name, user(f"text {name}"), "en", PromptKind.HARMFUL) for name in "abc"]
 
@@ -89,6 +90,24 @@ def test_a_row_that_names_no_prompt_or_has_no_reply(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no column 'reply' or 'response'") as missing:
         read_generations(table(tmp_path / "t.jsonl", {"prompt": "text a", "said": "x"}), PROMPTS)
     assert "said" in str(missing.value.fix)
+
+
+def test_a_row_that_is_there_twice_costs_its_own_prompt_alone(tmp_path: Path) -> None:
+    """It made two replies a prompt the rule, so that all the other prompts lacked one and were left out."""
+    rows = [{"prompt_id": name, "reply": name} for name in "aabc"]
+    path = table(tmp_path / "r.jsonl", *rows)
+    with pytest.raises(InputError, match="1 prompt.s. have more than one reply of arm 'model', where most have one: a"):
+        read_generations(path, PROMPTS)
+    prompts, kept = answered(PROMPTS, read_generations(path, PROMPTS, left_out=[]))
+    assert [prompt.id for prompt in prompts] == ["b", "c"] == [one.prompt_id for one in kept]
+
+
+def test_a_row_without_a_reply_is_no_empty_reply(tmp_path: Path) -> None:
+    rows = [{"prompt_id": "a", "reply": None}, {"prompt_id": "b", "reply": ""}, {"prompt_id": "c", "reply": "c"}]
+    found = read_generations(table(tmp_path / "r.jsonl", *rows), PROMPTS)
+    said = [guard(prompt, one) for prompt, one in zip(PROMPTS, found, strict=True)]
+    assert [one.outcome if one else None for one in said[:2]] == [Outcome.UNJUDGED, Outcome.DEGENERATE]
+    assert said[0] is not None and said[0].reason == "the model gave no reply (the row has none)"
 
 
 def test_strangers_are_counted_at_once_or_left_out_with_the_prompts_that_lack_a_reply(tmp_path: Path) -> None:

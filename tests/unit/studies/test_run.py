@@ -192,7 +192,7 @@ def test_prompts_without_a_reply_are_left_out_if_that_is_wanted(spec: StudySpec,
     assert [prompt.id for prompt in study.prompts()] == [f"p{n}" for n in range(5)]
     assert told.notes == [
         "left out: 1 replies to none of the prompts (prompt never)",
-        "left out: 3 of 8 prompts, which have no reply",
+        "left out: 3 of 8 prompts, which lack a reply or have too many",
     ]
     assert {reply.prompt_id for reply in study.generations() if reply.arm == "base"} == {f"p{n}" for n in range(5)}
 
