@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import quick_retries
 from scripted_server import Reply, Server
 
 from alignment_prism.calls.endpoint import Endpoint
+from alignment_prism.calls.journal import CallJournal
 from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain import ModelError, user
+
+assert quick_retries
 
 CODES = (
     "API_KEY_INVALID API_KEY_HTTP_REFERRER_BLOCKED API_KEY_IP_ADDRESS_BLOCKED API_KEY_ANDROID_APP_BLOCKED "
@@ -39,3 +45,26 @@ def test_what_providers_call_a_failure_is_nobodys_key(server: Server, code: str)
 def test_a_key_of_small_letters_and_words_is_never_shown(server: Server, key: str) -> None:
     text = said(server, Reply(status=401, message=f"no: {key}.", code=key))
     assert key not in text and "***" in text
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, "Your credit balance is too low to access the API. Please go to Plans & Billing to add credits."),
+        (403, "Your team has used all available credits, or has reached its limit."),
+        (403, "Sorry, your account balance is insufficient: insufficient account balance"),
+    ],
+)
+def test_credit_that_ends_in_a_run_is_no_refusal_of_what_is_left(
+    server: Server, tmp_path: Path, status: int, words: str
+) -> None:
+    """Providers without a code for it send the status of a wrong request: all that is left would be "refused"."""
+    server.script = lambda messages: "fine" if len(server.requests) <= 20 else Reply(status=status, message=words)
+    requests = {str(n): Request(user(f"question {n}")) for n in range(200)}
+    with CallJournal(tmp_path / "calls.jsonl") as journal:
+        with pytest.raises(ModelError, match="no credit left.*20 of 200 answers are kept"):
+            ask_all(Endpoint("openai-api/local/m", server.url, connections=2), requests, journal=journal)
+        assert len(server.requests) < 40
+        server.script = lambda messages: "fine"
+        answers = ask_all(Endpoint("openai-api/local/m", server.url), requests, journal=journal)
+    assert {answer.text for answer in answers.values()} == {"fine"} and len(journal) == 200

@@ -46,6 +46,11 @@ _BY_NAME = {
 }  # fmt: skip
 """gRPC's names of statuses -> those of HTTP that say the same."""
 _NO_CREDIT = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
+_SAYS_NO_CREDIT = re.compile(
+    r"credit balance is too low|insufficient (?:account )?(?:balance|credits?|funds)|"
+    r"(?:used all available|run out of|have any|out of) credits", re.IGNORECASE,
+)  # fmt: skip
+"""What providers say that have no code for it, and send the status of a request that is wrong."""
 _FILTER_CODES = {"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"}
 _TOO_LONG = re.compile(
     r"context.?(length|window)|maximum context|prompt is too long|input length|too many tokens", re.IGNORECASE
@@ -154,7 +159,7 @@ def failure_of(error: BaseException, secrets: Iterable[str] = ()) -> Failure:
     code = next((name for name in body if _CODE.fullmatch(name) and masked(name, secrets) == name), "")
     message = f"{error} {' '.join(body)}"
     if status is not None and status not in (200, 201):
-        if _NO_CREDIT & set(body):
+        if _NO_CREDIT & set(body) or (400 <= status < 500 and _SAYS_NO_CREDIT.search(message)):
             cause = Cause.MONEY
         elif _FILTER_CODES & set(body):
             cause = Cause.FILTERED
