@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,31 @@ def test_credit_that_ends_in_a_run_is_no_refusal_of_what_is_left(
         server.script = lambda messages: "fine"
         answers = ask_all(Endpoint("openai-api/local/m", server.url), requests, journal=journal)
     assert {answer.text for answer in answers.values()} == {"fine"} and len(journal) == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ('{"code": 502, "message": "Provider returned error"}', "HTTP 502: the server failed"),
+        ('{"code": "rate_limit_exceeded", "message": "slow down"}', "the rate limit is exceeded"),
+        ('{"code": 403, "message": "flagged"}', "HTTP 403: the provider refuses this request"),
+        ('{"code": [], "message": {"un": "usual"}}', "the call ended in an error (ErrorInAnswer)"),
+    ],
+)
+def test_an_error_under_the_status_of_an_answer_is_what_it_says(server: Server, error: str, cause: str) -> None:
+    """As gateways send: a passing one is asked again, and the other is no answer that cannot be read."""
+    broken = Reply(body=b'{"id": "x", "error": ' + error.encode() + b"}")
+    requests = {str(n): Request(user(f"question {n}")) for n in range(6)}
+    server.script = lambda messages: broken if messages[-1]["content"] == "question 3" else "fine"
+    answers = ask_all(Endpoint("openai-api/local/m", server.url, retries=1), requests)
+    assert {key: answer.error for key, answer in answers.items() if answer.error} == {"3": cause}
+    if cause.startswith(("HTTP 502", "the rate")):
+        seen: Counter[str] = Counter()
+
+        def script(messages: list[dict[str, str]]) -> str | Reply:
+            seen[messages[-1]["content"]] += 1
+            return broken if seen[messages[-1]["content"]] == 1 else "fine"
+
+        server.script = script
+        again = ask_all(Endpoint("openai-api/local/m", server.url, retries=1), requests)
+        assert {answer.text for answer in again.values()} == {"fine"}

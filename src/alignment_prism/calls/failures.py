@@ -140,6 +140,20 @@ class AnswerTooLarge(ValueError):
     """What a server sends is no answer of a model: it takes more room than any."""
 
 
+class ErrorInAnswer(Exception):
+    """An error under the status of an answer: gateways send it where the model's own server fails midway.
+
+    Args:
+        error: as it came, with the status that it would have had for its code.
+    """
+
+    def __init__(self, error: Mapping[str, object]) -> None:
+        super().__init__(str(error.get("message") or ""))
+        code = error.get("code")
+        self.status_code = code if type(code) is int else None
+        self.body = {"error": error}
+
+
 class WebPage(ValueError):
     """What a server sends, as if it were an answer, is a page for people: of a gateway, or of another address."""
 

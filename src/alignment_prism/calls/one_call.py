@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from alignment_prism.calls.failures import AnswerTooLarge, WebPage
+from alignment_prism.calls.failures import AnswerTooLarge, ErrorInAnswer, WebPage
 
 if TYPE_CHECKING:
     from inspect_ai.model import ChatMessage, GenerateConfig, ModelAPI, ModelOutput
@@ -93,4 +93,7 @@ async def _chat_completion(api: Any, messages: list[ChatMessage], config: Genera
     completion = await api.client.post("/chat/completions", cast_to=ChatCompletion, body=request)
     if not isinstance(completion, ChatCompletion):
         raise TypeError("the answer is no chat completion")
+    error = (completion.model_extra or {}).get("error")
+    if isinstance(error, dict) and not getattr(completion, "choices", None):
+        raise ErrorInAnswer(error)
     return model_output_from_openai(completion, api.chat_choices_from_completion(completion, []))
