@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -219,9 +220,9 @@ def test_a_limit_leaves_prompts_of_every_kind_and_a_set_without_harmful_ones_is_
     assert code == 2 and "none of the prompts is of the kind 'harmful'" in said and "--map kind=COLUMN" in said, said
 
 
-@pytest.mark.parametrize("answer", [500, "no idea"])
+@pytest.mark.parametrize("answer", [500, "no idea", Reply("no ide", stop="length")])
 def test_a_judge_that_judges_nothing_is_a_fault_and_the_same_command_goes_on(
-    answer: str | int, given: tuple[object, ...], tmp_path: Path, prism: Any, server: Any
+    answer: str | int | Reply, given: tuple[object, ...], tmp_path: Path, prism: Any, server: Any
 ) -> None:
     for command, out in (("judge", tmp_path / "v.jsonl"), ("evaluate harm", tmp_path / "o")):
         server.script = lambda messages: answer
@@ -230,6 +231,9 @@ def test_a_judge_that_judges_nothing_is_a_fault_and_the_same_command_goes_on(
         assert code == 3 and not (out / "findings.parquet").exists() and not out.is_file(), said
         if answer != 500:
             assert "none of 12 replies could be judged" in said and "same command" in said
+            journal = re.search(r"what it said is in (\S+calls\.jsonl)", said)
+            assert journal and "no ide" in Path(journal[1]).read_text()
+            assert ("more tokens" in said) is isinstance(answer, Reply)
         server.script = lambda messages: SAFE
         assert prism(*arguments)[0] == 0 and out.exists()
 

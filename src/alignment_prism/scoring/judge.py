@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.interrupts import run_async
@@ -26,7 +27,7 @@ from alignment_prism.domain.records import (
 )
 from alignment_prism.models.names import resolve
 from alignment_prism.models.weights import named_digest
-from alignment_prism.scoring.answers import ParsedAnswer
+from alignment_prism.scoring.answers import CUT, ParsedAnswer
 from alignment_prism.scoring.form import Form, GuardForm, RubricForm, load_form, read_answers
 from alignment_prism.scoring.guards import GUARD, Guarded, guard, is_final
 from alignment_prism.scoring.judge_calls import CONNECTIONS, JudgeCalls, is_local
@@ -253,8 +254,13 @@ class Judge:
         return {key: said for key, said in found.items() if all(s.outcome is not Outcome.UNJUDGED for s in said)}
 
 
-def require_verdicts(scores: Sequence[Score], judge: str) -> None:
+def require_verdicts(scores: Sequence[Score], judge: str, journal: Path | None = None) -> None:
     """Refuse a result in which the judge has judged nothing of what it was asked: that is a fault, not a finding.
+
+    Args:
+        scores: of all replies.
+        judge: whose.
+        journal: file that its answers are in.
 
     Raises:
         ModelError: there is no outcome; says the commonest reasons.
@@ -264,11 +270,14 @@ def require_verdicts(scores: Sequence[Score], judge: str) -> None:
     if asked and all(score.outcome is Outcome.UNJUDGED for score in asked):
         reasons = Counter(score.error for score in asked).most_common(5)
         counts = "; ".join(f"{count} x {reason[:200]}" for reason, count in reasons)
+        said = f" (what it said is in {journal})" if journal is not None and journal.is_file() else ""
+        cut = CUT["max_tokens"] in counts
         raise ModelError(
             f"none of {len(asked)} replies could be judged; {counts}",
             where=judge,
-            fix="see that the judge and its address are right and that it answers as the rubric asks; then run the "
-            "same command again: finished work is kept",
+            fix=f"see that the judge and its address are right and that it answers as the rubric asks{said}"
+            f"{', and give it more tokens than its answers have' if cut else ''}; then run the same command again: "
+            "finished work is kept",
         )
 
 

@@ -18,7 +18,7 @@ from alignment_prism.scoring.rubric import load_rubric
 from alignment_prism.scoring.rules import find_rule, score_replies
 from alignment_prism.scoring.scorer import deciding
 from alignment_prism.store import file_digest
-from alignment_prism.store.names import GENERATIONS, PROMPTS, SCORES
+from alignment_prism.store.names import CALLS, GENERATIONS, PROMPTS, SCORES
 from alignment_prism.studies.judges import CalledSpec, JudgeSpec, TranslatorSpec
 from alignment_prism.studies.steps.kind import EARLIER, Context, StepKind
 from alignment_prism.studies.steps.step import Step
@@ -183,7 +183,7 @@ def do(step: Step, inputs: Mapping[str, Path], folder: Path, context: Context, p
         progress=progress,
     )
     scores = judge.score(prompts, replies)
-    require_verdicts(deciding(scores), judge.id)
+    require_verdicts(deciding(scores), judge.id, context.out / CALLS)
     write_records(folder / SCORES, scores, Score)
 
 
