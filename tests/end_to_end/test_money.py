@@ -9,7 +9,7 @@ import pytest
 from prism_command import prism
 from scripted_server import Reply, Server
 
-from alignment_prism.domain import BudgetError, Outcome, Score
+from alignment_prism.domain import BudgetError, Generation, Outcome, Score
 from alignment_prism.io import read_records
 from alignment_prism.studies import Study, dry_run, evaluate, make_spec, run_study
 from alignment_prism.studies.arms import ModelArm, RepliesArm
@@ -149,6 +149,20 @@ def test_replies_that_failed_are_asked_for_again_and_only_they_are_paid(files: P
     assert {one.outcome for one in study.scores() if one.name == "outcome"} == {Outcome.SAFE_HELP}
     assert [row.n for row in study.findings() if row.metric == "harm_rate" and row.language == "en"][:1] == [20]
     assert {name: one.calls for name, one in study.usage().items()} == dict.fromkeys(study.usage(), 20)
+
+
+def test_a_file_of_replies_is_completed_from_the_cache(files: Path, server: Server) -> None:
+    answers = server.script
+    server.script = lambda messages: (
+        Reply(status=400) if messages[-1]["content"].endswith("number 7") else answers(messages)
+    )
+    given = ("generate", "--prompts", "few.jsonl", "--model", "openai-api/local/m", "--model-url", server.url,
+             "--cache", "shared", "--out", "r.jsonl")  # fmt: skip
+    assert prism(*given, folder=files).returncode == 0 and len(server.requests) == 20
+    server.script = answers
+    assert prism(*given, "--replace", folder=files).returncode == 0 and len(server.requests) == 21
+    replies = read_records(files / "r.jsonl", Generation)
+    assert len(replies) == 20 and all(one.reply and not one.error for one in replies)
 
 
 def test_the_same_in_two_lines_of_python(files: Path, server: Server) -> None:
