@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
@@ -116,6 +117,10 @@ class MergeSpec(Part):
         weights = self.weights if self.weights is not None else (1.0,) * len(self.models)
         if len(weights) != len(self.models) or sum(weights) == 0:
             raise KeyFault(f"weights {list(weights)} for {len(self.models)} models", "weights")
+        if self.method == "slerp" and self.weights is not None:
+            raise KeyFault("slerp has t, and no weights", "weights")
+        if not all(map(isfinite, (*weights, self.scale))):
+            raise KeyFault(f"weights {list(weights)} and scale {self.scale:g} are to be finite", "weights")
         if self.method in ("ties", "dare_ties") and min(weights) <= 0:
             raise KeyFault(f"the weights of {self.method} are above 0", "weights")
         return self

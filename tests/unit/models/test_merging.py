@@ -207,6 +207,12 @@ def test_models_that_do_not_fit_together_are_refused_before_anything_is_written(
     (other / "tokenizer.json").write_text(json.dumps({"model": {"vocab": {"b": 0}}}), encoding="utf-8")
     with pytest.raises(ModelError, match="different tokens"):
         merge_models(Merge("linear"), [one, other], tmp_path / "out")
+    twin = Path(shutil.copytree(other, tmp_path / "twin"))
+    for folder, added in ((twin, "<|en|>"), (other, "<|hi|>")):  # each learnt a token of its own under one id
+        tokens = {"model": {"vocab": {"a": 0}}, "added_tokens": [{"id": 1, "content": added}]}
+        (folder / "tokenizer.json").write_text(json.dumps(tokens), encoding="utf-8")
+    with pytest.raises(ModelError, match="different tokens"):
+        merge_models(Merge("linear"), [twin, other], tmp_path / "out")
     (other / "config.json").unlink()
     with pytest.raises(ModelError, match="not the folder of a whole model"):
         merge_models(Merge("linear"), [one, other], tmp_path / "out")
@@ -218,6 +224,30 @@ def test_models_that_do_not_fit_together_are_refused_before_anything_is_written(
         (Merge("ties"), [one], "there is none"),
         (Merge("linear", weights=(1.0, -1.0)), [one, base], "weights"),
         (Merge("slerp", t=2.0), [one, base], "t = 2"),
+        (Merge("slerp", weights=(0.9, 0.1)), [one, base], "slerp with the weights"),
+        (Merge("linear", weights=(float("nan"), 1.0)), [one, base], "weights"),
+        (Merge("linear", scale=float("inf")), [one, base], "scale = inf"),
     ):
         with pytest.raises(InputError, match=what):
             merge_models(how, parts, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.int8, torch.uint8], ids=str)
+def test_quantised_weights_are_refused_and_what_all_have_alike_is_copied(kind: torch.dtype, tmp_path: Path) -> None:
+    """The merge had the first model's weights; in float8 it was a torn file."""
+    one, other = _model(tmp_path / "one", 1), _model(tmp_path / "other", 2)
+    for folder in (one, other):
+        tensors = _read(folder)
+        tensors["up.weight"] = (tensors["up.weight"] * 20).to(kind)
+        save_file(tensors, folder / "model-0.safetensors")
+    with pytest.raises(ModelError, match=r"up\.weight is held as [A-Z0-9_]+ in one model(.|\n)*quantised"):
+        merge_models(Merge("linear"), [one, other], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    whole = _model(tmp_path / "whole", 3)
+    with pytest.raises(ModelError, match=r"F32 in one model, [A-Z0-9_]+ in the other"):
+        merge_models(Merge("linear"), [whole, other], tmp_path / "out")
+    save_file({**_read(other), "up.weight": _read(one)["up.weight"]}, other / "model-0.safetensors")
+    merge_models(Merge("linear"), [one, other], tmp_path / "out")
+    merged = _read(tmp_path / "out")
+    assert torch.equal(merged["up.weight"].view(torch.uint8), _read(one)["up.weight"].view(torch.uint8))
+    assert torch.allclose(merged["embed.weight"], (_read(one)["embed.weight"] + _read(other)["embed.weight"]) / 2)

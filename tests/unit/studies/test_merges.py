@@ -77,6 +77,8 @@ def test_another_weight_is_another_merge_and_no_other_training() -> None:
         ),
         ({"method": "linear", "models": ["sft_0", "sft_100"], "weights": [1]}, r"weights \[1\.0\] for 2 models"),
         ({"method": "dare_ties", "models": ["sft_0", "sft_100"], "weights": [2, -1]}, "are above 0"),
+        ({"method": "slerp", "models": ["sft_0", "sft_100"], "weights": [2, 1]}, "slerp has t, and no weights"),
+        ({"method": "linear", "models": ["sft_0", "sft_100"], "weights": [1, float("inf")]}, "are to be finite"),
     ],
 )
 def test_merges_that_cannot_be_are_refused_with_their_place(merge: dict[str, Any], what: str) -> None:

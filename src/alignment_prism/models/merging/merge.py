@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def merge_models(
 def _merged(merge: Merge, readers: Sequence[_Weights], origin: _Weights | None, like: _Weights, name: str) -> Any:
     """The pieces of one tensor of the result."""
     if not like.is_float(name):
-        return like.pieces(name)
+        return like.raw(name)
     models = [partial(reader.pieces, name) for reader in readers]
     return MERGES[merge.method](merge, name, models, None if origin is None else partial(origin.pieces, name))
 
@@ -108,8 +109,23 @@ class _Weights:
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self.files[self.place[name]][name]["shape"])
 
+    def kind(self, name: str) -> str:
+        """How the numbers of a tensor are held, as safetensors calls it: `BF16`, `I64`, `F8_E4M3`, ..."""
+        kind: str = self.files[self.place[name]][name]["dtype"]
+        return kind
+
     def is_float(self, name: str) -> bool:
-        return self.files[self.place[name]][name]["dtype"] in _TYPES
+        return self.kind(name) in _TYPES
+
+    def raw(self, name: str) -> Iterator[bytes]:
+        """The bytes of a tensor, piece by piece."""
+        path = self.place[name]
+        first, last = self.files[path][name]["data_offsets"]
+        with path.open("rb") as file:
+            begin = 8 + int.from_bytes(file.read(8), "little") + first
+            file.seek(begin)
+            for start in range(first, last, PIECE):
+                yield file.read(min(PIECE, last - start))
 
     def pieces(self, name: str) -> Iterator[Array]:
         """The numbers of a tensor, flat: float64 where the file has them, else float32; others as they are."""
@@ -163,8 +179,10 @@ def _write_file(target: Path, source: Path, tensors: dict[str, dict[str, Any]], 
                 file.truncate()
                 kind = getattr(torch, _TYPES[tensor["dtype"]]) if tensor["dtype"] in _TYPES else None
                 for piece in merged(name):
-                    numbers = torch.from_numpy(piece)
-                    file.write((numbers if kind is None else numbers.to(kind)).view(torch.uint8).numpy().data)
+                    if kind is None:  # bytes, the same in all models
+                        file.write(piece)
+                    else:
+                        file.write(torch.from_numpy(piece).to(kind).view(torch.uint8).numpy().data)
                 file.flush()
             yield name
         os.fsync(file.fileno())
@@ -181,6 +199,10 @@ def _check(merge: Merge, models: int, has_base: bool) -> None:
     if merge.method in FROM_BASE and not has_base:
         raise InputError(f"{merge.method} adds up changes of a base, and there is none", fix="name the base")
     weights = merge.of(models)
+    if merge.method == "slerp" and merge.weights is not None:
+        raise InputError(f"slerp with the weights {list(weights)}", fix="give t, and no weights")
+    if not all(map(isfinite, (*weights, merge.scale))):
+        raise InputError(f"weights {list(weights)}, scale = {merge.scale:g}", fix="give finite numbers")
     if len(weights) != models or sum(weights) == 0 or (merge.method in FROM_BASE[1:] and min(weights) <= 0):
         raise InputError(
             f"weights {list(weights)} for {models} models",
@@ -193,7 +215,7 @@ def _check(merge: Merge, models: int, has_base: bool) -> None:
 
 
 def _check_alike(like: _Weights, other: _Weights) -> None:
-    """The same tensors of the same shapes, and the same tokens."""
+    """The same tensors of the same shapes, numbers that can be added up, and the same tokens."""
     for name in sorted(like.place.keys() ^ other.place.keys()):
         raise ModelError(
             f"the models are of different architectures: one of them alone has {name}",
@@ -207,7 +229,14 @@ def _check_alike(like: _Weights, other: _Weights) -> None:
                 where=f"{like.folder} and {other.folder}",
                 fix="merge models that were trained from one base",
             )
-    if _vocabulary(like.folder) != _vocabulary(other.folder):
+    for name in like.place:
+        if not (like.is_float(name) and other.is_float(name)) and not _same(like, other, name):
+            raise ModelError(
+                f"{name} is held as {like.kind(name)} in one model, {other.kind(name)} in the other, and differs",
+                where=f"{like.folder} and {other.folder}",
+                fix="merge models in float32, bfloat16 or float16: those that were quantised as they were before",
+            )
+    if _vocabulary(like.folder) != _vocabulary(other.folder) or _differ(_added(like.folder), _added(other.folder)):
         raise ModelError(
             "the models' tokenizers have different tokens, so their embeddings do not fit together",
             where=f"{like.folder} and {other.folder}",
@@ -215,11 +244,32 @@ def _check_alike(like: _Weights, other: _Weights) -> None:
         )
 
 
+def _same(like: _Weights, other: _Weights, name: str) -> bool:
+    """Whether a tensor that is not to be merged is the same, byte by byte."""
+    return like.kind(name) == other.kind(name) and all(
+        one == another for one, another in zip(like.raw(name), other.raw(name), strict=True)
+    )
+
+
 def _vocabulary(folder: Path) -> Any:
     try:
         return json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _added(folder: Path) -> dict[int, str]:
+    """Id -> token, of those that were added to a tokenizer; models may have added further ones."""
+    try:
+        content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        return {int(one["id"]): str(one["content"]) for one in content.get("added_tokens") or ()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _differ(one: dict[int, str], other: dict[int, str]) -> bool:
+    """Whether an id that both know is of another token."""
+    return any(one[number] != other[number] for number in one.keys() & other.keys())
 
 
 def _begin(target: Path, merge: Merge, readers: Sequence[_Weights]) -> None:
