@@ -92,12 +92,12 @@ def ask_all(
         readable: whether a journalled answer to a key is of use; one that is not is asked for again. None takes all.
         judged: prompts, replies to which the model is to judge; it may refuse them before the first call. None where
             it judges nothing.
-        probe: asked when the model answers nothing, see the head of this module. Its answer is not used; it must hold
-            nothing of the user's, for the provider's words about its failure are shown.
+        probe: asked where it is in doubt whether the model answers at all, see `alignment_prism.calls.health`. Its
+            answer is not used. It must hold nothing of the user's: the provider's words about its failure are shown.
 
     Raises:
         InputError: the model does not know the prompts.
-        ModelError: the model cannot be opened or answers nothing; what was answered is in the journal.
+        ModelError: the model cannot be opened or does not answer a probe; what was answered is in the journal.
         BudgetError: the journal's budget is spent.
     """
     answers = kept_answers(requests, journal, readable)
