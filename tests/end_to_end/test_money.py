@@ -119,7 +119,7 @@ def test_retries_are_counted_before_they_are_paid(files: Path, server: Server) -
              "a.parquet")  # fmt: skip
     assert prism(*given, folder=files).returncode == 0 and len(server.requests) == 20
     before = prism(*given, "--retry-unjudged", "--dry-run", folder=files)
-    assert "1 calls" in before.stdout and len(server.requests) == 20
+    assert "1 step, 1 call, " in before.stdout and len(server.requests) == 20
     server.script = answers
     assert prism(*given, "--retry-unjudged", folder=files).returncode == 0 and len(server.requests) == 21
     assert all(one.outcome is not Outcome.UNJUDGED for one in read_records(files / "a.parquet", Score))

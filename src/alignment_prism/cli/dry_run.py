@@ -55,8 +55,8 @@ def echo_usage(used: Mapping[str, Usage], prices: str | None) -> None:
     table = load_prices(prices) if used else None
     for model, one in used.items():
         dollars = one.dollars(table.of(model)) if table is not None else None
-        parts = [f"{one.calls:,} calls, {one.tokens_in:,} tokens read, {one.tokens_out:,} written"]
-        parts += [f"{one.uncounted:,} calls not counted by the provider"] if one.uncounted else []
+        parts = [f"{_calls(one.calls)}, {one.tokens_in:,} tokens read, {one.tokens_out:,} written"]
+        parts += [f"{one.uncounted:,} of them not counted by the provider"] if one.uncounted else []
         parts += [] if dollars is None else [f"${dollars:,.4f}"]
         echo(f"{model}: {', '.join(parts)}", err=True)
 
@@ -66,9 +66,13 @@ def echo_cost(cost: Estimate) -> None:
     echo(_line(cost))
 
 
+def _calls(number: int) -> str:
+    return f"{number:,} call{'s' * (number != 1)}"
+
+
 def _line(cost: Estimate) -> str:
     parts = [f"{cost.steps} step{'s' * (cost.steps != 1)}"]
-    parts += [f"{'at most ' if cost.at_most else ''}{cost.calls:,} calls"] if cost.gpu_hours == 0 else []
+    parts += [f"{'at most ' if cost.at_most else ''}{_calls(cost.calls)}"] if cost.gpu_hours == 0 else []
     parts.append(f"{cost.tokens_in:,} tokens read, {cost.tokens_out:,} written at most")
     if cost.gpu_hours != 0:
         parts.append("parameters unknown" if cost.gpu_hours is None else f"{cost.gpu_hours:,.3g} GPU-hours")
