@@ -70,7 +70,7 @@ class _Count:
         seen: from how many they were drawn.
         long: how many they are.
         other_script: those in another script than the language's, or than the one that they name.
-        native: those that name no script.
+        native: those that name no script but one of the language's.
         other_language: those of them in another language.
         otherwise: ids of all that are in another script or language.
     """
@@ -92,7 +92,7 @@ class _Count:
             name, _, script = read[at]
             self.long += 1
             self.other_script += each.script
-            if not script:
+            if self._is_usual(script):
                 self.native += 1
                 self.other_language += each.language
             if each.language:
@@ -105,7 +105,12 @@ class _Count:
         if letters < MIN_LETTERS:
             return None
         foreign = own < MIN_SCRIPT_SHARE * letters
-        return _Otherwise(foreign, foreign or not (script or in_language(text, self.language)))
+        other = self._is_usual(script) and not in_language(text, self.language)
+        return _Otherwise(foreign, foreign or other)
+
+    def _is_usual(self, script: str) -> bool:
+        """Whether a prompt names no script, or one that the language is written in: such a text can be identified."""
+        return not script or script in self.language.scripts
 
     def _look_behind_templates(self, read: Sequence[tuple[str, str, str]], found: dict[int, _Otherwise]) -> None:
         """Of prompts that are otherwise as a whole see whether what is left of them without templates is, too.
@@ -121,7 +126,7 @@ class _Count:
             own, letters = self._letters(rest, script)
             if letters >= (2 if found[at].script else MIN_LETTERS) and own >= MIN_SCRIPT_SHARE * letters:
                 found[at] = _Otherwise(False, False)
-                if not script:
+                if self._is_usual(script):
                     together.append(at)
                     text = f"{text} {rest}"
             last = at == doubtful[-1]
@@ -198,7 +203,8 @@ class SaidLanguages:
 
     Of each source and language first the script counts: that of more than half of the prompts with ten letters or more.
     Then, within the script, what language identification says of at least four in five. A prompt whose metadata has a
-    `script` (`Latn` for romanised Hindi) is held against that one, and is not identified. Where fewer are otherwise,
+    `script` is held against that one, and is not identified where the language is not written in it (`Latn` for
+    romanised Hindi). Where fewer are otherwise,
     but more than one in fifty, they are named. A request in a template is in its language if either the two together
     or the request alone are: templates are what many prompts of a source begin or end with.
     """

@@ -47,6 +47,25 @@ def test_a_few_foreign_words_a_romanised_set_and_unknown_languages_pass() -> Non
     assert "'Latn'" in (error.value.fix or "")
 
 
+def test_a_set_that_names_its_usual_script_is_identified_all_the_same(tmp_path: Path) -> None:
+    """As files of FLORES, FLORES+ and the Aya evaluation suite all do."""
+    with pytest.raises(InputError, match="24 of 24 prompts are called French .fr. and are in another language"):
+        check_prompt_languages(asked("fr", ENGLISH * 24, script="Latn")[:24])
+    (tmp_path / "fra_Latn.devtest").write_text("\n".join((ENGLISH * 24)[:24]), encoding="utf-8")
+    with pytest.raises(InputError, match="are in another language"):
+        check_prompt_languages(read_prompts(tmp_path / "fra_Latn.devtest"))
+    check_prompt_languages(asked("sr", ["Pomešajte brašno sa vodom i ostavite jedan sat."] * 24, script="Latn"))
+
+
+def test_real_sentences_of_flores_are_in_their_languages(realdata: Path, tmp_path: Path) -> None:
+    for file in sorted((realdata / "flores200" / "dev").glob("*.dev")):
+        assert check_prompt_languages(read_prompts(file)) == [], file.name
+    russian = (realdata / "flores200" / "dev" / "rus_Cyrl.dev").read_bytes()
+    (tmp_path / "srp_Cyrl.dev").write_bytes(russian)
+    with pytest.raises(InputError, match="are called Serbian"):
+        check_prompt_languages(read_prompts(tmp_path / "srp_Cyrl.dev"))
+
+
 def test_real_prompts_are_in_their_languages(realdata: Path) -> None:
     aya = read_prompts(realdata / "aya_redteaming_partial" / "aya_partial_merged.jsonl")
     assert check_prompt_languages(aya) == []
