@@ -6,10 +6,14 @@ import linecache
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+import torch
 from method_stages import STAGES
 
 from alignment_prism.training import Objective, Recipe
@@ -145,6 +149,46 @@ def test_what_a_loss_holds_in_a_collection_is_known_when_it_changes() -> None:
     ring: list[Any] = []
     ring.append(ring)
     assert code_of(partial(_cell("<cell>", CELL)["loss"], by=ring))  # a list that holds itself comes to an end
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (torch.tensor([0.12341, 2.0]), torch.tensor([0.12344, 2.0])),  # both print as 0.1234
+        (torch.zeros(5000), torch.zeros(5000).index_fill(0, torch.tensor(2500), 1.0)),  # the middle is not printed
+        (np.zeros(5000), np.eye(1, 5000, 2500)[0]),
+        (np.float32([0.1]), np.float64([0.1])),
+        ([np.float64([0.123456789012])], [np.float64([0.123456789013])]),  # in a collection
+        ({"weights": torch.tensor(1e-3)}, {"weights": torch.tensor(1e-3 + 1e-9)}),
+        (torch.tensor([1.0, 1.25], dtype=torch.bfloat16), torch.tensor([1.0, 1.375], dtype=torch.bfloat16)),
+        (np.array([{"a", "b"}]), np.array([{"a", "c"}])),
+    ],
+)
+def test_tensors_and_arrays_that_a_loss_holds_are_known_by_every_digit(one: Any, other: Any) -> None:
+    loss = _cell("<cell>", CELL)["loss"]
+    codes = [Objective("own", Recipe, both, partial(loss, by=value)).code for value in (one, deepcopy(one), other)]
+    assert codes[0] == codes[1] != codes[2]
+
+
+def test_a_data_frame_that_a_loss_holds_is_known_with_the_names_of_its_rows_and_columns() -> None:
+    pandas = pytest.importorskip("pandas")
+    loss, zeros = _cell("<cell>", CELL)["loss"], np.zeros((500, 1))
+    frames = [
+        pandas.DataFrame(zeros, columns=["en"]),
+        pandas.DataFrame(np.eye(1, 500, 250).T, columns=["en"]),  # a row that is not printed
+        pandas.DataFrame(zeros, columns=["fr"]),
+        pandas.DataFrame(zeros, columns=["en"], index=[*range(250), *range(251, 501)]),
+        pandas.DataFrame(zeros, columns=["en"])["en"],
+    ]
+    codes = [code_of(partial(loss, by=frame)) for frame in frames]
+    assert len(set(codes)) == 5 and codes == [code_of(partial(loss, by=frame.copy())) for frame in frames]
+
+
+def test_a_tensor_that_has_no_list_of_values_is_no_error() -> None:
+    loss = _cell("<cell>", CELL)["loss"]
+    assert code_of(partial(loss, by=torch.eye(2).to_sparse())) and code_of(
+        partial(loss, by=torch.eye(2, device="meta"))
+    )
 
 
 def test_a_loss_that_was_typed_where_nothing_keeps_its_lines_is_known_by_what_it_does() -> None:

@@ -57,6 +57,10 @@ def _codes(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[
                 yield from (_unordered if isinstance(one, set | frozenset) else _codes)(parts, bound, seen)
                 seen.discard(id(one))
             continue
+        if told and (held := _values(one)) is not None:
+            bound.append(f"{type(one).__qualname__} {getattr(one, 'dtype', '')}")
+            yield from _codes(held, bound, seen)
+            continue
         if told:
             bound.append(_ADDRESS.sub("", repr(one)))
             continue
@@ -103,6 +107,21 @@ def _parts(value: Any) -> tuple[Any, ...] | None:
     if is_dataclass(value) and not isinstance(value, type):
         return _named({field.name: getattr(value, field.name, None) for field in fields(value)})
     return None
+
+
+def _values(value: Any) -> tuple[Any, ...] | None:
+    """What a tensor, an array or a data frame holds, whose `repr` rounds and leaves out; None of anything else, and of
+    tensors that cannot be read so (sparse ones)."""
+    kind = type(value)
+    if callable(getattr(kind, "to_numpy", None)):  # rows and columns have names
+        return *getattr(value, "axes", ()), value.to_numpy()
+    if not callable(getattr(kind, "tolist", None)):
+        return None
+    try:
+        found = value.tolist()
+    except (RuntimeError, TypeError):
+        return None
+    return (found,) if "object" in str(getattr(value, "dtype", "")) else (repr(found),)
 
 
 def _named(values: dict[Any, Any]) -> tuple[Any, ...]:
