@@ -83,6 +83,7 @@ class Methods(Mapping[str, Method]):
     def __init__(self) -> None:
         self._methods: dict[str, Method] | None = None
         self._registered: frozenset[str] = frozenset()
+        self._of_package: tuple[Objective, ...] = ()
 
     def register(self, *methods: Method) -> None:
         """Add methods for as long as this process runs; they replace those that were added so before, as when a cell of
@@ -96,6 +97,12 @@ class Methods(Mapping[str, Method]):
         known = {name: one for name, one in self._all().items() if name not in names & self._registered}
         _add(known, methods, "METHODS.register")
         self._methods, self._registered = known, self._registered | names
+
+    def code(self, objective: Objective) -> str:
+        """`Objective.code` as keys of trainings have it: empty for objectives that this package declares, whose version
+        stands for them."""
+        self._all()
+        return "" if objective in self._of_package else objective.code
 
     def sections(self) -> dict[str, Recipe]:
         """Section of the settings -> its recipe where the settings say nothing."""
@@ -114,20 +121,26 @@ class Methods(Mapping[str, Method]):
         if self._methods is None:
             self._methods = {}  # what a file or package reads while it declares its own are those before it
             try:
-                _declare(self._methods)
+                _declare_package(self._methods)
+                self._of_package = tuple(stage.objective for one in self._methods.values() for stage in one.stages)
+                _declare_installed(self._methods)
             except BaseException:
                 self._methods = None
                 raise
         return self._methods
 
 
-def _declare(found: dict[str, Method]) -> None:
-    """Add the methods of the files in `objectives`, then those of other packages."""
+def _declare_package(found: dict[str, Method]) -> None:
+    """Add the methods of the files in `objectives`."""
     package = importlib.import_module("alignment_prism.training.objectives")
     names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     for name in sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST)):
         module = importlib.import_module(f"{package.__name__}.{name}")
         _add(found, getattr(module, "METHODS", ()), str(module.__file__))
+
+
+def _declare_installed(found: dict[str, Method]) -> None:
+    """Add the methods of other packages."""
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
         of = "" if entry.dist is None else f" of {entry.dist.name} {entry.dist.version}"
         where = f"entry point {entry.name} = {entry.value}{of}"

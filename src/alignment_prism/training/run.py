@@ -32,7 +32,7 @@ from alignment_prism.training.callbacks import Log, StopRequest, asked_anywhere
 from alignment_prism.training.card import model_card
 from alignment_prism.training.devices import check_launcher, processes, uses_deepspeed
 from alignment_prism.training.examples import pairs_digest
-from alignment_prism.training.methods import Method, Stage
+from alignment_prism.training.methods import METHODS, Method, Stage
 from alignment_prism.training.results import StageResult, TrainingInterrupted, TrainingResult
 from alignment_prism.training.settings import MethodConfig, dump_config
 from alignment_prism.training.stage import Engine, StageJob, finished_stage, run_stage
@@ -76,7 +76,7 @@ class Training:
         """Method, engine, the settings that change the model, and digests of losses that are of another package."""
         date = template_date(self.base.tokenizer)
         dated = {} if date is None else {"template_date": date}
-        code = {stage.name: stage.objective.code for stage in self.stages if stage.objective.code}
+        code = {stage.name: code for stage in self.stages if (code := METHODS.code(stage.objective))}
         return {
             "method": self.method.name,
             "engine": self.engine.name,

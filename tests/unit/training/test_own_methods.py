@@ -28,7 +28,7 @@ from alignment_prism.training import (
 )
 from alignment_prism.training.callbacks import Log
 from alignment_prism.training.layouts.batches import OrderSampler
-from alignment_prism.training.objectives import both, reward_metrics
+from alignment_prism.training.objectives import both, each, reward_metrics, tossed
 from alignment_prism.training.references import check_first_batch
 from alignment_prism.training.steps import GlobalBatchLoss, StepContext
 from alignment_prism.training.train import train_method
@@ -63,6 +63,27 @@ def test_another_method_trains_and_changes_the_key_of_none_that_was_there(
     assert load_config(tmp_path / "mine" / "config.yaml").recipes["mine"].learning_rate == 5e-3
     with pytest.raises(StoreError, match="other settings"):
         train_method("mine", out=tmp_path / "mine", config=load_config("micro"), **options)
+
+
+@pytest.mark.parametrize("loss", [_mine_loss, STAGES["sft"].objective.loss])
+def test_an_objective_that_is_declared_in_another_way_is_trained_anew(loss: Any, own_methods: None) -> None:
+    """A cell that says `each` for `both`, or asks for references, with the loss of another cell, or one of ours."""
+    first = replace(MINE.stages[0].objective, loss=loss)
+    ways: list[dict[str, Any]] = [
+        *({}, {"replies": each}, {"replies": tossed}, {"uses_reference": True}, {"per_token": True}),
+        {"uses_reference": True, "uses_divergence": True},
+        {"state": State(_no_state, _no_state)},
+    ]
+
+    def key(way: dict[str, Any]) -> str:
+        METHODS.register(replace(MINE, stages=(replace(MINE.stages[0], objective=replace(first, **way)),)))
+        return trainings([{"name": "mine", "method": "mine", "share": 0.5}])["mine"].key
+
+    assert len({key(way) for way in ways}) == 7 and key({}) == key({})
+
+
+def _no_state(*_: Any) -> dict[str, Any]:
+    return {}
 
 
 def test_a_name_or_a_section_that_is_taken_is_refused(registered: None) -> None:

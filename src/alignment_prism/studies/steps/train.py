@@ -99,8 +99,8 @@ def _own_stages(method: Method) -> tuple[Stage, ...]:
 
 
 def _code(method: Method) -> str:
-    """Of the losses of those stages, see `Objective.code`."""
-    codes = [stage.objective.code for stage in _own_stages(method)]
+    """Of the objectives of those stages."""
+    codes = [METHODS.code(stage.objective) for stage in _own_stages(method)]
     return codes[0] if len(codes) == 1 else content_digest(*codes) if any(codes) else ""
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from alignment_prism.domain import Pair, PrismError, TrainingError
+from alignment_prism.domain import Pair, PrismError, TrainingError, content_digest
 from alignment_prism.training.devices import is_fatal
 from alignment_prism.training.objectives.replies import Replies
 from alignment_prism.training.objectives.source import code_of
@@ -105,9 +105,9 @@ class Objective:
             where it compares none.
         notice: all pairs that are to be trained on -> what somebody should know of them before hours are spent, if
             anything.
-        code: digest of what its functions are written in (`source.code_of`) as that was when they were declared; empty
-            for those of this package, whose version stands for them. It is in the keys of trainings: a loss that is
-            changed is another.
+        code: digest of what its functions are written in (`source.code_of`) as that was when they were declared, and of
+            what else is said here of how it trains. It is in the keys of trainings (`Methods.code`): an objective that
+            is changed is another.
     """
 
     name: str
@@ -126,7 +126,9 @@ class Objective:
     def __post_init__(self) -> None:
         state = () if self.state is None else (self.state.first, self.state.next)
         shaping = (self.loss, self.replies, self.translated_at, *state)
-        object.__setattr__(self, "code", code_of(*(function for function in shaping if function is not None)))
+        flags = (self.uses_reference, self.per_token, self.uses_divergence, self.translated_at is not None)
+        written = code_of(*(function for function in shaping if function is not None))
+        object.__setattr__(self, "code", content_digest(written, *flags))
 
     @property
     def branches(self) -> int:

@@ -23,26 +23,23 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 def code_of(*functions: Callable[..., Any]) -> str:
     """Digest of the files, or the cells of a notebook, that functions are written in, and of what is bound to them:
     defaults, the arguments of a `functools.partial`, the variables of a closure, the attributes of a callable object.
+    Sixteen hexadecimal digits.
 
-    What those files import, and what other cells say, is not in it. Files are read now, so that a function which is
-    declared stays what it was when its file is edited.
-
-    Returns:
-        Sixteen hexadecimal digits; empty where all of it is of this package.
-
-    Example:
-        >>> code_of(content_digest)
-        ''
+    What those files import, and what other cells say, is not in it. Of functions of this package it has the names: the
+    version stands for what they do. Files are read now, so that a function which is declared stays what it was when its
+    file is edited.
     """
     files: dict[str, str] = {}
     bound: list[str] = []
     for code in _codes(functions, bound, set()):
         name = code.co_filename
-        if not _is_ours(code):
+        if _is_ours(code):
+            bound.append(Path(name).relative_to(PACKAGE).as_posix())
+        else:
             linecache.checkcache(name)
             files[name] = "".join(linecache.getlines(name)) or files.get(name, "") + _without_source(code)
-            bound.append(code.co_qualname)  # of several losses in one file
-    return content_digest(*files.values(), *bound) if files or bound else ""
+        bound.append(code.co_qualname)  # of several losses in one file
+    return content_digest(*files.values(), *bound)
 
 
 def _codes(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[CodeType]:
