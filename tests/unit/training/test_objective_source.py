@@ -8,7 +8,9 @@ import subprocess
 import sys
 from copy import deepcopy
 from functools import partial
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -184,6 +186,18 @@ def test_a_data_frame_that_a_loss_holds_is_known_with_the_names_of_its_rows_and_
     ]
     codes = [code_of(partial(loss, by=frame)) for frame in frames]
     assert len(set(codes)) == 5 and codes == [code_of(partial(loss, by=frame.copy())) for frame in frames]
+
+
+def test_a_module_that_a_loss_holds_is_the_same_wherever_it_is_installed(tmp_path: Path) -> None:
+    """As `import torch.nn.functional as F` within the function that makes the loss."""
+    text = "def made(module):\n    return lambda batch, recipe: module.f(batch)\n"
+
+    def code(folder: str, name: str) -> str:
+        module = ModuleType(name)
+        module.__spec__ = spec_from_file_location(name, tmp_path / folder / f"{name}.py")
+        return code_of(_cell("<cell>", text)["made"](module))
+
+    assert code("here", "helper") == code("there", "helper") != code("here", "other")
 
 
 def test_a_tensor_that_has_no_list_of_values_is_no_error() -> None:

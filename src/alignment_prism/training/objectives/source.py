@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from alignment_prism.domain import content_digest
@@ -45,6 +45,9 @@ def code_of(*functions: Callable[..., Any]) -> str:
 def _codes(values: Iterable[Any], bound: list[str], seen: set[int]) -> Iterator[CodeType]:
     """The code of functions and of those that are bound to them; what else is bound is added to `bound`."""
     for one in values:
+        if isinstance(one, ModuleType):
+            bound.append(one.__name__)  # its `repr` has the folder that it lies in on this machine
+            continue
         speaks = any("__repr__" in vars(kind) for kind in type(one).__mro__[:-1])  # of more than where it lies
         told = isinstance(one, type) or (speaks and not callable(one))
         if told and (parts := _parts(one)) is not None:
