@@ -20,15 +20,17 @@ def caveats(results: Results) -> Iterator[str]:
     if judges and results.oracle and judges == {results.oracle}:
         yield f"{what} is the word of {results.oracle}, which knows what is so in the world that it is of."
     elif judges:
-        done = {row.language for row in results.findings if row.metric == corrected(HARM_RATE.name)}
-        left = [language_title(code) for code in results.languages if code not in done]
+        name = HARM_RATE.name if rates else REFUSAL_RATE.name
+        done = {row.language for row in results.findings if row.metric == corrected(name)}
+        there = sorted({row.language for row in judged} - {ALL, MACRO})
+        left = [language_title(code) for code in there if code not in done]
         word = f"{what} is the word of {listed(sorted(judges))}, whose errors"
         if not done:
             yield (
                 f"{word} nobody has measured on these replies: a judge that errs by language makes languages look "
                 "different."
             )
-        elif left and len(results.languages) > 1:
+        elif left and len(there) > 1:
             yield f"{word} are not taken out in {listed(left)}: there are too few labels of people, or none."
     seeds = {seed for _, seed in results.index.arms if seed >= 0}
     if len(seeds) == 1 and not results.several_seeds and results.recipes:

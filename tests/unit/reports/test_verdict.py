@@ -154,6 +154,11 @@ def test_a_study_without_harmful_prompts_says_what_it_has_and_nothing_of_harm() 
                  "It wins 55 to 65 % of general prompts against base (95 % interval).")),
     )  # fmt: skip
     assert verdict.caveats[0].startswith("What is a refusal is the word of j/1, whose errors nobody has measured")
+    fixed = row("new", "refusal_rate_corrected", 0.3, 0.2, 0.4, prompts="benign_mention")
+    assert not judge_results(Results([*rows, fixed])).caveats
+    by_language = [replace(one, language=code) for one in (*rows[:2], fixed) for code in ("ar", "fr")]
+    left = judge_results(Results([*rows, *by_language[:-1]])).caveats[0]
+    assert left.endswith("whose errors are not taken out in French: there are too few labels of people, or none.")
     chrf = [row(arm, "chrf", 40.0, 38.0, 42.0, prompts="general") for arm in ("base", "m")]
     more = row("m", "chrf_difference", 5.0, 3.0, 7.0, prompts="general")
     right = row("m", "accuracy_difference", -0.01, -0.04, 0.02, prompts="general")
