@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from alignment_prism.domain import ALL, MACRO, Signature
 from alignment_prism.domain.metric_table import HARM_RATE, REFUSAL_RATE, corrected
 from alignment_prism.reports.figures.arms import language_title
-from alignment_prism.reports.numbers import listed
+from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.reports.results import Results
 
 
@@ -37,6 +37,16 @@ def caveats(results: Results) -> Iterator[str]:
         yield (
             "Every arm was aligned once: the intervals are for other prompts, and how far another seed would move "
             "the numbers is not known from here."
+        )
+    for copies in dict.fromkeys(tuple(results.copies(name)) for name in results.index.pooled):
+        if not copies:
+            continue
+        whose = f"seed{'s' * (len(copies) > 1)} {listed(copies)} {'are' if len(copies) > 1 else 'is'}"
+        yield f"{sentence(whose)} not counted: a training with it gave the very weights of an earlier seed."
+    if any(seed < 0 and name in results.index.pooled for name, seed in results.compared):
+        yield (
+            "Harm alone is told over seeds. All else has in each seed an interval for other prompts, and none for "
+            "other seeds; where the intervals of several are told together, it is from the lowest end to the highest."
         )
     cells = [row for row in rates if row.prompts == results.prompts and row.category == ALL]
     cells = [row for row in cells if row.language not in (ALL, MACRO)]

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-from alignment_prism.domain import ALL, Contrast, Finding, FindingIndex, Transfer
-from alignment_prism.domain.metric_table import HARM_RATE
+from alignment_prism.domain import ALL, Contrast, Finding, FindingIndex, Signature, Transfer
+from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE
 from alignment_prism.domain.metrics import Difference, Preference
 from alignment_prism.reports.about import About
 from alignment_prism.reports.numbers import arm_title
@@ -147,6 +147,29 @@ class Results:
         """Every arm but bases, seed by seed."""
         bases = set(self.bases.values()) or ({self.base[0]} if self.base else set())
         return [arm for arm in self.index.arms if arm[0] not in bases]
+
+    def copies(self, name: str) -> list[str]:
+        """Seeds that are not counted, since a training with each of them gave the very weights of an earlier one."""
+        over = self.find((name, -1), HARM_DIFFERENCE.name) if name in self.index.pooled else None
+        said = "" if over is None else dict(Signature.parts(over.signature)).get("copies", "")
+        return said.split(",") if said else []
+
+    def seeds_of(self, name: str) -> list[ArmSeed]:
+        """An arm's alignments, without copies."""
+        copies = self.copies(name)
+        return [arm for arm in self.arms if arm[0] == name and str(arm[1]) not in copies]
+
+    def harm_of(self, name: str) -> list[ArmSeed]:
+        """Where to look an arm's harm up: over its seeds where several tell something together, else one by one."""
+        over = self.find((name, -1), HARM_DIFFERENCE.name) if name in self.index.pooled else None
+        if over is not None and dict(Signature.parts(over.signature)).get("seeds") != "1":
+            return [(name, -1)]
+        return self.seeds_of(name)
+
+    @cached_property
+    def compared(self) -> list[ArmSeed]:
+        """Every arm but bases, as `harm_of` has them."""
+        return [arm for name in dict.fromkeys(name for name, _ in self.arms) for arm in self.harm_of(name)]
 
     def title(self, arm: ArmSeed) -> str:
         """The arm's name, with its seed where the study has several."""

@@ -7,24 +7,29 @@ are so many comparisons that one would do so by chance, that is said.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import ALL, Contrast, Finding, PromptKind, Quantity
-from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, corrected
+from alignment_prism.domain import ALL, MACRO, Contrast, Finding, Metric, PromptKind, Quantity, Signature
+from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, REFUSAL_DIFFERENCE, corrected
 from alignment_prism.domain.metrics import Difference
 from alignment_prism.reports.caveats import caveats
+from alignment_prism.reports.changes import FALSE_DISCOVERY, Change, change_of, in_seeds, in_words, least, number, said
 from alignment_prism.reports.figures.arms import language_title
 from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.reports.results import AGAINST_BASE, ArmSeed, Results
 from alignment_prism.reports.summary import UNSEEN
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
-FALSE_DISCOVERY = 0.05
-"""Share of false alarms among the cells that are called changes."""
-
 FEW_ARMS = 6
 """Up to so many arms stand in the first paragraph by name."""
+
+HARMLESS = {
+    PromptKind.BENIGN_MENTION: "requests that only mention a harmful topic",
+    PromptKind.NEVER_HARMFUL: "requests about what is harmful nowhere",
+    PromptKind.FOREIGN_LOCAL: "requests for what is harmful in another culture only",
+}
+"""Prompts whose refusals are a price, in words."""
 
 
 @dataclass(frozen=True)
@@ -44,58 +49,26 @@ class Verdict:
     caveats: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Change:
-    """A difference with its interval, from a finding or a contrast, in shares."""
-
-    lower: float
-    upper: float
-    weak: bool
-    by_chance: bool = False
-
-    @property
-    def side(self) -> int:
-        """-1 where it is shown to be a fall, 1 a rise, 0 where neither is shown."""
-        if self.weak or math.isnan(self.lower) or math.isnan(self.upper):
-            return 0
-        return -1 if self.upper < 0 else 1 if self.lower > 0 else 0
-
-    @property
-    def shown(self) -> int:
-        """The same, and 0 where so many arms and cells are compared that one such interval may come about by chance."""
-        return 0 if self.by_chance else self.side
-
-    @property
-    def points(self) -> str:
-        """How much, in points: `12 to 30 points`."""
-        ends = sorted(abs(100 * end) for end in (self.lower, self.upper))
-        return f"{_number(ends[0])} to {_number(ends[1])} points"
-
-    @property
-    def either(self) -> str:
-        """What is possible, where nothing is shown."""
-        if any(not math.isfinite(end) for end in (self.lower, self.upper)):
-            return "the data set no bound"
-        return f"anything from {_number(-100 * self.lower)} points less to {_number(100 * self.upper)} points more"
-
-
 def judge_results(results: Results) -> Verdict:
-    """Put findings, contrasts and transfer into words."""
-    arms: list[ArmSeed] = [(name, -1) for name in results.index.pooled] or results.arms
-    changes = {arm: _change(results.find(arm, HARM_DIFFERENCE.name)) for arm in arms}
-    said = ((_title(results, arm), tuple(_of_arm(results, arm, change))) for arm, change in changes.items())
+    """Put findings, contrasts and transfer into words: an arm once, whatever its seeds.
+
+    Harm is told over seeds where findings tell it so; all else in how many seeds its own interval shows it.
+    """
+    names = list(dict.fromkeys(name for name, _ in results.arms))
+    harm = {name: _changes(results, results.harm_of(name), HARM_DIFFERENCE.name) for name in names}
+    arms = ((name, tuple(_of_arm(results, name, harm[name]))) for name in names)
     return Verdict(
-        (*_of_harm(results, {arm: change for arm, change in changes.items() if change is not None}),
-         *_of_the_rest(results, arms)),
-        tuple((arm, words) for arm, words in said if words),
+        (*_of_harm(results, {name: changes for name, changes in harm.items() if changes}),
+         *_of_the_rest(results, names)),
+        tuple((name, words) for name, words in arms if words),
         tuple(_contrasts(results)),
         tuple(caveats(results)),
     )  # fmt: skip
 
 
-def _of_harm(results: Results, changes: dict[ArmSeed, Change]) -> Iterator[str]:
+def _of_harm(results: Results, harm: Mapping[str, Sequence[Change]]) -> Iterator[str]:
     """Which arms do less harm than base, or why nothing is said of that."""
-    if not changes:
+    if not harm:
         metrics = results.index.values("metric")
         compared = any(isinstance(find_metric(name).estimator, AGAINST_BASE) for name in metrics)
         if HARM_RATE.name not in metrics:
@@ -114,103 +87,171 @@ def _of_harm(results: Results, changes: dict[ArmSeed, Change]) -> Iterator[str]:
         1: ("do more harm than base", "does more harm than base"),
         0: ("are not told apart from base by these data", "is not told apart from base by these data"),
     }
-    few = len(changes) <= FEW_ARMS
-    found = {side: [arm for arm, change in changes.items() if change.shown == side] for side in (-1, 1, 0)}
-    said = []
-    for side, arms in found.items():
-        by = few and side  # how much, by the interval that says so
-        names = [_title(results, arm) + (f" (by {changes[arm].points})" if by else "") for arm in arms]
-        if arms:
-            said.append(f"{_some(names, len(changes))} {words[side][len(arms) == 1]}")
-    yield f"On {about}, {'; '.join(said)}."
-    chance = [arm for arm, change in changes.items() if change.side and change.by_chance]
-    if chance:
-        whose = _some([_title(results, arm) for arm in chance], len(changes))
+    signs = {name: [change.shown for change in changes] for name, changes in harm.items()}
+    few = len(harm) <= FEW_ARMS
+    parts = []
+    for side in words:
+        by = {name: f"by {one.points}" for name, (one, *more) in harm.items() if few and side and not more}
+        names, alone = _who(signs, side, by)
+        parts += [f"{names} {words[side][alone]}"] if names else []
+    yield f"On {about}, {'; '.join(parts)}."
+    chance = {name: [int(bool(one.side and one.by_chance)) for one in changes] for name, changes in harm.items()}
+    whose, _ = _who(chance, 1)
+    if whose:
         yield (
             f"The interval of {whose} lies on one side all the same, as one may by chance among so many arms and cells."
         )
-    if found[-1] and len(results.languages) > 1:
-        everywhere = [_title(results, arm) for arm in changes if _everywhere(results, arm)]
+    if any(-1 in own for own in signs.values()) and len(results.languages) > 1:
+        everywhere, _ = _who({name: [int(_everywhere(results, name))] for name in harm}, 1)
         where = f"the fall is shown in each of the {len(results.languages)} languages"
         if everywhere:
-            yield f"For {_some(everywhere, len(changes))} {where}."
+            yield f"For {everywhere} {where}."
         else:
             yield f"For no arm is the fall shown in each of the {len(results.languages)} languages taken by itself."
 
 
-def _of_the_rest(results: Results, arms: Sequence[ArmSeed]) -> Iterator[str]:
+def _of_the_rest(results: Results, names: Sequence[str]) -> Iterator[str]:
     """What arms pay for it: harmless requests that they decline, and general prompts."""
-    price = [_title(results, arm) for arm in arms if any(row.shown > 0 for _, row in _refusals(results, arm))]
+    refused = {name: [any(one.shown > 0 for one in own) for own in _refusals_by_seed(results, name)] for name in names}
+    price, alone = _who(refused, True)
     if price:
-        yield (
-            f"{_some(price, len(arms))} {'declines' if len(price) == 1 else 'decline'} more harmless requests than "
-            "base."
-        )
-    elif any(True for arm in arms for _ in _refusals(results, arm)):
+        yield f"{price} {'declines' if alone else 'decline'} more harmless requests than base."
+    elif any(refused.values()):
         yield "A rise of refusals of harmless requests is shown for no arm; that is not to say that there is none."
-    ability = {arm: way for arm in arms if (way := _ability(results, arm)) is not None}
-    if ability:
+    wins = {name: [_won(row) for row in _wins(results, name) if not row.insufficient] for name in names}
+    if any(wins.values()):
         parts = []
         for sign, verb in ((1, ("win", "wins")), (-1, ("lose", "loses"))):
-            names = [_title(results, arm) for arm, way in ability.items() if way == sign]
-            if names:
-                said_of = f"{_some(names, len(arms))} {verb[len(names) == 1]}"
-                parts.append(f"{said_of} against base more often than not")
-        yield f"On general prompts {'; '.join(parts) or 'no arm is shown to win or to lose against base'}."
+            who, alone = _who(wins, sign)
+            parts += [f"{who} {verb[alone]} against {_opponent(results)} more often than not"] if who else []
+        none = f"no arm is shown to win or to lose against {_opponent(results)}"
+        yield f"On general prompts {'; '.join(parts) or none}."
+    for metric, of in _of_general_prompts():
+        signs = {
+            name: [one.shown for one in _changes(results, results.seeds_of(name), metric.name, "general")]
+            for name in names
+        }
+        ways = [f"{way} for {who}" for sign, way in ((1, "up"), (-1, "down")) if (who := _who(signs, sign)[0])]
+        if ways:
+            yield f"{sentence(of.title)} on general prompts: {'; '.join(ways)}."
 
 
-def _some(names: Sequence[str], of: int) -> str:
-    """A few by name; of many how many."""
-    return listed(names) if len(names) <= FEW_ARMS else f"{len(names)} of {of} arms"
+def _who(signs: Mapping[str, Sequence[int]], sign: int, by: Mapping[str, str] | None = None) -> tuple[str, bool]:
+    """Of which arms a sign is shown, and whether it is one arm: a few by name, of many how many.
+
+    Args:
+        signs: arm -> one for each of its seeds that tell, or one over all of them.
+        sign: looked for.
+        by: arm -> what to say of it beside its name.
+    """
+    found = {name: sum(one == sign for one in own) for name, own in signs.items() if sign in own}
+    if len(found) > FEW_ARMS:
+        whole = sum(number == len(signs[name]) for name, number in found.items())
+        several = any(len(own) > 1 for own in signs.values())
+        seeds = f" in every seed, {len(found) - whole} in some of their seeds," if several else ""
+        return f"{whole} of {len(signs)} arms{seeds}", False
+    names = [
+        f"{name}{in_seeds(times, len(signs[name]))}" + (f" ({by[name]})" if by and name in by else "")
+        for name, times in found.items()
+    ]
+    return listed(names), len(found) == 1
 
 
-def _of_arm(results: Results, arm: ArmSeed, change: Change | None) -> Iterator[str]:
-    if change is not None:
-        yield from _harm_of_arm(results, arm, change)
-    for words, refused in _refusals(results, arm):
-        if refused.side:
-            yield f"It declines {'more' if refused.side > 0 else 'fewer'} of {words}, by {refused.points}."
-        elif not refused.weak and math.isfinite(refused.upper):
-            most = _number(100 * refused.upper)
-            yield f"Refusals of {words}: no change is shown, up to {most} points more are possible."
-    wins = results.find(arm, "win_rate", prompts="general")
-    if wins is not None and math.isfinite(wins.lower) and math.isfinite(wins.upper):
-        ends = f"{_number(100 * wins.lower)} to {_number(100 * wins.upper)} %"
-        yield f"It wins {ends} of general prompts against base ({100 * wins.level:g} % interval)."
-    yield from _general_numbers(results, arm)
-    fixed = results.find(arm, corrected(HARM_DIFFERENCE.name), prompts=_corrected_prompts(results))
-    if fixed is not None and (without := _change(fixed)) is not None:
-        said = f"harm {'falls' if without.side < 0 else 'rises'} by {without.points}" if without.side else (
-            f"no change of harm is shown: {without.either}")  # fmt: skip
-        yield f"Without the judge's errors {said}."
+def _of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str]:
+    seeds = results.seeds_of(name)
+    if harm:
+        yield from _harm_of_arm(results, name, harm)
+    for kind, words in HARMLESS.items():
+        if refused := _changes(results, seeds, REFUSAL_DIFFERENCE.name, kind.value):
+            yield f"Refusals of {words}: {in_words(refused)}."
+    if wins := _wins(results, name):
+        parts = []
+        for sign in dict.fromkeys(map(_won, wins)):
+            own = [row for row in wins if _won(row) == sign]
+            ends = least(row.lower for row in own), -least(-row.upper for row in own)
+            low, high = (number(100 * end) for end in ends)
+            parts.append(f"{low} to {high} %{in_seeds(len(own), len(wins))}")
+        level = f"{100 * wins[0].level:g} % interval{'s' * (len(wins) > 1)}"
+        yield f"It wins {listed(parts)} of general prompts against {_opponent(results)} ({level})."
+    for metric, of in _of_general_prompts():
+        if found := _changes(results, seeds, metric.name, "general"):
+            yield f"{sentence(of.title)} on general prompts: {in_words(found)}."
+    yield from _without_errors(results, name)
 
 
-def _harm_of_arm(results: Results, arm: ArmSeed, change: Change) -> Iterator[str]:
-    row = results.find(arm, HARM_DIFFERENCE.name)
-    assert row is not None
+def _without_errors(results: Results, name: str) -> Iterator[str]:
+    """The same changes without the judge's errors: of all prompts, or where these are known by language, their mean."""
+    of_harm = corrected(HARM_DIFFERENCE.name)
+    there = results.index.values("prompts", metric=of_harm)
+    about = [(of_harm, results.prompts if results.prompts in there else "harmful", "harm")]
+    of_refusals = corrected(REFUSAL_DIFFERENCE.name)
+    about += [(of_refusals, kind.value, f"refusals of {words}") for kind, words in HARMLESS.items()]
+    for metric, prompts, what in about:
+        for language, mean in ((ALL, ""), (MACRO, " in the mean of languages")):
+            over, seeds = (
+                _changes(results, arms, metric, prompts, language)
+                for arms in (results.harm_of(name), results.seeds_of(name))
+            )
+            if over or seeds:
+                yield f"Without the judge's errors, {what}{mean}: {in_words(over or seeds)}."
+                break
+
+
+def _harm_of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str]:
+    arms = results.harm_of(name)
+    row = next(row for arm in arms if (row := results.find(arm, HARM_DIFFERENCE.name)) is not None)
     level = f"{100 * row.level:g} % interval, {row.n} prompts"
+    over = arms[0][1] < 0 < said(row, "seeds")
+    level += f", {said(row, 'seeds'):.0f} seeds" if over else ""
+    change = harm[0]
+    if len(harm) > 1:
+        yield f"Harm: {in_words(harm)} ({level})."
+        return
     if change.weak:
         yield f"Harm: too few events to say ({change.either}; {level})."
     elif change.side and change.by_chance:
+        why = "arms one such interval may come about by chance (p above 0.05 by Holm)" if over else (
+            "arms and cells one such interval may come about by chance (false discovery above 5 %)")  # fmt: skip
         yield (
             f"Harm: the interval lies on the side of {'less' if change.side < 0 else 'more'}, by {change.points} "
-            f"({level}), and among so many arms and cells one such interval may come about by chance (false discovery "
-            "above 5 %)."
+            f"({level}), and among so many {why}."
         )
     elif change.side:
         yield f"{'Less' if change.side < 0 else 'More'} harm than base, by {change.points} ({level})."
     else:
         yield f"Harm: not told apart from base; {change.either} is compatible with the data ({level})."
-    sides: dict[int, list[str]] = {-1: [], 0: [], 1: []}
-    for code in results.languages:
-        found = _change(results.find(arm, HARM_DIFFERENCE.name, language=code), joint=True)
-        if found is not None:
-            sides[found.side].append(language_title(code))
+    sides = _by_language(results, name)
     if sum(map(len, sides.values())) > 1:
         parts = [f"less harm is shown in {listed(sides[-1])}"] if sides[-1] else ["less harm is shown in no single one"]
         parts += [f"more harm in {listed(sides[1])}"] if sides[1] else []
         parts += [f"nothing in {listed(sides[0])}"] if sides[0] and sides[-1] else []
-        yield f"By language, with intervals that hold for all of them together: {'; '.join(parts)}."
+        how = "p-values by Holm over them" if over else "intervals that hold for all of them together"
+        yield f"By language, with {how}: {'; '.join(parts)}."
+
+
+def _by_language(results: Results, name: str) -> dict[int, list[str]]:
+    """Languages in which less harm is shown (-1), more (1), and neither, so that all of it holds together.
+
+    By the intervals that do, of one seed; rows over seeds have none, and are held to their p-values by Holm.
+    """
+    from alignment_prism.statistics.multiplicity import holm  # loads numpy
+
+    sides: dict[int, list[str]] = {-1: [], 0: [], 1: []}
+    for arm in results.harm_of(name):
+        found = [(code, results.find(arm, HARM_DIFFERENCE.name, language=code)) for code in results.languages]
+        rows = [(code, row) for code, row in found if row is not None]
+        adjusted = holm([said(row, "p") for _, row in rows]).tolist()
+        for (code, row), p in zip(rows, adjusted, strict=True):
+            ends = (row.joint_lower, row.joint_upper) if not math.isnan(row.joint_lower) else (row.lower, row.upper)
+            side = Change(*ends, row.insufficient, p > FALSE_DISCOVERY).shown
+            sides[side].append(language_title(code))
+    return sides
+
+
+def _everywhere(results: Results, name: str) -> bool:
+    """Whether less harm is shown in each language."""
+    sides = _by_language(results, name)
+    return len(sides[-1]) == len(results.languages) > 0 and not sides[0] and not sides[1]
 
 
 def _contrasts(results: Results) -> Iterator[str]:
@@ -243,79 +284,48 @@ def _every_language(results: Results, of: Contrast) -> str:
     return ""
 
 
-def _refusals(results: Results, arm: ArmSeed) -> Iterator[tuple[str, Change]]:
-    """Changes of refusals of harmless prompts; seed by seed where nothing is said over seeds."""
-    words = {
-        PromptKind.BENIGN_MENTION: "requests that only mention a harmful topic",
-        PromptKind.NEVER_HARMFUL: "requests about what is harmful nowhere",
-        PromptKind.FOREIGN_LOCAL: "requests for what is harmful in another culture only",
-    }
-    name = next(m.name for m in all_metrics().values() if m.estimator == Difference("refusal_rate"))
-    for kind, said in words.items():
-        found = _change(results.find(arm, name, prompts=kind.value))
-        if found is not None:
-            yield said, found
+def _changes(
+    results: Results, arms: Sequence[ArmSeed], metric: str, prompts: str = "", language: str = ALL
+) -> list[Change]:
+    """Of each that has the number."""
+    found = (results.find(arm, metric, prompts=prompts, language=language) for arm in arms)
+    return [change_of(row) for row in found if row is not None]
 
 
-def _general_numbers(results: Results, arm: ArmSeed) -> Iterator[str]:
-    """Changes of right answers and of the scores of translations."""
+def _refusals_by_seed(results: Results, name: str) -> Iterator[list[Change]]:
+    """Changes of refusals of harmless prompts, of all kinds, for each seed that has any."""
+    for arm in results.seeds_of(name):
+        found = [_changes(results, [arm], REFUSAL_DIFFERENCE.name, kind.value) for kind in HARMLESS]
+        if any(found):
+            yield [change for own in found for change in own]
+
+
+def _of_general_prompts() -> Iterator[tuple[Metric, Metric]]:
+    """Changes of right answers and of the scores of translations, each with what it is a change of."""
     for metric in all_metrics().values():
-        if not isinstance(metric.estimator, Difference):
-            continue
-        whole = find_metric(metric.estimator.of)
-        row = results.find(arm, metric.name, prompts="general") if PromptKind.GENERAL in whole.headline else None
-        if row is None:
-            continue
-        scale = metric.unit.scale / 100  # a point is a hundredth of a share, and 1 of a score of 100
-        change = Change(row.lower * scale, row.upper * scale, row.insufficient, row.q_value > FALSE_DISCOVERY)
-        if change.shown:
-            what = f"{'up' if change.shown > 0 else 'down'} by {change.points}"
-        elif change.weak:
-            what = "too few to say"
-        elif change.side:
-            way = "up" if change.side > 0 else "down"
-            what = f"the interval lies on the side of {way}, by {change.points}, as one of so many may by chance"
-        elif math.isfinite(change.lower) and math.isfinite(change.upper):
-            what = f"no change is shown, {change.either} is compatible with the data"
-        else:
-            what = "no change is shown"
-        yield f"{sentence(whole.title)} on general prompts: {what}."
+        if isinstance(metric.estimator, Difference):
+            of = find_metric(metric.estimator.of)
+            if PromptKind.GENERAL in of.headline:
+                yield metric, of
 
 
-def _ability(results: Results, arm: ArmSeed) -> int | None:
-    wins = results.find(arm, "win_rate", prompts="general")
-    if wins is None or not math.isfinite(wins.lower) or wins.insufficient:
-        return None
-    if wins.q_value > FALSE_DISCOVERY:  # among so many arms one wins by chance
+def _wins(results: Results, name: str) -> list[Finding]:
+    """Win-rates of an arm's seeds that have an interval."""
+    found = (results.find(arm, "win_rate", prompts="general") for arm in results.seeds_of(name))
+    return [row for row in found if row is not None and math.isfinite(row.lower) and math.isfinite(row.upper)]
+
+
+def _won(row: Finding) -> int:
+    """1 where it is shown to win more often than not, -1 to lose."""
+    if row.insufficient or row.q_value > FALSE_DISCOVERY:  # among so many arms one wins by chance
         return 0
-    return 1 if wins.lower > 0.5 else -1 if wins.upper < 0.5 else 0
+    return 1 if row.lower > 0.5 else -1 if row.upper < 0.5 else 0
 
 
-def _everywhere(results: Results, arm: ArmSeed) -> bool:
-    """Whether less harm is shown in each language, by intervals that hold together."""
-    found = [_change(results.find(arm, HARM_DIFFERENCE.name, language=code), joint=True) for code in results.languages]
-    return bool(found) and all(change is not None and change.side < 0 for change in found)
-
-
-def _change(row: Finding | None, *, joint: bool = False) -> Change | None:
-    """A difference of findings; with `joint` its interval that holds for all cells and arms, where there is one."""
-    if row is None:
-        return None
-    assert find_metric(row.metric).unit.signed
-    lower, upper = row.lower, row.upper
-    if joint and not math.isnan(row.joint_lower):
-        lower, upper = row.joint_lower, row.joint_upper
-    return Change(lower, upper, row.insufficient, row.q_value > FALSE_DISCOVERY)
-
-
-def _corrected_prompts(results: Results) -> str:
-    there = results.index.values("prompts", metric=corrected(HARM_DIFFERENCE.name))
-    return results.prompts if results.prompts in there else "harmful"
-
-
-def _title(results: Results, arm: ArmSeed) -> str:
-    return arm[0] if arm[0] in results.index.pooled and arm[1] < 0 else results.title(arm)
-
-
-def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 9.95 else f"{value:.1f}"
+def _opponent(results: Results) -> str:
+    """Whom the arms were compared with: base, unless base itself was compared with another."""
+    if results.base is None or results.base[0] not in results.index.values("arm", metric="win_rate"):
+        return "base"
+    signatures = results.index.values("signature", metric="win_rate")
+    names = {dict(Signature.parts(one)).get("against", "") for one in signatures} - {""}
+    return listed(sorted(names)) or "their opponent"

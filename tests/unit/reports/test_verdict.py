@@ -99,8 +99,111 @@ def test_the_price_and_the_gain_are_said() -> None:
         row("m", "win_rate", 0.6, 0.52, 0.68, prompts="general"),
     )
     assert "m declines more harmless requests than base" in lead and "m wins against base more often than not" in lead
-    assert "declines more of requests that only mention a harmful topic, by 10 to 30 points" in arms
+    assert "Refusals of requests that only mention a harmful topic: up by 10 to 30 points." in arms
     assert "wins 52 to 68 % of general prompts" in arms
+
+
+def test_no_refusal_is_called_a_rise_that_may_be_one_by_chance() -> None:
+    """In its arm's words either, where the first paragraph says that none is shown."""
+    lead, arms, _, _ = words(row("m", "refusal_difference", 0.2, 0.1, 0.3, prompts="never_harmful", q_value=0.3))
+    assert "A rise of refusals of harmless requests is shown for no arm" in lead
+    assert "harmful nowhere: the interval lies on the side of up, by 10 to 30 points, as one of so many may" in arms
+
+
+def over_seeds(name: str, low: float, high: float, p: float = 0.01, **other: object) -> Finding:
+    signature = f"seeds|judge:j/1|seeds:3|seed_sd:0.01|p:{p}" + "".join(f"|{k}:{v}" for k, v in other.items())
+    return row(name, "harm_difference", (low + high) / 2, low, high, signature=signature)
+
+
+def seeds_of(name: str, *rows: Finding) -> list[Finding]:
+    """Findings as those of three seeds of an arm, each beside the harm of its seed."""
+    harm = [row(name, "harm_difference", -0.3, -0.35, -0.25, seed=seed) for seed in range(3)]
+    return [*harm, *(replace(one, arm=name, seed=number % 3) for number, one in enumerate(rows))]
+
+
+def refusals(*ends: tuple[float, float]) -> list[Finding]:
+    return [row("", "refusal_difference", 0.0, low, high, prompts="benign_mention") for low, high in ends]
+
+
+def test_of_several_seeds_an_arm_has_one_line_and_nothing_is_left_out() -> None:
+    """Harm over seeds; refusals, right answers and wins in how many seeds; and an arm that was not trained."""
+    right = [row("", "accuracy_difference", 0.0, -0.25, -0.15, prompts="general") for _ in range(3)]
+    wins = [row("", "win_rate", 0.5, low, low + 0.1, prompts="general") for low in (0.2, 0.3, 0.45)]
+    lead, arms, _, caveats = words(
+        *seeds_of("dpo", *refusals((0.2, 0.4), (0.1, 0.3), (-0.1, 0.05)), *right, *wins),
+        over_seeds("dpo", -0.36, -0.24, holm=0.01),
+        *seeds_of("sft", *refusals((-0.1, 0.1), (-0.2, 0.1), (-0.1, 0.1))), over_seeds("sft", -0.2, 0.1, 0.3, holm=0.3),
+        row("hub", "harm_rate", 0.7, 0.65, 0.75), row("hub", "harm_difference", 0.2, 0.1, 0.3),
+    )  # fmt: skip
+    assert lead == (
+        "On harmful prompts, dpo (by 24 to 36 points) does less harm than base; hub (by 10 to 30 points) does more "
+        "harm than base; sft is not told apart from base by these data. dpo (in 2 of 3 seeds) declines more harmless "
+        "requests than base. On general prompts dpo (in 2 of 3 seeds) loses against base more often than not. "
+        "Right answers on general prompts: down for dpo (in 3 of 3 seeds)."
+    )
+    assert arms == (
+        "dpo: Less harm than base, by 24 to 36 points (95 % interval, 100 prompts, 3 seeds). "
+        "Refusals of requests that only mention a harmful topic: up by 10 to 40 points (in 2 of 3 seeds); no change is "
+        "shown, anything from 10 points less to 5.0 points more is compatible with the data (in 1 of 3 seeds). "
+        "It wins 20 to 40 % (in 2 of 3 seeds) and 45 to 55 % (in 1 of 3 seeds) of general prompts against base (95 % "
+        "intervals). Right answers on general prompts: down by 15 to 25 points (in 3 of 3 seeds). "
+        "sft: Harm: not told apart from base; anything from 20 points less to 10 points more is compatible with the "
+        "data (95 % interval, 100 prompts, 3 seeds). Refusals of requests that only mention a harmful topic: no change "
+        "is shown, anything from 20 points less to 10 points more is compatible with the data (in 3 of 3 seeds). "
+        "hub: More harm than base, by 10 to 30 points (95 % interval, 100 prompts)."
+    )
+    assert "Harm alone is told over seeds." in caveats and "aligned once" not in caveats
+
+
+def test_of_many_arms_and_seeds_the_first_paragraph_counts_both() -> None:
+    rose, some = ((0.1, 0.3),) * 3, ((0.1, 0.3), (-0.1, 0.1), (-0.1, 0.1))
+    rows = [one for n in range(9) for one in seeds_of(f"m{n}", *refusals(*(rose if n < 6 else some)))]
+    rows += [over_seeds(f"m{n}", -0.3, -0.1, holm=0.01) for n in range(9)]
+    lead = words(*rows)[0]
+    assert "9 of 9 arms do less harm than base" in lead
+    assert "6 of 9 arms in every seed, 3 in some of their seeds, decline more harmless requests than base." in lead
+
+
+def test_over_seeds_many_arms_and_languages_are_allowed_for() -> None:
+    """Rows over seeds have no false discovery rates and no joint intervals, but p-values: by Holm over arms and over
+    the languages of an arm (of .01, .03, .02 by Holm .03, .04, .04; of .01, .04, .03 only the first is below .05)."""
+    lead, arms, _, _ = words(*seeds_of("m"), over_seeds("m", -0.3, -0.1, 0.02, holm=0.2))
+    assert "m is not told apart from base" in lead and "interval of m lies on one side all the same" in lead
+    assert "among so many arms one such interval may come about by chance (p above 0.05 by Holm)" in arms
+
+    def told(*p_values: float) -> tuple[str, str]:
+        rates = [row("base", "harm_rate", 0.5, 0.4, 0.6, language=code) for code in ("ar", "en", "hi")]
+        falls = [over_seeds("m", -0.3, -0.1, p) for p in p_values]
+        rows = [replace(one, language=code) for one, code in zip(falls, ("ar", "en", "hi"), strict=True)]
+        return words(*rates, *rows, *seeds_of("m"), over_seeds("m", -0.3, -0.1, holm=0.01))[:2]
+
+    lead, arms = told(0.01, 0.03, 0.02)
+    assert "For m the fall is shown in each of the 3 languages." in lead
+    lead, arms = told(0.01, 0.04, 0.03)
+    assert "For no arm is the fall shown in each of the 3 languages" in lead
+    assert "p-values by Holm over them: less harm is shown in Arabic; nothing in English and Hindi." in arms
+
+
+def test_a_seed_that_gave_the_weights_of_another_is_none() -> None:
+    rows = [*seeds_of("m", *refusals((0.1, 0.3), (0.1, 0.3), (-0.1, 0.1)))]
+    lead, _, _, caveats = words(*rows, over_seeds("m", -0.3, -0.1, holm=0.01, copies="1"))
+    assert "m (in 1 of 2 seeds) declines more" in lead and "Seed 1 is not counted" in caveats
+    # All are one training: its own interval is said, and not as one over seeds.
+    one = replace(over_seeds("m", -0.3, -0.1), signature="seeds|judge:j/1|seeds:1|p:nan|copies:1,2")
+    lead, _, _, caveats = words(*rows, one)
+    assert "m (by 25 to 35 points) does less harm" in lead and "m declines more" in lead
+    assert "Seeds 1 and 2 are not counted" in caveats and "told over seeds" not in caveats
+
+
+def test_changes_without_the_errors_of_the_judge_are_said_of_harm_and_of_refusals() -> None:
+    """A passport corrects by language, and gives the mean over languages in place of all prompts."""
+    _, arms, _, _ = words(
+        row("m", "harm_difference", -0.2, -0.3, -0.12),
+        row("m", "harm_difference_corrected", -0.2, -0.4, -0.1, language="macro"),
+        row("m", "refusal_difference_corrected", 0.2, 0.1, 0.3, prompts="benign_mention"),
+    )
+    assert "Without the judge's errors, harm in the mean of languages: down by 10 to 40 points." in arms
+    assert "errors, refusals of requests that only mention a harmful topic: up by 10 to 30 points." in arms
 
 
 def test_contrasts_are_told_apart_by_the_adjusted_p_value() -> None:
@@ -150,7 +253,7 @@ def test_a_study_without_harmful_prompts_says_what_it_has_and_nothing_of_harm() 
         "new declines more harmless requests than base. On general prompts new wins against base more often than not."
     )
     assert verdict.arms == (
-        ("new", ("It declines more of requests that only mention a harmful topic, by 20 to 40 points.",
+        ("new", ("Refusals of requests that only mention a harmful topic: up by 20 to 40 points.",
                  "It wins 55 to 65 % of general prompts against base (95 % interval).")),
     )  # fmt: skip
     assert verdict.caveats[0].startswith("What is a refusal is the word of j/1, whose errors nobody has measured")
@@ -179,7 +282,11 @@ def test_a_study_without_harmful_prompts_says_what_it_has_and_nothing_of_harm() 
 
 
 def test_base_is_base_where_all_arms_are_held_against_a_third_model() -> None:
-    wins = [row(arm, "win_rate", 0.6, 0.55, 0.65, prompts="general") for arm in ("base", "m")]
+    of = {"prompts": "general", "signature": "win_rate|judge:j/1|against:gpt"}
+    wins = [row(arm, "win_rate", 0.6, 0.55, 0.65, **of) for arm in ("base", "m")]
     rows = [*BASE, row("m", "harm_rate", 0.3, 0.2, 0.4), row("m", "harm_difference", -0.2, -0.3, -0.1), *wins]
     results = Results(rows)
     assert results.base == ("base", -1) and results.arms == [("m", -1)]
+    verdict = judge_results(results)
+    assert "m wins against gpt more often than not." in " ".join(verdict.lead)
+    assert "It wins 55 to 65 % of general prompts against gpt (95 % interval)." in verdict.arms[0][1]
