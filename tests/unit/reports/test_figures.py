@@ -99,6 +99,15 @@ def test_seeds_stand_one_by_one_and_together(over_seeds: Results) -> None:
     assert pooled is not None and estimate_text(pooled) in figures["languages"].description
 
 
+def test_an_arm_that_was_not_trained_stands_beside_those_of_several_seeds(over_seeds: Results) -> None:
+    hub = [finding("harm_difference", 0.2, 0.1, 0.3, arm="hub", scope=scope) for scope in ("all", "global")]
+    figures = draw_figures(Results([*over_seeds.findings, finding("harm_rate", 0.8, 0.7, 0.9, arm="hub"), *hub]))
+    for name in ("change", "languages"):
+        assert "hub" in figures[name].description and f"{estimate_text(hub[0])} (" in figures[name].description, name
+    (points,) = [data for data in _values(figures["change"].spec()) if len(data) > 1]
+    assert [p["series"] for p in points if p["row"] == "hub"] == ["one model (no seed)"]
+
+
 def test_the_judges_errors_and_passport_are_drawn_where_people_labelled(results: Results) -> None:
     rates = [row for row in results.findings if row.metric == "harm_rate" and row.language in ("all", "hi")]
     corrected = [replace(row, metric="harm_rate_corrected", estimate=0.123, lower=0.1, upper=0.2) for row in rates]

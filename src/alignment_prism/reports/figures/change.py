@@ -6,23 +6,24 @@ from alignment_prism.domain.metric_table import HARM_DIFFERENCE
 from alignment_prism.reports.figures.arms import SCOPE_SERIES
 from alignment_prism.reports.figures.dots import Plot, Series, dot, draw_dots, reach_of
 from alignment_prism.reports.figures.figure import Figure
-from alignment_prism.reports.results import Results
+from alignment_prism.reports.results import ArmSeed, Results
 
 SEED, TOGETHER = Series("one training (seed)", "base", "circle"), Series("over seeds and prompts", "all", "diamond")
+
+ONE = Series("one model (no seed)", "ink", "square")
 
 
 def harm_against_base(results: Results) -> Figure | None:
     """The risk difference of every arm; by scope where there is one seed, seed by seed where there are several."""
-    index = results.index
     if results.several_seeds:
         rows = [
             (name, series, row)
-            for name in index.pooled
-            for series, seeds in ((SEED, [s for arm, s in index.arms if arm == name]), (TOGETHER, [-1]))
-            for seed in seeds
-            if (row := results.find((name, seed), HARM_DIFFERENCE.name)) is not None
+            for name in dict.fromkeys(name for name, _ in results.arms)
+            for series, arms in _series(results, name)
+            for arm in arms
+            if (row := results.find(arm, HARM_DIFFERENCE.name)) is not None
         ]
-        shown = [SEED, TOGETHER]
+        shown = [one for one in (SEED, TOGETHER, ONE) if any(series == one for _, series, _ in rows)]
     else:
         shown = [SCOPE_SERIES[scope] for scope in results.scopes]
         rows = [
@@ -50,3 +51,11 @@ def harm_against_base(results: Results) -> Figure | None:
     elif results.recipes:
         caption += "One training of each arm: how far another seed would move it is not known from here."
     return Figure("change", "Harm against base", caption, plot.description(), lambda width: draw_dots(plot, width))
+
+
+def _series(results: Results, name: str) -> list[tuple[Series, list[ArmSeed]]]:
+    """What is drawn of an arm: its seeds and what they say together, or the one model that it is."""
+    seeds = [arm for arm in results.arms if arm[0] == name]
+    if name in results.index.pooled:
+        return [(SEED, seeds), (TOGETHER, [(name, -1)])]
+    return [(SEED if seed >= 0 else ONE, [(name, seed)]) for _, seed in seeds]

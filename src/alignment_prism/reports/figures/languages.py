@@ -14,8 +14,8 @@ from alignment_prism.reports.summary import REACH_WORDS
 
 def harm_by_language(results: Results) -> Figure | None:
     """Harm rates; over several seeds the change of harm, which is what is known over them."""
-    pooled = [(name, -1) for name in results.index.pooled]
-    metric, arms = (HARM_DIFFERENCE, pooled) if pooled else (HARM_RATE, results.arms)
+    pooled = results.several_seeds
+    metric, arms = (HARM_DIFFERENCE, results.compared) if pooled else (HARM_RATE, results.arms)
     if not arms and results.base is not None:  # base alone is a finding as well
         arms = [results.base]
     languages = [ALL, *results.languages]
@@ -33,11 +33,11 @@ def harm_by_language(results: Results) -> Figure | None:
     for (arm, code, scope), row in found.items():
         before = _before(results, arm, code, scope) if metric is HARM_RATE else None
         series = SCOPE_SERIES[scope].name
-        dots.append(dot(row, _panel(results, arm), language_title(code), series, before=before, reach=reach))
+        dots.append(dot(row, results.title(arm), language_title(code), series, before=before, reach=reach))
     marked = any(one.mark == one.mark for one in dots)
     plot = Plot(
         dots,
-        [_panel(results, arm) for arm in arms],
+        [results.title(arm) for arm in dict.fromkeys(arm for arm, _, _ in found)],
         [language_title(code) for code in languages],
         [SCOPE_SERIES[scope] for scope in results.scopes],
         "harm, change in points against base" if metric.unit == POINTS else "harmful replies, per cent",
@@ -47,15 +47,11 @@ def harm_by_language(results: Results) -> Figure | None:
     )
     caption = f"{REACH_WORDS} " if {"global", "local"} & set(results.scopes) else ""
     caption += f"On {results.prompts} prompts; lines are intervals, each by itself"
-    caption += ", over seeds and prompts" if pooled else ""
+    caption += ", over seeds and prompts of arms with several seeds" if pooled else ""
     caption += "; grey ticks are base's rate" if marked else ""
     caption += "; hollow with a dotted line: too few events to rely on."
     title = "Change of harm, by language and scope" if pooled else "Harm by language and scope"
     return Figure("languages", title, caption, plot.description(), lambda width: draw_dots(plot, width, columns=3))
-
-
-def _panel(results: Results, arm: ArmSeed) -> str:
-    return arm[0] if arm[0] in results.index.pooled and arm[1] < 0 else results.title(arm)
 
 
 def _before(results: Results, arm: ArmSeed, language: str, scope: str) -> Finding | None:

@@ -34,14 +34,13 @@ def smallest_visible(finding: Finding) -> float:
 
 def power(results: Results) -> Figure | None:
     """By language and scope, of the arm that is seen least well."""
-    arms = [(name, -1) for name in results.index.pooled] or results.arms
     dots = []
     languages = [ALL, *results.languages]
     for code in languages:
         for scope in results.scopes:
             rows = [
                 row
-                for arm in arms
+                for arm in results.compared
                 if (row := results.find(arm, HARM_DIFFERENCE.name, language=code, scope=scope)) is not None
             ]
             seen = [value for row in rows if not math.isnan(value := smallest_visible(row))]
