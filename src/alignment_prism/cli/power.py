@@ -103,6 +103,15 @@ def change(
 
     paired = PairedDesign(**design, seeds=seeds or (3 if design["seed_sd"] else 1))
     needed = paired.prompts(power, alpha) if prompts is None or plot else 0
+    rows: list[tuple[str, float]] = [("prompts of each language", needed)]
+    if prompts is not None:
+        rows = [
+            (f"power of {prompts} prompts of each language", paired.power(prompts, alpha)),
+            ("smallest fall that they show", paired.smallest_fall(prompts, power, alpha)),
+            *paired.variance_shares(prompts).items(),
+        ]
+        if paired.seed_sd:
+            rows.append(("seeds", paired.needed_seeds(prompts, power, alpha)))
     if plot:
         drawn = [3, 5, paired.seeds] if paired.seed_sd else [paired.seeds]
         series = {
@@ -112,15 +121,6 @@ def change(
         title = f"Power to show a change from {paired.base:g} to {paired.model:g}"
         curves = {name: partial(of, alpha=alpha) for name, of in series.items()}
         _draw(plot, title, curves, needed, power, least=fewest_prompts(paired.cluster_size))
-    if prompts is None:
-        return _show([("prompts of each language", needed)], as_json)
-    rows: list[tuple[str, float]] = [
-        (f"power of {prompts} prompts of each language", paired.power(prompts, alpha)),
-        ("smallest fall that they show", paired.smallest_fall(prompts, power, alpha)),
-        *paired.variance_shares(prompts).items(),
-    ]
-    if paired.seed_sd:
-        rows.append(("seeds", paired.needed_seeds(prompts, power, alpha)))
     _show(rows, as_json)
 
 
@@ -188,13 +188,14 @@ def win_rate(
     from alignment_prism.statistics.planning.power import win_rate_power, win_rate_prompts
 
     needed = win_rate_prompts(score, ties, power, alpha) if prompts is None or plot else 0
+    rows: list[tuple[str, float]] = [("prompts", needed)]
+    if prompts is not None:
+        rows = [(f"power of {prompts} prompts", win_rate_power(score, ties, prompts, alpha))]
     if plot:
         curve = partial(win_rate_power, score, ties, alpha=alpha)
         title = f"Power to tell a win-rate of {score:g} from one half"
         _draw(plot, title, {f"{ties:.0%} ties": curve}, needed, power, across="prompts")
-    if prompts is None:
-        return _show([("prompts", needed)], as_json)
-    _show([(f"power of {prompts} prompts", win_rate_power(score, ties, prompts, alpha))], as_json)
+    _show(rows, as_json)
 
 
 @command.command("gate")
@@ -233,14 +234,14 @@ def gate(
         old or 0.0, new, margin or 0.0, spent, languages
     )  # fmt: skip
     needed = design.prompts(power) if prompts is None or plot else 0
+    rows: list[tuple[str, float]] = [("prompts of each language", needed)]
+    if prompts is not None:
+        rows = [(f"power of {prompts} prompts of each language", design.power(prompts))]
+        if isinstance(design, NonInferiority):
+            rows.append(("smallest margin that an equal release passes", design.smallest_margin(prompts, power)))
     if plot:
         title = f"Chance to pass in {languages} language{'s' * (languages > 1)}"
         _draw(plot, title, {f"a release at {new:g}": lambda n: design.power(round(n))}, needed, power)
-    if prompts is None:
-        return _show([("prompts of each language", needed)], as_json)
-    rows: list[tuple[str, float]] = [(f"power of {prompts} prompts of each language", design.power(prompts))]
-    if isinstance(design, NonInferiority):
-        rows.append(("smallest margin that an equal release passes", design.smallest_margin(prompts, power)))
     _show(rows, as_json)
 
 
@@ -276,8 +277,12 @@ def labels(
     if labelled is not None and labelled > prompts * paired.languages:
         what = f"{labelled} prompts to label, of {prompts * paired.languages} that are judged"
         raise InputError(what, fix="give --labelled over all languages, at most what is judged")
+    number = labels_for_power(paired, prompts, *judge, power=power, alpha=alpha) if labelled is None or plot else 0
+    rows: list[tuple[str, float]] = [("prompts to label", number), ("replies to label", 2 * number)]
+    if labelled is not None:
+        found = label_power(paired, prompts, labelled, *judge, alpha=alpha)
+        rows = [(f"power of {labelled} labelled prompts", found)]
     if plot:
-        number = labels_for_power(paired, prompts, *judge, power=power, alpha=alpha)
         title = f"Power to show a change from {paired.base:g} to {paired.model:g}, corrected by labels"
         curve = {
             f"{prompts * paired.languages} prompts judged":
@@ -285,11 +290,7 @@ def labels(
         }  # fmt: skip
         most = prompts * paired.languages
         _draw(plot, title, curve, number, power, across="prompts labelled", least=min(20, most), most=most)
-    if labelled is None:
-        number = labels_for_power(paired, prompts, *judge, power=power, alpha=alpha)
-        return _show([("prompts to label", number), ("replies to label", 2 * number)], as_json)
-    found = label_power(paired, prompts, labelled, *judge, alpha=alpha)
-    _show([(f"power of {labelled} labelled prompts", found)], as_json)
+    _show(rows, as_json)
 
 
 @command.command("agreement")

@@ -127,6 +127,16 @@ def test_a_plan_has_no_fewer_prompts_than_a_finding_needs(place: Path) -> None:
     assert list(json.loads(done.stdout).values()) == [50], "agreement on fewer is marked as well"
 
 
+@pytest.mark.parametrize(
+    "question", ["change --base 0.3 --model 0.2", "win-rate --score 0.6 --ties 0", "gate --new 0.1 --limit 0.15"]
+)
+def test_a_figure_of_before_stays_where_the_question_is_refused(tmp_path: Path, question: str) -> None:
+    (tmp_path / "power.svg").write_text("of before")
+    done = prism("power", *question.split(), "--prompts", 9, "--plot", "power.svg", folder=tmp_path)
+    assert done.returncode == 2 and "plan 10 or more" in done.stderr
+    assert (tmp_path / "power.svg").read_text() == "of before"
+
+
 def test_a_gate_that_is_declared_before_its_study_says_so(tmp_path: Path) -> None:
     (tmp_path / "gate.yaml").write_text(GATE)
     done = prism("report", "declare", "to-come", "gate.yaml", folder=tmp_path)
