@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,29 +96,30 @@ def read_quotas(path: str | Path) -> list[Cell]:
 def progress(connection: Connection, project: Project) -> list[tuple[str, int, int, int]]:
     """How far any project is, as `counts_by_language` has it; where people write, the items are the prompts wanted: in
     each scope of any category, or where no such quota is given by category, so that a prompt of two counts twice."""
-    wanted = cells(connection, project)
+    return quota_progress(connection, project)[0]
+
+
+def quota_progress(connection: Connection, project: Project) -> tuple[list[tuple[str, int, int, int]], list[Cell]]:
+    """`progress` and `cells`, of one count of the prompts: it reads every one that was handed in."""
+    wanted = _wanted(connection, project)
     if not wanted:
-        return counts_by_language(connection, project)
+        return counts_by_language(connection, project), []
     there, rows = counts(connection, project), []
+    wanted = [_met(one, there) for one in wanted]
     for code in sorted({cell.language for cell in wanted}):
         inside = [cell for cell in wanted if cell.language == code]
         whole = {cell.scope for cell in inside if cell.category == ANY}
         of = [cell for cell in inside if cell.category == ANY or cell.scope not in whole]
         met = sum(min(cell.there, cell.wanted) for cell in of)
         rows.append((code, sum(cell.wanted for cell in of), met, sum(there[code, scope, ANY] for scope in Scope)))
-    return rows
+    return rows, wanted
 
 
 def cells(connection: Connection, project: Project) -> list[Cell]:
     """The quotas of a project with the prompts there are."""
     wanted = _wanted(connection, project)
-    if not wanted:
-        return []
-    there = counts(connection, project)
-    return [
-        Cell(one.language, one.scope, one.category, one.wanted, there[one.language, one.scope, one.category])
-        for one in wanted
-    ]
+    there = counts(connection, project) if wanted else Counter()
+    return [_met(one, there) for one in wanted]
 
 
 def counts(connection: Connection, project: Project) -> Counter[tuple[str, str, str]]:
@@ -141,6 +142,10 @@ def counts(connection: Connection, project: Project) -> Counter[tuple[str, str, 
         for category in (ANY, *content.get("categories", ())):
             found[language, content.get("scope", ""), category] += 1
     return found
+
+
+def _met(one: Cell, there: Counter[tuple[str, str, str]]) -> Cell:
+    return replace(one, there=there[one.language, one.scope, one.category])
 
 
 def _wanted(connection: Connection, project: Project) -> list[Cell]:

@@ -316,6 +316,15 @@ def test_a_lead_sees_what_is_wanted_before_anybody_has_written(database: Databas
     of = say("en", "n_of_m", n=0, m=2)
     assert f"Arabic: {of}" in browser.get("/lead").text
     assert "<td>2</td><td>0</td><td>0</td>" in browser.get(busy["writing"]).text
+    counted: list[str] = []
+
+    def note(_: object, __: object, statement: str, *___: object) -> None:
+        counted.extend(["once"] * " ".join(statement.split()).startswith("SELECT items.language, revisions.content"))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    for address in ("/lead", busy["writing"]):  # every prompt that was handed in is read for it
+        counted.clear()
+        assert browser.get(address).status_code == 200 and counted == ["once"], address
 
 
 def test_every_answer_can_be_reached_again(database: Database, anna: Person) -> None:

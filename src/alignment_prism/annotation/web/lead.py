@@ -16,7 +16,7 @@ from alignment_prism.annotation.dashboard import agreement, by_person
 from alignment_prism.annotation.history import history
 from alignment_prism.annotation.people import Role, change_person, everyone, find_person, invite
 from alignment_prism.annotation.projects import CHOICES, Kind, Project, all_projects, project_of
-from alignment_prism.annotation.quotas import cells, progress
+from alignment_prism.annotation.quotas import progress, quota_progress
 from alignment_prism.annotation.schema import assignments, items, people
 from alignment_prism.annotation.sessions import end_sessions
 from alignment_prism.annotation.texts import INTERFACES
@@ -49,9 +49,10 @@ def dashboard(request: Request, visitor: Visiting, person: Lead, token: str) -> 
     """Progress of a project: languages, quotas, people, agreement."""
     with database_of(request).read() as connection:
         project = _project(connection, token)
+        languages, cells = quota_progress(connection, project)
         values: dict[str, Any] = {
-            "languages": progress(connection, project),
-            "cells": cells(connection, project),
+            "languages": languages,
+            "cells": cells,
             "people": by_person(connection, project),
             "agreement": agreement(connection, project),
             "disputes": [] if project.kind is Kind.WRITING else disputes(connection, project),
