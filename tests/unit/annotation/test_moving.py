@@ -107,16 +107,22 @@ def test_a_damaged_backup_is_refused(tmp_path: Path) -> None:
 
 
 def test_nothing_that_is_written_takes_the_place_of_the_database(database: Database, tmp_path: Path) -> None:
-    """Of either engine, from Python: a folder's own files are refused by whatever name, and nothing else is."""
+    """Of either engine, from Python: a folder's own files are refused as a backup by whatever name, and nothing else
+    is; labels have no such look, since no file of labels is named as they are."""
     folder = tmp_path / "annotations"
     project = make_project(database, replies("ar", 1))
+    anna = add(database, "anna", "ar")
+    with database.write() as connection:
+        work = claim(connection, project, anna)
+        assert work is not None
+        submit(connection, work, stored(work, "refusal"))
     (tmp_path / "link").symlink_to(folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith("-shm")}
     for name in ("annotation.sqlite3", "annotation.sqlite3-wal", "annotation.yaml"):
         for place in (folder, tmp_path / "link"):
             with pytest.raises(InputError, match="the output is also an input"):
                 write_backup(database, place / name)
-        with database.read() as connection, pytest.raises(InputError):
+        with database.read() as connection, pytest.raises(InputError, match="a sheet is not written as"):
             write_labels(connection, project, str(folder / name))
     assert {name: (folder / name).read_bytes() for name in before} == before
     write_backup(database, folder / "one.zip")
