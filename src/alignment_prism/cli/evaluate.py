@@ -10,6 +10,7 @@ import click
 from alignment_prism.cli.console import echo
 from alignment_prism.cli.options import (
     REPLIES_HELP,
+    RETRY_HELP,
     CallOptions,
     JudgeOptions,
     ModelOptions,
@@ -60,11 +61,7 @@ class FolderOptions:
     replace: bool = option(
         "--replace", is_flag=True, help="Replace findings of another evaluation; finished steps are kept."
     )
-    retry_unjudged: bool = option(
-        "--retry-unjudged",
-        is_flag=True,
-        help="Where there are results already: ask again for replies that failed and missing verdicts only.",
-    )
+    retry_unjudged: bool = option("--retry-unjudged", is_flag=True, help=RETRY_HELP)
 
 
 def shared(function: Any) -> Any:

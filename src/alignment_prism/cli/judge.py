@@ -13,7 +13,6 @@ from alignment_prism.cli.options import (
     PromptOptions,
     ReplyOptions,
     group,
-    retry_option,
 )
 from alignment_prism.cli.outputs import check_outputs, replace_option
 
@@ -28,7 +27,9 @@ from alignment_prism.cli.outputs import check_outputs, replace_option
 @group("money", MoneyOptions)
 @click.option("--out", type=click.Path(), required=True, help="The verdicts, .parquet or .jsonl.")
 @replace_option
-@retry_option
+@click.option(
+    "--retry-unjudged", is_flag=True, help="Where there are verdicts already: ask again for missing ones only."
+)
 def command(
     prompts: PromptOptions,
     generations: str,

@@ -21,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 REPLIES_HELP = "Replies that are there already, of one model or of several."
 
+RETRY_HELP = "Where there are results already: ask again for replies that failed and missing verdicts, no more."
+
 
 def complete_method(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names of methods for the shell."""
@@ -363,8 +365,3 @@ def generation_spec(sampling: SamplingOptions, model: ModelOptions, calls: CallO
         "timeout": calls.timeout,
     }
     return validated(GenerationSpec, values, YamlDocument("", "the options"))
-
-
-retry_option = click.option(
-    "--retry-unjudged", is_flag=True, help="Where there are results already: ask again for missing verdicts only."
-)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alignment_prism.cli.console import echo
-from alignment_prism.cli.options import MoneyOptions, group
+from alignment_prism.cli.options import RETRY_HELP, MoneyOptions, group
 
 if TYPE_CHECKING:
     from alignment_prism.studies import StudySpec
@@ -41,9 +41,7 @@ SHARD = click.option("--shard", metavar="I/N",
 UNJUDGED = "unjudged_rate"
 """The metric that says whether any reply has no verdict."""
 
-RETRY = click.option(
-    "--retry-unjudged", is_flag=True, help="Ask again for replies that failed, and for missing verdicts."
-)
+RETRY = click.option("--retry-unjudged", is_flag=True, help=RETRY_HELP)
 
 
 @click.group("study")
