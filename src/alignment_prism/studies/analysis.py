@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from alignment_prism.domain import (
     ALL,
     MACRO,
+    OUTCOME,
     Contrast,
     Finding,
     Generation,
     Prompt,
+    PromptKind,
     Run,
     Score,
     Signature,
@@ -76,7 +78,9 @@ def _analysed(
         if compared:
             yield from win_rate_findings(compared, prompts, generations, study=study.name, seed=of_arms)
     runs = _runs(study, arms, base)
-    if len(seeds) > 1 and base is not None and all(scores for _, scores in runs.values()):
+    harmful = {prompt.id for prompt in prompts if prompt.kind is PromptKind.HARMFUL}
+    judged = (any(one.name == OUTCOME and one.prompt_id in harmful for one in scores) for _, scores in runs.values())
+    if len(seeds) > 1 and base is not None and all(judged):  # over seeds harm alone is told
         yield from seed_findings(prompts, runs, study=study.name, base_arm=base)
 
 
