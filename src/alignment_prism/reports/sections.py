@@ -104,6 +104,7 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
         " One seed ranks nothing: every arm was aligned once, and the intervals are for other prompts; how far another "
         "seed would change the numbers is not known from this study."
     )
+    several = " A row is one seed of an arm: its intervals are for other prompts, and none is for other seeds."
     units = units_in_words(column.metric.name for column in columns)
     yield Section(
         "verdict",
@@ -111,7 +112,7 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
         f"An arm a row{f': {units}' if units else ''}, with {intervals_in_words(index.findings)} in brackets; a "
         "question mark stands where there are too few events to rely on. n is what a number rests on."
         + (f" {REACH_WORDS}" if any(column.scope in REACH for column in columns) else "")
-        + (one_seed if len(seeds) == 1 else ""),
+        + (one_seed if len(seeds) == 1 else several if seeds else ""),
         tuple(Head(column.title, column.meaning) for column in columns),
         tuple((arm_title(line.arm, index), tuple(_cell(row, notes) for row in line.cells)) for line in lines),
     )

@@ -157,6 +157,7 @@ def test_what_seeds_say_together_is_a_table_and_no_arm_of_its_own(tmp_path: Path
     assert re.search(r"sft +-20.0 \[-25.0, -15.0\] +1 to 2", console.export_text())
     text = write_report(rows, tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Over all seeds" in text and "1 to 2" in text
+    assert "its intervals are for other prompts, and none is for other seeds" in text
     assert "Over all seeds" not in write_report(rows[:2], tmp_path / "r.html").read_text(encoding="utf-8")
 
 
