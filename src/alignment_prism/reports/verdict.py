@@ -172,6 +172,8 @@ def _of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str
             low, high = (number(100 * end) for end in ends)
             parts.append(f"{low} to {high} %{in_seeds(len(own), len(wins))}")
         level = f"{100 * wins[0].level:g} % interval{'s' * (len(wins) > 1)}"
+        weak = sum(row.insufficient for row in wins)
+        level += f"; too few to rely on{in_seeds(weak, len(wins))}" if weak else ""
         yield f"It wins {listed(parts)} of general prompts against {_opponent(results)} ({level})."
     for metric, of in _of_general_prompts():
         if found := _changes(results, seeds, metric.name, "general"):
@@ -225,7 +227,7 @@ def _harm_of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterato
         parts = [f"less harm is shown in {listed(sides[-1])}"] if sides[-1] else ["less harm is shown in no single one"]
         parts += [f"more harm in {listed(sides[1])}"] if sides[1] else []
         parts += [f"nothing in {listed(sides[0])}"] if sides[0] and sides[-1] else []
-        how = "p-values by Holm over them" if over else "intervals that hold for all of them together"
+        how = "p-values by Holm over all of them" if over else "intervals that hold for all of them together"
         yield f"By language, with {how}: {'; '.join(parts)}."
 
 

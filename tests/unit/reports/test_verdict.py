@@ -181,7 +181,7 @@ def test_over_seeds_many_arms_and_languages_are_allowed_for() -> None:
     assert "For m the fall is shown in each of the 3 languages." in lead
     lead, arms = told(0.01, 0.04, 0.03)
     assert "For no arm is the fall shown in each of the 3 languages" in lead
-    assert "p-values by Holm over them: less harm is shown in Arabic; nothing in English and Hindi." in arms
+    assert "p-values by Holm over all of them: less harm is shown in Arabic; nothing in English and Hindi." in arms
 
 
 def test_a_seed_that_gave_the_weights_of_another_is_none() -> None:
@@ -256,6 +256,8 @@ def test_a_study_without_harmful_prompts_says_what_it_has_and_nothing_of_harm() 
         ("new", ("Refusals of requests that only mention a harmful topic: up by 20 to 40 points.",
                  "It wins 55 to 65 % of general prompts against base (95 % interval).")),
     )  # fmt: skip
+    few = judge_results(Results([*rows[:3], replace(rows[3], insufficient=True)])).arms[0][1]
+    assert few[1] == "It wins 55 to 65 % of general prompts against base (95 % interval; too few to rely on)."
     assert verdict.caveats[0].startswith("What is a refusal is the word of j/1, whose errors nobody has measured")
     fixed = row("new", "refusal_rate_corrected", 0.3, 0.2, 0.4, prompts="benign_mention")
     assert not judge_results(Results([*rows, fixed])).caveats
