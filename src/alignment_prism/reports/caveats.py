@@ -10,6 +10,9 @@ from alignment_prism.reports.figures.arms import language_title
 from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.reports.results import Results
 
+FEW_ARMS = 6
+"""Up to so many arms are called by name."""
+
 
 def caveats(results: Results) -> Iterator[str]:
     """Whose word it is, how many seeds there are, and how many numbers rest on too few events."""
@@ -32,11 +35,17 @@ def caveats(results: Results) -> Iterator[str]:
             )
         elif left and len(there) > 1:
             yield f"{word} are not taken out in {listed(left)}: there are too few labels of people, or none."
-    seeds = {seed for _, seed in results.index.arms if seed >= 0}
-    if len(seeds) == 1 and not results.several_seeds and results.recipes:
+    trained = [name for name in dict.fromkeys(name for name, _ in results.arms) if name in results.recipes]
+    once = [name for name in trained if len(results.seeds_of(name)) == 1]
+    if once:
+        few = (
+            f"{listed(once)} {'were' if len(once) > 1 else 'was'}"
+            if len(once) <= FEW_ARMS
+            else f"{len(once)} arms were"
+        )
         yield (
-            "Every arm was aligned once: the intervals are for other prompts, and how far another seed would move "
-            "the numbers is not known from here."
+            f"{'Every arm was' if once == trained else few} aligned once: the intervals are for other prompts, and how "
+            "far another seed would move the numbers is not known from here."
         )
     for copies in dict.fromkeys(tuple(results.copies(name)) for name in results.index.pooled):
         if not copies:

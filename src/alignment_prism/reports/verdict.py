@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from alignment_prism.domain import ALL, MACRO, Contrast, Finding, Metric, PromptKind, Quantity, Signature
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, REFUSAL_DIFFERENCE, corrected
 from alignment_prism.domain.metrics import Difference
-from alignment_prism.reports.caveats import caveats
+from alignment_prism.reports.caveats import FEW_ARMS, caveats
 from alignment_prism.reports.changes import FALSE_DISCOVERY, Change, change_of, in_seeds, in_words, least, number, said
 from alignment_prism.reports.figures.arms import language_title
 from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.reports.results import AGAINST_BASE, ArmSeed, Results
 from alignment_prism.reports.summary import UNSEEN
 from alignment_prism.scoring.metrics import all_metrics, find_metric
-
-FEW_ARMS = 6
-"""Up to so many arms stand in the first paragraph by name."""
 
 HARMLESS = {
     PromptKind.BENIGN_MENTION: "requests that only mention a harmful topic",

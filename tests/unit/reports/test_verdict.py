@@ -292,3 +292,13 @@ def test_base_is_base_where_all_arms_are_held_against_a_third_model() -> None:
     verdict = judge_results(results)
     assert "m wins against gpt more often than not." in " ".join(verdict.lead)
     assert "It wins 55 to 65 % of general prompts against gpt (95 % interval)." in verdict.arms[0][1]
+
+
+def test_beside_arms_of_several_seeds_it_is_said_which_were_aligned_once() -> None:
+    several, one = (toy_study.results(seeds, each=1, arms=("sft", "dpo_15")) for seeds in (2, 1))
+    every = judge_results(one).caveats
+    assert any(line.startswith("Every arm was aligned once") for line in every)
+    kept = [row for row in several.findings if row.arm != "sft" or row.seed == 0]
+    some = judge_results(replace(several, findings=kept)).caveats
+    assert any(line.startswith("sft was aligned once: the intervals are for other prompts") for line in some)
+    assert not any("aligned once" in line for line in judge_results(several).caveats)
