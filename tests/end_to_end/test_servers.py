@@ -65,6 +65,29 @@ def test_a_server_that_never_answers_is_found_out_and_the_option_is_named(
     assert len(server.requests) <= 4  # the first call, and a probe of ours
 
 
+def test_a_reply_that_a_filter_stopped_is_answered_and_nothing_is_asked_again_for_it(
+    server: Server, prompts: Path, tmp_path: Path
+) -> None:
+    """Two replies and their verdicts are paid for once, though the journal of their calls is gone."""
+
+    def script(messages: list[dict[str, str]]) -> Reply:
+        said = messages[-1]["content"]
+        if said == "question that is never answered":
+            return Reply("", stop="content_filter")
+        return Reply(HELP if said.startswith("how do I") else VERDICT)
+
+    server.script, out = script, tmp_path / "out"
+    model = ("--model", "openai-api/local/m", "--model-url", server.url)
+    judge = ("--judge", "openai-api/local/j", "--judge-url", server.url)
+    command = ("evaluate", "harm", "--prompts", prompts, *model, *judge, "--out", out)
+    assert code_of(*command) == 0 and len(server.requests) == 5
+    for journal in out.glob("calls.jsonl*"):
+        journal.unlink()
+    assert code_of(*command, "--retry-unjudged") == 0 and len(server.requests) == 5
+    stops = [one.stop_reason for one in read_records(out / "generations.parquet", Generation)]
+    assert stops == ["stop", "error", "stop"]
+
+
 def test_a_reply_that_never_comes_is_counted(
     server: Server, prompts: Path, replies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,9 @@ from alignment_prism.calls.runner import Request, ask_all
 from alignment_prism.domain.progress import Progress
 from alignment_prism.domain.records import Generation, Prompt, Sampling, StopReason
 
+FILTERED = "the provider's content filter stopped the reply"
+"""Why there is no reply where a filter stopped it: the call was answered, and is kept in the journal."""
+
 _STOPS = {"max_tokens": StopReason.MAX_TOKENS, "model_length": StopReason.MAX_TOKENS}
 
 
@@ -91,7 +94,7 @@ def generation_of(prompt: Prompt, sample: int, answer: Answer, arm: str, model: 
     """The reply that an answer is, with why it ended or why there is none."""
     error = answer.error
     if not error and answer.stop == "content_filter":
-        error = "the provider's content filter stopped the reply"
+        error = FILTERED
     if not error and answer.stop == "model_length" and not answer.text:
         error = Cause.TOO_LONG.words
     if not error:

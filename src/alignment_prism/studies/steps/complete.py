@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from alignment_prism.domain import LANGUAGES, Generation, Languages, Message, Prompt, Role, StopReason
+from alignment_prism.domain import LANGUAGES, Generation, Languages, Message, Prompt, Role
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import read_records, write_records
 from alignment_prism.models.names import resolve
 from alignment_prism.preferences.templates import Template, load_template
 from alignment_prism.store.names import GENERATIONS, PROMPTS
-from alignment_prism.studies.steps.kind import Context, StepKind
+from alignment_prism.studies.steps.kind import Context, StepKind, lacks_replies
 from alignment_prism.studies.steps.step import Step, folder_name
 from alignment_prism.studies.steps.writer import endpoints_of, local_model_of, writer_options, writer_settings
 from alignment_prism.studies.synthesis.spec import SideSpec
@@ -126,9 +126,10 @@ def _turns(
     return found
 
 
-def _has_gaps(folder: Path) -> bool:
-    files = [folder / name for name in (GENERATIONS, CRITIQUES) if (folder / name).exists()]
-    return any(one.stop_reason is StopReason.ERROR for file in files for one in read_records(file, Generation))
-
-
-COMPLETE = StepKind("complete", do, endpoints=endpoints_of, computes_with=local_model_of, has_gaps=_has_gaps)
+COMPLETE = StepKind(
+    "complete",
+    do,
+    endpoints=endpoints_of,
+    computes_with=local_model_of,
+    has_gaps=lambda folder: lacks_replies(folder, GENERATIONS, CRITIQUES),
+)

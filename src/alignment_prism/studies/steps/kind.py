@@ -8,7 +8,10 @@ from pathlib import Path
 
 from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.journal import Journal
+from alignment_prism.domain import Generation, StopReason
 from alignment_prism.domain.progress import Progress
+from alignment_prism.io import read_records
+from alignment_prism.io.parquet import Only
 from alignment_prism.studies.steps.step import Step
 
 EARLIER = "earlier"
@@ -35,6 +38,18 @@ class Context:
 Do = Callable[[Step, Mapping[str, Path], Path, Context, Progress], None]
 """`do(step, inputs, folder, context, progress)` leaves the step's files in `folder`; `inputs` has the folder of every
 role in `Step.needs`. It depends on nothing else but the step, so that any process can do it."""
+
+
+def lacks_replies(folder: Path, *names: str) -> bool:
+    """Whether a call failed for which files of these names, those that are there, have a reply.
+
+    What the provider's filter stopped lacks none: that call was answered, and nobody would be asked again.
+    """
+    from alignment_prism.generation.backends.inspect import FILTERED
+
+    failed = Only(("stop_reason", "error"), lambda stop, error: stop == StopReason.ERROR and error != FILTERED)
+    files = [folder / name for name in names if (folder / name).exists()]
+    return any(read_records(file, Generation, only=failed) for file in files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from alignment_prism.preferences.rephrasing import (
 from alignment_prism.preferences.tables import write_table
 from alignment_prism.preferences.templates import Template, load_template
 from alignment_prism.store.names import GENERATIONS, PROMPTS
-from alignment_prism.studies.steps.kind import Context, StepKind
+from alignment_prism.studies.steps.kind import Context, StepKind, lacks_replies
 from alignment_prism.studies.steps.seeds import EVALUATION
 from alignment_prism.studies.steps.step import Step
 from alignment_prism.studies.steps.writer import endpoints_of, local_model_of, writer_options, writer_settings
@@ -120,12 +120,14 @@ def _drafts(seed: Prompt, answer: Generation, template: Template, spec: Rephrase
     ]
 
 
-def _has_gaps(folder: Path) -> bool:
-    return any(one.stop_reason is StopReason.ERROR for one in read_records(folder / GENERATIONS, Generation))
-
-
 def _endpoints(step: Step) -> tuple[Endpoint, ...]:
     return endpoints_of(step)
 
 
-REPHRASE = StepKind("rephrase", do, endpoints=_endpoints, computes_with=local_model_of, has_gaps=_has_gaps)
+REPHRASE = StepKind(
+    "rephrase",
+    do,
+    endpoints=_endpoints,
+    computes_with=local_model_of,
+    has_gaps=lambda folder: lacks_replies(folder, GENERATIONS),
+)

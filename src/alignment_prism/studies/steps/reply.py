@@ -11,14 +11,13 @@ from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.failures import public_address
 from alignment_prism.domain import Generation, Message, Prompt, Role, Sampling
 from alignment_prism.domain.progress import Progress
-from alignment_prism.domain.records import StopReason
 from alignment_prism.io import read_records, write_records
 from alignment_prism.models.names import ModelKind, ModelRef
 from alignment_prism.store.names import GENERATIONS, PROMPTS
 from alignment_prism.studies.arms import ModelArm
 from alignment_prism.studies.generation import GenerationSpec
 from alignment_prism.studies.steps.direct import VECTOR
-from alignment_prism.studies.steps.kind import Context, StepKind
+from alignment_prism.studies.steps.kind import Context, StepKind, lacks_replies
 from alignment_prism.studies.steps.step import Step, folder_name
 from alignment_prism.studies.steps.train import MODEL
 
@@ -126,8 +125,10 @@ def _computes_with(step: Step) -> str | None:
     return None if model.is_api or step.options.get("base_url") else model.id
 
 
-def _has_gaps(folder: Path) -> bool:
-    return any(one.stop_reason is StopReason.ERROR for one in read_records(folder / GENERATIONS, Generation))
-
-
-REPLY = StepKind("reply", do, endpoints=_endpoints, computes_with=_computes_with, has_gaps=_has_gaps)
+REPLY = StepKind(
+    "reply",
+    do,
+    endpoints=_endpoints,
+    computes_with=_computes_with,
+    has_gaps=lambda folder: lacks_replies(folder, GENERATIONS),
+)
