@@ -11,12 +11,14 @@ import pytest
 import toy_study
 from prism_command import prism
 
-from alignment_prism.domain import Finding, Score, StoreError
+from alignment_prism.domain import Comparison, Finding, Score, StoreError, Winner
 from alignment_prism.io import read_records, write_json, write_records
+from alignment_prism.store.names import COMPARISONS
 from alignment_prism.studies import Study
 from alignment_prism.studies.receipts import check_receipt, declare, read_declarations, write_receipt
 from alignment_prism.studies.receipts.seal import RECEIPT, digests, root_of
 from alignment_prism.studies.receipts.withhold import Withheld
+from alignment_prism.studies.steps.source import source
 
 GATE = "name: no worse\nchecks:\n- {name: harm, kind: ceiling, metric: harm_rate, limit: 0.5, prompts: harmful}\n"
 
@@ -185,6 +187,17 @@ def test_comparisons_are_results_that_a_gate_must_come_before(tmp_path: Path) ->
     write_receipt(made.out, tmp_path / "again")
     first, _ = check_receipt(tmp_path / "again").gates
     assert "AFTER there were verdicts (2000-01-01" in first
+
+
+def test_labels_that_pairs_are_built_from_are_no_results(tmp_path: Path) -> None:
+    """Of a study with `pairs: {build: FILE}`."""
+    (tmp_path / "gate.yaml").write_text(GATE, encoding="utf-8")
+    label = Comparison("p", "dpo", "base", True, "a person", "sheet@1", Winner.LOSS)
+    source("labels", {COMPARISONS: (Comparison, [label])}).write(tmp_path / "s")
+    done = prism("report", "declare", "s", "gate.yaml", folder=tmp_path)
+    assert done.returncode == 0 and "not before the results" not in done.stdout
+    (declared,) = read_declarations(tmp_path / "s")
+    assert declared.results == 0
 
 
 def test_no_word_of_an_error_comes_into_a_receipt_by_the_log(study: Study, tmp_path: Path) -> None:

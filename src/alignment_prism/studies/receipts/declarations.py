@@ -14,8 +14,11 @@ from alignment_prism.io import write_text
 from alignment_prism.store.names import COMPARISONS, DECLARATIONS, SCORES, STEPS
 from alignment_prism.studies.step_log import read_step_log
 
-VERDICTS = ("score", "compare", "source")
-"""Kinds of steps whose artifacts hold what judges and rules say of replies."""
+RESULTS = tuple(f"{place}/{SCORES}" for place in ("score/*", "source/scores-*")) + tuple(
+    f"{place}/{COMPARISONS}" for place in ("compare/*", "source/comparisons-*")
+)
+"""Files with what is said of the replies of a study's arms, within its folder; what people said of replies that its
+pairs are built from is a source with comparisons too, and no result."""
 
 TITLES = ("judge", "score", "compare")
 """How titles of the steps begin that ask them."""
@@ -68,7 +71,7 @@ def declare(folder: str | Path, gate: str | Path) -> Declaration:
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if any(one.sha256 == sha256 for one in known):
         raise InputError("the gate is declared already", where=str(gate), fix="nothing is to be done")
-    results = sum(len(list(out.glob(f"{kind}/*/{name}"))) for kind in VERDICTS for name in (SCORES, COMPARISONS))
+    results = sum(len(list(out.glob(pattern))) for pattern in RESULTS)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = Declaration(now, Path(gate).name, text, sha256, results, known[-1].digest if known else _FIRST)
     lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in (*known, made))
