@@ -96,6 +96,8 @@ def _echo_plan(spec: BuildSpec, folder: Path, prices: Path | None) -> None:
     from alignment_prism.studies.synthesis.plan import load_build_sources, plan_build
 
     table, sources = load_prices(prices), load_build_sources(spec)
+    for note in sources.notes:
+        echo(f"note: {note}", err=True)
     check_build(spec)
     plan = plan_build(spec, sources)
     done = {step.key for step in plan.steps if step.is_done(folder)}

@@ -15,7 +15,8 @@ SHOWN = 5
 def study_notes(spec: StudySpec, sources: Sources) -> tuple[str, ...]:
     """The notes of a study, those of its spec last."""
     found = (sources.world_note, translations_note(sources.prompts), trained_on_note(spec, sources))
-    return tuple(note for note in (*found, *sources.language_notes, *spec.notes) if note)
+    built = sources.build[1].notes if sources.build else ()  # of the seeds that the study's pairs are built from
+    return tuple(dict.fromkeys(note for note in (*found, *sources.language_notes, *built, *spec.notes) if note))
 
 
 def trained_on_note(spec: StudySpec, sources: Sources) -> str:

@@ -19,7 +19,6 @@ from alignment_prism.prompts.overlap import PromptIndex
 from alignment_prism.store.names import PAIRS
 from alignment_prism.studies import StudySpec, build_plan, load_sources, run_study
 from alignment_prism.studies.synthesis.loading import load_build
-from alignment_prism.studies.synthesis.plan import load_build_sources
 from alignment_prism.studies.synthesis.run import Build, run_build
 
 SMALL = """
@@ -128,8 +127,14 @@ def test_seeds_in_another_language_than_they_say_are_refused_before_any_call(tmp
     assert not list(tmp_path.glob("out/*/*"))
     some = [replace(one, messages=user(f"Расскажи мне, пожалуйста, о числе {one.id}")) for one in seeds[:18]]
     write_records(tmp_path / "seeds.jsonl", [*some, *seeds[18:]], Prompt)
-    notes = load_build_sources(load_build(tmp_path / "wrong.yaml")).notes
-    assert any("6 of 24 prompts are called Russian (ru)" in note for note in notes)
+    said = "6 of 24 prompts are called Russian (ru)"
+    assert said in prism("preferences", "build", "wrong.yaml", "--plan", folder=tmp_path).stderr
+    (tmp_path / "study.yaml").write_text(
+        "{name: s, training: micro, pairs: {build: wrong.yaml}, arms: [{name: sft, method: sft, share: 0.5}],\n"
+        "mixture: {total: 4}, judge: {model: nano/oracle}, generation: {max_tokens: 8}}\n"
+    )
+    planned = prism("study", "plan", "study.yaml", folder=tmp_path)
+    assert planned.returncode == 0 and said in planned.stdout + planned.stderr, planned.stderr
 
 
 @pytest.mark.usefixtures("no_report")
