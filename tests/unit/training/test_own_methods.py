@@ -224,5 +224,5 @@ def test_a_state_of_views_and_twins_is_saved_and_what_is_no_tensor_is_refused_in
 def test_a_method_that_only_another_process_has_registered_is_named(registered: None, tmp_path: Path) -> None:
     planned = trainings([{"name": "mine", "method": "mine", "share": 0.5}])["mine"]
     del METHODS._methods["mine"]  # type: ignore[union-attr] # as in a worker of a study that a notebook runs
-    with pytest.raises(TrainingError, match="does not know the method 'mine'"):
+    with pytest.raises(TrainingError, match="(?s)does not know the method 'mine'.*one job, one GPU and no cluster"):
         KINDS["train"].do(planned, {}, tmp_path, Context(tmp_path, None), lambda done, total, words="", /: None)

@@ -115,8 +115,8 @@ def _method_here(step: Step) -> Method:
         raise TrainingError(
             f"the process that is to train does not know the method {name!r}",
             where=f"{step.title}, on {socket.gethostname()}",
-            fix="METHODS.register adds it to one process: let that one do one step after the other, with one job and "
-            "no cluster; or install a package, on every node, that names it under the entry point "
+            fix="METHODS.register adds it to one process: let that one do one step after the other, with one job, one "
+            "GPU and no cluster; or install a package, on every node, that names it under the entry point "
             "alignment_prism.objectives",
         )
     return METHODS[name]
