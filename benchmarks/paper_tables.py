@@ -77,7 +77,7 @@ def transfer_table(study: Study) -> list[list[str]]:
     pooled = -1 if len(study.seeds) > 1 else study.seeds[0]
     every = [row for row in study.transfer() if row.seed == pooled]
     found = {(row.arm, row.quantity, row.prompts, row.language, row.scope): row for row in every}
-    languages = sorted({row.language for row in every if len(row.language) == 2})
+    languages = sorted({prompt.language for prompt in study.prompts()})
     lines = []
     for row in dict.fromkeys((one.arm, one.trained_languages, one.trained_scopes) for one in every):
         arm, *choices = row
