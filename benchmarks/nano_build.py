@@ -30,17 +30,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
     command = [sys.executable, "-m", "alignment_prism.cli.main", "nano", "build", "--seed", str(options.seed)]
+    ships = json.loads((shipped_base() / MANIFEST).read_text())
+    if options.seed == ships["world"]["seed"]:
+        command += ["--training-seed", str(ships["recipe"]["seed"])]
     began, load = time.perf_counter(), os.getloadavg()[0]
     subprocess.run([*command, "--out", str(options.out)], check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - began
-    built, shipped = (json.loads((folder / MANIFEST).read_text()) for folder in (options.out, shipped_base()))
+    built = json.loads((options.out / MANIFEST).read_text())
     recipe = built["recipe"]
     print(
         f"world {options.seed}: {seconds / 60:.1f} min, {recipe['steps']} steps on {recipe['threads']} threads; "
         f"load before {load:.1f}; {platform.system()} {platform.machine()}, torch {torch.__version__}"
     )
-    if built["world"] == shipped["world"]:
-        same = built["weights"] == shipped["weights"]
+    if built["world"] == ships["world"]:
+        same = built["weights"] == ships["weights"]
         print(f"weights {'equal the shipped ones' if same else 'DIFFER from the shipped ones'}: {built['weights']}")
 
 
