@@ -283,7 +283,10 @@ def collect(folder: Path, yes: bool) -> None:
 
 @command.command("schema")
 def schema() -> None:
-    """The JSON Schema of a spec, by which editors complete and check one.
+    """The JSON Schema of a spec, by which editors complete, explain and check one.
+
+    An editor with a YAML language server takes it for a spec that begins with the line
+    # yaml-language-server: $schema=study.schema.json
 
     \b
     Example:
@@ -293,7 +296,8 @@ def schema() -> None:
 
     from alignment_prism.studies import StudySpec
 
-    echo(json.dumps(StudySpec.model_json_schema(), indent=1, ensure_ascii=False))
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **StudySpec.model_json_schema()}
+    echo(json.dumps(whole, indent=1, ensure_ascii=False))
 
 
 def _progress(found: Status) -> str:

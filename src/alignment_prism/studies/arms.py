@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from alignment_prism.domain import BASE, InputError, Scope
 from alignment_prism.io.yaml import KeyFault
@@ -233,11 +233,27 @@ Base = Annotated[_Model | _Replies, _one_of("model", "replies")]
 """What arms are compared with: a model that exists, or stored replies."""
 
 
-def base_from(value: Any) -> Any:
+class _BaseModel(ModelArm):
+    """A model, called `base` unless it is given another name."""
+
+    name: ArmName = BASE
+
+
+class _BaseReplies(RepliesArm):
+    """Stored replies, called `base` unless they are given another name."""
+
+    name: ArmName = BASE
+
+
+def _base(value: Any) -> Any:
     """`nano` for `{name: base, model: nano}`."""
     if isinstance(value, str):
         value = {"model": value}
     return {"name": BASE, **value} if isinstance(value, dict) else value
+
+
+BaseFrom = BeforeValidator(_base, json_schema_input_type=str | _BaseModel | _BaseReplies | None)
+"""A base as a spec has it: a model by its name alone, or an arm that need not be named."""
 
 
 def stored_arms(

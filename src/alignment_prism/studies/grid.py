@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -30,8 +30,14 @@ def _choice(value: Any) -> Any:
     return None if value == ALL else (value,) if isinstance(value, str) else value
 
 
-Choice = BeforeValidator(_choice)
-_SINGLE = BeforeValidator(lambda value: (value,) if isinstance(value, dict | OnPolicySpec) or value is None else value)
+def _chosen(kind: Any) -> BeforeValidator:
+    return BeforeValidator(_choice, json_schema_input_type=Literal["all"] | kind | tuple[kind, ...] | None)
+
+
+_SINGLE = BeforeValidator(
+    lambda value: (value,) if isinstance(value, dict | OnPolicySpec) or value is None else value,
+    json_schema_input_type=OnPolicySpec | tuple[OnPolicySpec | None, ...] | None,
+)
 
 
 class GridSpec(Part):
@@ -60,12 +66,12 @@ class GridSpec(Part):
     ]
     shares: Annotated[tuple[Annotated[float, Field(ge=0, le=1)], ...], Field(min_length=1), AfterValidator(_once)]
     scopes: Annotated[
-        tuple[Annotated[Annotated[tuple[Scope, ...], Field(min_length=1)] | None, Choice], ...],
+        tuple[Annotated[Annotated[tuple[Scope, ...], Field(min_length=1)] | None, _chosen(Scope)], ...],
         Field(min_length=1),
         AfterValidator(_once),
     ] = (None,)
     languages: Annotated[
-        tuple[Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | None, Choice], ...],
+        tuple[Annotated[Annotated[tuple[str, ...], Field(min_length=1)] | None, _chosen(str)], ...],
         Field(min_length=1),
         AfterValidator(_once),
     ] = (None,)
@@ -102,7 +108,11 @@ class GridSpec(Part):
 
 
 Grids = Annotated[
-    tuple[GridSpec, ...], BeforeValidator(lambda value: (value,) if isinstance(value, dict | GridSpec) else value)
+    tuple[GridSpec, ...],
+    BeforeValidator(
+        lambda value: (value,) if isinstance(value, dict | GridSpec) else value,
+        json_schema_input_type=GridSpec | tuple[GridSpec, ...],
+    ),
 ]
 """One grid or several."""
 

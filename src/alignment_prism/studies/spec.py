@@ -10,19 +10,19 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from alignment_prism.domain import BASE, InputError, PromptKind
 from alignment_prism.io.yaml import KeyFault, overlay
 from alignment_prism.studies.arms import (
     Arm,
     Base,
+    BaseFrom,
     MergedArm,
     ModelArm,
     RepliesArm,
     TrainedArm,
     TranslateSpec,
-    base_from,
 )
 from alignment_prism.studies.generation import GenerationSpec
 from alignment_prism.studies.grid import Grids, grid_arms
@@ -149,7 +149,7 @@ class StudySpec(Part):
     """
 
     name: Name
-    base: Annotated[Base | None, BeforeValidator(base_from)] = ModelArm(name=BASE, model=NANO)
+    base: Annotated[Base | None, BaseFrom] = ModelArm(name=BASE, model=NANO)
     world: str = NANO
     pairs: PairsSource = PairsSource()
     mixture: MixtureSpec = MixtureSpec()
