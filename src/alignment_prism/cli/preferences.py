@@ -88,6 +88,8 @@ def build(spec: str, out: Path | None, only_plan: bool, prices: Path | None, ret
 
 
 def _echo_plan(spec: BuildSpec, folder: Path, prices: Path | None) -> None:
+    from functools import partial
+
     from alignment_prism.cli.dry_run import echo_cost
     from alignment_prism.studies.costs import parameters_of
     from alignment_prism.studies.prices import load_prices
@@ -105,7 +107,7 @@ def _echo_plan(spec: BuildSpec, folder: Path, prices: Path | None) -> None:
     for number, step in enumerate(plan.steps, start=1):
         echo(f"[{number}/{len(plan.steps)}] {step.title}{': done' if step.key in done else ''}")
     echo(f"{len(plan.steps) - len(done)} of {len(plan.steps)} steps to do, into {folder}")
-    costs = estimate_build(plan, spec, sources, table, done=done, parameters=parameters_of)
+    costs = estimate_build(plan, spec, sources, table, done=done, parameters=partial(parameters_of, prices=table))
     for cost in costs:
         echo_cost(cost)
     known = sum(cost.dollars or 0.0 for cost in costs)

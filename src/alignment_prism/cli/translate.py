@@ -167,6 +167,8 @@ def _echo_costs(
     languages: Languages,
 ) -> None:
     """What is left to call, and what it takes."""
+    from functools import partial
+
     from alignment_prism.cli.dry_run import echo_costs
     from alignment_prism.store.names import unfinished_beside
     from alignment_prism.studies.costs import parameters_of
@@ -175,7 +177,7 @@ def _echo_costs(
 
     prices, cache = load_prices(money.prices), Path(money.cache) if money.cache else None
     costs = translation_costs(prompts, there, back, prices, out=Path(unfinished_beside(out)), cache=cache,
-                              languages=languages, parameters=parameters_of)  # fmt: skip
+                              languages=languages, parameters=partial(parameters_of, prices=prices))  # fmt: skip
     echo(f"{len(prompts)} prompts into {len(there)} language{'s' * (len(there) != 1)}"
          f"{'' if costs else ': every answer is there'}")  # fmt: skip
     echo_costs(costs, prices, money.budget)

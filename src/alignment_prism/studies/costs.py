@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from alignment_prism.domain import Score, StoreError
@@ -107,23 +108,25 @@ def dry_run(
     except StoreError as error:
         obstacle = error
     built: list[Estimate] = []
-    ready = done
+    ready, parameters = done, partial(parameters_of, prices=table)
     if sources.build is not None:
         build = plan_build(*sources.build)
-        built = estimate_build(build, *sources.build, table, done=done, parameters=parameters_of)
+        built = estimate_build(build, *sources.build, table, done=done, parameters=parameters)
         ready = done | build.keys
     costs = estimate(
-        plan, spec, sources, table, done=ready, parameters=parameters_of, out=folder,
+        plan, spec, sources, table, done=ready, parameters=parameters, out=folder,
         cache=None if cache is None else Path(cache),
         known=[score for path in known for score in read_records(path, Score)],
     )  # fmt: skip
     return DryRun(spec, sources, plan, done, (*built, *costs), table, obstacle)
 
 
-def parameters_of(model: str) -> int:
-    """Parameters of a model on this machine, by its files; 0 where they are not there."""
+def parameters_of(model: str, prices: Prices) -> int:
+    """Parameters of a model on this machine, by its files; by the table where these are not there, and 0 if that does
+    not know it either."""
     from alignment_prism.models.folders import cached_snapshot
     from alignment_prism.models.weights import parameters_in
 
     folder = Path(model) if Path(model).is_dir() else cached_snapshot(model.removeprefix("hub:"))
-    return 0 if folder is None else parameters_in(folder)
+    counted = 0 if folder is None else parameters_in(folder)
+    return counted or round(1e9 * prices.parameters.get(model.removeprefix("hub:"), 0))

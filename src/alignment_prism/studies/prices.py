@@ -38,6 +38,7 @@ class Prices(Part):
     gpu: Gpu
     models: dict[str, tuple[Dollars, Dollars]]
     batch: dict[str, Share] = Field(default_factory=dict)
+    parameters: dict[str, Positive] = Field(default_factory=dict)
 
     def of(self, model: str) -> Price | None:
         """US dollars of a million tokens that a model reads, and writes; None where no price is known.
@@ -81,5 +82,5 @@ def load_prices(path: str | Path | None = None) -> Prices:
     given = source.mapping(fix="write: models: {openai/gpt-4o: [2.5, 10]}")
     whole = {"gpu": table.gpu.model_dump(), "models": {}, **given}
     found = validated(Prices, whole, source)
-    tables = {"models": {**table.models, **found.models}, "batch": {**table.batch, **found.batch}}
+    tables = {key: {**getattr(table, key), **getattr(found, key)} for key in ("models", "batch", "parameters")}
     return found.model_copy(update=tables)
