@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alignment_prism.studies import DryRun, StudySpec
     from alignment_prism.studies.prices import Prices
     from alignment_prism.studies.reckoning import Estimate
+    from alignment_prism.studies.steps import Step
 
 
 def echo_dry_run(found: DryRun, out: str | Path, budget: float | None = None) -> None:
@@ -27,20 +28,33 @@ def echo_dry_run(found: DryRun, out: str | Path, budget: float | None = None) ->
     """
     from alignment_prism.cli.remedies import advice
 
-    plan = found.plan
     echo(f"{found.spec.name}: {_counts(found)}")
     for what in found.sources.left_out:
         echo(f"left out: {what}", err=True)
     for note in found.notes:
         echo(f"note: {note}", err=True)
-    width = len(str(len(plan.steps)))
-    for number, step in enumerate(plan.steps, start=1):
-        echo(f"[{number:>{width}}/{len(plan.steps)}] {step.title}{': done' if step.key in found.done else ''}")
-    echo(f"{len(plan.steps) - len(found.done)} of {len(plan.steps)} steps to do, into {out}")
+    echo_steps(found.plan.steps, found.done, out)
     echo_costs(found.costs, found.prices, budget)
     if (error := found.obstacle) is not None:  # the plan stands; running it needs another folder, or --replace
         command = click.get_current_context().command
         echo(f"note: {error.what}: {advice(error.fix or '', error.settings, command)}", err=True)
+
+
+def echo_steps(steps: Sequence[Step], done: Collection[str], out: str | Path) -> None:
+    """The steps of a plan, a line each with the numbers of those that it needs, and how many are to be done.
+
+    Args:
+        steps: in working order.
+        done: keys of those that are done.
+        out: folder of their artifacts.
+    """
+    numbers = {step.key: number for number, step in enumerate(steps, start=1)}
+    width = len(str(len(steps)))
+    for number, step in enumerate(steps, start=1):
+        needed = sorted({numbers[one.key] for one in step.needs.values() if one.key in numbers})  # sources have none
+        after = f" (after {', '.join(map(str, needed))})" if needed else ""
+        echo(f"[{number:>{width}}/{len(steps)}] {step.title}{after}{': done' if step.key in done else ''}")
+    echo(f"{sum(step.key not in done for step in steps)} of {len(steps)} steps to do, into {out}")
 
 
 def echo_usage(used: Mapping[str, Usage], prices: str | None) -> None:

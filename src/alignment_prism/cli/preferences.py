@@ -90,7 +90,7 @@ def build(spec: str, out: Path | None, only_plan: bool, prices: Path | None, ret
 def _echo_plan(spec: BuildSpec, folder: Path, prices: Path | None) -> None:
     from functools import partial
 
-    from alignment_prism.cli.dry_run import echo_cost
+    from alignment_prism.cli.dry_run import echo_cost, echo_steps
     from alignment_prism.studies.costs import parameters_of
     from alignment_prism.studies.prices import load_prices
     from alignment_prism.studies.synthesis.checks import check_build
@@ -104,9 +104,7 @@ def _echo_plan(spec: BuildSpec, folder: Path, prices: Path | None) -> None:
     plan = plan_build(spec, sources)
     done = {step.key for step in plan.steps if step.is_done(folder)}
     echo(f"{spec.name}: {len(sources.prompts)} prompts to draw seeds from, {len(sources.evaluation)} to keep away from")
-    for number, step in enumerate(plan.steps, start=1):
-        echo(f"[{number}/{len(plan.steps)}] {step.title}{': done' if step.key in done else ''}")
-    echo(f"{len(plan.steps) - len(done)} of {len(plan.steps)} steps to do, into {folder}")
+    echo_steps(plan.steps, done, folder)
     costs = estimate_build(plan, spec, sources, table, done=done, parameters=partial(parameters_of, prices=table))
     for cost in costs:
         echo_cost(cost)

@@ -59,3 +59,16 @@ def test_parameters_of_another_model_are_told_by_a_table(study: Path) -> None:
     (study / "mine.yaml").write_text("parameters: {someone/model: 7}\n", encoding="utf-8")
     said = plan(study, "hub:someone/model", "--prices", study / "mine.yaml")
     assert hours(7) in said and "unknown" not in said and "H200" in said
+
+
+def test_every_step_says_which_it_waits_for(study: Path) -> None:
+    steps = [line for line in plan(study, "CohereLabs/aya-23-8B").splitlines() if line.startswith("[")]
+    assert steps == [
+        "[1/7] mixture with 50 % safety pairs, seed 0",
+        "[2/7] train SFT-Preferred on 50 % safety pairs, seed 0 (after 1)",
+        "[3/7] train DPO(SFT) on 50 % safety pairs, seed 0 (after 1, 2)",
+        "[4/7] replies of base",
+        "[5/7] replies of dpo_sft, seed 0 (after 3)",
+        "[6/7] score base by rules (after 4)",
+        "[7/7] score dpo_sft, seed 0 by rules (after 5)",
+    ]
