@@ -57,7 +57,7 @@ def test_the_others_are_done_and_only_what_is_left_is_retried(
     assert not (out / "findings.parquet").exists() and not (out / "report.html").exists()
     assert len(list(out.glob("reply/*/manifest.json"))) == 2
     status = prism("study", "status", out).stdout
-    assert "9 of 14 steps done, no findings yet, 2 failed" in status  # pairs, prompts and replies are steps there
+    assert "6 of 11 steps done, no findings yet, 2 failed" in status
     assert (
         status.count("failed:  ") == 2
         and "with sft.learning_rate 1e+30: TrainingError: the loss is not finite" in status

@@ -51,6 +51,8 @@ def status(out: str | Path) -> Status:
     out = Path(out)
     done, begun, waiting = [], {}, []
     for folder in _steps(out).values():
+        if folder.startswith(f"{SOURCE}/"):  # what steps start from, which no plan counts as one
+            continue
         unfinished = out / unfinished_beside(folder)
         if is_complete(out / folder):
             done.append(folder)

@@ -52,7 +52,7 @@ def test_a_finished_study_says_so_and_its_log_has_every_step(spec: StudySpec, tm
         ("begin", "score mine by rules"), ("done", "score mine by rules"),
     ]  # fmt: skip
     found = status(out)
-    assert (len(found.done), found.begun, found.waiting, found.failed) == (5, {}, (), {})  # 3 sources, 2 steps
+    assert (len(found.done), found.begun, found.waiting, found.failed) == (2, {}, (), {})
     assert found.has_findings and not found.is_running
     assert [one.out for one in studies_in(tmp_path / "results")] == [out]
     with pytest.raises(StoreError, match="holds no study"):
@@ -105,8 +105,8 @@ def test_only_what_an_earlier_spec_left_is_removed_and_only_when_asked(spec: Stu
 def test_the_commands_answer(spec: StudySpec, tmp_path: Path) -> None:
     out = tmp_path / "results" / "one"
     run_study(spec, out)
-    assert "5 of 5 steps done, findings" in prism("study", "status", str(out)).stdout
-    assert "results/one: 5 of 5" in prism("study", "ls", str(tmp_path / "results")).stdout
+    assert "2 of 2 steps done, findings" in prism("study", "status", str(out)).stdout
+    assert "results/one: 2 of 2" in prism("study", "ls", str(tmp_path / "results")).stdout
     assert prism("study", "status", str(tmp_path)).returncode == 5
     schema = json.loads(prism("study", "schema").stdout)
     assert {"name", "base", "arms", "grid", "judge"} <= set(schema["properties"])
