@@ -184,6 +184,8 @@ def _as_input_error(
         close = difflib.get_close_matches(str(path[-1]), known, n=1)
         what = f"unknown key {name!r}"
         fix = f"did you mean {close[0]!r}?" if close else f"known keys here: {', '.join(known)}"
+        if len(path) > 1 and not prefix and path[-1] in model.model_fields:
+            fix = f"{path[-1]!r} is of the whole: write it at the top level, beside {path[0]!r}"
     elif fault["type"] == "missing":
         what = f"the key {name!r} is missing"
     elif isinstance(cause, InputError):
