@@ -59,7 +59,7 @@ def test_presets_for_large_models_start_from_files_of_ones_own(
         Path(file).write_text("{}\n")
     spec = load_spec(name)
     assert (spec.name, spec.uses_nano, min(arm.share for arm in spec.trained)) == (name, False, 0.0)
-    assert isinstance(spec.base, ModelArm)
+    assert isinstance(spec.base, ModelArm) and ("base", "dpo_sft_15") in {(one.a, one.b) for one in spec.contrasts}
     config = spec.method_config(next(arm for arm in spec.trained if arm.method == "dpo_sft"))
     adapter = config.training.adapter  # rates are ten times as high where an adapter learns
     assert (adapter is not None, config.recipes["dpo_sft"].learning_rate) == ((False, 5e-7), (True, 5e-6))[
@@ -88,6 +88,18 @@ def test_presets_for_large_models_plan(
     assert len(models) == arms * 3 and len({arm.seed for arm in models}) == 3
     assert sum(step.kind == "train" for step in found.plan.steps) == trainings * 3
     assert found.dollars > 0 and all(one.dollars is not None for one in found.costs)
+
+
+def test_the_presets_that_ask_the_papers_questions_test_them() -> None:
+    asked = {(one.a, one.b) for one in load_spec("nano-paper").contrasts}
+    assert asked >= {
+        ("base", "dpo_sft_15"),  # harm in every language
+        ("sft_random_15", "sft_15"),  # preferences
+        ("dpo_sft_0", "dpo_sft_15"),  # safety pairs
+        ("sft_15", "dpo_sft_15"),  # methods
+        ("dpo_sft_15_global", "dpo_sft_15_local"),  # scopes
+        ("dpo_sft_15_en", "dpo_sft_15"),  # languages
+    }
 
 
 def test_the_command_knows_every_preset() -> None:
