@@ -122,3 +122,22 @@ def test_four_bits_without_their_library_or_in_shards_are_refused_before_anythin
     with pytest.raises(InputError, match="cannot be spread over processes") as refused:
         train_method("dpo_ift", **options)
     assert "training.adapter.bits" in str(refused.value.where) and not (tmp_path / "run.unfinished").exists()
+
+
+@pytest.mark.parametrize("engine", ["trl", "transformers"])
+@pytest.mark.parametrize(
+    ("targets", "what"),
+    [
+        (["q_proj", "lm_head"], "'lm_head' is an embedding that the output shares"),
+        (["embed_tokens"], "'embed_tokens' is an embedding that the output shares"),
+        (["q_proj", "query"], "no layer of the model is called 'query'"),
+    ],
+)
+def test_adapters_on_layers_that_cannot_have_one_are_refused(
+    targets: list[str], what: str, engine: str, tiny_model: Path, flagged: list[Pair], tmp_path: Path
+) -> None:
+    config = load_config("micro", {"training.adapter": {"rank": 2, "alpha": 4, "targets": targets}})
+    with pytest.raises(InputError, match=what) as caught:
+        train_method("sft", engine=engine, base=tiny_model, pairs=flagged, out=tmp_path / "run", config=config)
+    assert caught.value.where == "key training.adapter.targets"
+    assert list(tmp_path.iterdir()) == []

@@ -381,22 +381,3 @@ def test_a_run_killed_before_its_first_checkpoint_starts_its_log_anew(
     assert len(_log(tmp_path / "run", "start")) == 1 and not _log(tmp_path / "run", "resume")
     assert [line["step"] for line in _log(tmp_path / "run", "step")] == [1, 2, 3, 4]
     assert result.stages[0].sums.pooled()["loss"][1] > 0
-
-
-@pytest.mark.parametrize("engine", ["trl", "transformers"])
-@pytest.mark.parametrize(
-    ("targets", "what"),
-    [
-        (["q_proj", "lm_head"], "'lm_head' is an embedding that the output shares"),
-        (["embed_tokens"], "'embed_tokens' is an embedding that the output shares"),
-        (["q_proj", "query"], "no layer of the model is called 'query'"),
-    ],
-)
-def test_adapters_on_layers_that_cannot_have_one_are_refused(
-    targets: list[str], what: str, engine: str, tiny_model: Path, pairs: list[Pair], tmp_path: Path
-) -> None:
-    settings = {"training.adapter": {"rank": 2, "alpha": 4, "targets": targets}}
-    with pytest.raises(InputError, match=what) as caught:
-        _train("sft", tiny_model, pairs[:8], tmp_path / "run", settings, engine=engine)
-    assert caught.value.where == "key training.adapter.targets"
-    assert list(tmp_path.iterdir()) == []
