@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from alignment_prism.domain import Pair
+from alignment_prism.domain import InputError, Pair
 from alignment_prism.domain.progress import Progress
 from alignment_prism.io import write_text
 from alignment_prism.training.base_model import Base, quiet_transformers, resolve_precision, save_model
@@ -21,7 +21,7 @@ from alignment_prism.training.callbacks import Log, StopRequest, Watcher, last_c
 from alignment_prism.training.devices import is_sharded, reduce_in_float32, uses_deepspeed
 from alignment_prism.training.divergence import with_other_replies
 from alignment_prism.training.dropout import disable_dropout
-from alignment_prism.training.examples import ExampleSet, make_examples
+from alignment_prism.training.examples import Example, ExampleSet, make_examples
 from alignment_prism.training.group_weights import weighted
 from alignment_prism.training.groups import GroupSums, sums_from_rows
 from alignment_prism.training.held_out import HeldOut, split_held_out
@@ -98,6 +98,7 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     objective = job.stage.objective
     pairs, held_out = split_held_out(job.pairs, settings.held_out)
     examples = _examples(job, pairs)
+    evaluated = _held_out_examples(job, held_out, examples.notices)
     _note_pairs(job, pairs, examples)
     precision = resolve_precision(settings)
     batching = spread_batch(settings, max(map(tree_length, examples.examples)))
@@ -138,7 +139,7 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
         context.prompts = translated_prompts(examples.examples, pairs, job.base.tokenizer, job.base.name)
     trainer.context = context
     trainer.add_callback(_StepBounds(trainer))
-    kept_out = collator.over(_examples(job, held_out).examples) if held_out else None
+    kept_out = collator.over(evaluated) if evaluated else None
     if kept_out is not None:  # before the watcher, for whom a training that ends by itself is not stopped
         every, patience = settings.eval_every, settings.patience
         trainer.add_callback(HeldOut(trainer, kept_out, job.stage.objective, every=every, patience=patience))
@@ -160,7 +161,7 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
                 progress=job.progress,
             )
         )
-    _log_start(job, examples, checkpoint, engine, trainer, batching, prepared.seconds)
+    _log_start(job, examples, len(evaluated), checkpoint, engine, trainer, batching, prepared.seconds)
     context.since = time.monotonic()
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if watcher.stopped:
@@ -217,6 +218,25 @@ def _examples(job: StageJob, pairs: Sequence[Pair]) -> ExampleSet:
     return make_examples(pairs, replies, base.tokenizer, max_length=settings.max_length, ends=base.ends)
 
 
+def _held_out_examples(job: StageJob, pairs: Sequence[Pair], notices: list[str]) -> list[Example]:
+    """Those of pairs that are held out, before anything is loaded for them; what became of them is added to notices.
+
+    Raises:
+        InputError: as for pairs that are trained on, and says that these are not.
+    """
+    if not pairs:
+        return []
+    try:
+        found = _examples(job, pairs)
+    except InputError as error:
+        fix = error.fix if error.where else f"{error.fix}; or hold out another share"
+        where = error.where or "key training.held_out"
+        what = f"of {len(pairs)} pairs that are held out: {error.what}"
+        raise InputError(what, where=where, fix=fix, settings=error.settings) from error
+    notices += [f"held out: {notice}" for notice in found.notices if notice not in notices]
+    return found.examples
+
+
 LAYOUT = "layout.json"
 """In the folder of a stage under way: the layout that `auto` has chosen, for a resume to have the same."""
 
@@ -238,6 +258,7 @@ def _keep_layout(job: StageJob, prepared: Prepared) -> None:
 def _log_start(
     job: StageJob,
     examples: ExampleSet,
+    held_out: int,
     checkpoint: Path | None,
     engine: Engine,
     trainer: Any,
@@ -253,6 +274,7 @@ def _log_start(
         precision=trainer.context.precision,
         step=step,
         pairs=len(examples.examples),
+        held_out=held_out,
         batching=asdict(batching),
         layout=trainer.data_collator.layout,
         layouts_tried={name: round(value, 4) for name, value in seconds.items()},

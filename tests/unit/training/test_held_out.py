@@ -13,7 +13,16 @@ import pytest
 import torch
 
 from alignment_prism.domain import InputError, Pair
-from alignment_prism.training import METHODS, Method, MicroBatch, Objective, Recipe, TrainingInterrupted, load_config
+from alignment_prism.training import (
+    METHODS,
+    Method,
+    MicroBatch,
+    Objective,
+    Recipe,
+    TrainingInterrupted,
+    load_config,
+    stage,
+)
 from alignment_prism.training.base_model import find_base, load_model
 from alignment_prism.training.examples import make_examples
 from alignment_prism.training.held_out import read_curves, split_held_out
@@ -146,3 +155,26 @@ def test_a_loss_by_group_knows_the_groups_of_pairs_that_are_held_out(
                 found[row["language"], row["scope"]] = total / count
     assert len(set(numbers["step"].values())) == 9  # three languages, three scopes
     assert numbers["held_out"].items() <= numbers["step"].items() and len(numbers["held_out"]) > 3
+
+
+def test_pairs_that_are_held_out_are_checked_before_the_model_is_loaded_and_named_as_such(
+    tiny_model: Path, pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors said `any of 7 pairs` of a file of thirty, after the model had been tried."""
+    flagged = [replace(pair, chosen_harmful=False, rejected_harmful=True) for pair in pairs]
+    _, out = split_held_out(flagged, 0.3)
+    monkeypatch.setattr(stage, "prepare", None)  # nothing of the model is needed to find out
+    silent = [replace(pair, chosen_harmful=None) if pair == out[-1] else pair for pair in flagged]
+    with pytest.raises(InputError, match=rf"of {len(out)} pairs that are held out: a safety pair does not say") as one:
+        _train("safe_dpo", tiny_model, silent, tmp_path / "run")
+    assert f"pair {out[-1].id}" in str(one.value.where)
+    both_harmful = [replace(pair, chosen_harmful=True) if pair in out else pair for pair in flagged]
+    with pytest.raises(InputError, match=rf"of {len(out)} pairs that are held out: the method learns nothing") as every:
+        _train("safe_dpo", tiny_model, both_harmful, tmp_path / "run")
+    assert every.value.where == "key training.held_out" and "another share" in str(every.value.fix)
+    monkeypatch.undo()
+    some = [replace(pair, chosen_harmful=True) if pair == out[0] else pair for pair in flagged]
+    run = _train("safe_dpo", tiny_model, some, tmp_path / "run")
+    assert any("held out: 1 of" in notice and "learns nothing" in notice for notice in run.notices)
+    (start,) = _lines(run.folder, "start")
+    assert start["held_out"] == len(out) - 1
