@@ -251,3 +251,49 @@ def test_quantised_weights_are_refused_and_what_all_have_alike_is_copied(kind: t
     merged = _read(tmp_path / "out")
     assert torch.equal(merged["up.weight"].view(torch.uint8), _read(one)["up.weight"].view(torch.uint8))
     assert torch.allclose(merged["embed.weight"], (_read(one)["embed.weight"] + _read(other)["embed.weight"]) / 2)
+
+
+def _with_head(folder: Path, head: torch.Tensor | None) -> Path:
+    """The model in a folder with an output embedding beside its input embedding; None stores a copy of that one."""
+    tensors = {name: tensor for name, tensor in _read(folder).items() if name != "lm_head.weight"}
+    for path in folder.glob("*.safetensors"):
+        path.unlink()
+    stored = tensors["embed.weight"].clone() if head is None else head
+    save_file({**tensors, "lm_head.weight": stored}, folder / "model-0.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("how", [Merge("linear"), Merge("slerp"), Merge("dare_ties", density=0.4)], ids=str)
+@pytest.mark.parametrize("twice", ["base", "models", "all"])
+def test_an_output_embedding_that_is_a_copy_is_merged_as_what_it_copies(
+    how: Merge, twice: str, models: list[Path], tmp_path: Path
+) -> None:
+    """A base may store its tied embedding twice, and what is trained from it once: those were called different
+    architectures. Where all had it twice, DARE drew other lots for each, so that transformers tied them no more."""
+    folders = [Path(shutil.copytree(model, tmp_path / model.name)) for model in models[:3]]
+    base, *parts = folders
+    merge_models(how, parts, tmp_path / "once", base=base)
+    for folder in {"base": [base], "models": parts, "all": folders}[twice]:
+        _with_head(folder, None)
+    merge_models(how, parts, tmp_path / "out", base=base)
+    found, once = _read(tmp_path / "out"), _read(tmp_path / "once")
+    head = found.pop("lm_head.weight", once["embed.weight"])
+    assert torch.equal(head, once["embed.weight"])
+    assert all(torch.equal(found[name], once[name]) for name in once) and found.keys() == once.keys()
+
+
+def test_models_of_which_one_has_an_output_embedding_of_its_own_are_refused_for_that(
+    models: list[Path], tmp_path: Path
+) -> None:
+    base, one, other = (Path(shutil.copytree(model, tmp_path / model.name)) for model in models[:3])
+    _with_head(one, None)
+    _with_head(other, torch.randn(SHAPES["embed.weight"], generator=torch.Generator().manual_seed(7)))
+    for parts in ([base, other], [one, other], [other, one]):
+        with pytest.raises(ModelError, match="one of them alone has an output embedding of its own") as refused:
+            merge_models(Merge("linear"), parts, tmp_path / "out")
+        assert "lm_head.weight" in str(refused.value)
+    for folder in (base, one, other):  # a head of its own that began as a copy
+        (folder / "config.json").write_text(json.dumps({"tie_word_embeddings": False}), encoding="utf-8")
+    merge_models(Merge("linear"), [one, other], tmp_path / "out")
+    first, second, found = _read(one), _read(other), _read(tmp_path / "out")
+    assert torch.allclose(found["lm_head.weight"], (first["lm_head.weight"] + second["lm_head.weight"]) / 2)

@@ -27,6 +27,8 @@ PIECE = 1 << 20
 KEY = "merge.json"
 """What a merge that is under way is made from, beside its files."""
 _COPIED = ("*.json", "*.jinja", "*.model", "*.txt")
+_HEADS = ("lm_head.weight", "embed_out.weight")
+"""Ends of the names of output embeddings, which many models share with their input embeddings."""
 _TYPES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 
 
@@ -80,7 +82,8 @@ def merge_models(
 
 
 def _merged(merge: Merge, readers: Sequence[_Weights], origin: _Weights | None, like: _Weights, name: str) -> Any:
-    """The pieces of one tensor of the result."""
+    """The pieces of one tensor of the result; a copy of another tensor is merged as that one is."""
+    name = like.copies.get(name, name)
     if not like.is_float(name):
         return like.raw(name)
     models = [partial(reader.pieces, name) for reader in readers]
@@ -93,6 +96,7 @@ class _Weights:
     Attributes:
         folder: of the model.
         files: path -> the headers of its tensors, by name, in the order of the file.
+        copies: name of an output embedding -> that of the input embedding which it is a copy of.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -105,6 +109,17 @@ class _Weights:
         self.folder = folder
         self.files = {path: _header(path) for path in paths}
         self.place = {name: path for path, tensors in self.files.items() for name in tensors}
+        heads = [name for name in self.place if name.endswith(_HEADS)] if _ties(folder) else []
+        self.copies = {head: name for head in heads for name in self._copied_by(head)}
+
+    @property
+    def tensors(self) -> set[str]:
+        """Names of the tensors, without those that are copies of another: one model stores them, the next does not."""
+        return self.place.keys() - self.copies.keys()
+
+    def _copied_by(self, head: str) -> list[str]:
+        """Names of the tensors that an output embedding has every number of; none or one."""
+        return [name for name in self.place if name != head and _equal(self, head, self, name)]
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self.files[self.place[name]][name]["shape"])
@@ -216,21 +231,24 @@ def _check(merge: Merge, models: int, has_base: bool) -> None:
 
 def _check_alike(like: _Weights, other: _Weights) -> None:
     """The same tensors of the same shapes, numbers that can be added up, and the same tokens."""
-    for name in sorted(like.place.keys() ^ other.place.keys()):
+    for name in sorted(like.tensors ^ other.tensors):
+        what = f"the models are of different architectures: one of them alone has {name}"
+        if name.endswith(_HEADS):
+            what = f"one of them alone has an output embedding of its own, {name}; the other shares its input embedding"
         raise ModelError(
-            f"the models are of different architectures: one of them alone has {name}",
+            what,
             where=f"{like.folder} and {other.folder}",
             fix="merge models that were trained from one base",
         )
-    for name in like.place:
+    for name in sorted(like.tensors):
         if like.shape(name) != other.shape(name):
             raise ModelError(
                 f"{name} has the shape {list(like.shape(name))} in one model, {list(other.shape(name))} in the other",
                 where=f"{like.folder} and {other.folder}",
                 fix="merge models that were trained from one base",
             )
-    for name in like.place:
-        if not (like.is_float(name) and other.is_float(name)) and not _same(like, other, name):
+    for name in sorted(like.tensors):
+        if not (like.is_float(name) and other.is_float(name)) and not _equal(like, name, other, name):
             raise ModelError(
                 f"{name} is held as {like.kind(name)} in one model, {other.kind(name)} in the other, and differs",
                 where=f"{like.folder} and {other.folder}",
@@ -244,11 +262,22 @@ def _check_alike(like: _Weights, other: _Weights) -> None:
         )
 
 
-def _same(like: _Weights, other: _Weights, name: str) -> bool:
-    """Whether a tensor that is not to be merged is the same, byte by byte."""
-    return like.kind(name) == other.kind(name) and all(
-        one == another for one, another in zip(like.raw(name), other.raw(name), strict=True)
+def _equal(like: _Weights, name: str, other: _Weights, its: str) -> bool:
+    """Whether a tensor of one model is a tensor of another, or another one of the same, byte by byte."""
+    return (
+        like.kind(name) == other.kind(its)
+        and like.shape(name) == other.shape(its)
+        and all(one == another for one, another in zip(like.raw(name), other.raw(its), strict=True))
     )
+
+
+def _ties(folder: Path) -> bool:
+    """Whether a model's output embedding is to be its input embedding, as its config says; it need not say so."""
+    try:
+        content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return bool({**content, **(content.get("text_config") or {})}.get("tie_word_embeddings", True))
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return True
 
 
 def _vocabulary(folder: Path) -> Any:
