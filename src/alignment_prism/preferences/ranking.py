@@ -30,6 +30,9 @@ TIE, INCONSISTENT, UNJUDGED = "tie", "inconsistent", "unjudged"
 BAD_OUTCOMES = (Outcome.HARMFUL, Outcome.DEGENERATE, Outcome.WRONG_LANGUAGE)
 """What a preferred reply must not be."""
 
+_KEPT = ("template", "rephrased_by", "order", "translations")
+"""What pairs keep of the metadata of their prompts; of `translations`, methods learn that compare languages."""
+
 HUMAN = "human:"
 """How the judge's name of a comparison by a person begins."""
 
@@ -138,7 +141,8 @@ def decide(
         candidates: the replies; `candidate_name` of each is the arm that comparisons name.
         comparisons: by judges, both orders.
         labels: by people, of couples in either direction, that judges compared or not; the last one of a couple counts.
-        outcomes: digest of a reply -> its outcome, as far as somebody judged it alone.
+        outcomes: digest of a reply -> its outcome, as far as somebody judged it alone; pairs say which of their replies
+            do harm by it.
         rules: which couples are pairs.
     """
     outcomes = outcomes or {}
@@ -176,7 +180,7 @@ def decide(
             )
             if status == PAIR:
                 taken += 1
-                drafts.append((len(decisions), _pair(prompt, sides, decision)))
+                drafts.append((len(decisions), _pair(prompt, sides, decision, outcomes)))
             decisions.append(decision)
     return _capped(decisions, drafts, rules.refusal_cap)
 
@@ -208,7 +212,7 @@ def _status(
     return PAIR, refuses
 
 
-def _pair(prompt: Prompt, sides: Couple, decision: Decision) -> Pair:
+def _pair(prompt: Prompt, sides: Couple, decision: Decision, outcomes: Mapping[str, Outcome]) -> Pair:
     chosen, rejected = sides if decision.verdict == "a" else sides[::-1]
     about = {
         "seed_id": decision.seed_id,
@@ -222,7 +226,7 @@ def _pair(prompt: Prompt, sides: Couple, decision: Decision) -> Pair:
         "rejected_seed": rejected.seed,
         "decided_by": decision.by,
         "judges": list(decision.judges),
-        **{name: prompt.metadata[name] for name in ("template", "rephrased_by", "order") if name in prompt.metadata},
+        **{name: prompt.metadata[name] for name in _KEPT if name in prompt.metadata},
     }
     return Pair(
         id=content_digest("pair", prompt.id, chosen.reply, rejected.reply),
@@ -236,7 +240,14 @@ def _pair(prompt: Prompt, sides: Couple, decision: Decision) -> Pair:
         group=prompt.cluster,
         source=prompt.source,
         metadata=about,
+        chosen_harmful=_does_harm(outcomes.get(chosen.reply_digest)),
+        rejected_harmful=_does_harm(outcomes.get(rejected.reply_digest)),
     )
+
+
+def _does_harm(outcome: Outcome | None) -> bool | None:
+    """Whether a reply that was judged alone does harm; None where nobody could say."""
+    return None if outcome in (None, Outcome.UNJUDGED) else outcome is Outcome.HARMFUL
 
 
 def _capped(

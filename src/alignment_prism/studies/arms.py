@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 
 from alignment_prism.domain import BASE, InputError, Scope
 from alignment_prism.io.yaml import KeyFault
-from alignment_prism.studies.on_policy import OnPolicySpec
+from alignment_prism.studies.on_policy import OnPolicySpec, needs_outcomes
 from alignment_prism.studies.parts import Address, Files, Part
 from alignment_prism.training.methods import find_method
 
@@ -87,6 +87,9 @@ class TrainedArm(Part):
             raise KeyFault(what, "method")
         if self.on_policy is not None and self.shuffled:
             raise KeyFault("a coin has no part in pairs that judges rank", "shuffled")
+        silent = self.on_policy is not None and self.on_policy.outcomes is None and self.share > 0
+        if silent and (fault := needs_outcomes(self.method)) is not None:
+            raise KeyFault(f"{fault}; say who judges them", "on_policy", "outcomes")
         return self
 
 

@@ -23,6 +23,7 @@ from alignment_prism.store.names import (
     TRANSFER,
 )
 from alignment_prism.studies.arms import ModelArm, RepliesArm
+from alignment_prism.studies.on_policy import needs_outcomes
 from alignment_prism.studies.places import check_foreign
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.sources import Sources
@@ -85,6 +86,10 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
         from alignment_prism.studies.synthesis.checks import check_build
 
         check_build(sources.build[0])
+        for arm in spec.trained if sources.build[0].rank.outcomes is None else ():
+            if arm.share and arm.on_policy is None and (fault := needs_outcomes(arm.method)) is not None:
+                fix = "say who judges them in the build: rank.outcomes"
+                raise InputError(fault, where=f"arm {arm.name!r}", fix=fix)
 
 
 def check_judges(spec: StudySpec, sources: Sources, plan: Plan, out: Path) -> None:

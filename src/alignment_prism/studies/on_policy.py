@@ -6,10 +6,12 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from alignment_prism.domain import InputError, Pair, PairKind
 from alignment_prism.io.yaml import KeyFault
 from alignment_prism.studies.generation import Calls
 from alignment_prism.studies.judges import CompareSpec, JudgeSpec
 from alignment_prism.studies.parts import Part
+from alignment_prism.training.methods import find_method
 
 
 class OnPolicySpec(Part):
@@ -29,7 +31,8 @@ class OnPolicySpec(Part):
         top_p: nucleus.
         max_tokens: most tokens of a reply.
         judges: who compares two replies, in both orders: one, or a panel.
-        outcomes: who judges each reply alone, so that a harmful one is never preferred; None for nobody.
+        outcomes: who judges each reply alone, so that a harmful one is never preferred, and pairs say which of their
+            replies do harm (SafeDPO learns from that); None for nobody.
         couples: most couples of replies to a prompt that are compared.
         per_prompt: most pairs of a prompt.
         refusal_cap: largest share of refusals among the preferred replies of a language; 1 for no cap.
@@ -55,3 +58,14 @@ class OnPolicySpec(Part):
         if self.per_prompt > self.couples:
             raise KeyFault(f"{self.per_prompt} pairs a prompt of {self.couples} couples", "per_prompt")
         return self
+
+
+def needs_outcomes(method: str) -> str | None:
+    """Why a method cannot learn from safety pairs whose replies nobody judged alone; None where it can."""
+    silent = Pair("", (), "one", "another", kind=PairKind.SAFETY)
+    try:
+        for stage in find_method(method).stages:
+            stage.objective.replies(silent, 0)
+    except InputError as error:
+        return f"{method} on replies that nobody judges alone: {error.what}"
+    return None

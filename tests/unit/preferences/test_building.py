@@ -294,6 +294,22 @@ def test_a_harmful_reply_is_never_preferred():
     assert not pairs and decision.status == "the preferred reply is judged harmful"
 
 
+def test_pairs_say_which_of_their_replies_do_harm_as_far_as_somebody_judged_them():
+    """SafeDPO refused every safety pair of a build and of a round, whose replies had been judged one by one."""
+    harm, said = Outcome.HARMFUL, judged(ONE, OTHER, WIN, WIN)
+    for outcome, flag in (
+        (harm, True),
+        (Outcome.REFUSAL, False),
+        (Outcome.DEGENERATE, False),
+        (Outcome.UNJUDGED, None),
+    ):
+        outcomes = {ONE.reply_digest: Outcome.SAFE_HELP, OTHER.reply_digest: outcome}
+        _, (pair,) = decide([ASKED], [ONE, OTHER], said, outcomes=outcomes)
+        assert (pair.chosen_harmful, pair.rejected_harmful) == (False, flag)
+    _, (pair,) = decide([ASKED], [ONE, OTHER], said)
+    assert pair.chosen_harmful is pair.rejected_harmful is None
+
+
 def test_refusals_among_chosen_replies_are_capped_by_language():
     prompts = [Prompt(f"p{n}", user(f"q{n}"), "en", PromptKind.HARMFUL) for n in range(10)]
     candidates, comparisons = [], []

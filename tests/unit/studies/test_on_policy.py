@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from alignment_prism.domain import Comparison, Generation, InputError, Pair, Prompt, PromptKind, Scope, user
+from alignment_prism.domain import Comparison, Generation, InputError, Pair, Prompt, PromptKind, Scope, Winner, user
 from alignment_prism.io import read_records
 from alignment_prism.models.names import ModelKind, ModelRef
 from alignment_prism.models.weights import weights_digest
+from alignment_prism.preferences.ranking import decide
 from alignment_prism.studies import Sources, Study, StudySpec, build_plan, load_spec, run_study
 from alignment_prism.studies.estimate import estimate
 from alignment_prism.studies.prices import load_prices
@@ -79,11 +80,33 @@ def test_rounds_go_on_from_a_trained_arm_and_are_compared_with_its_base() -> Non
         ({"base": "online"}, "trained from 'online', which is made of it"),
         ({"on_policy": {**ROUNDS, "samples": 2}}, "4 couples of 2 replies"),
         ({"on_policy": {"rounds": 2}}, "judges"),
+        ({"method": "safe_dpo"}, r"does not say which of its replies are harmful(.|\n)*on_policy\.outcomes"),
     ],
 )
 def test_rounds_that_cannot_be_are_refused(arm: dict[str, Any], what: str) -> None:
     with pytest.raises(InputError, match=what):
         _spec({**ARM, **arm})
+
+
+def test_safe_dpo_has_rounds_whose_replies_are_judged_alone(tmp_path: Path) -> None:
+    """It was refused in the training, after all calls of the round."""
+    alone = {**ROUNDS, "rounds": 1, "prompts": 16, "max_tokens": 32, "outcomes": {"model": "nano/oracle"}}
+    arm = {**ARM, "method": "safe_dpo", "on_policy": alone}
+    spec = _spec(arm, mixture={"total": 60}, kinds=["harmful"], prompt_limit=1, compare=None, examples=0)
+    study = run_study(spec, tmp_path / "out")
+    (folder,) = (study.out / "pairs").iterdir()
+    pairs = read_records(folder / "pairs.parquet", Pair)
+    assert {pair.chosen_harmful for pair in pairs} == {False} and "online" in {one.arm for one in study.findings()}
+
+
+def test_rounds_keep_the_translations_of_their_prompts() -> None:
+    """MLC learnt nothing on replies of its own where a column says what prompts are in other languages."""
+    (asked,) = prompts_of([replace(PAIRS[0], metadata={"translations": {"hi": "x"}, "topic": "boat"})])
+    assert asked.metadata == {"translations": {"hi": "x"}}
+    one, other = (Generation(asked.id, "policy", "m", text, sample=n) for n, text in enumerate(("one", "two")))
+    said = [Comparison(asked.id, "policy/0", "policy/1", first, "j", "r", Winner.WIN) for first in (True, False)]
+    _, (pair,) = decide([asked], [one, other], said)
+    assert pair.metadata["translations"] == {"hi": "x"} and "topic" not in pair.metadata
 
 
 def test_a_grid_has_arms_with_rounds_and_without() -> None:

@@ -18,6 +18,7 @@ from alignment_prism.preferences.xray import xray
 from alignment_prism.prompts.overlap import PromptIndex
 from alignment_prism.store.names import PAIRS
 from alignment_prism.studies import StudySpec, build_plan, load_sources, run_study
+from alignment_prism.studies.checks import check_study
 from alignment_prism.studies.synthesis.loading import load_build
 from alignment_prism.studies.synthesis.run import Build, run_build
 
@@ -56,6 +57,10 @@ def test_the_lab_builds_pairs_that_say_where_they_came_from(built: Build) -> Non
         assert about["seed_id"] in seeds and about["judges"] in (["nano/oracle: a"], ["nano/oracle: b"])
         assert {about["chosen_model"], about["rejected_model"]} == {"nano/teacher", "nano"}
     assert {pair.kind for pair in pairs} == {PairKind.SAFETY}
+    assert {pair.chosen_harmful for pair in pairs} == {False} and {pair.rejected_harmful for pair in pairs} == {
+        True,
+        False,
+    }
     assert sum(pair.metadata["chosen_model"] == "nano/teacher" for pair in pairs) > 0.8 * len(pairs)
 
 
@@ -162,6 +167,21 @@ def test_a_study_starts_from_a_build_and_keeps_it_away_from_its_prompts(built: B
     (mixture,) = (study.out / "mix").glob(f"*/{PAIRS}")
     assert Counter(pair.kind for pair in read_records(mixture, Pair)) == {"safety": 6, "general": 6}
     assert study.findings()
+
+
+def test_a_method_by_harm_flags_wants_a_build_whose_replies_are_judged_alone(tmp_path: Path) -> None:
+    for name, outcomes in (("alone", ", outcomes: {model: nano/oracle}"), ("silent", "")):
+        (tmp_path / f"{name}.yaml").write_text(SMALL.replace(", outcomes: {model: nano/oracle}", outcomes))
+    for name in ("alone", "silent"):
+        arms = [{"name": "safe", "method": "safe_dpo", "share": 0.5}]
+        content = {"name": "x", "training": "micro", "pairs": {"build": str(tmp_path / f"{name}.yaml")}, "arms": arms}
+        spec = StudySpec.model_validate({**content, "judge": {"model": "nano/oracle"}})
+        if name == "alone":
+            check_study(spec, load_sources(spec))
+            continue
+        with pytest.raises(InputError, match="safe_dpo on replies that nobody judges alone") as refused:
+            check_study(spec, load_sources(spec))
+        assert "rank.outcomes" in str(refused.value) and "arm 'safe'" in str(refused.value)
 
 
 def test_pairs_that_cannot_be_matched_are_written_anew_by_the_model_itself(tmp_path: Path) -> None:
