@@ -3,9 +3,10 @@
 Calls are counted: those that a journal or a cache has the answers of are left out, and of replies that are there it is
 known which a judge is asked about. Of replies that are still to be made it is not, so that each counts: `at_most`.
 The rest is reckoned, no tokenizer is loaded: a token is three characters, a reply is as long as `max_tokens` allows, a
-training does 6 operations a parameter and token (8 where activations are computed again), a pass without gradient (of
-its reference, of the divergence that KTO estimates) and a reply 2 (Kaplan et al. 2020, section 2.1). So replies and
-money are upper bounds in most studies, and nothing is exact.
+training does 6 operations a parameter and token (8 where activations are computed again), those of prompts that MLC
+compares in all their languages among them, a pass without gradient (of its reference, of the divergence that KTO
+estimates) and a reply 2 (Kaplan et al. 2020, section 2.1). So replies and money are upper bounds in most studies, and
+nothing is exact.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from alignment_prism.studies.arms import ModelArm
 from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.plan import Plan
 from alignment_prism.studies.prices import Prices
-from alignment_prism.studies.reckoning import CHARACTERS, Estimate, called, computed, passes
+from alignment_prism.studies.reckoning import CHARACTERS, Estimate, called, computed, in_all_languages, learned, passes
 from alignment_prism.studies.rounds_estimate import of_round
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.spec import StudySpec
@@ -249,10 +250,11 @@ def _training(
         from alignment_prism.studies.synthesis.plan import largest
 
         most, *tokens_each = largest(*sources.build)
-        safety = [*(CHARACTERS * one for one in tokens_each), 2.0]
+        languages = len({seed.language for seed in sources.build[1].prompts})
+        safety = [*(CHARACTERS * one for one in tokens_each), 2.0, CHARACTERS * tokens_each[0] * languages]
         pairs = mixture["total"] or pairs + most
     mixed = (share * one + (1 - share) * other for one, other in zip(safety, general, strict=True))
-    prompt, chosen, rejected, replies = mixed
+    prompt, chosen, rejected, replies, translated = mixed
     method = find_method(step.settings["method"])
     recipes = {**step.settings.get("earlier", {}), method.stages[-1].section: step.settings["recipe"]}
     checkpointing = bool(step.options["training"].get("gradient_checkpointing"))
@@ -268,6 +270,10 @@ def _training(
         epochs = float(recipe.get("epochs", 1))
         read += tokens * epochs
         operations += tokens * passes(objective, epochs, checkpointing=checkpointing) * parameters(base)
+        if objective.translated_at is not None:
+            compared = pairs * translated / CHARACTERS
+            read += compared * epochs
+            operations += compared * learned(epochs, checkpointing=checkpointing) * parameters(base)
     return computed(
         f"train from {names.get(base, base)}",
         int(read),
@@ -287,11 +293,12 @@ def _characters(messages: Messages) -> int:
     return sum(len(turn.content) for turn in messages)
 
 
-def _mean_lengths(pairs: Sequence[Pair]) -> tuple[float, float, float, float]:
-    """Mean characters of prompts, chosen and rejected replies, and mean number of replies that are there."""
+def _mean_lengths(pairs: Sequence[Pair]) -> tuple[float, float, float, float, float]:
+    """Mean characters of prompts, chosen and rejected replies, mean number of replies that are there, and mean
+    characters of prompts in all their languages."""
     count = max(len(pairs), 1)
     prompts = sum(len(message.content) for pair in pairs for message in pair.messages)
     there = sum((pair.chosen != "") + (pair.rejected != "") for pair in pairs)
     characters = [prompts, sum(len(pair.chosen) for pair in pairs), sum(len(pair.rejected) for pair in pairs)]
     prompt, chosen, rejected = (each / count for each in characters)
-    return prompt, chosen, rejected, there / count
+    return prompt, chosen, rejected, there / count, in_all_languages(pairs) / count

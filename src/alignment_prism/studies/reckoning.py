@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from alignment_prism.domain import Pair
 from alignment_prism.studies.prices import Gpu, Prices
 
 if TYPE_CHECKING:
@@ -67,6 +69,31 @@ def computed(what: str, read: int, written: int, operations: float, gpu: Gpu, ut
     return Estimate(what, 1, 0, read, written, hours, None if hours is None else hours * gpu.per_hour)
 
 
+def in_all_languages(pairs: Sequence[Pair]) -> int:
+    """Characters of the prompts of pairs, each in its own language and in those that a method may compare it with: what
+    a pair names as translations, else the other languages of its group."""
+    from alignment_prism.training.examples import pair_translations
+
+    of_group: dict[str, dict[str, int]] = {}
+    for pair in pairs:
+        of_group.setdefault(pair.group or pair.id, {}).setdefault(pair.language, _length(pair))
+    found = 0
+    for pair in pairs:
+        named = [len(text) for _, text in pair_translations(pair)]
+        group = of_group[pair.group or pair.id]
+        found += _length(pair) + (sum(named) or sum(group.values()) - group[pair.language])
+    return found
+
+
+def _length(pair: Pair) -> int:
+    return sum(len(message.content) for message in pair.messages)
+
+
+def learned(epochs: float, *, checkpointing: bool) -> float:
+    """Operations a parameter and token of what is read with gradient, once an epoch: 6, or 8 with checkpointing."""
+    return (8 if checkpointing else 6) * epochs
+
+
 def passes(objective: Objective, epochs: float, *, checkpointing: bool) -> float:
     """Operations a parameter and token of a training that reads each token once an epoch: 6 with gradient, 2 without.
 
@@ -75,7 +102,10 @@ def passes(objective: Objective, epochs: float, *, checkpointing: bool) -> float
         epochs: how many.
         checkpointing: whether activations are computed again, which takes 2 more.
     """
-    learned = (8 if checkpointing else 6) * epochs
     reference = 2 if objective.uses_reference else 0
     # Replies to other prompts: once for their references, and then in each step.
-    return learned + reference + (2 * (1 + epochs) if objective.uses_divergence else 0)
+    return (
+        learned(epochs, checkpointing=checkpointing)
+        + reference
+        + (2 * (1 + epochs) if objective.uses_divergence else 0)
+    )

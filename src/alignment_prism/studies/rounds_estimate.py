@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from alignment_prism.studies.judges import JudgeSpec
 from alignment_prism.studies.prices import Prices
-from alignment_prism.studies.reckoning import CHARACTERS, Estimate, computed, passes
+from alignment_prism.studies.reckoning import CHARACTERS, Estimate, computed, in_all_languages, learned, passes
 from alignment_prism.studies.sources import Sources
 from alignment_prism.studies.steps import KINDS, Step
 from alignment_prism.studies.steps.ask import ASK
@@ -39,6 +39,10 @@ def of_round(step: Step, sources: Sources, prices: Prices, parameters: Callable[
         tokens += count * pairs.settings["per_prompt"] * length * (objective.examples_of_pair - 1)
         checkpointing = bool(step.options["training"].get("gradient_checkpointing"))
         work = tokens * passes(objective, epochs, checkpointing=checkpointing) * parameters(base)
+        if objective.translated_at is not None:
+            compared = count * pairs.settings["per_prompt"] * in_all_languages(pool) // (CHARACTERS * max(len(pool), 1))
+            tokens += compared
+            work += compared * learned(epochs, checkpointing=checkpointing) * parameters(base)
         return [computed("train in rounds", int(tokens * epochs), 0, work, prices.gpu, prices.gpu.training)]
     if step.kind == "reply":
         from alignment_prism.studies.steps.reply import REPLY

@@ -113,6 +113,22 @@ def test_single_replies_are_read_with_one_prompt_each(prices: Path) -> None:
     assert {row.what: row.tokens_in for row in rows}["train from nano"] == 40 * (10 + 20) + 20 * (10 + 30)
 
 
+def test_prompts_that_are_compared_with_their_translations_are_read_in_all_languages(prices: Path) -> None:
+    """MLC's second pass was in no plan: safety pairs name two translations of 45 characters, general ones share a group
+    with a pair in Hindi."""
+    told = [replace(pair, metadata={"translations": {"hi": "x" * 45, "fr": "x" * 45}}) for pair in SAFETY]
+    both = [replace(pair, group=f"g{n // 2}", language=("en", "hi")[n % 2]) for n, pair in enumerate(GENERAL)]
+    sources = replace(SOURCES, safety=told, general=both)
+    arm = {"name": "one", "method": "mlc", "share": 0.5, "config": {"mlc": {"epochs": 3}}}
+    spec = StudySpec.model_validate({**SPEC.model_dump(exclude_unset=True), "arms": [arm]})
+    rows = estimate(build_plan(spec, sources), spec, sources, load_prices(prices), parameters=lambda name: 10**6)
+    (train,) = (row for row in rows if row.what == "train from nano")
+    compared = 30 * (10 + 15 + 15) + 30 * (10 + 10)  # tokens of prompts, with gradient
+    assert train.tokens_in == 3 * (60 * 60 + compared)
+    operations = (60 * 60 * (6 * 3 + 2) + compared * 6 * 3) * 1e6
+    assert train.gpu_hours == pytest.approx(operations / 0.5e9 / 3600)
+
+
 def test_a_training_of_several_stages_takes_what_all_of_them_take(prices: Path, own_methods: None) -> None:
     stages = [replace(METHODS[name].stages[0], section=section) for name, section in (("simpo", "a"), ("ipo", "b"))]
     METHODS.register(Method("own", "Own", "of one's own", tuple(stages)))
