@@ -41,6 +41,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "alignment_prism.cli.align:command",
         "Train a model on preference pairs: SFT, DPO, or one after the other.",
     ),
+    "merge": (
+        "alignment_prism.cli.merge:command",
+        "Merge models of one base: linear, SLERP, TIES, DARE, task arithmetic.",
+    ),
     "generate": ("alignment_prism.cli.generate:command", "Let a model reply to prompts (first stage)."),
     "judge": ("alignment_prism.cli.judge:command", "Let a judge say what each reply is (second stage)."),
     "analyse": ("alignment_prism.cli.analyse:command", "Turn verdicts into findings (third stage)."),

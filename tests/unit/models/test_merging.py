@@ -183,7 +183,7 @@ def test_a_merge_that_was_stopped_goes_on_with_the_tensor_that_it_was_at(
     read: list[str] = []
     tensors = merge._merged
     monkeypatch.setattr(merge, "_merged", lambda *args: read.append(args[-1]) or tensors(*args))
-    with pytest.raises(StoreError, match="something else than this merge"):
+    with pytest.raises(StoreError, match="another merge than this one"):
         merge_models(Merge("ties"), parts, tmp_path / "out", base=base)
     merge_models(how, parts, tmp_path / "out", base=base)
     assert len(read) == len(SHAPES) + 1 - 3

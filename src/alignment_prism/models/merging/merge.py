@@ -307,7 +307,9 @@ def _begin(target: Path, merge: Merge, readers: Sequence[_Weights]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     if not any(target.iterdir()):
         write_text(target / KEY, key)
-    if not (target / KEY).exists() or (target / KEY).read_text(encoding="utf-8") != key:
-        raise StoreError(
-            "the folder holds something else than this merge, begun", where=str(target), fix="choose another folder"
-        )
+    if not (target / KEY).exists():
+        what = "the folder is not empty, and no merge was begun in it"
+        raise StoreError(what, where=str(target), fix="choose another folder")
+    if (target / KEY).read_text(encoding="utf-8") != key:
+        what = "the folder holds another merge than this one, begun"
+        raise StoreError(what, where=str(target), fix="choose another folder, or remove it")
