@@ -106,6 +106,18 @@ def write_artifact(
         >>> with write_artifact(out, kind="mixture", spec={"share": 0.15}, seed=0) as temporary:
         ...     (temporary / "pairs.jsonl").write_text(lines)
     """
+    with placed(folder, kind=kind, replace=replace) as temporary:
+        yield temporary
+        with _as_store_errors(Path(folder)):
+            _write_manifest(temporary, kind, dict(spec or {}), dict(inputs or {}), seed)
+
+
+@contextmanager
+def placed(folder: str | Path, *, kind: str, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary folder to put a whole artifact into, its manifest too; on leaving, it becomes `folder`.
+
+    Arguments, errors and what an exception inside the block leaves are those of `write_artifact`.
+    """
     folder = Path(folder)
     if folder.is_symlink():  # what it leads to is replaced, and not the link
         folder = folder.resolve()
@@ -119,7 +131,8 @@ def write_artifact(
         try:
             yield temporary
             with _as_store_errors(folder):
-                _finish(temporary, kind, dict(spec or {}), dict(inputs or {}), seed)
+                for path in [*temporary.rglob("*"), temporary]:
+                    _flush(path)
                 check_folder(folder, kind=kind, replace=replace)  # somebody may have put something there meanwhile
                 _move_into_place(temporary, folder)
         finally:
@@ -276,8 +289,8 @@ def verify(folder: str | Path) -> Manifest:
     return manifest
 
 
-def _finish(temporary: Path, kind: str, spec: dict[str, Any], inputs: dict[str, str], seed: int | None) -> None:
-    """Write the manifest and flush everything to disk."""
+def _write_manifest(temporary: Path, kind: str, spec: dict[str, Any], inputs: dict[str, str], seed: int | None) -> None:
+    """Write down what the files are and how they came about."""
     files = {
         name: {"sha256": file_digest(temporary / name), "bytes": (temporary / name).stat().st_size}
         for name in _files(temporary)
@@ -285,8 +298,6 @@ def _finish(temporary: Path, kind: str, spec: dict[str, Any], inputs: dict[str, 
     manifest = Manifest(kind, artifact_key(kind, spec, inputs, seed), spec, inputs, seed, files, _versions())
     text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n"
     (temporary / MANIFEST).write_text(text, encoding="utf-8")
-    for path in [*temporary.rglob("*"), temporary]:
-        _flush(path)
 
 
 def _move_into_place(temporary: Path, folder: Path) -> None:
