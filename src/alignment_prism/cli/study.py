@@ -37,7 +37,10 @@ GPUS = click.option("--gpus", type=click.IntRange(1), default=1, metavar="N",
                          "spread over; 1 if not given, an error where there are fewer.")  # fmt: skip
 SHARD = click.option("--shard", metavar="I/N",
                      help="Do part I of N of the trainings and replies, and no more: of processes that share the "
-                          "folder. The command without it does the rest.")  # fmt: skip
+                          "folder or a store. The command without it does the rest.")  # fmt: skip
+STORE = click.option("--store", metavar="URL",
+                     help="Store of finished steps that machines share, such as s3://bucket/path: what it has is "
+                          "fetched and not done again, what is done is sent there.")  # fmt: skip
 UNJUDGED = "unjudged_rate"
 """The metric that says whether any reply has no verdict."""
 
@@ -76,7 +79,8 @@ def show(preset: str) -> None:
               help="YAML file with prices and speeds in place of those that ship.")  # fmt: skip
 @click.option("--cache", type=click.Path(path_type=Path), envvar="PRISM_CACHE",
               help="Folder of answers that runs share, as of `prism study run`.")  # fmt: skip
-def plan(spec: str, out: Path | None, prices: Path | None, cache: Path | None) -> None:
+@STORE
+def plan(spec: str, out: Path | None, prices: Path | None, cache: Path | None, store: str | None) -> None:
     """Check a spec and everything it names, list its steps, and reckon what those that are not done take.
 
     Trains and generates nothing. Calls are counted, without those whose answers the folder or the cache has; tokens,
@@ -93,7 +97,7 @@ def plan(spec: str, out: Path | None, prices: Path | None, cache: Path | None) -
 
     study = load_spec(spec)
     folder = out or Path("results") / study.name
-    echo_dry_run(dry_run(study, folder, prices=prices, cache=cache), folder)
+    echo_dry_run(dry_run(study, folder, prices=prices, cache=cache, store=store), folder)
 
 
 @command.command("run")
@@ -106,6 +110,7 @@ def plan(spec: str, out: Path | None, prices: Path | None, cache: Path | None) -
 @ADDRESS
 @GPUS
 @SHARD
+@STORE
 @group("money", MoneyOptions)
 def run(
     spec: str,
@@ -117,6 +122,7 @@ def run(
     address: str,
     gpus: int,
     shard: str | None,
+    store: str | None,
     money: MoneyOptions,
 ) -> None:
     """Run a study, or go on with one that was stopped.
@@ -142,14 +148,14 @@ def run(
     study = load_spec(spec)
     folder = out or Path("results") / study.name
     if money.dry_run:
-        money.echo_dry_run(study, folder, replace=replace, retry_unjudged=retry_unjudged)
+        money.echo_dry_run(study, folder, replace=replace, retry_unjudged=retry_unjudged, store=store)
         return
     if shard is not None:
         if replace or retry_unjudged or executor == "ray":
             raise InputError("--shard trains and replies", fix="give other options to the command that does the rest")
-        _run_shard(study, folder, shard, jobs, gpus=gpus, **money.options())
+        _run_shard(study, folder, shard, jobs, gpus=gpus, store=store, **money.options())
         return
-    options = {"cluster": address if executor == "ray" else None, "gpus": gpus, **money.options()}
+    options = {"cluster": address if executor == "ray" else None, "gpus": gpus, "store": store, **money.options()}
     run_and_show(study, folder, replace=replace, retry_unjudged=retry_unjudged, jobs=jobs, **options)
 
 

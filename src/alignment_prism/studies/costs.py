@@ -9,6 +9,7 @@ from pathlib import Path
 
 from alignment_prism.domain import Score, StoreError
 from alignment_prism.io import read_records
+from alignment_prism.store.remote import RemoteStore
 from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
 from alignment_prism.studies.estimate import estimate
 from alignment_prism.studies.executors.failures import dependents
@@ -72,6 +73,7 @@ def dry_run(
     replace: bool = False,
     known: Sequence[str | Path] = (),
     sources: Sources | None = None,
+    store: str | None = None,
 ) -> DryRun:
     """Check a study and everything that it names, and reckon what its steps that are not done take; nothing is called.
 
@@ -84,6 +86,7 @@ def dry_run(
         replace: as well.
         known: as well.
         sources: as well.
+        store: as well; what it has counts as done.
 
     Raises:
         PrismError: what would stop the study before its first step, but for a folder that holds other findings.
@@ -99,9 +102,12 @@ def dry_run(
     check_study(spec, sources)
     plan = build_plan(spec, sources)
     check_judges(spec, sources, plan, folder)
+    there = set() if store is None else RemoteStore(store).keys() & {step.key for step in plan.steps}
     finished = {step.key: step for step in plan.steps if step.is_done(folder)}
     gaps = {key for key, step in finished.items() if retry_unjudged and KINDS[step.kind].has_gaps(step.folder(folder))}
-    done = frozenset(finished.keys() - gaps - dependents(plan.steps, gaps))
+    done = frozenset(
+        (finished.keys() | there & {step.key for step in plan.steps}) - gaps - dependents(plan.steps, gaps)
+    )
     obstacle = None
     try:
         check_place(folder, plan, spec, replace=replace or retry_unjudged)

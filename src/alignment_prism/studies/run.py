@@ -7,7 +7,7 @@ it is run again with the same folder. Findings and report are made anew whenever
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from alignment_prism.studies.analysis import (
     corrected_by_passport,
 )
 from alignment_prism.studies.checks import check_folder_can_be_made, check_judges, check_place, check_study
+from alignment_prism.studies.elsewhere import shared_steps
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.ray import run_steps_on_ray
 from alignment_prism.studies.housekeeping import remove_leftovers
@@ -78,6 +79,7 @@ def run_study(
     cache: str | Path | None = None,
     cluster: str | None = None,
     gpus: int = 1,
+    store: str | None = None,
 ) -> Study:
     """Run a study, or go on with one.
 
@@ -101,6 +103,8 @@ def run_study(
         cluster: address of a cluster of Ray (`HOST:PORT`, `auto`; empty for one on this machine) that does trainings
             and replies, see `executors.ray.run_steps_on_ray`; None for none.
         gpus: of one machine, or one node of the cluster, that each training of a larger model is spread over by FSDP2.
+        store: URL of a store of finished steps (`s3://bucket/path`) that machines share: what it has is fetched and not
+            done again, what is done is sent there. None for none.
 
     Returns:
         The finished study.
@@ -134,14 +138,15 @@ def run_study(
     check_judges(spec, sources, plan, out)
     limit, shared = budget_for(budget, prices, models_called(plan.steps, out)), shared_answers(cache, out)
     index = {**plan.as_json(), "notes": notes}
-    with _held(out):
+    with _held(out), ExitStack() as stack:  # what is sent to a store is waited for when all else is done
         check_place(out, plan, spec, replace=replace)
         if not (out / FINDINGS).exists():
             write_index(out, spec, index)
         for source in plan.sources:
             source.write(out)
+        finished = stack.enter_context(shared_steps(store, plan.steps, out, reporter))
         with CallJournal(out / CALLS, cache=shared, budget=limit) as journal:
-            context = Context(out, journal, earlier, gpus)
+            context = Context(out, journal, earlier, gpus, finished)
             logged = Logged(reporter, out / STEPS)
             if cluster is None:
                 run_steps(plan.steps, context, logged, fill_gaps=retry_unjudged, jobs=jobs)

@@ -1,4 +1,4 @@
-"""A study split over processes that share its folder and nothing else: for clusters whose scheduler starts processes.
+"""A study split over processes that share its folder or a store: for clusters whose scheduler starts processes.
 
 A shard does trainings and replies of models on this machine, and what they need: where pairs are built or ranked by
 models behind an API, its calls are journalled as a study's are. Who runs the study after all shards does the rest:
@@ -16,6 +16,7 @@ from alignment_prism.store import folder_lock, output_lock
 from alignment_prism.store.locks import turn_to_write
 from alignment_prism.store.names import CALLS, FINDINGS, STEPS
 from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
+from alignment_prism.studies.elsewhere import shared_steps
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.loading import load_spec
 from alignment_prism.studies.money import budget_for, models_called, shared_answers
@@ -43,12 +44,14 @@ def run_shard(
     budget: float | None = None,
     prices: str | Path | None = None,
     cache: str | Path | None = None,
+    store: str | None = None,
 ) -> list[Step]:
     """Do one part of a study's trainings and replies, or go on with it; `run_study` does the rest afterwards.
 
     Args:
         spec: as of `run_study`.
-        out: the study's folder, which all shards share; `results/NAME` if None.
+        out: the study's folder, which all shards share, or one of the shard's own where they share a `store`;
+            `results/NAME` if None.
         number: of the shard, from 1.
         of: how many shards there are.
         progress: where to report to; None is nowhere.
@@ -77,8 +80,11 @@ def run_shard(
                 write_index(out, spec, {**plan.as_json(), "notes": ()})
             for source in plan.sources:
                 source.write(out)
-        with CallJournal(out / CALLS, cache=shared, budget=limit) as journal:
-            context = Context(out, journal if called else None, gpus=gpus)
+        with (
+            CallJournal(out / CALLS, cache=shared, budget=limit) as journal,
+            shared_steps(store, steps, out, reporter) as finished,
+        ):
+            context = Context(out, journal if called else None, gpus=gpus, finished=finished)
             run_steps(steps, context, Logged(reporter, out / STEPS), jobs=jobs)
     return steps
 

@@ -239,6 +239,7 @@ class _Board:
         with self._changed:
             if error is None:
                 self.unfinished.discard(step.key)
+                self.context.finished(step)
             elif isinstance(error, KeyboardInterrupt):
                 self.stopped.append(f"{step.title}: {words}" if words else step.title)
             elif isinstance(error, Exception) and not ends_all(error, self.context.out):

@@ -68,6 +68,7 @@ def run_steps(
                     if step.key in waiting and (note := step.clear(context.out)):
                         reporter.note(note)
                     do_over_gpus(step, context, progress, earlier=step.key in gaps)
+                context.finished(step)
             except Exception as error:
                 if ends_all(error, context.out):
                     raise

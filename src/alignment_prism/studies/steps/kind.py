@@ -27,12 +27,14 @@ class Context:
         journal: of the answers of models behind an API; None where no step calls one.
         known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
         gpus: of one machine, that a training of a model that does not fit one core is spread over.
+        finished: called in the study's process with each step that is done.
     """
 
     out: Path
     journal: Journal | None
     known: tuple[Path, ...] = ()
     gpus: int = 1
+    finished: Callable[[Step], None] = lambda step: None
 
 
 Do = Callable[[Step, Mapping[str, Path], Path, Context, Progress], None]

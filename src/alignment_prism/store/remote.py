@@ -1,0 +1,199 @@
+"""A store that machines share where they share no disk: finished artifacts on S3, what speaks like it, or any other
+place that `fsspec` knows.
+
+    URL/artifacts/KEY     the manifest of the artifact with that key; where it is, the artifact is whole
+    URL/files/SHA256      the files that manifests name, each once
+
+Object stores have neither renames nor locks, and this needs none. A file is named by its digest and never changes; the
+manifest is put last, in one request. Who dies before that leaves files that nobody reads, and whoever makes the same
+artifact next finds them there. Why, and what stays on disks: docs/design/storage.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from alignment_prism.domain.errors import InputError, PrismError, StoreError
+from alignment_prism.domain.progress import Progress
+from alignment_prism.store.artifacts import Manifest, file_digest, placed, read_manifest
+from alignment_prism.store.names import MANIFEST
+from alignment_prism.store.outputs import shared_fault
+
+FORMAT = b"alignment-prism store, format 1\n"
+"""What the file `URL/prism` says, by which a store is known."""
+
+
+class RemoteStore:
+    """Artifacts by key at a URL.
+
+    Credentials are those that the environment has (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL` and their like for S3).
+
+    Args:
+        url: `s3://bucket/path`, `gs://...`, `file:///...`: whatever `fsspec` has a package for.
+
+    Raises:
+        InputError: nothing that is installed knows such a URL.
+        StoreError: it cannot be reached or read, or is of another format.
+    """
+
+    def __init__(self, url: str) -> None:
+        from fsspec.core import url_to_fs
+
+        self.url = url.rstrip("/")
+        if "://" not in url:
+            fix = "write it with its scheme: s3://bucket/path, or file:///folder"
+            raise InputError("no URL of a store", where=url, fix=fix, settings={"store": "URL"})
+        try:
+            self._fs, self._root = url_to_fs(self.url)
+        except (ImportError, ValueError) as error:
+            what = f"no store of this kind can be opened: {error}"
+            raise InputError(what, where=url, fix="install the fsspec package for it, or choose s3://") from error
+        with self._reached():
+            mark = self._path("prism")
+            self._is_marked = bool(self._fs.exists(mark))
+            found = self._fs.cat_file(mark) if self._is_marked else FORMAT
+        if found != FORMAT:
+            fix = "use the version that wrote it, or another address"
+            raise StoreError("the store has a format that this version does not read", where=url, fix=fix)
+
+    def make(self) -> None:
+        """Make the store where it is not there yet; by this one knows, before any work, that it can be written.
+
+        Raises:
+            StoreError: it cannot.
+        """
+        with self._reached():
+            if self._is_folder:
+                self._fs.makedirs(self._path("artifacts"), exist_ok=True)
+                self._fs.makedirs(self._path("files"), exist_ok=True)
+            if not self._is_marked:
+                self._fs.pipe_file(self._path("prism"), FORMAT)
+
+    def keys(self) -> set[str]:
+        """Of the artifacts that are there.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with self._reached():
+            try:
+                return {PurePosixPath(path).name for path in self._fs.ls(self._path("artifacts"), detail=False)}
+            except FileNotFoundError:  # an empty folder is none on object storage
+                return set()
+
+    def fetch(
+        self, key: str, folder: Path, kind: str, progress: Progress = lambda done, total, words="", /: None
+    ) -> None:
+        """Put an artifact into a folder, whole and with the digests that its manifest says, or leave that as it was.
+
+        What is damaged in the store is removed there, so that it can be sent anew.
+
+        Args:
+            key: of the artifact.
+            folder: where it is to be; empty, or not there.
+            kind: that the manifest must name.
+            progress: told how many bytes of how many are here.
+
+        Raises:
+            StoreError: the store cannot be read; or the artifact is not there, or damaged.
+        """
+        with placed(folder, kind=kind) as temporary:
+            place = self._path("artifacts", key)
+            with self._reached():
+                (temporary / MANIFEST).write_bytes(self._fs.cat_file(place))
+            try:
+                manifest = read_manifest(temporary)
+                _check(manifest, kind)
+            except StoreError as error:
+                self._damaged(place, error.what, error)
+            here, total = 0, sum(entry["bytes"] for entry in manifest.files.values())
+            for name, entry in manifest.files.items():
+                progress(here, total, name)
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                with self._reached(missing=place):
+                    self._fs.get_file(self._path("files", entry["sha256"]), str(temporary / name))
+                if file_digest(temporary / name) != entry["sha256"]:
+                    self._remove(self._path("files", entry["sha256"]))
+                    self._damaged(place, f"{name} is not the file that was sent")
+                here += entry["bytes"]
+            progress(total, total)
+
+    def send(self, key: str, folder: Path) -> None:
+        """Put a finished artifact into the store, in place of one that has its key.
+
+        Args:
+            key: to find it by.
+            folder: of the artifact.
+
+        Raises:
+            StoreError: it is not whole, or the store cannot be written.
+        """
+        manifest = read_manifest(folder)
+        for name, entry in manifest.files.items():
+            path = self._path("files", entry["sha256"])
+            with self._reached():
+                if not (self._fs.exists(path) and self._fs.info(path)["size"] == entry["bytes"]):
+                    self._fs.put_file(str(folder / name), path)
+        with self._reached():
+            self._fs.pipe_file(self._path("artifacts", key), (folder / MANIFEST).read_bytes())
+
+    @property
+    def _is_folder(self) -> bool:
+        """Whether folders must be made before files are in them."""
+        protocol = self._fs.protocol
+        return "file" in ((protocol,) if isinstance(protocol, str) else protocol)
+
+    def _path(self, *parts: str) -> str:
+        return "/".join([self._root, *parts])
+
+    def _remove(self, path: str) -> None:
+        with self._reached():
+            if self._fs.exists(path):
+                self._fs.rm_file(path)
+
+    def _damaged(self, manifest: str, what: str, error: Exception | None = None) -> Any:
+        """Remove a manifest that promises what is not there, and say so."""
+        self._remove(manifest)
+        raise DamagedError(
+            f"an artifact of the store is damaged: {what}", where=manifest, fix="make it again"
+        ) from error
+
+    @contextmanager
+    def _reached(self, missing: str = "") -> Iterator[None]:
+        """Whatever the library of a provider raises, as one error; a file that `missing` promises is its damage."""
+        try:
+            yield
+        except PrismError:
+            raise
+        except Exception as error:  # each provider's library has classes of its own
+            if isinstance(error, FileNotFoundError) and missing:
+                self._damaged(missing, "a file that it names is gone", error)
+            if (fault := shared_fault(error)) is not None:  # of this machine's disk
+                raise fault from error
+            said = " ".join(str(error).split()) or type(error).__name__
+            raise StoreError(
+                f"the store cannot be used: {said[:300]}",
+                where=self.url,
+                fix="check address, bucket and credentials, then run the same again: what is finished is kept here",
+            ) from error
+
+
+class DamagedError(StoreError):
+    """An artifact of a store is not what was sent."""
+
+
+def _check(manifest: Manifest, kind: str) -> None:
+    """Refuse what would be written outside of its folder, or is something else.
+
+    Raises:
+        StoreError: it would.
+    """
+    if manifest.kind != kind:
+        raise StoreError(f"it is a {manifest.kind[:40]!r} where a {kind!r} was sent")
+    for name in manifest.files:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or name in ("", MANIFEST):
+            raise StoreError("it names a file outside of its folder")

@@ -1,0 +1,184 @@
+"""Machines that share no disk: finished steps go through a store, and findings are those of one machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from prism_command import prism
+from s3_server import Bucket, bucket
+
+from alignment_prism.domain import StoreError
+from alignment_prism.domain.progress import Progress
+from alignment_prism.studies import Study, run_study
+from alignment_prism.studies.progress import Silent
+
+SPEC = """\
+name: shared
+base: %s
+pairs: {safety: [safety.jsonl], general: [general.jsonl]}
+mixture: {total: 4}
+training: {preset: micro, training: {batch_size: 2}}
+arms:
+  - {name: some, method: sft, share: 0.5}
+  - {name: none, method: sft, share: 0}
+prompts: [{file: prompts.jsonl}]
+generation: {max_tokens: 4}
+scorers: [reply_length]
+examples: 0
+"""
+TRAINED = r"^\[\d+/\d+\] (?!fetch)(mix|train|repl)"
+FOUND = ("findings.parquet", "generations.parquet", "scores.parquet")
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    with bucket(monkeypatch) as one:
+        yield one
+
+
+@pytest.fixture
+def study(tiny_model: Path, tmp_path: Path) -> Path:
+    """A folder with a spec of two arms and what it names."""
+    for kind in ("safety", "general"):
+        rows = [{"prompt": f"{kind} {n}", "chosen": f"b {n}", "rejected": f"c {n}", "language": "en"} for n in range(4)]
+        text = "".join(json.dumps({**row, "kind": kind}) + "\n" for row in rows)
+        (tmp_path / f"{kind}.jsonl").write_text(text, encoding="utf-8")
+    rows = [
+        {"id": f"p{n}", "prompt": f"How is bread baked, {n}?", "language": "en", "kind": "general"} for n in range(3)
+    ]
+    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (tmp_path / "spec.yaml").write_text(SPEC % tiny_model, encoding="utf-8")
+    return tmp_path
+
+
+def run(study: Path, machine: str, *more: object) -> str:
+    """Run the spec on one of several machines, in a folder that is called the same on each; what was said."""
+    if not (study / machine).exists():
+        (study / machine).mkdir()
+        for file in [*study.glob("*.jsonl"), study / "spec.yaml"]:
+            shutil.copy(file, study / machine)
+    told = prism("study", "run", "spec.yaml", "--out", "out", *more, folder=study / machine)
+    assert told.returncode == 0, told.stderr
+    return told.stdout + told.stderr
+
+
+def made(machine: Path) -> dict[str, bytes]:
+    """Tables and weights."""
+    folder = machine / "out"
+    weights = {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("train/*/model/*.safetensors")
+    }
+    return weights | {name: (folder / name).read_bytes() for name in FOUND if (folder / name).exists()}
+
+
+def test_shards_on_machines_of_their_own(study: Path, s3: Bucket) -> None:
+    run(study, "alone")
+    for number in (1, 2):
+        run(study, f"machine-{number}", "--shard", f"{number}/2", "--store", s3.url)
+        assert len(list((study / f"machine-{number}/out").glob("train/*"))) == 1
+    planned = prism("study", "plan", "spec.yaml", "--store", s3.url, folder=study)
+    assert "3 of 10 steps to do" in planned.stdout  # three scores
+    said = run(study, "desk", "--store", s3.url)
+    assert said.count("fetch: ") == 7 and not re.search(TRAINED, said, re.M)  # two mixtures, trainings; three replies
+    assert made(study / "desk") == made(study / "alone") and len(made(study / "alone")) == 2 + len(FOUND)
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_machine_that_was_taken_away(jobs: int, study: Path, s3: Bucket) -> None:
+    run(study, "first", "--store", s3.url, "--jobs", jobs)
+    before = s3.objects()
+    said = run(study, "second", "--store", s3.url)
+    assert made(study / "second") == made(study / "first") and s3.objects() == before
+    assert not re.search(TRAINED, said, re.M)
+
+
+@pytest.mark.parametrize(
+    "damage", ["flipped", "manifest", *(pytest.param(one, marks=pytest.mark.slow) for one in ("cut", "gone", "other"))]
+)
+def test_what_is_damaged_in_the_store_is_made_again_and_sent_anew(damage: str, study: Path, s3: Bucket) -> None:
+    run(study, "first", "--store", s3.url)
+    whole = s3.objects()
+    manifests = {name: json.loads(text) for name, text in whole.items() if "/artifacts/" in name}
+    training = next(name for name, manifest in manifests.items() if manifest["kind"] == "training")
+    weights = f"studies/files/{manifests[training]['files']['model/model.safetensors']['sha256']}"
+    content = whole[weights]
+    if damage == "gone":
+        s3.remove(weights)
+    elif damage == "manifest":
+        s3.put(training, whole[training][:-40])
+    elif damage == "other":
+        s3.put(training, next(whole[name] for name in manifests if manifests[name]["kind"] == "mix"))
+    else:
+        s3.put(weights, content[:-9] if damage == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
+    said = run(study, "second", "--store", s3.url)
+    assert "the step is done again" in said
+    assert made(study / "second") == made(study / "first")
+    found = s3.objects()  # a training's log has its times, and is another file each time
+    assert found[weights] == content and {name for name in found if "/artifacts/" in name} == manifests.keys()
+    assert "done again" not in run(study, "third", "--store", s3.url)
+
+
+def test_a_manifest_that_leads_out_of_its_folder_writes_nothing_there(study: Path, s3: Bucket) -> None:
+    run(study, "first", "--store", s3.url)
+    name, text = next((name, text) for name, text in s3.objects().items() if b'"kind": "mix"' in text)
+    manifest = json.loads(text)
+    (entry,) = (entry for file, entry in manifest["files"].items() if file == "pairs.parquet")
+    s3.put(name, json.dumps({**manifest, "files": {"../../../outside": entry}}).encode())
+    assert "outside of its folder" in run(study, "second", "--store", s3.url)
+    assert not list(study.parent.rglob("outside"))
+
+
+class Lost(Silent):
+    """A reporter, at whose first reply the store is taken away."""
+
+    def __init__(self, s3: Bucket) -> None:
+        self.s3 = s3
+
+    def step(self, number: int, total: int, title: str) -> AbstractContextManager[Progress]:
+        if title.startswith("replies"):
+            self.s3.refuse()
+        return super().step(number, total, title)
+
+
+@pytest.mark.slow
+def test_a_store_that_is_lost_midway_costs_nothing_but_the_sending(
+    study: Path, s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(study)
+    with pytest.raises(StoreError, match="could not be sent"):
+        run_study("spec.yaml", "out", store=s3.url, progress=Lost(s3))
+    assert Study.open("out").findings()
+    s3.refuse(no_more=True)
+    assert len([name for name in s3.objects() if "/artifacts/" in name]) < 10
+    run_study("spec.yaml", "out", store=s3.url)
+    assert len([name for name in s3.objects() if "/artifacts/" in name]) == 10
+
+
+@pytest.mark.slow
+def test_a_store_that_nobody_answers_at_is_told_before_any_step(study: Path, s3: Bucket) -> None:
+    s3.server.stop()
+    told = prism("study", "run", "spec.yaml", "--out", "out", "--store", s3.url, folder=study)
+    assert told.returncode == 5 and "the store cannot be used" in told.stderr and "fix:" in told.stderr
+    assert not (study / "out/train").exists()
+
+
+def test_a_folder_is_a_store_too(study: Path) -> None:
+    url = f"file://{study}/store"
+    run(study, "first", "--store", url)
+    run(study, "second", "--store", url)
+    assert made(study / "second") == made(study / "first")
+    (study / "store/prism").write_text("something else\n")
+    told = prism("study", "run", "spec.yaml", "--store", url, folder=study)
+    assert told.returncode == 5 and "format" in told.stderr
+
+
+@pytest.mark.parametrize("url", ["bucket/path", "nowhere://bucket/path"])
+def test_no_url_of_a_store(url: str, study: Path) -> None:
+    told = prism("study", "run", "spec.yaml", "--out", "first", "--store", url, folder=study)
+    assert told.returncode == 2 and "fix:" in told.stderr and not (study / "first/train").exists()
