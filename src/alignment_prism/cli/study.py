@@ -24,7 +24,10 @@ REPLACE = click.option("--replace", is_flag=True,
 JOBS = click.option("--jobs", type=click.IntRange(1), metavar="N",
                     help="Trainings and replies of small models under way at once, on a core each; as many as there "
                          "are cores if not given.")  # fmt: skip
-PRESETS = ("quickstart", "micro", "nano-paper", "nano-transfer", "aya-23-8b", "tiny-aya", "qwen2.5-1.5b")
+PRESETS = (
+    *("quickstart", "micro", "nano-paper", "nano-transfer", "nano-methods"),
+    *("aya-23-8b", "tiny-aya", "qwen2.5-1.5b"),
+)
 """As in `studies.loading`, which loads what no help text needs."""
 
 EXECUTOR = click.option("--executor", type=click.Choice(["local", "ray"]), default="local",
@@ -51,9 +54,9 @@ RETRY = click.option("--retry-unjudged", is_flag=True, help=RETRY_HELP)
 def command() -> None:
     """Studies: several models, aligned and evaluated in one go, from a YAML file.
 
-    SPEC is the file, or the name of a preset: quickstart, micro, nano-paper and nano-transfer in the nano lab;
-    aya-23-8b, tiny-aya and qwen2.5-1.5b with pairs and prompts of your own. `prism study show quickstart` prints one
-    to start from, every knob explained.
+    SPEC is the file, or the name of a preset: quickstart, micro, nano-paper, nano-transfer and nano-methods in the nano
+    lab; aya-23-8b, tiny-aya and qwen2.5-1.5b with pairs and prompts of your own. `prism study show quickstart` prints
+    one to start from, every knob explained.
     """
 
 

@@ -20,7 +20,10 @@ from alignment_prism.training.settings import MethodConfig
 
 C = TypeVar("C", bound=CalledSpec)
 
-PRESETS = ("quickstart", "micro", "nano-paper", "nano-transfer", "aya-23-8b", "tiny-aya", "qwen2.5-1.5b")
+PRESETS = (
+    *("quickstart", "micro", "nano-paper", "nano-transfer", "nano-methods"),
+    *("aya-23-8b", "tiny-aya", "qwen2.5-1.5b"),
+)
 
 
 def load_spec(path: str | Path, **overrides: Any) -> StudySpec:

@@ -110,7 +110,7 @@ def test_the_command_knows_every_preset() -> None:
     assert study.PRESETS == loading.PRESETS and set(loading.PRESETS) == {file.stem for file in folder.glob("*.yaml")}
 
 
-@pytest.mark.parametrize("name", ["quickstart", "nano-paper", "nano-transfer", *LARGE])
+@pytest.mark.parametrize("name", ["quickstart", "nano-paper", "nano-transfer", "nano-methods", *LARGE])
 def test_every_knob_of_a_preset_is_commented(name: str) -> None:
     folder = Path(__file__).parents[3] / "src/alignment_prism/studies/presets"
     lines = (folder / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
