@@ -89,7 +89,11 @@ def _line(cost: Estimate) -> str:
     parts += [f"{'at most ' if cost.at_most else ''}{_calls(cost.calls)}"] if cost.gpu_hours == 0 else []
     parts.append(f"{cost.tokens_in:,} tokens read, {cost.tokens_out:,} written at most")
     if cost.gpu_hours != 0:
-        parts.append("parameters unknown (fetch the model, or add it to --prices)" if cost.gpu_hours is None else f"{cost.gpu_hours:,.3g} GPU-hours")
+        parts.append(
+            "parameters unknown (fetch the model, or add it to --prices)"
+            if cost.gpu_hours is None
+            else f"{cost.gpu_hours:,.3g} GPU-hours"
+        )
     parts.append("no price known" if cost.dollars is None else f"${cost.dollars:,.2f}")
     return f"{cost.what}: {', '.join(parts)}"
 

@@ -337,10 +337,16 @@ def test_a_grid_that_cannot_be_meant_is_refused(change: tuple[str, str], words: 
     [
         ("grid: {methods: [sft], share: [0.15]}", "unknown key 'grid.share'", "did you mean 'shares'?"),
         ("grid: {method: [sft], shares: [0.15]}", "unknown key 'grid.method'", "did you mean 'methods'?"),
-        ("grid: {methods: [sft], shares: [0.15], seeds: [0, 1]}", "unknown key 'grid.seeds'", "'seeds' is of the whole: "
-         "write it at the top level, beside 'grid'"),
-        ("arms: [{name: a, method: sft, share: 0.15, seeds: [1]}]", "unknown key 'arms[0].seeds'", "'seeds' is of the "
-         "whole: write it at the top level, beside 'arms'"),
+        (
+            "grid: {methods: [sft], shares: [0.15], seeds: [0, 1]}",
+            "unknown key 'grid.seeds'",
+            "'seeds' is of the whole: write it at the top level, beside 'grid'",
+        ),
+        (
+            "arms: [{name: a, method: sft, share: 0.15, seeds: [1]}]",
+            "unknown key 'arms[0].seeds'",
+            "'seeds' is of the whole: write it at the top level, beside 'arms'",
+        ),
         ("arms: [{name: a, method: sft, shares: 0.15}]", "unknown key 'arms[0].shares'", "did you mean 'share'?"),
         ("grid: {methods: sft, shares: [0.15]}", "grid.methods: Input should be a list", "write a list: ['sft']"),
         ("grid: {methods: [sft], shares: [15]}", "less than or equal to 1 (it is 15)", "write 0.15 for 15 %"),

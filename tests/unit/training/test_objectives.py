@@ -38,6 +38,8 @@ PAIR = {"logps": [[-10.0], [-9.0]], "reference": [[-12.0], [-8.0]], "lengths": [
         ("hinge", {"beta": 0.5}, 0.0),  # the margin 1.5 is beyond 1
         ("robust", {"beta": 0.1, "flipped": 0.0}, 0.5543552),  # DPO
         ("robust", {"beta": 0.1, "flipped": 0.25}, 0.4043552),  # (0.75 * 0.5543552 - 0.25 * 0.8543552) / 0.5
+        ("cdpo", {"beta": 0.1, "flipped": 0.0}, 0.5543552),  # DPO
+        ("cdpo", {"beta": 0.1, "flipped": 0.25}, 0.6293552),  # 0.75 * 0.5543552 + 0.25 * 0.8543552
         ("ipo", {"tau": 0.125}, 9.0),  # means over tokens 2 / 4 and -1 / 2; (0.5 + 0.5 - 1 / 0.25)^2
         # rewards 0.2 and -0.1: 1 - 0.5498340 + 0.4750208; margin 0.3: 0.5498340 + 1 - 0.5744425
         ("apo_zero", {"beta": 0.1}, 0.9251868),
@@ -50,6 +52,13 @@ PAIR = {"logps": [[-10.0], [-9.0]], "reference": [[-12.0], [-8.0]], "lengths": [
 )
 def test_losses_at_values_worked_out_by_hand(name: str, settings: dict[str, Any], expected: float) -> None:
     assert _loss(name, batch_of(**PAIR), **settings) == pytest.approx([expected], abs=1e-6)
+
+
+def test_cdpo_is_least_at_the_margin_of_the_share_that_it_believes_and_dpo_has_none() -> None:
+    """sigmoid(margin) = 0.8 at log(4)."""
+    best = math.log(4)
+    at = [_loss("cdpo", batch_of([[m], [0.0]], [[0.0], [0.0]]), beta=1.0, flipped=0.2)[0] for m in (best - 1, best, 3)]
+    assert at[1] == pytest.approx(-0.8 * math.log(0.8) - 0.2 * math.log(0.2)) and at[1] < min(at[0], at[2])
 
 
 def test_orpo_at_a_value_worked_out_by_hand() -> None:
@@ -113,7 +122,7 @@ def test_the_first_loss_is_what_the_objective_says(name: str) -> None:
     losses, metrics = stage.objective.loss(batch, stage.recipe)
     assert metrics.get("loss", losses).tolist() == pytest.approx([expected] * 2, rel=1e-12)
     assert metrics["accuracy"].tolist() == [0.5, 0.5]  # neither reply is preferred yet
-    if name in ("dpo", "robust"):
+    if name in ("dpo", "cdpo", "robust"):
         assert expected == math.log(2)
 
 
