@@ -32,6 +32,7 @@ from alignment_prism.studies.steps.ask import prompts_of
 from alignment_prism.studies.steps.compare import COMPARE
 from alignment_prism.studies.steps.rank import RANK
 from alignment_prism.studies.steps.score import SCORE, scorer_of
+from alignment_prism.training.methods import find_method
 
 OUTPUTS = (PROMPTS, GENERATIONS, SCORES, COMPARISONS, FINDINGS, CONTRASTS, TRANSFER, REPORT, STUDY, PLAN)
 """What a study writes beside its steps."""
@@ -42,8 +43,9 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
     that judges and models behind an API have an address.
 
     Raises:
-        InputError: a mixture cannot be filled, pools overlap, a model to train runs elsewhere, replies are to be
-            compared and no prompt is a general one, or a rule does not exist or does not fit the prompts.
+        InputError: a mixture cannot be filled, a method cannot learn from a pair, pools overlap, a model to train runs
+            elsewhere, replies are to be compared and no prompt is a general one, or a rule does not exist or does not
+            fit the prompts.
         ModelError: an address is missing or none.
     """
     from alignment_prism.calls.endpoint import Endpoint
@@ -62,6 +64,7 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
         except InputError as error:
             error.where = f"the mixture of arm {arm.name!r}" + (f"; {error.where}" if error.where else "")
             raise
+    _check_learnable(spec, sources)
     for existing in spec.existing:
         if isinstance(existing, ModelArm) and sources.models[existing.name].is_api:
             Endpoint(existing.model, existing.base_url).check_address()
@@ -90,6 +93,51 @@ def check_study(spec: StudySpec, sources: Sources) -> None:
             if arm.share and arm.on_policy is None and (fault := needs_outcomes(arm.method)) is not None:
                 fix = "say who judges them in the build: rank.outcomes"
                 raise InputError(fault, where=f"arm {arm.name!r}", fix=fix)
+
+
+def _check_learnable(spec: StudySpec, sources: Sources) -> None:
+    """Check that what an arm's mixture is drawn from has what its method learns from: trainings come late.
+
+    Raises:
+        InputError: a pair has one reply only, or does not say which of its replies do harm; or no prompt is there in
+            another language.
+    """
+    from alignment_prism.training.examples import check_replies, has_translations
+    from alignment_prism.training.objectives import blaming
+
+    checked = []
+    for arm in spec.trained if sources.build is None else ():
+        safety = [
+            pair
+            for pair in sources.safety
+            if pair.scope in (arm.scopes or (pair.scope,)) and pair.language in (arm.languages or (pair.language,))
+        ]
+        pool = [*(safety if arm.share > 0 else ()), *(sources.general if arm.share < 1 else ())]
+        for stage in find_method(arm.method).stages if arm.on_policy is None else ():
+            objective = stage.objective
+            what = (
+                objective.replies,
+                objective.translated_at is None,
+                (arm.share > 0, arm.share < 1),
+                arm.scopes,
+                arm.languages,
+            )
+            if what in checked:
+                continue
+            checked.append(what)
+            try:
+                with blaming(objective, "replies"):
+                    replies = [objective.replies(pair, 0) for pair in pool]
+                check_replies(pool, replies)
+                if objective.translated_at is not None and not has_translations(pool):
+                    raise InputError(
+                        f"none of {len(pool)} pairs has its prompt in another language, which {arm.method} compares",
+                        fix="give pairs a column translations, {code: text of the last user turn}, or pairs in other "
+                        "languages with the same group",
+                    )
+            except InputError as error:
+                error.where = f"the pairs of arm {arm.name!r}" + (f"; {error.where}" if error.where else "")
+                raise
 
 
 def check_judges(spec: StudySpec, sources: Sources, plan: Plan, out: Path) -> None:

@@ -142,7 +142,7 @@ def make_examples(
             "the model's tokenizer has no chat template, so prompts cannot be rendered as it expects them",
             fix="use an instruction-tuned model, or save a chat_template.jinja beside its tokenizer",
         )
-    _check_replies(pairs, replies)
+    check_replies(pairs, replies)
     asked = _render(tokenizer, [(pair, None) for pair in pairs])
     flat = [(index, text) for index, found in enumerate(replies) for one in found for text in one.texts]
     answered = _render(tokenizer, [(pairs[index], text) for index, text in flat])
@@ -175,8 +175,12 @@ def make_examples(
     return result
 
 
-def _check_replies(pairs: Sequence[Pair], replies: Sequence[Sequence[Replies]]) -> None:
-    """Every reply that is to be learnt from is there: a pair may have one side only."""
+def check_replies(pairs: Sequence[Pair], replies: Sequence[Sequence[Replies]]) -> None:
+    """Check that every reply that is to be learnt from is there: a pair may have one side only.
+
+    Raises:
+        InputError: one is not, or there is none at all.
+    """
     lacking = [pair for pair, found in zip(pairs, replies, strict=True) if any("" in one.texts for one in found)]
     if lacking:
         raise InputError(
@@ -308,6 +312,16 @@ def pair_translations(pair: Pair) -> list[tuple[str, str]]:
             fix='give {"hi": "...", "fr": "..."}: the last user turn in each language',
         )
     return sorted((str(code), str(text)) for code, text in found.items() if code != pair.language)
+
+
+def has_translations(pairs: Iterable[Pair]) -> bool:
+    """Whether any prompt is there in two languages: its pair names a translation, or is of one group with another
+    language's."""
+    of_group: dict[str, str] = {}
+    return any(
+        pair_translations(pair) or (pair.group and of_group.setdefault(pair.group, pair.language) != pair.language)
+        for pair in pairs
+    )
 
 
 def pairs_digest(pairs: Iterable[Pair]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alignment_prism.domain import InputError, ModelError, PromptKind, StoreError
+from alignment_prism.domain import InputError, ModelError, Pair, PromptKind, StoreError
 from alignment_prism.io import write_json
 from alignment_prism.models.names import resolve
 from alignment_prism.nano import world
@@ -47,6 +47,26 @@ def test_pools_that_overlap_are_counted_in_one_error(sources: Sources) -> None:
     twice = replace(sources, safety=[*sources.safety, *sources.safety[:3]])
     with pytest.raises(InputError, match="3 pairs are twice in the safety pool"):
         check_study(spec(), twice)
+
+
+def test_pairs_that_a_method_cannot_learn_from_are_found_out_before_any_step(sources: Sources) -> None:
+    """They were in the training, after everything before it; of MLC and SafeDPO after the base had been loaded."""
+
+    def refused(method: str, what: str, **pools: list[Pair]) -> str:
+        arms = [{"name": "fine", "method": "kto", "share": 0.5}, {"name": "mine", "method": method, "share": 0.5}]
+        with pytest.raises(InputError, match=what) as error:
+            check_study(spec(arms=arms), replace(sources, **pools))
+        assert "arm 'mine'" in str(error.value)
+        return str(error.value)
+
+    single = [replace(pair, rejected="") if n < 3 else pair for n, pair in enumerate(sources.general)]
+    assert sources.general[0].id in refused("dpo_ift", "3 of 80 pairs have one reply only", general=single)
+    silent = [replace(pair, rejected_harmful=None) if n == 7 else pair for n, pair in enumerate(sources.safety)]
+    assert sources.safety[7].id in refused("safe_dpo", "does not say which", safety=silent)
+    refused("mlc", "none of 80 pairs has its prompt in another language")
+    arms = [{"name": name, "method": name, "share": share} for name, share in (("safe_dpo", 0), ("mlc", 0.5))]
+    told = [replace(pair, metadata={"translations": {"eo": "x"}}) if not n else pair for n, pair in enumerate(silent)]
+    check_study(spec(arms=arms), replace(sources, safety=told))
 
 
 def test_judges_know_the_prompts_and_have_an_address(sources: Sources, tmp_path: Path) -> None:
