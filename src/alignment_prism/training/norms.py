@@ -4,6 +4,10 @@ Cohere's models write their norm out in eight operations of float32, each of whi
 `torch.nn.functional.layer_norm` is the same function in one, in a quarter of the time; what that is of a training step
 depends on the CPU and on the pairs' length (`benchmarks/norms_cpu.py`). There is nothing of the kind to gain for the
 norms of Llama's family: torch computes `rms_norm` on CPUs by the very operations that those models write out.
+
+The rotary embedding as one product of complex numbers would save as much again (the same table). It is a function that
+each architecture's attention calls by its name, so that it could be replaced in all models of a process only, or by
+rewriting their code: it is left as it is.
 """
 
 from __future__ import annotations
