@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain import InputError
+from alignment_prism.statistics.changes.seed_variance import LinearChange, Variance, satterthwaite, t_test
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
 from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, critical_value
 from alignment_prism.statistics.language_means import combination, macro_over_languages
@@ -39,32 +40,6 @@ class CrossedDifference:
     prompt_se: float
     df: float
     p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class LinearChange:
-    """A linear function of the differences of strata.
-
-    Attributes:
-        estimate: its value.
-        t: its size in standard errors.
-        p_value: two-sided, of 0; NaN where there is one seed.
-    """
-
-    estimate: float
-    t: float
-    p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Variance:
-    """Of a linear function of two arms' rates: its three parts, all of it, and the degrees of freedom."""
-
-    seed: float
-    cluster: float
-    both: float
-    whole: float
-    df: float
 
 
 class SeedModel:
@@ -159,7 +134,7 @@ class SeedModel:
         if self.seeds(b, a) < 2 or self.clusters < 2:
             return math.nan
         found = self.variance(b, a, self._w, self._w)
-        return _p_value(self.rate(b) - self.rate(a), found.whole, found.df)
+        return t_test(self.rate(b) - self.rate(a), found.whole, found.df)
 
     def relative_change(self, b: str, a: str, level: float = 0.95) -> CrossedDifference:
         """The same in per cent of a's rate: score interval of the paired ratio at the effective size.
@@ -225,7 +200,7 @@ class SeedModel:
         found = self.variance(b, a, of, of)
         t = abs(estimate) / math.sqrt(found.whole) if found.whole > 0 else math.inf if estimate else 0.0
         known = self.seeds(b, a) > 1 and self.clusters > 1
-        return LinearChange(estimate, t, _p_value(estimate, found.whole, found.df) if known else math.nan)
+        return LinearChange(estimate, t, t_test(estimate, found.whole, found.df) if known else math.nan)
 
     def correlation(self, b: str, a: str) -> float:
         """Of the differences of two strata: that which seeds and shared sources make."""
@@ -256,7 +231,7 @@ class SeedModel:
         several = [len(self.tables[arm]) for arm in (b, a) if len(self.tables[arm]) > 1]
         return len(several) / sum(1.0 / number for number in several) if several else math.nan
 
-    def variance(self, b: str, a: str, of_b: Floats, of_a: Floats) -> _Variance:
+    def variance(self, b: str, a: str, of_b: Floats, of_a: Floats) -> Variance:
         """Variance of the sum over prompts of `of_b` times b's rates minus `of_a` times a's, strata being fixed.
 
         Args:
@@ -281,7 +256,7 @@ class SeedModel:
                 v_both += correction * within / freedom / number
         whole = max(v_seed + v_cluster - v_both, v_seed, v_cluster)
         dfs = (freedom, self.clusters - 1, freedom * (self.clusters - 1))
-        return _Variance(v_seed, v_cluster, v_both, whole, _satterthwaite((v_seed, v_cluster, v_both), dfs, whole))
+        return Variance(v_seed, v_cluster, v_both, whole, satterthwaite((v_seed, v_cluster, v_both), dfs, whole))
 
     def _pooled(self, weights: Floats) -> tuple[float, float]:
         """Sums of squares over all arms, between seeds and of seeds on clusters of prompts."""
@@ -299,12 +274,12 @@ class SeedModel:
             self._known = between, within
         return between, within
 
-    def _ratio(self, b: str, a: str) -> tuple[float, _Variance]:
+    def _ratio(self, b: str, a: str) -> tuple[float, Variance]:
         """b's rate over a's, 0 where either has no event, and the variance of what its score is made of."""
         base = self.rate(a)
         t = self.rate(b) / base if base > 0 else 0.0
         of_a = t * self._w if t > 0 else self._w
-        nothing = _Variance(0.0, 0.0, 0.0, 0.0, 0.0)
+        nothing = Variance(0.0, 0.0, 0.0, 0.0, 0.0)
         return t, nothing if self.clusters < 2 else self.variance(b, a, self._w, of_a)
 
     def _mean_of_strata(self, b: str, a: str, level: float) -> CrossedDifference:
@@ -350,7 +325,7 @@ class SeedModel:
         interval = self._interval(b, a, values, level)
         return CrossedDifference(interval, self.seeds(b, a), math.nan, math.nan, 0.0, math.nan)
 
-    def _result(self, b: str, a: str, interval: Interval, found: _Variance, unit: float = 1.0) -> CrossedDifference:
+    def _result(self, b: str, a: str, interval: Interval, found: Variance, unit: float = 1.0) -> CrossedDifference:
         """With the parts of the variance in the interval's unit."""
         # V_seed is that of means over seeds; one seed of each arm varies as many times as much.
         seed_sd = unit * math.sqrt(max(found.seed - found.both, 0.0) * self.effective_seeds(b, a))
@@ -382,16 +357,3 @@ def crossed_difference(
     other = np.atleast_2d(np.asarray(base, np.float64))
     other = other[:1] if (other == other[:1]).all() else other
     return SeedModel({"model": model, "base": other}, clusters, strata).difference("model", "base", level)
-
-
-def _satterthwaite(parts: tuple[float, ...], dfs: tuple[int, ...], variance: float) -> float:
-    spread = sum(part**2 / df for part, df in zip(parts, dfs, strict=True) if df > 0)
-    return variance**2 / spread if spread > 0 else float(max(dfs))
-
-
-def _p_value(estimate: float, variance: float, df: float) -> float:
-    if variance <= 0:
-        return 1.0 if estimate == 0 else 0.0
-    from scipy.special import stdtr
-
-    return float(2.0 * stdtr(df, -abs(estimate) / math.sqrt(variance)))
