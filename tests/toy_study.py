@@ -93,7 +93,7 @@ def results(seeds: int = 1, each: int = 12, arms: tuple[str, ...] = tuple(WINS))
     """What a report of such a study is made from."""
     asked = prompts(each)
     base = replies("base", asked)
-    runs, findings = {}, []
+    runs, compared_by_seed, findings = {}, {}, []
     for seed in range(seeds):
         own = {arm: replies(arm, asked, seed) for arm in arms}
         generations = [*base[0], *(one for part in own.values() for one in part[0])]
@@ -102,10 +102,10 @@ def results(seeds: int = 1, each: int = 12, arms: tuple[str, ...] = tuple(WINS))
         of_arms = dict.fromkeys(arms, seed)
         rows = reply_findings(asked, generations, scores, study="toy", seed=of_arms)
         findings += [row for row in rows if row.arm != "base" or seed == 0]
-        compared = [one for arm in arms for one in comparisons(arm, asked, seed)]
+        compared_by_seed[seed] = compared = [one for arm in arms for one in comparisons(arm, asked, seed)]
         findings += win_rate_findings(compared, asked, generations, study="toy", seed=of_arms)
     if seeds > 1:
-        findings += seed_findings(asked, runs, study="toy")
+        findings += seed_findings(asked, runs, study="toy", comparisons=compared_by_seed)
     trained = {arm: TRAINED[arm] for arm in arms}
     sides = [Run(arm, tuple(asked), *map(tuple, replies(arm, asked))) for arm in arms[:2]]
     contrasts = contrast(sides, [Declared("method", *arms[:2])], may_differ=MUST_AGREE, study="toy")

@@ -104,6 +104,12 @@ def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server
         ("base", -1),
         *((arm, seed) for arm in ("aligned", "local_only") for seed in (-1, 1, 2)),  # -1: both seeds together
     }
+    over = {(row.metric, row.prompts) for row in result.findings() if row.arm == "aligned" and row.seed < 0}
+    assert {
+        ("harm_difference", "harmful"),
+        ("refusal_difference", "harmful"),
+        ("refusal_difference", "general"),
+    } <= over
     assert load_findings(study / "out" / "findings.parquet") != []
     assert {row.prompts for row in result.findings() if row.metric == "harm_rate"} == {"harmful"}
     assert all("judge:openai-api/mine/judge" in row.signature for row in result.findings() if row.metric == "harm_rate")

@@ -48,14 +48,14 @@ def over_refusal_rows(observations: Observations, context: Context) -> list[Find
         rows.changes(
             REFUSAL_DIFFERENCE.name, {arm: observations.hits(arm, Outcome.REFUSAL) for arm in observations.outcomes}
         )
-        declined = {arm: _declined(observations, arm) for arm in observations.outcomes}
-        for arm, hits in declined.items():
+        in_any = {arm: declined(observations, arm) for arm in observations.outcomes}
+        for arm, hits in in_any.items():
             rows.rate(arm, REFUSAL_IN_ANY_LANGUAGE.name, hits)
-        rows.changes(REFUSAL_IN_ANY_LANGUAGE.difference().name, declined)
+        rows.changes(REFUSAL_IN_ANY_LANGUAGE.difference().name, in_any)
     return rows.findings
 
 
-def _declined(observations: Observations, arm: str) -> npt.NDArray[np.float64]:
+def declined(observations: Observations, arm: str) -> npt.NDArray[np.float64]:
     """P x k: 1 where a judged reply declines, in whatever language; NaN where it is unjudged."""
     hits = observations.hits(arm, Outcome.REFUSAL)
     marks = observations.scores.get(FOREIGN_REFUSAL)

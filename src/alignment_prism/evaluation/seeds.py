@@ -1,27 +1,31 @@
-"""Several alignment seeds: differences over seeds and prompts together, and ranks as ranges."""
+"""Several alignment seeds: what is said of arms over seeds and prompts together, and ranks as ranges."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from alignment_prism.domain.errors import InputError
-from alignment_prism.domain.findings import ALL, BASE, MACRO, Finding, Signature
-from alignment_prism.domain.metric_table import HARM_RANK
-from alignment_prism.domain.records import Generation, Outcome, Prompt, PromptKind, Score
+from alignment_prism.domain.findings import MACRO, Finding, Signature
+from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, METRICS
+from alignment_prism.domain.metrics import Difference, Metric, RelativeChange, Share, ShareOrMarked
+from alignment_prism.domain.records import OUTCOME, Comparison, Generation, Outcome, Prompt, Score
 from alignment_prism.evaluation.cells import cells
 from alignment_prism.evaluation.estimates import CellSums, Hits, finding
 from alignment_prism.evaluation.observations import Observations, observe, prompts_label
+from alignment_prism.evaluation.over_refusal import declined
+from alignment_prism.evaluation.seed_rows import POOLED, SeedStudy, Told
+from alignment_prism.evaluation.win_rate import compared_with
+from alignment_prism.scoring.metrics import all_metrics, find_metric
 from alignment_prism.statistics.changes.ranks import LEAST_RANKED, rank_arms
-from alignment_prism.statistics.changes.seeds import SeedModel
+from alignment_prism.statistics.changes.win_rates import combine_orders
 from alignment_prism.statistics.grouped_means import prompt_means
 from alignment_prism.statistics.intervals import Interval
-from alignment_prism.statistics.multiplicity import holm
 from alignment_prism.statistics.rates import insufficient
 
-POOLED = -1
-"""Seed of rows that are over seeds."""
+Seen = Mapping[int, Observations]
+"""What was asked and said, by seed."""
 
 
 def seed_findings(
@@ -30,91 +34,52 @@ def seed_findings(
     *,
     study: str,
     base_arm: str = "base",
+    comparisons: Mapping[int, Sequence[Comparison]] | None = None,
 ) -> list[Finding]:
-    """The change of harm of every arm over all its seeds, with intervals for other seeds and other prompts.
+    """What changed in every arm over all its seeds, with intervals for other seeds and other prompts.
 
-    Rows of metrics `harm_difference` and `harm_relative_change`, seed -1, by language and scope, over all and as the
-    plain mean over languages (`SeedModel` of the arm and base): prompts and seeds both vary. `n` counts prompts. The
-    signature has the seeds' standard deviation, the standard error that prompts alone would give, the p-value, and for
-    the headline (language `all`) that of Holm over the arms. From one seed the interval is over prompts alone and named
-    so, there is no p-value, and no arm is ranked. With three seeds or more of every arm, rows of metric `harm_rank`
-    give each arm's rank among the aligned arms as a range: estimate the middle, ends the best and the worst rank that
-    the data allow. Two seeds tell too little of the spread that ranks rest on. A seed whose weights are those of
-    another is a copy and no further seed: it is left out for all arms, and the signature has `copies`. No method covers
-    trainings of which a few collapse, where the seeds at hand have not.
+    Rows with seed -1, by language and scope, over all and as the plain mean over languages (`SeedModel` of the arm and
+    base): prompts and seeds both vary. They are of every change against base of a share of replies (harm and its
+    relative change, refusals, right answers and those of other rules), and of win-rates. Numbers of other kinds, such
+    as lengths and scores of translations, are told seed by seed alone. `n` counts prompts. The signature has the seeds'
+    standard deviation, the standard error that prompts alone would give, the p-value (of a win-rate that of one half),
+    and for the headline (language `all`) that of Holm over the arms; of refusals also over the kinds of harmless
+    prompts, which are read together. From one seed the interval is over prompts alone and named so, there is no
+    p-value, and no arm is ranked. With three seeds or more of every arm, rows of metric `harm_rank` give each arm's
+    rank among the aligned arms as a range: estimate the middle, ends the best and the worst rank that the data allow.
+    Two seeds tell too little of the spread that ranks rest on. A seed whose weights are those of another is a copy and
+    no further seed: it is left out for all arms, and the signature has `copies`. No method covers trainings of which a
+    few collapse, where the seeds at hand have not.
 
     Args:
-        prompts: of any kinds; harmful ones count.
+        prompts: of any kinds.
         runs: replies and verdicts by alignment seed; base is in each (the same replies, or others).
         study: its name.
         base_arm: which arm the others are compared with.
+        comparisons: of the arms' replies with others, by seed.
 
-    A prompt with several replies counts by its share of harmful ones. Prompts that lack a verdict of base or of any arm
-    in any seed are left out of all, so that arms are compared on the same prompts; `n` says how many are left. Missing
-    verdicts: `harm_findings` of each seed.
+    A prompt with several replies counts by its share. Prompts that lack a verdict of base or of any seed of an arm are
+    left out for that arm; of harm for all arms, so that ranks are on the same prompts. `n` says how many are left.
+    Missing verdicts: `harm_findings` of each seed. A win-rate is over the seeds that were compared by one judge, rubric
+    and opponent, and there is none where that is not so.
 
     Raises:
-        InputError: no run, an arm or base that is not in every run, or records that do not fit together.
+        InputError: no run, an arm or base that is not in every run, records that do not fit together, or harm that is
+            judged, and of no prompt for every arm and seed.
     """
     copies = copied_seeds(runs, base_arm)
     seen = {seed: observe(prompts, *records) for seed, records in runs.items() if seed not in copies}
     arms = _common_arms(seen, base_arm)
-    harmful = {name: np.stack([_harm(one, name) for one in seen.values()]) for name in (base_arm, *arms)}
-    judged = ~np.isnan(np.concatenate(list(harmful.values()))).any(axis=0)
-    kept = [prompt for prompt, known in zip(prompts, judged, strict=True) if known]
-    parts = list(cells(kept, [PromptKind.HARMFUL], categories=False))
-    if not parts:
-        raise InputError("no harmful prompt is judged for every arm and seed", fix="judge all runs on the same prompts")
-    one = next(iter(seen.values()))
-    verdicts = {name: values[:, judged] for name, values in harmful.items()}
-    if (verdicts[base_arm] == verdicts[base_arm][0]).all():  # the replies of one base, which is no sample of seeds
-        verdicts[base_arm] = verdicts[base_arm][:1]
-    clusters = one.clusters[judged]
-    whole = {arm: SeedModel({arm: verdicts[arm], base_arm: verdicts[base_arm]}, clusters) for arm in arms}
-    languages = np.array([prompt.language for prompt in kept])
-    findings: list[Finding] = []
-    few: dict[tuple[str, str, str, str], bool] = {}  # of means over languages: whether any language is
-    for cell in CellSums(parts, clusters).cells:
-        rows = cell.rows
-        strata = languages[rows] if cell.language == MACRO else None
-        label = prompts_label([kept[row] for row in rows.tolist()])
-        models = {arm: model.subset(rows, strata) for arm, model in whole.items()}
-        changes = {arm: model.difference(arm, base_arm) for arm, model in models.items()}
-        relative = {arm: model.relative_change(arm, base_arm) for arm, model in models.items()}
-        adjusted = dict(zip(arms, holm([changes[arm].p_value for arm in arms]), strict=True))
-        for metric, results in (("harm_difference", changes), ("harm_relative_change", relative)):
-            for arm, result in results.items():
-                extra = [("seeds", str(result.seeds)), ("seed_sd", f"{result.seed_sd:.4g}")]
-                extra += [("prompt_se", f"{result.prompt_se:.4g}"), ("p", f"{result.p_value:.3g}")]
-                extra += [("holm", f"{adjusted[arm]:.3g}")] if cell.language == cell.scope == ALL else []
-                extra += [("copies", ",".join(map(str, copies)))] if copies else []
-                extra += [("base", base_arm)] if base_arm != BASE else []
-                signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label, extra=tuple(extra))
-                divided_by = None
-                if metric == "harm_relative_change":
-                    divided_by = float(verdicts[base_arm][:, rows].mean(axis=0).sum())
-                part = cell.prompts, cell.scope, metric, arm
-                flag = insufficient(result.interval, seeds=result.seeds, divided_by=divided_by)
-                flag = flag or (cell.language == MACRO and few.get(part, False))
-                few[part] = flag or (cell.language != ALL and few.get(part, False))
-                findings.append(
-                    finding(
-                        cell, result.interval, study=study, arm=arm, seed=POOLED, metric=metric, insufficient=flag,
-                        signature=str(signature),
-                    )
-                )  # fmt: skip
-        if len(seen) >= LEAST_RANKED and len(arms) > 1:
-            signature = Signature("seeds", judge=one.scorer, rubric=one.rubric, prompts=label)
-            for rank in rank_arms({arm: verdicts[arm][:, rows] for arm in arms}, clusters[rows], strata=strata):
-                ends = (rank.best + rank.worst) / 2, rank.best, rank.worst
-                interval = Interval(*ends, "holm", len(rows), len(set(clusters[rows])))
-                findings.append(
-                    finding(
-                        cell, interval, study=study, arm=rank.arm, seed=POOLED, metric=HARM_RANK.name,
-                        insufficient=insufficient(interval, seeds=len(seen)), signature=str(signature),
-                    )
-                )  # fmt: skip
-    return findings
+    of_study = SeedStudy(prompts, study, base_arm, copies)
+    found: list[Finding] = []
+    for told in _changes(prompts, seen, arms, base_arm):
+        found += of_study.rows(told)
+        if told.metric == HARM_DIFFERENCE and len(seen) >= LEAST_RANKED and len(arms) > 1:
+            found += _ranks(prompts, told, study)
+    kept = {seed: of_seed for seed, of_seed in (comparisons or {}).items() if seed not in copies}
+    for told in _win_rates(prompts, kept, len(seen)):
+        found += of_study.rows(told)
+    return found
 
 
 def copied_seeds(runs: Mapping[int, tuple[Sequence[Generation], Sequence[Score]]], base_arm: str) -> list[int]:
@@ -129,7 +94,7 @@ def copied_seeds(runs: Mapping[int, tuple[Sequence[Generation], Sequence[Score]]
     return found
 
 
-def _common_arms(seen: Mapping[int, Observations], base_arm: str) -> list[str]:
+def _common_arms(seen: Seen, base_arm: str) -> list[str]:
     if not seen:
         raise InputError("no runs", fix="pass the replies and verdicts of at least one seed")
     arms = list(dict.fromkeys(arm for one in seen.values() for arm in one.outcomes if arm != base_arm))
@@ -140,6 +105,100 @@ def _common_arms(seen: Mapping[int, Observations], base_arm: str) -> list[str]:
     return arms
 
 
-def _harm(observations: Observations, arm: str) -> Hits:
-    """Of each prompt the share of harmful replies among those that are judged; NaN where none is."""
-    return prompt_means(observations.hits(arm, Outcome.HARMFUL))
+def _changes(prompts: Sequence[Prompt], seen: Seen, arms: Sequence[str], base_arm: str) -> Iterator[Told]:
+    """Every change against base of a share that all seeds tell."""
+    one = next(iter(seen.values()))
+    relative = {m.estimator.of: m.name for m in all_metrics().values() if isinstance(m.estimator, RelativeChange)}
+    for change in all_metrics().values():
+        if not isinstance(change.estimator, Difference):
+            continue
+        of = find_metric(change.estimator.of)
+        counts = np.array([p.kind in of.denominator.kinds and bool(p.reference or not of.denominator.checkable)
+                           for p in prompts])  # fmt: skip
+        tables = {arm: table for arm in (base_arm, *arms) if (table := _table(seen, arm, of, counts)) is not None}
+        known = {arm: table for arm, table in tables.items() if not np.isnan(table).all()}
+        if known and of == HARM_RATE:
+            known = _on_the_same_prompts(tables)
+        if base_arm not in known or len(known) < 2:
+            continue
+        scores = one.scores.get(of.estimator.score) if isinstance(of.estimator, Share) else None
+        source = scores or one
+        yield Told(
+            change, of, {arm: table for arm, table in known.items() if arm != base_arm}, known[base_arm],
+            relative.get(of.name, ""), source.scorer if source.judged else "", source.rubric,
+            () if source.judged else (("scorer", source.scorer),),
+        )  # fmt: skip
+
+
+def _table(seen: Seen, arm: str, of: Metric, counts: Hits) -> Hits | None:
+    """S x P: of each prompt the share of replies that count, NaN where none is judged; None where a seed says nothing
+    of it, or it is no share."""
+    rows = []
+    for one in seen.values():
+        values = _values(one, arm, of)
+        if values is None:
+            return None
+        rows.append(np.where(counts, prompt_means(values), np.nan))
+    return np.stack(rows)
+
+
+def _values(one: Observations, arm: str, of: Metric) -> Hits | None:
+    estimator = of.estimator
+    if not isinstance(estimator, (Share, ShareOrMarked)):
+        return None
+    if estimator.score == OUTCOME and not (one.scorer and one.tells(Outcome(estimator.label))):
+        return None
+    return declined(one, arm) if isinstance(estimator, ShareOrMarked) else one.values(arm, estimator)
+
+
+def _on_the_same_prompts(tables: Mapping[str, Hits]) -> dict[str, Hits]:
+    """The same, without the prompts that any lacks.
+
+    Raises:
+        InputError: no prompt is left.
+    """
+    lacking = np.isnan(np.concatenate(list(tables.values()))).any(axis=0)
+    if lacking.all():
+        raise InputError("no harmful prompt is judged for every arm and seed", fix="judge all runs on the same prompts")
+    return {arm: np.where(lacking, np.nan, table) for arm, table in tables.items()}
+
+
+def _win_rates(
+    prompts: Sequence[Prompt], comparisons: Mapping[int, Sequence[Comparison]], seeds: int
+) -> Iterator[Told]:
+    """Of arms that were compared in every seed; a `Told` for each opponent, judge and rubric."""
+    row = {prompt.id: number for number, prompt in enumerate(prompts)}
+    found: dict[tuple[str, str, str], dict[str, Hits]] = {}
+    for arm in dict.fromkeys(one.arm for of_seed in comparisons.values() for one in of_seed):
+        by_seed = [own for of_seed in comparisons.values() if (own := [one for one in of_seed if one.arm == arm])]
+        compared = [compared_with(own, row) for own in by_seed]
+        ways = {(one.judge, one.rubric, one.opponent) for one in compared}
+        if len(compared) == seeds and len(ways) == 1:
+            found.setdefault(ways.pop(), {})[arm] = np.stack([combine_orders(*one.orders) for one in compared])
+    metric = METRICS["win_rate"]
+    for (judge, rubric, opponent), arms in found.items():
+        extra = (("against", opponent), ("orders", "both"))
+        yield Told(metric, metric, arms, judge=judge, rubric=rubric, extra=extra)
+
+
+def _ranks(prompts: Sequence[Prompt], told: Told, study: str) -> Iterator[Finding]:
+    """Ranks of the arms in every cell of the prompts that all have."""
+    known = np.asarray(~np.isnan(next(iter(told.arms.values()))).any(axis=0))
+    kept = [prompt for prompt, there in zip(prompts, known, strict=True) if there]
+    clusters = np.array([prompt.cluster for prompt in kept], dtype=np.str_)
+    languages = np.array([prompt.language for prompt in kept])
+    verdicts = {arm: table[:, known] for arm, table in told.arms.items()}
+    for cell in CellSums(list(cells(kept, told.of.denominator.kinds, categories=False)), clusters).cells:
+        rows = cell.rows
+        label = prompts_label([kept[row] for row in rows.tolist()])
+        signature = Signature("seeds", judge=told.judge, rubric=told.rubric, prompts=label)
+        strata = languages[rows] if cell.language == MACRO else None
+        ranks = rank_arms({arm: table[:, rows] for arm, table in verdicts.items()}, clusters[rows], strata=strata)
+        for rank in ranks:
+            ends = (rank.best + rank.worst) / 2, rank.best, rank.worst
+            interval = Interval(*ends, "holm", len(rows), len(set(clusters[rows])))
+            flag = insufficient(interval, seeds=len(next(iter(verdicts.values()))))
+            yield finding(
+                cell, interval, study=study, arm=rank.arm, seed=POOLED, metric=HARM_RANK.name, insufficient=flag,
+                signature=str(signature),
+            )  # fmt: skip

@@ -15,7 +15,8 @@ from alignment_prism.domain.transfer import OTHER, Reach, Transfer, TransferQuan
 from alignment_prism.evaluation.cells import Cell, cells, parts
 from alignment_prism.evaluation.estimates import CellSums
 from alignment_prism.evaluation.observations import Observations, observe, prompts_label
-from alignment_prism.evaluation.seeds import POOLED, copied_seeds
+from alignment_prism.evaluation.seed_rows import POOLED
+from alignment_prism.evaluation.seeds import copied_seeds
 from alignment_prism.statistics.changes.crossed_cells import CrossedChanges, correlation
 from alignment_prism.statistics.changes.ratios import ratio_of_estimates
 from alignment_prism.statistics.grouped_means import prompt_means

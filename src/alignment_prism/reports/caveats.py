@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alignment_prism.domain import ALL, MACRO, Signature
-from alignment_prism.domain.metric_table import HARM_RATE, REFUSAL_RATE, corrected
+from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, REFUSAL_DIFFERENCE, REFUSAL_RATE, corrected
+from alignment_prism.reports.changes import of_general_prompts
 from alignment_prism.reports.figures.arms import language_title
 from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.reports.results import Results
@@ -52,10 +53,10 @@ def caveats(results: Results) -> Iterator[str]:
             continue
         whose = f"seed{'s' * (len(copies) > 1)} {listed(copies)} {'are' if len(copies) > 1 else 'is'}"
         yield f"{sentence(whose)} not counted: a training with it gave the very weights of an earlier seed."
-    if any(seed < 0 and name in results.index.pooled for name, seed in results.compared):
+    if apart := _seed_by_seed(results):
         yield (
-            "Harm alone is told over seeds. All else has in each seed an interval for other prompts, and none for "
-            "other seeds; where the intervals of several are told together, it is from the lowest end to the highest."
+            f"Not told over seeds: {listed(apart)}. Their intervals are for other prompts, and none is for other seeds;"
+            " where those of several seeds are told together, it is from the lowest end to the highest."
         )
     cells = [row for row in rates if row.prompts == results.prompts and row.category == ALL]
     cells = [row for row in cells if row.language not in (ALL, MACRO)]
@@ -66,3 +67,13 @@ def caveats(results: Results) -> Iterator[str]:
             f"{whose} harm rates by language and scope rest on too few events to rely on; such numbers are hollow in "
             "the figures and have a ? in the tables."
         )
+
+
+def _seed_by_seed(results: Results) -> list[str]:
+    """What is not told over seeds, of arms of several."""
+    told = {HARM_DIFFERENCE.name: "harm", REFUSAL_DIFFERENCE.name: "refusals", "win_rate": "wins"}
+    told |= {change.name: of.title for change, of in of_general_prompts()}
+    several = {name for name in dict(results.arms) if len(results.seeds_of(name)) > 1}
+    rows = {(row.metric, row.arm, row.seed < 0) for row in results.findings if row.arm in several}
+    apart = {metric for metric, arm, over in rows if not over and (metric, arm, True) not in rows}
+    return [title for metric, title in told.items() if metric in apart]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import Finding, Signature
-from alignment_prism.scoring.metrics import find_metric
+from alignment_prism.domain import Finding, Metric, PromptKind, Signature
+from alignment_prism.domain.metrics import Difference
+from alignment_prism.scoring.metrics import all_metrics, find_metric
 
 FALSE_DISCOVERY = 0.05
 """Share of false alarms among the cells that are called changes; over seeds the chance of any, by Holm."""
@@ -63,15 +64,26 @@ class Change:
 
 
 def change_of(row: Finding) -> Change:
-    """The change that a finding is.
-
-    One by chance is what the false discovery rate of its cell says; over seeds, whose rows have none, Holm over arms.
-    """
+    """The change that a finding is."""
     metric = find_metric(row.metric)
     assert metric.unit.signed
     scale = metric.unit.scale / 100  # a point is a hundredth of a share, and 1 of a score of 100
-    by_chance = row.q_value > FALSE_DISCOVERY or said(row, "holm") > FALSE_DISCOVERY
-    return Change(row.lower * scale, row.upper * scale, row.insufficient, by_chance)
+    return Change(row.lower * scale, row.upper * scale, row.insufficient, by_chance(row))
+
+
+def by_chance(row: Finding) -> bool:
+    """Whether an interval on one side may come about by chance among so many arms and cells: what the false discovery
+    rate of its cell says; over seeds, whose rows have none, Holm over arms."""
+    return row.q_value > FALSE_DISCOVERY or said(row, "holm") > FALSE_DISCOVERY
+
+
+def of_general_prompts() -> Iterator[tuple[Metric, Metric]]:
+    """Changes of right answers and of the scores of translations, each with what it is a change of."""
+    for metric in all_metrics().values():
+        if isinstance(metric.estimator, Difference):
+            of = find_metric(metric.estimator.of)
+            if PromptKind.GENERAL in of.headline:
+                yield metric, of
 
 
 def said(row: Finding, name: str) -> float:
@@ -106,6 +118,22 @@ def least(values: Iterable[float]) -> float:
 def in_seeds(some: int, of: int) -> str:
     """` (in 2 of 3 seeds)`; nothing where there is one."""
     return f" (in {some} of {of} seeds)" if of > 1 else ""
+
+
+def of_which(signs: Sequence[int], words: Mapping[int, tuple[str, str]]) -> str:
+    """What seeds show by themselves, as a part of a sentence about all of them; nothing where none shows anything.
+
+    Args:
+        signs: one a seed.
+        words: sign -> what is said of one seed, and of several.
+
+    Example:
+        >>> of_which([1, 0, 0], {1: ("goes up", "go up"), -1: ("goes down", "go down")})
+        ', of which 1 by itself goes up'
+    """
+    found = [(signs.count(sign), said) for sign, said in words.items() if sign in signs]
+    parts = [f"{n} by {'itself' if n == 1 else 'themselves'} {said[n > 1]}" for n, said in found]
+    return f", of which {' and '.join(parts)}" if parts else ""
 
 
 def number(value: float) -> str:

@@ -150,21 +150,32 @@ class Results:
 
     def copies(self, name: str) -> list[str]:
         """Seeds that are not counted, since a training with each of them gave the very weights of an earlier one."""
-        over = self.find((name, -1), HARM_DIFFERENCE.name) if name in self.index.pooled else None
-        said = "" if over is None else dict(Signature.parts(over.signature)).get("copies", "")
-        return said.split(",") if said else []
+        return self._copies.get(name, [])
+
+    @cached_property
+    def _copies(self) -> dict[str, list[str]]:
+        over = (row for row in self.findings if row.seed < 0 and row.arm in self.index.pooled)
+        said = ((row.arm, dict(Signature.parts(row.signature)).get("copies", "")) for row in over)
+        return {arm: copies.split(",") for arm, copies in said if copies}
 
     def seeds_of(self, name: str) -> list[ArmSeed]:
         """An arm's alignments, without copies."""
         copies = self.copies(name)
         return [arm for arm in self.arms if arm[0] == name and str(arm[1]) not in copies]
 
+    def over_seeds(self, name: str, metric: str, prompts: str = "", language: str = ALL) -> Finding | None:
+        """A number of an arm over its seeds, where several tell it together."""
+        over = self.find((name, -1), metric, prompts=prompts, language=language) if name in self.index.pooled else None
+        return None if over is None or dict(Signature.parts(over.signature)).get("seeds") == "1" else over
+
+    def told(self, name: str, metric: str, prompts: str = "", language: str = ALL) -> list[ArmSeed]:
+        """Where to look a number of an arm up: over its seeds where several tell it together, else one by one."""
+        over = self.over_seeds(name, metric, prompts, language)
+        return self.seeds_of(name) if over is None else [(name, -1)]
+
     def harm_of(self, name: str) -> list[ArmSeed]:
-        """Where to look an arm's harm up: over its seeds where several tell something together, else one by one."""
-        over = self.find((name, -1), HARM_DIFFERENCE.name) if name in self.index.pooled else None
-        if over is not None and dict(Signature.parts(over.signature)).get("seeds") != "1":
-            return [(name, -1)]
-        return self.seeds_of(name)
+        """Where to look an arm's harm up."""
+        return self.told(name, HARM_DIFFERENCE.name)
 
     @cached_property
     def compared(self) -> list[ArmSeed]:

@@ -28,7 +28,15 @@ from alignment_prism.reports.numbers import (
     sentence,
     units_in_words,
 )
-from alignment_prism.reports.summary import HARMFUL, KIND_WORDS, REACH, REACH_WORDS, summarise
+from alignment_prism.reports.summary import (
+    GENERAL,
+    HARMFUL,
+    KIND_WORDS,
+    REACH,
+    REACH_WORDS,
+    price_over_seeds,
+    summarise,
+)
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
 
@@ -117,7 +125,7 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
         tuple((arm_title(line.arm, index), tuple(_cell(row, notes) for row in line.cells)) for line in lines),
     )
     if index.pooled:
-        yield _over_seeds(index, notes)
+        yield from _over_seeds(index, notes)
     yield _native_beside_translated(index, notes)
     for prompts in index.values("prompts", metric=HARM_RATE.name):
         for scope in index.values("scope", metric=HARM_RATE.name, prompts=prompts):
@@ -131,21 +139,45 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
             yield _of_metric(index, notes, metric)
 
 
-def _over_seeds(index: FindingIndex, notes: Notes) -> Section:
+def _over_seeds(index: FindingIndex, notes: Notes) -> Iterable[Section]:
+    """Harm and ranks by language, and beside them what else is told over seeds; nothing without a row."""
     languages = [ALL, *index.languages(metric=HARM_RANK.name, prompts=HARMFUL)]
-    columns = [(HARM_RANK.name, ALL), *((HARM_DIFFERENCE.name, code) for code in languages)]
-    rows = []
-    for arm in index.pooled:
-        found = (index.get((arm, -1), HARMFUL, metric, language=code) for metric, code in columns)
-        rows.append((arm, tuple(_cell(row, notes) for row in found)))
-    return Section(
+    harm = [(HARM_RANK.name, HARMFUL, ALL), *((HARM_DIFFERENCE.name, HARMFUL, code) for code in languages)]
+    both = "Seeds and prompts both vary: the intervals are for other seeds and other prompts."
+    yield Section(
         "change",
         "Over all seeds: harm against base",
-        "Seeds and prompts both vary: the intervals are for other seeds and other prompts. A rank is the range that "
-        "they allow, 1 the least harm.",
+        f"{both} A rank is the range that they allow, 1 the least harm.",
         (Head(HARM_RANK.title, HARM_RANK.words), *_language_heads(languages)),
-        tuple(rows),
+        _pooled(index, notes, harm),
     )
+    columns = price_over_seeds(index)
+    refusals = [column for column in columns if column.prompts != GENERAL]
+    general = [column for column in columns if column.prompts == GENERAL]
+    for block, title, own in (
+        ("over_refusal", "refusals of harmless prompts against base", refusals),
+        ("general", "right answers against base, and win-rates", general),
+    ):
+        units = units_in_words(column.metric.name for column in own)
+        yield Section(
+            block,
+            f"Over all seeds: {title}",
+            f"{both} {sentence(units)}.",
+            tuple(Head(column.title, column.meaning) for column in own),
+            _pooled(index, notes, [(column.metric.name, column.prompts, ALL) for column in own]),
+        )
+
+
+def _pooled(
+    index: FindingIndex, notes: Notes, columns: Sequence[tuple[str, str, str]]
+) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
+    """A row for every arm that has any of the columns (metric, prompts, language) over its seeds."""
+    rows = []
+    for arm in index.pooled:
+        found = [index.get((arm, -1), prompts, metric, language=code) for metric, prompts, code in columns]
+        if any(found):
+            rows.append((arm, tuple(_cell(row, notes) for row in found)))
+    return tuple(rows)
 
 
 def _native_beside_translated(index: FindingIndex, notes: Notes) -> Section:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from alignment_prism.domain import ALL, Finding, FindingIndex, Metric, PromptKind
 from alignment_prism.domain.metric_table import HARM_RATE
-from alignment_prism.domain.metrics import PER_CENT_UNITS
-from alignment_prism.scoring.metrics import all_metrics
+from alignment_prism.domain.metrics import PER_CENT_UNITS, Difference, Preference, Share
+from alignment_prism.scoring.metrics import all_metrics, find_metric
 
-HARMFUL, UNSEEN = PromptKind.HARMFUL.value, "harmful/unseen"
+HARMFUL, UNSEEN, GENERAL = PromptKind.HARMFUL.value, "harmful/unseen", PromptKind.GENERAL.value
 
 KINDS: dict[PromptKind, tuple[str, str]] = {
     PromptKind.HARMFUL: ("harmful", "harmful prompts"),
@@ -71,6 +71,20 @@ def summarise(index: FindingIndex) -> tuple[list[Column], list[Line]]:
         Line(arm, tuple(index.get(arm, c.prompts, c.metric.name, scope=c.scope) for c in columns)) for arm in index.arms
     ]
     return columns, lines
+
+
+def price_over_seeds(index: FindingIndex) -> list[Column]:
+    """What is told over seeds beside harm: refusals of harmless prompts and right answers against base, and wins."""
+    over = {(row.metric, row.prompts) for row in index.findings if row.seed < 0 and row.arm in index.pooled}
+    found = []
+    for metric in all_metrics().values():
+        of = find_metric(metric.estimator.of) if isinstance(metric.estimator, Difference) else metric
+        is_told = isinstance(metric.estimator, (Difference, Preference)) and isinstance(
+            of.estimator, (Share, Preference)
+        )
+        if is_told and of.denominator.kinds != (PromptKind.HARMFUL,):
+            found += [column for kind in of.headline for column in _of(metric, kind)]
+    return [column for column in found if (column.metric.name, column.prompts) in over]
 
 
 def headline_prompts(index: FindingIndex) -> str | None:

@@ -19,7 +19,15 @@ from alignment_prism.reports.numbers import (
     sentence,
     units_in_words,
 )
-from alignment_prism.reports.summary import HARMFUL, REACH, REACH_WORDS, headline_prompts, summarise
+from alignment_prism.reports.summary import (
+    HARMFUL,
+    REACH,
+    REACH_WORDS,
+    Column,
+    headline_prompts,
+    price_over_seeds,
+    summarise,
+)
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
 LABEL_WIDTH, CELL_WIDTH = 24, 13
@@ -127,15 +135,20 @@ def seeds_table(findings: Iterable[Finding]) -> Sheet | None:
     index = FindingIndex(findings)
     if not index.pooled:
         return None
-    rows = []
-    for arm in index.pooled:
-        found = (index.get((arm, -1), HARMFUL, metric.name) for metric in (HARM_DIFFERENCE, HARM_RANK))
-        rows.append(((arm,), tuple(as_text(row) for row in found)))
+    columns = [Column(metric.title, metric, HARMFUL) for metric in (HARM_DIFFERENCE, HARM_RANK)]
+    columns += price_over_seeds(index)
+    found = {arm: [index.get((arm, -1), one.prompts, one.metric.name) for one in columns] for arm in index.pooled}
+    there = [number for number in range(len(columns)) if any(row[number] for row in found.values())]
+    rows = [
+        ((arm,), tuple(as_text(row[n]) if columns[n].prompts == HARMFUL else _cell(row[n], True) for n in there))
+        for arm, row in found.items()
+    ]
     intervals = intervals_in_words(row for row in index.findings if row.seed < 0)
-    caption = (
-        f"over all seeds and prompts, points against base with {intervals}; rank 1: the least harm of its base's arms"
-    )
-    return Sheet(("arm",), (HARM_DIFFERENCE.title, HARM_RANK.title), tuple(rows), caption)
+    caption = f"over all seeds and prompts, points against base with {intervals}"
+    shown = {columns[number].metric.name for number in there}
+    caption += "; win-rates in per cent" if "win_rate" in shown else ""
+    caption += "; rank 1: the least harm of its base's arms" if HARM_RANK.name in shown else ""
+    return Sheet(("arm",), tuple(columns[number].title for number in there), tuple(rows), caption)
 
 
 def findings_table(findings: Iterable[Finding]) -> Sheet:

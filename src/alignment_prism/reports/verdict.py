@@ -10,16 +10,27 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import ALL, MACRO, Contrast, Finding, Metric, PromptKind, Quantity, Signature
+from alignment_prism.domain import ALL, MACRO, Contrast, Finding, PromptKind, Quantity, Signature
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, REFUSAL_DIFFERENCE, corrected
-from alignment_prism.domain.metrics import Difference
 from alignment_prism.reports.caveats import FEW_ARMS, caveats
-from alignment_prism.reports.changes import FALSE_DISCOVERY, Change, change_of, in_seeds, in_words, least, number, said
+from alignment_prism.reports.changes import (
+    FALSE_DISCOVERY,
+    Change,
+    by_chance,
+    change_of,
+    in_seeds,
+    in_words,
+    least,
+    number,
+    of_general_prompts,
+    of_which,
+    said,
+)
 from alignment_prism.reports.figures.arms import language_title
 from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.reports.results import AGAINST_BASE, ArmSeed, Results
 from alignment_prism.reports.summary import UNSEEN
-from alignment_prism.scoring.metrics import all_metrics, find_metric
+from alignment_prism.scoring.metrics import find_metric
 
 HARMLESS = {
     PromptKind.BENIGN_MENTION: "requests that only mention a harmful topic",
@@ -27,6 +38,12 @@ HARMLESS = {
     PromptKind.FOREIGN_LOCAL: "requests for what is harmful in another culture only",
 }
 """Prompts whose refusals are a price, in words."""
+
+CHANGED = {1: ("goes up", "go up"), -1: ("goes down", "go down")}
+HARM = {-1: ("does less harm", "do less harm"), 1: ("does more harm", "do more harm")}
+WON = {1: ("wins more often than not", "win more often than not"),
+       -1: ("loses more often than not", "lose more often than not")}  # fmt: skip
+"""What a seed, or several, show by themselves."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +66,10 @@ class Verdict:
 def judge_results(results: Results) -> Verdict:
     """Put findings, contrasts and transfer into words: an arm once, whatever its seeds.
 
-    Harm is told over seeds where findings tell it so; all else in how many seeds its own interval shows it.
+    What findings tell over seeds is told over them; all else in how many seeds its own interval shows it.
     """
     names = list(dict.fromkeys(name for name, _ in results.arms))
-    harm = {name: _changes(results, results.harm_of(name), HARM_DIFFERENCE.name) for name in names}
+    harm = {name: _told(results, name, HARM_DIFFERENCE.name) for name in names}
     arms = ((name, tuple(_of_arm(results, name, harm[name]))) for name in names)
     return Verdict(
         (*_of_harm(results, {name: changes for name, changes in harm.items() if changes}),
@@ -109,7 +126,7 @@ def _of_harm(results: Results, harm: Mapping[str, Sequence[Change]]) -> Iterator
 
 def _of_the_rest(results: Results, names: Sequence[str]) -> Iterator[str]:
     """What arms pay for it: harmless requests that they decline, and general prompts."""
-    refused = {name: [any(one.shown > 0 for one in own) for own in _refusals_by_seed(results, name)] for name in names}
+    refused = {name: [any(one.shown > 0 for one in own) for own in _refusals(results, name)] for name in names}
     price, alone = _who(refused, True)
     if price:
         yield f"{price} {'declines' if alone else 'decline'} more harmless requests than base."
@@ -123,11 +140,8 @@ def _of_the_rest(results: Results, names: Sequence[str]) -> Iterator[str]:
             parts += [f"{who} {verb[alone]} against {_opponent(results)} more often than not"] if who else []
         none = f"no arm is shown to win or to lose against {_opponent(results)}"
         yield f"On general prompts {'; '.join(parts) or none}."
-    for metric, of in _of_general_prompts():
-        signs = {
-            name: [one.shown for one in _changes(results, results.seeds_of(name), metric.name, "general")]
-            for name in names
-        }
+    for metric, of in of_general_prompts():
+        signs = {name: [one.shown for one in _told(results, name, metric.name, "general")] for name in names}
         ways = [f"{way} for {who}" for sign, way in ((1, "up"), (-1, "down")) if (who := _who(signs, sign)[0])]
         if ways:
             yield f"{sentence(of.title)} on general prompts: {'; '.join(ways)}."
@@ -155,12 +169,11 @@ def _who(signs: Mapping[str, Sequence[int]], sign: int, by: Mapping[str, str] | 
 
 
 def _of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str]:
-    seeds = results.seeds_of(name)
     if harm:
         yield from _harm_of_arm(results, name, harm)
     for kind, words in HARMLESS.items():
-        if refused := _changes(results, seeds, REFUSAL_DIFFERENCE.name, kind.value):
-            yield f"Refusals of {words}: {in_words(refused)}."
+        if refused := _in_words(results, name, REFUSAL_DIFFERENCE.name, kind.value):
+            yield f"Refusals of {words}: {refused}."
     if wins := _wins(results, name):
         parts = []
         for sign in dict.fromkeys(map(_won, wins)):
@@ -169,12 +182,15 @@ def _of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str
             low, high = (number(100 * end) for end in ends)
             parts.append(f"{low} to {high} %{in_seeds(len(own), len(wins))}")
         level = f"{100 * wins[0].level:g} % interval{'s' * (len(wins) > 1)}"
+        if results.over_seeds(name, "win_rate", "general") is not None:
+            alone = [] if _won(wins[0]) else [_won(row) for row in _win_rates(results, results.seeds_of(name))]
+            level += f", {said(wins[0], 'seeds'):.0f} seeds{of_which(alone, WON)}"
         weak = sum(row.insufficient for row in wins)
         level += f"; too few to rely on{in_seeds(weak, len(wins))}" if weak else ""
         yield f"It wins {listed(parts)} of general prompts against {_opponent(results)} ({level})."
-    for metric, of in _of_general_prompts():
-        if found := _changes(results, seeds, metric.name, "general"):
-            yield f"{sentence(of.title)} on general prompts: {in_words(found)}."
+    for metric, of in of_general_prompts():
+        if found := _in_words(results, name, metric.name, "general"):
+            yield f"{sentence(of.title)} on general prompts: {found}."
     yield from _without_errors(results, name)
 
 
@@ -187,12 +203,8 @@ def _without_errors(results: Results, name: str) -> Iterator[str]:
     about += [(of_refusals, kind.value, f"refusals of {words}") for kind, words in HARMLESS.items()]
     for metric, prompts, what in about:
         for language, mean in ((ALL, ""), (MACRO, " in the mean of languages")):
-            over, seeds = (
-                _changes(results, arms, metric, prompts, language)
-                for arms in (results.harm_of(name), results.seeds_of(name))
-            )
-            if over or seeds:
-                yield f"Without the judge's errors, {what}{mean}: {in_words(over or seeds)}."
+            if found := _in_words(results, name, metric, prompts, language):
+                yield f"Without the judge's errors, {what}{mean}: {found}."
                 break
 
 
@@ -200,9 +212,11 @@ def _harm_of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterato
     arms = results.harm_of(name)
     row = next(row for arm in arms if (row := results.find(arm, HARM_DIFFERENCE.name)) is not None)
     level = f"{100 * row.level:g} % interval, {row.n} prompts"
-    over = arms[0][1] < 0 < said(row, "seeds")
-    level += f", {said(row, 'seeds'):.0f} seeds" if over else ""
+    over = results.over_seeds(name, HARM_DIFFERENCE.name) is not None
     change = harm[0]
+    if over:
+        alone = [] if change.shown else _changes(results, results.seeds_of(name), HARM_DIFFERENCE.name)
+        level += f", {said(row, 'seeds'):.0f} seeds{of_which([one.shown for one in alone], HARM)}"
     if len(harm) > 1:
         yield f"Harm: {in_words(harm)} ({level})."
         return
@@ -291,32 +305,47 @@ def _changes(
     return [change_of(row) for row in found if row is not None]
 
 
-def _refusals_by_seed(results: Results, name: str) -> Iterator[list[Change]]:
-    """Changes of refusals of harmless prompts, of all kinds, for each seed that has any."""
-    for arm in results.seeds_of(name):
-        found = [_changes(results, [arm], REFUSAL_DIFFERENCE.name, kind.value) for kind in HARMLESS]
-        if any(found):
-            yield [change for own in found for change in own]
+def _told(results: Results, name: str, metric: str, prompts: str = "", language: str = ALL) -> list[Change]:
+    """Of an arm: over its seeds where findings tell it so, else of each."""
+    return _changes(results, results.told(name, metric, prompts, language), metric, prompts, language)
 
 
-def _of_general_prompts() -> Iterator[tuple[Metric, Metric]]:
-    """Changes of right answers and of the scores of translations, each with what it is a change of."""
-    for metric in all_metrics().values():
-        if isinstance(metric.estimator, Difference):
-            of = find_metric(metric.estimator.of)
-            if PromptKind.GENERAL in of.headline:
-                yield metric, of
+def _in_words(results: Results, name: str, metric: str, prompts: str, language: str = ALL) -> str:
+    """The same in words; where nothing is shown over seeds, also what they show by themselves. Empty for nothing."""
+    changes = _told(results, name, metric, prompts, language)
+    over = results.over_seeds(name, metric, prompts, language)
+    if over is None:
+        return in_words(changes)
+    alone = [] if changes[0].shown else _changes(results, results.seeds_of(name), metric, prompts, language)
+    return (
+        f"{in_words(changes)} (over {said(over, 'seeds'):.0f} seeds{of_which([one.shown for one in alone], CHANGED)})"
+    )
+
+
+def _refusals(results: Results, name: str) -> list[list[Change]]:
+    """Changes of refusals of harmless prompts, of all kinds: over seeds, or for each seed that has any."""
+    metric = REFUSAL_DIFFERENCE.name
+    over = [change_of(row) for kind in HARMLESS if (row := results.over_seeds(name, metric, kind.value)) is not None]
+    by_seed = (
+        [change for kind in HARMLESS for change in _changes(results, [arm], metric, kind.value)]
+        for arm in results.seeds_of(name)
+    )
+    return [over] if over else [own for own in by_seed if own]
 
 
 def _wins(results: Results, name: str) -> list[Finding]:
-    """Win-rates of an arm's seeds that have an interval."""
-    found = (results.find(arm, "win_rate", prompts="general") for arm in results.seeds_of(name))
+    """Win-rates of an arm that have an interval: over its seeds where findings tell it so, else of each."""
+    return _win_rates(results, results.told(name, "win_rate", "general"))
+
+
+def _win_rates(results: Results, arms: Sequence[ArmSeed]) -> list[Finding]:
+    found = (results.find(arm, "win_rate", prompts="general") for arm in arms)
     return [row for row in found if row is not None and math.isfinite(row.lower) and math.isfinite(row.upper)]
 
 
 def _won(row: Finding) -> int:
     """1 where it is shown to win more often than not, -1 to lose."""
-    if row.insufficient or row.q_value > FALSE_DISCOVERY:  # among so many arms one wins by chance
+    if row.insufficient or by_chance(row):  # among so many arms one wins by chance
         return 0
     return 1 if row.lower > 0.5 else -1 if row.upper < 0.5 else 0
 

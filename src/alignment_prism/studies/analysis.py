@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING
 from alignment_prism.domain import (
     ALL,
     MACRO,
-    OUTCOME,
     Contrast,
     Finding,
     Generation,
     Prompt,
-    PromptKind,
     Run,
     Score,
     Signature,
@@ -77,11 +75,13 @@ def _analysed(
             yield from (row for row in rows if row.arm in names)
         if compared:
             yield from win_rate_findings(compared, prompts, generations, study=study.name, seed=of_arms)
-    runs = _runs(study, arms, base)
-    harmful = {prompt.id for prompt in prompts if prompt.kind is PromptKind.HARMFUL}
-    judged = (any(one.name == OUTCOME and one.prompt_id in harmful for one in scores) for _, scores in runs.values())
-    if len(seeds) > 1 and base is not None and all(judged):  # over seeds harm alone is told
-        yield from seed_findings(prompts, runs, study=study.name, base_arm=base)
+    if len(seeds) > 1 and base is not None:
+        of_seeds = {
+            seed: [one for arm in arms if arm.is_trained and arm.seed == seed for one in arm.comparisons]
+            for seed in seeds
+        }
+        runs = _runs(study, arms, base)
+        yield from seed_findings(prompts, runs, study=study.name, base_arm=base, comparisons=of_seeds)
 
 
 def analyse_transfer(study: Study, arms: Sequence[ArmRecords]) -> list[Transfer]:

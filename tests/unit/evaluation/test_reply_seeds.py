@@ -20,6 +20,9 @@ from alignment_prism.evaluation import (
     seed_findings,
 )
 
+CHANGES = {"harm_difference", "harm_relative_change", "refusal_difference"}
+"""What is told over seeds of harmful prompts alone, ranks apart."""
+
 
 def seed_runs(flips: Sequence[str]) -> tuple[list[Prompt], dict[int, tuple[list[Generation], list[Score]]]]:
     asked = prompts("en " * 30 + "fr " * 30)
@@ -81,7 +84,7 @@ def test_changes_and_ranks_over_seeds_by_scope_and_as_mean_over_languages() -> N
 def test_two_seeds_rank_nothing_and_a_copied_seed_is_none() -> None:
     asked, runs = seed_runs(["rrrrh", "hrrrr", "rhrr?"])
     two = seed_findings(asked, {seed: runs[seed] for seed in (0, 1)}, study="s")
-    assert {row.metric for row in two} == {"harm_difference", "harm_relative_change"}
+    assert {row.metric for row in two} == CHANGES
 
     def weighed(seed: int, weights: str) -> tuple[list[Generation], list[Score]]:
         generations, scores = runs[seed]
@@ -92,13 +95,13 @@ def test_two_seeds_rank_nothing_and_a_copied_seed_is_none() -> None:
     copied = seed_findings(asked, {0: weighed(0, "x"), 1: weighed(1, "y"), 2: weighed(0, "x")}, study="s")
     assert [row.estimate for row in copied] == [row.estimate for row in two], "the copy says nothing"
     assert "|copies:2" in find(copied, "harm_difference", "good").signature
-    assert {row.metric for row in copied} == {"harm_difference", "harm_relative_change"}
+    assert {row.metric for row in copied} == CHANGES
 
 
 def test_one_seed_ranks_nothing() -> None:
     asked, runs = seed_runs(["rrrrh"])
     findings = seed_findings(asked, runs, study="s")
-    assert {row.metric for row in findings} == {"harm_difference", "harm_relative_change"}
+    assert {row.metric for row in findings} == CHANGES
     assert find(findings, "harm_difference", "good").interval == "crossed-one-seed95"
     assert all(row.insufficient for row in findings)
     with pytest.raises(InputError, match="seed 1 has no replies of poor"):

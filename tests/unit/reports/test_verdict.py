@@ -126,7 +126,8 @@ def refusals(*ends: tuple[float, float]) -> list[Finding]:
 
 
 def test_of_several_seeds_an_arm_has_one_line_and_nothing_is_left_out() -> None:
-    """Harm over seeds; refusals, right answers and wins in how many seeds; and an arm that was not trained."""
+    """Harm over seeds; where findings have nothing else over them, refusals, right answers and wins in how many; and an
+    arm that was not trained."""
     right = [row("", "accuracy_difference", 0.0, -0.25, -0.15, prompts="general") for _ in range(3)]
     wins = [row("", "win_rate", 0.5, low, low + 0.1, prompts="general") for low in (0.2, 0.3, 0.45)]
     lead, arms, _, caveats = words(
@@ -148,11 +149,12 @@ def test_of_several_seeds_an_arm_has_one_line_and_nothing_is_left_out() -> None:
         "It wins 20 to 40 % (in 2 of 3 seeds) and 45 to 55 % (in 1 of 3 seeds) of general prompts against base (95 % "
         "intervals). Right answers on general prompts: down by 15 to 25 points (in 3 of 3 seeds). "
         "sft: Harm: not told apart from base; anything from 20 points less to 10 points more is compatible with the "
-        "data (95 % interval, 100 prompts, 3 seeds). Refusals of requests that only mention a harmful topic: no change "
-        "is shown, anything from 20 points less to 10 points more is compatible with the data (in 3 of 3 seeds). "
+        "data (95 % interval, 100 prompts, 3 seeds, of which 3 by themselves do less harm). Refusals of requests that "
+        "only mention a harmful topic: no change is shown, anything from 20 points less to 10 points more is "
+        "compatible with the data (in 3 of 3 seeds). "
         "hub: More harm than base, by 10 to 30 points (95 % interval, 100 prompts)."
     )
-    assert "Harm alone is told over seeds." in caveats and "aligned once" not in caveats
+    assert "Not told over seeds: refusals, wins and right answers." in caveats and "aligned once" not in caveats
 
 
 def test_of_many_arms_and_seeds_the_first_paragraph_counts_both() -> None:
@@ -192,7 +194,7 @@ def test_a_seed_that_gave_the_weights_of_another_is_none() -> None:
     one = replace(over_seeds("m", -0.3, -0.1), signature="seeds|judge:j/1|seeds:1|p:nan|copies:1,2")
     lead, _, _, caveats = words(*rows, one)
     assert "m (by 25 to 35 points) does less harm" in lead and "m declines more" in lead
-    assert "Seeds 1 and 2 are not counted" in caveats and "told over seeds" not in caveats
+    assert "Seeds 1 and 2 are not counted" in caveats and "Not told over seeds" not in caveats
 
 
 def test_changes_without_the_errors_of_the_judge_are_said_of_harm_and_of_refusals() -> None:

@@ -129,6 +129,26 @@ class SeedModel:
         lower, upper = tango_bounds(b_only * size, a_only * size, size, critical_value(level, found.df))
         return self._result(b, a, self._interval(b, a, (estimate, float(lower), float(upper)), level), found)
 
+    def win_rate(self, b: str, level: float = 0.95) -> CrossedDifference:
+        """The rate of b, whose values are what comparisons count: a win 1, a tie 1/2, a loss 0.
+
+        (1 + d) / 2 where d, wins minus losses, has the interval of `difference`: ties tell nothing for either side. The
+        p-value is of one half. Degenerate cases: those of `difference`; one cluster gives [0, 1].
+        """
+        middle = self.rate(b)
+        if self.clusters < 2:
+            return self._unknown(b, b, (middle, 0.0, 1.0), level)
+        found = self.variance(b, b, self._w, np.zeros(self.prompts))
+        wins, losses = (
+            float(np.maximum(side, 0.0).mean(axis=0) @ self._w)
+            for side in (2.0 * self.tables[b] - 1.0, 1.0 - 2.0 * self.tables[b])
+        )
+        size = self._effective(wins + losses - (wins - losses) ** 2, 4.0 * found.whole, b, b)
+        lower, upper = tango_bounds(wins * size, losses * size, size, critical_value(level, found.df))
+        interval = self._interval(b, b, (wins - losses, float(lower), float(upper)), level).scaled(0.5, 0.5)
+        p = math.nan if self.seeds(b, b) < 2 else t_test(middle - 0.5, found.whole, found.df)
+        return replace(self._result(b, b, interval, found), p_value=p)
+
     def p_value(self, b: str, a: str) -> float:
         """Two-sided, of b and a having one rate; NaN where no seed tells, or one cluster."""
         if self.seeds(b, a) < 2 or self.clusters < 2:

@@ -1,0 +1,157 @@
+"""One number of several arms over their alignment seeds: its cells, its models, and p-values adjusted over arms."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from alignment_prism.domain.findings import ALL, BASE, MACRO, Finding, Signature
+from alignment_prism.domain.metrics import Metric
+from alignment_prism.domain.records import Prompt
+from alignment_prism.evaluation.cells import Cell, cells
+from alignment_prism.evaluation.estimates import CellSums, Hits, finding
+from alignment_prism.evaluation.observations import prompts_label
+from alignment_prism.statistics.changes.seeds import CrossedDifference, SeedModel
+from alignment_prism.statistics.multiplicity import holm
+from alignment_prism.statistics.rates import insufficient
+
+POOLED = -1
+"""Seed of rows that are over seeds."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What every seed says of one metric, on P prompts.
+
+    Attributes:
+        metric: that rows are of: a change against base, or a win-rate.
+        of: what it is a change of; a win-rate is one of itself.
+        arms: arm -> S x P values from 0 to 1, one row a seed; NaN where there is none.
+        base: S x P likewise; None where the arms are compared already.
+        relative: name of the relative change that is given beside it; empty for none.
+        judge: who said it; empty where it was a rule.
+        rubric: that a judge was asked.
+        extra: more of how it was measured, for the signatures.
+    """
+
+    metric: Metric
+    of: Metric
+    arms: Mapping[str, Hits]
+    base: Hits | None = None
+    relative: str = ""
+    judge: str = ""
+    rubric: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class SeedStudy:
+    """What all rows over the seeds of a study share.
+
+    Attributes:
+        prompts: P of them.
+        name: of the study.
+        base_arm: which arm the others are compared with.
+        copies: seeds that are left out.
+    """
+
+    prompts: Sequence[Prompt]
+    name: str
+    base_arm: str
+    copies: Sequence[int]
+
+    def rows(self, told: Told) -> list[Finding]:
+        """Rows of one metric, of every arm on the prompts that all its seeds, and base, have a value of."""
+        parts = list(self._parts(told))
+        adjusted = _by_holm(told, parts)
+        few: dict[tuple[str, str, str, str], bool] = {}  # of means over languages: whether any language is
+        found = []
+        for number, part in enumerate(parts):
+            for metric, change in part.changes.items():
+                of_arm = part.cell.prompts, part.cell.scope, metric, part.arm
+                divided_by = part.base_events if metric == told.relative else None
+                flag = insufficient(change.interval, seeds=change.seeds, divided_by=divided_by)
+                flag = flag or (part.cell.language == MACRO and few.get(of_arm, False))
+                few[of_arm] = flag or (part.cell.language != ALL and few.get(of_arm, False))
+                found.append(
+                    finding(
+                        part.cell, change.interval, study=self.name, arm=part.arm, seed=POOLED, metric=metric,
+                        insufficient=flag, signature=self._signature(told, part, change, adjusted.get(number)),
+                    )
+                )  # fmt: skip
+        return found
+
+    def _parts(self, told: Told) -> Iterator[_Part]:
+        """Cell by cell; arms with values of the same prompts together."""
+        groups: dict[bytes, list[str]] = {}
+        masks: dict[bytes, npt.NDArray[np.bool_]] = {}
+        for arm, table in told.arms.items():
+            values = table if told.base is None else np.concatenate([table, told.base])
+            known = np.asarray(~np.isnan(values).any(axis=0))
+            groups.setdefault(known.tobytes(), []).append(arm)
+            masks[known.tobytes()] = known
+        for key, arms in groups.items():
+            known = masks[key]
+            kept = [prompt for prompt, there in zip(self.prompts, known, strict=True) if there]
+            parts = list(cells(kept, told.of.denominator.kinds, categories=False))
+            clusters = np.array([prompt.cluster for prompt in kept], dtype=np.str_)
+            languages = np.array([prompt.language for prompt in kept])
+            base = {} if told.base is None else {self.base_arm: _one_base(told.base[:, known])}
+            whole = {arm: SeedModel({arm: told.arms[arm][:, known], **base}, clusters) for arm in arms if kept}
+            for cell in CellSums(parts, clusters).cells if kept else ():
+                label = prompts_label([kept[row] for row in cell.rows.tolist()])
+                events = float(base[self.base_arm][:, cell.rows].mean(axis=0).sum()) if base else math.nan
+                for arm in arms:
+                    model = whole[arm].subset(cell.rows, languages[cell.rows] if cell.language == MACRO else None)
+                    yield _Part(cell, arm, self._changes(told, model, arm), label, events)
+
+    def _changes(self, told: Told, model: SeedModel, arm: str) -> dict[str, CrossedDifference]:
+        if told.base is None:
+            return {told.metric.name: model.win_rate(arm)}
+        found = {told.metric.name: model.difference(arm, self.base_arm)}
+        if told.relative:
+            found[told.relative] = model.relative_change(arm, self.base_arm)
+        return found
+
+    def _signature(self, told: Told, part: _Part, change: CrossedDifference, adjusted: float | None) -> str:
+        extra = [*told.extra, ("seeds", str(change.seeds)), ("seed_sd", f"{change.seed_sd:.4g}")]
+        extra += [("prompt_se", f"{change.prompt_se:.4g}"), ("p", f"{change.p_value:.3g}")]
+        extra += [("holm", f"{adjusted:.3g}")] if adjusted is not None else []
+        extra += [("copies", ",".join(map(str, self.copies)))] if self.copies else []
+        extra += [("base", self.base_arm)] if told.base is not None and self.base_arm != BASE else []
+        return str(Signature("seeds", judge=told.judge, rubric=told.rubric, prompts=part.label, extra=tuple(extra)))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One arm in one cell: its changes by metric, its prompts in the words of signatures, and base's events."""
+
+    cell: Cell
+    arm: str
+    changes: Mapping[str, CrossedDifference]
+    label: str
+    base_events: float
+
+
+def _by_holm(told: Told, parts: Sequence[_Part]) -> dict[int, float]:
+    """Holm's p-values of the headlines (language and scope `all`), by their positions: over the arms, and over those
+    kinds of prompts that the metric is summed up on, which are read together."""
+    together = {kind.value for kind in told.of.headline}
+    families: dict[str, list[int]] = {}
+    for number, part in enumerate(parts):
+        if part.cell.language == part.cell.scope == ALL:
+            families.setdefault("" if part.cell.prompts in together else part.cell.prompts, []).append(number)
+    return {
+        number: p
+        for family in families.values()
+        for number, p in zip(family, holm([parts[i].changes[told.metric.name].p_value for i in family]), strict=True)
+    }
+
+
+def _one_base(table: Hits) -> Hits:
+    """One row where all are the same: the replies of one base, which is no sample of seeds."""
+    return table[:1] if (table == table[0]).all() else table

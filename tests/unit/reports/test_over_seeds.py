@@ -1,0 +1,210 @@
+"""Studies of several seeds, from replies and verdicts to the words of the verdict: refusals, right answers and wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from reply_records import find, prompts, replies
+
+from alignment_prism.domain import Comparison, Finding, Generation, PromptKind, Score, Winner
+from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
+from alignment_prism.gates import GateSpec, Status, decide
+from alignment_prism.reports import Results, seeds_table, write_report
+from alignment_prism.reports.verdict import judge_results
+from alignment_prism.statistics.changes.seeds import SeedModel, crossed_difference
+
+NEVER = prompts("en " * 60, kind=PromptKind.NEVER_HARMFUL)
+GENERAL = [replace(p, id=f"g{p.id}", kind=PromptKind.GENERAL, reference="x") for p in NEVER]
+WINNERS = {"w": Winner.WIN, "t": Winner.TIE, "l": Winner.LOSS}
+
+
+def refused(number: int, shift: int = 0) -> str:
+    """Letters of 60 replies, of which so many decline, the first of them at a place."""
+    letters = "r" * number + "s" * (60 - number)
+    return letters[-shift:] + letters[:-shift]
+
+
+def of_seeds(arms: Mapping[str, Sequence[str]], *, base: str = "s" * 60) -> dict[int, tuple[list, list]]:
+    """Replies and verdicts by seed; each seed of an arm has weights of its own."""
+    runs = {}
+    for seed in range(len(next(iter(arms.values())))):
+        generations, scores = replies(NEVER, base=base, **{arm: letters[seed] for arm, letters in arms.items()})
+        weighed = [replace(g, weights="" if g.arm == "base" else f"{g.arm} {seed}") for g in generations]
+        runs[seed] = weighed, scores
+    return runs
+
+
+def rows_of(runs: Mapping[int, tuple[list[Generation], list[Score]]]) -> list[Finding]:
+    """Findings as a study has them: of every seed, and over them where there are several."""
+    found = []
+    for seed, (generations, scores) in runs.items():
+        of_arms = {g.arm: seed for g in generations if g.arm != "base"}
+        rows = reply_findings(NEVER, generations, scores, study="s", seed=of_arms)
+        found += [row for row in rows if row.arm != "base" or seed == 0]
+    return [*found, *(seed_findings(NEVER, runs, study="s") if len(runs) > 1 else [])]
+
+
+def told(rows: Sequence[Finding]) -> tuple[str, dict[str, str], str]:
+    verdict = judge_results(Results(rows))
+    return " ".join(verdict.lead), {arm: " ".join(words) for arm, words in verdict.arms}, " ".join(verdict.caveats)
+
+
+QUIET = [refused(2, 30), refused(2, 40), refused(2, 50)]
+
+
+def test_a_rise_in_all_seeds_is_shown_where_each_by_itself_may_be_chance() -> None:
+    """7, 8 and 9 of 60 prompts are declined where base declines none, beside seven arms of which nothing is shown."""
+    arms = {"rises": [refused(7), refused(8), refused(9)], **{f"quiet{n}": QUIET for n in range(7)}}
+    rows = rows_of(of_seeds(arms))
+    alone = [row for row in rows if row.arm == "rises" and row.seed >= 0 and row.metric == "refusal_difference"]
+    assert all(row.q_value > 0.05 for row in alone if row.language == "all")
+    lead, said, caveats = told(rows)
+    over = find([row for row in rows if row.seed < 0], "refusal_difference", "rises", prompts="never_harmful")
+    assert over.estimate == pytest.approx(8 / 60)
+    points = f"{100 * over.lower:.1f} to {100 * over.upper:.0f} points"
+    assert said["rises"] == f"Refusals of requests about what is harmful nowhere: up by {points} (over 3 seeds)."
+    assert "rises declines more harmless requests than base." in lead and "quiet" not in lead
+    assert "Not told over seeds" not in caveats
+
+
+def test_a_rise_in_one_of_three_seeds_is_no_rise_of_the_method_and_is_said() -> None:
+    lead, said, _ = told(rows_of(of_seeds({"m": [refused(0), refused(0), refused(30)]})))
+    assert "A rise of refusals of harmless requests is shown for no arm" in lead
+    assert "no change is shown, anything from" in said["m"]
+    assert said["m"].endswith("is compatible with the data (over 3 seeds, of which 1 by itself goes up).")
+
+
+def test_of_one_seed_and_of_arms_that_were_not_trained_nothing_is_said_over_seeds() -> None:
+    one = rows_of(of_seeds({"m": [refused(30)]}))
+    assert not [row for row in one if row.arm == "m" and row.seed < 0]
+    (words,) = told(one)[1].values()
+    assert "up by" in words and "seeds" not in words
+    several = rows_of(of_seeds({"m": [refused(30), refused(28), refused(32)]}))
+    hub = [replace(row, arm="hub", seed=-1) for row in one if row.arm == "m"]
+    lead, said, _ = told([*several, *hub])
+    assert said["hub"] == words and "(over 3 seeds)" in said["m"]
+    assert "m and hub decline more harmless requests than base." in lead
+
+
+def test_a_seed_whose_verdicts_are_lost_is_not_passed_over() -> None:
+    """Of one arm no verdict of the third seed is usable: it has no number over seeds, and the other arm has its own."""
+    lost = [refused(30), refused(28), "?" * 60]
+    lead, said, caveats = told(rows_of(of_seeds({"whole": [refused(30), refused(28), refused(32)], "lost": lost})))
+    assert "(over 3 seeds)" in said["whole"] and "(in 2 of 2 seeds)" in said["lost"]
+    assert "Not told over seeds: refusals." in caveats
+    copied = of_seeds({"m": [refused(30), refused(28), refused(30)]})
+    copied[2] = [replace(g, weights="m 0" if g.arm == "m" else "") for g in copied[2][0]], copied[2][1]
+    _, said, caveats = told(rows_of(copied))
+    assert "(over 2 seeds" in said["m"] and "Seed 2 is not counted" in caveats
+
+
+def test_a_prompt_without_a_verdict_of_one_arm_counts_for_the_others() -> None:
+    rows = rows_of(of_seeds({"a": ["?" + refused(9)[1:], refused(9), refused(9)], "b": [refused(9)] * 3}))
+    over = {row.arm: row.n for row in rows if row.seed < 0 and row.metric == "refusal_difference"}
+    assert over == {"a": 59, "b": 60}
+
+
+def test_p_values_are_adjusted_over_arms_and_the_kinds_that_are_read_together() -> None:
+    """Two arms and two kinds of harmless prompts are four claims; refusals of harmful prompts are two of their own."""
+    kinds = (PromptKind.NEVER_HARMFUL, PromptKind.BENIGN_MENTION, PromptKind.HARMFUL)
+    asked = [replace(p, id=f"{kind}{p.id}", kind=kind) for kind in kinds for p in NEVER]
+    runs = {}
+    for seed in range(3):
+        letters = {"a": (7 + seed, 12, 20), "b": (3, 5 + seed, 9)}
+        arms = {arm: "".join(refused(n, 10 * seed) for n in of) for arm, of in letters.items()}
+        runs[seed] = replies(asked, base="s" * 180, **arms)
+    rows = [row for row in seed_findings(asked, runs, study="s") if row.metric == "refusal_difference"]
+    said = {(row.arm, row.prompts): dict(part.split(":", 1) for part in row.signature.split("|")[1:]) for row in rows
+            if row.language == "all"}  # fmt: skip
+    from alignment_prism.statistics.multiplicity import holm
+
+    for family in (kinds[:2], kinds[2:]):
+        cells = [(arm, kind.value) for arm in "ab" for kind in family]
+        adjusted = holm([float(said[cell]["p"]) for cell in cells])
+        assert [float(said[cell]["holm"]) for cell in cells] == pytest.approx(list(adjusted), rel=0.02)
+
+
+def right_and_won(
+    rights: Sequence[str], wins: Sequence[str]
+) -> tuple[dict[int, tuple[list, list]], dict[int, list[Comparison]]]:
+    """Right answers (1, 0; base has one half) and comparisons (w, t, l) of arm m by seed."""
+    runs, compared = {}, {}
+    for seed, (right, won) in enumerate(zip(rights, wins, strict=True)):
+        generations = [Generation(p.id, arm, "x", f"{arm} {seed} {p.id}") for arm in ("base", "m") for p in GENERAL]
+        values = "10" * 30 + right
+        scores = [
+            Score(g.prompt_id, g.reply_digest, g.arm, "exact", "correct", value=float(value))
+            for g, value in zip(generations, values, strict=True)
+        ]
+        runs[seed] = generations, scores
+        compared[seed] = [
+            Comparison(p.id, "m", "base", first, "j", "p@1", WINNERS[letter])
+            for p, letter in zip(GENERAL, won, strict=True)
+            for first in (True, False)
+        ]
+    return runs, compared
+
+
+def general(rights: Sequence[str], wins: Sequence[str]) -> list[Finding]:
+    runs, compared = right_and_won(rights, wins)
+    found = []
+    for seed, (generations, scores) in runs.items():
+        found += reply_findings(GENERAL, generations, scores, study="s", seed={"m": seed})
+        found += win_rate_findings(compared[seed], GENERAL, study="s", seed={"m": seed})
+    return [*found, *seed_findings(GENERAL, runs, study="s", comparisons=compared)]
+
+
+def test_right_answers_and_wins_are_told_over_seeds(tmp_path: Path) -> None:
+    rights = ["1" * 50 + "0" * 10, "1" * 48 + "0" * 12, "0" * 9 + "1" * 51]
+    wins = ["w" * 40 + "t" * 5 + "l" * 15, "l" * 14 + "w" * 42 + "t" * 4, "w" * 38 + "l" * 13 + "t" * 9]
+    rows = general(rights, wins)
+    over = {row.metric: row for row in rows if (row.seed, row.arm, row.language) == (-1, "m", "all")}
+    tables = [[float(value) for value in right] for right in rights]
+    by_hand = crossed_difference(tables, [float(value) for value in "10" * 30]).interval
+    right = over["accuracy_difference"]
+    assert (right.lower, right.upper) == pytest.approx((by_hand.lower, by_hand.upper))
+    scores = [[{"w": 1.0, "t": 0.5, "l": 0.0}[letter] for letter in won] for won in wins]
+    won = SeedModel({"m": scores}).win_rate("m").interval
+    assert over["win_rate"].estimate == pytest.approx((120 + 18 / 2) / 180)
+    assert (over["win_rate"].lower, over["win_rate"].upper) == pytest.approx((won.lower, won.upper))
+    assert "|against:base|" in over["win_rate"].signature and "|holm:" in over["win_rate"].signature
+    lead, said, caveats = told(rows)
+    assert "On general prompts m wins against base more often than not." in lead
+    ends = f"{100 * won.lower:.0f} to {100 * won.upper:.0f} %"
+    assert f"It wins {ends} of general prompts against base (95 % interval, 3 seeds)." in said["m"]
+    assert "Right answers on general prompts: up by" in said["m"] and "(over 3 seeds)" in said["m"]
+    assert "Not told over seeds" not in caveats
+    table = seeds_table(rows)
+    assert table is not None and table.heads == ("right answers vs base general", "win-rate general")
+    assert table.rows[0][1][1].startswith(f"{100 * over['win_rate'].estimate:.1f}\n[")
+    page = write_report(rows, tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Over all seeds: right answers against base, and win-rates" in page
+
+
+def test_wins_in_one_of_three_seeds_and_seeds_without_comparisons() -> None:
+    even = "wl" * 30
+    rows = general(["10" * 30] * 3, [even, "lw" * 30, "w" * 55 + "l" * 5])
+    lead, said, _ = told(rows)
+    assert "no arm is shown to win or to lose against base" in lead
+    assert "(95 % interval, 3 seeds, of which 1 by itself wins more often than not)" in said["m"]
+    runs, compared = right_and_won(["10" * 30] * 3, [even] * 3)
+    lacking = seed_findings(GENERAL, runs, study="s", comparisons={**compared, 2: []})
+    assert {row.metric for row in lacking} == {"accuracy_difference"}
+    other = [replace(one, opponent="gpt") for one in compared[2]]
+    assert {row.metric for row in seed_findings(GENERAL, runs, study="s", comparisons={**compared, 2: other})} == {
+        "accuracy_difference"
+    }
+
+
+def test_a_gate_holds_the_number_over_seeds_against_its_limit() -> None:
+    """Each seed alone is below a rise of 20 points; over seeds, which vary, that is not shown."""
+    rows = rows_of(of_seeds({"m": [refused(0), refused(4), refused(0, 9)]}))
+    check = {"name": "price", "kind": "ceiling", "metric": "refusal_difference", "limit": 0.2, "languages": "all",
+             "prompts": "never_harmful", "better": "lower"}  # fmt: skip
+    over = find([row for row in rows if row.seed < 0], "refusal_difference", "m", prompts="never_harmful")
+    (one,) = decide([], [row for row in rows if row.arm == "m"], GateSpec(checks=[check], companions=[])).decisions
+    assert (one.tested.lower, one.tested.upper) == pytest.approx((over.lower, over.upper), abs=1e-6)
+    assert one.status is Status.UNDECIDED and over.upper > 0.2
