@@ -171,9 +171,10 @@ def _as_input_error(
     first = faults[0][0]
     # A union reports each of its members: the fault that lies deepest is of the member that was meant.
     path, fault = max((each for each in faults if each[0][: len(first)] == first), key=lambda each: len(each[0]))
-    more = len({keys for keys, _ in faults if keys[: len(first)] != first})
+    others = {keys for keys, _ in faults if keys[: len(first)] != first}
     if fault["type"] == "missing" and (misspelt := _misspelt(path, faults)) is not None:
-        (path, fault), more = misspelt, more - 1
+        path, fault = misspelt
+        others.discard(path)
     cause = fault.get("ctx", {}).get("error")
     place = (*prefix, *path, *getattr(cause, "place", ()))
     name = key_path(place) or "top level"
@@ -188,6 +189,9 @@ def _as_input_error(
             fix = f"{path[-1]!r} is of the whole: write it at the top level, beside {path[0]!r}"
     elif fault["type"] == "missing":
         what = f"the key {name!r} is missing"
+    elif fault["type"] == "too_short" and not value:
+        fewest = fault["ctx"]["min_length"]
+        what, fix = f"{name}: an empty list", f"write at least {fewest} entr{'y' if fewest == 1 else 'ies'}"
     elif isinstance(cause, InputError):
         what, fix = f"{name}: {cause.what}", cause.fix or fix
     elif isinstance(cause, KeyFault):
@@ -197,8 +201,8 @@ def _as_input_error(
         shown = f" (it is {_shortened(value)})" if isinstance(value, (str, int, float, bool, type(None))) else ""
         what = f"{name}: {_expected(here) or message}{shown}"
         fix = _remedy(fault, here, _models_at(model, path)) or fix
-    if more:
-        fix += f"; {more} more fault{'s' if more > 1 else ''} after this one"
+    if others:
+        fix += f"; {len(others)} more fault{'s' if len(others) > 1 else ''} after this one"
     return InputError(what, where=source.where(place), fix=fix)
 
 

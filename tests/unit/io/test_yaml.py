@@ -118,6 +118,19 @@ def test_several_faults_are_counted(tmp_path: Path) -> None:
     assert (error.fix or "").endswith("; 1 more fault after this one")
 
 
+def test_a_key_that_was_meant_for_a_missing_one_is_one_fault(tmp_path: Path) -> None:
+    # `prompts` may be a text or a list: both say their own, and the entry lacks `file` and has `fil`.
+    error = fault(tmp_path, GOOD + "prompts: [{fil: x.jsonl}]\n")
+    assert (error.what, error.fix) == ("unknown key 'prompts[0].fil'", "did you mean 'file'?")
+
+
+@pytest.mark.parametrize("where", ["grid: {methods: [sft], shares: [§]}", "grid: [{methods: [§], shares: [0]}]"])
+def test_a_list_that_may_not_be_empty_is_said_to_be(tmp_path: Path, where: str) -> None:
+    error = fault(tmp_path, GOOD + where.replace("§", "") + "\n")
+    name = "grid.shares" if "shares: [§]" in where else "grid[0].methods"
+    assert (error.what, error.fix) == (f"{name}: an empty list", "write at least 1 entry")
+
+
 def test_a_judge_has_a_rubric_unless_one_is_named(tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     judges = "judge: {model: openai-api/mine/j, base_url: http://localhost:1/v1}\ncompare: {model: nano/oracle}\n"
@@ -182,7 +195,7 @@ def test_languages_of_ones_own(tmp_path: Path) -> None:
     ("old", "new", "what", "fix"),
     [
         ("scripts: [Latn]", "scripts: Latn", "[1].scripts: Input should be a list (it is 'Latn')", "['Latn']"),
-        ("scripts: [Latn]", "scripts: []", "[1].scripts: Tuple should have at least 1 item", ""),
+        ("scripts: [Latn]", "scripts: []", "[1].scripts: an empty list", ""),
         ("aliases: [kiswahili]", "aliases: 5", "[1].aliases: Input should be a list (it is 5)", "[5]"),
         ("identified_as: [swc]", "flores: 5", "[1].flores: Input should be a valid string (it is 5)", "quotes"),
         ("iso639_3: swh", "iso_639: swh", "unknown key '[1].iso_639'", "did you mean 'iso639_3'?"),
