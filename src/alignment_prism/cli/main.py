@@ -201,9 +201,10 @@ def _prepare() -> None:
 
 def _report(error: Exception, arguments: Sequence[str], debug: bool) -> int:
     """Print an error, whatever it is, as a sentence with a remedy; returns the exit code."""
+    from alignment_prism.cli.remedies import advice, command_of, path_of
+
     if isinstance(error, click.ClickException):
-        return _report_usage(error)
-    from alignment_prism.cli.remedies import advice, command_of
+        return _report_usage(error, path_of(cli, arguments))
     from alignment_prism.store import storage_fault
 
     if debug:
@@ -218,17 +219,17 @@ def _report(error: Exception, arguments: Sequence[str], debug: bool) -> int:
     defects = {type(one).__name__: one for one in several if not isinstance(one, PrismError)}
     if said and defects and not debug:
         said += f"; {' and '.join(defects)}: a defect of Alignment Prism; {REPORT_IT}"
-    _print_error(known.what, where=known.where, fix=said)
+    _print_error(known.what, where=known.where or path_of(cli, arguments), fix=said)
     return known.exit_code
 
 
-def _report_usage(error: click.ClickException) -> int:
-    """Print a fault in the arguments in our style; for no arguments at all, the help."""
+def _report_usage(error: click.ClickException, called: str) -> int:
+    """Print a fault in the arguments of the command that was called in our style; for no arguments, the help."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return error.exit_code
     context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "prism"
+    path = context.command_path if context is not None else called
     _print_error(error.format_message(), where=path, fix=f"see {path} --help")
     return error.exit_code
 

@@ -32,12 +32,23 @@ def advice(fix: str, settings: Mapping[str, str], command: click.Command | None)
 
 def command_of(root: click.Command, arguments: Sequence[str]) -> click.Command:
     """The command that the arguments lead to; a group where they name none of its commands."""
-    command, context = root, click.Context(root)
+    return _way(root, arguments)[1]
+
+
+def path_of(root: click.Command, arguments: Sequence[str]) -> str:
+    """How that command is called, `prism power change`: where an error is that names no other place."""
+    return " ".join(["prism", *_way(root, arguments)[0]])
+
+
+def _way(root: click.Command, arguments: Sequence[str]) -> tuple[list[str], click.Command]:
+    names, command, context = list[str](), root, click.Context(root)
     for argument in arguments:
         if not isinstance(command, click.Group):
             break
-        command = command.get_command(context, argument) or command
-    return command
+        if (inner := command.get_command(context, argument)) is not None:
+            names.append(argument)
+            command = inner
+    return names, command
 
 
 def _options(setting: str, value: str, command: click.Command | None) -> list[str]:

@@ -189,6 +189,21 @@ def test_options_are_those_of_the_command_that_the_arguments_name(words: tuple[s
     assert advice("correct it", SETTINGS, command_of(cli, words)) == wanted
 
 
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        ("power change --base 0.3 --model 0.3", "prism power change"),  # the library names no place
+        ("power change --base 0.3 --model 0.2 --plot", "prism power change"),  # nor does click
+        ("study plan quickstrat", "prism study plan"),
+    ],
+)
+def test_an_error_without_a_place_is_of_the_command(capsys, words: str, where: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(SystemExit) as end:
+        main(words.split())
+    text = capsys.readouterr().err
+    assert end.value.code == 2 and f"\nwhere: {where}\nfix:   " in text, text
+
+
 def test_no_text_of_unknown_origin_steers_the_terminal(monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
     owned = "\x1b]0;owned\x07\x1b]52;c;aGk=\x07\x9b2J\r\u202e\u2066\u2028"
     _, text = outcome(monkeypatch, capsys, InputError(f"a {owned}", where=f"f{owned}.csv", fix=f"use {owned}"))
@@ -204,7 +219,7 @@ def test_no_text_of_unknown_origin_steers_the_terminal(monkeypatch, capsys) -> N
 
 def test_a_message_is_no_longer_than_people_read(monkeypatch, capsys) -> None:  # type: ignore[no-untyped-def]
     _, text = outcome(monkeypatch, capsys, InputError("x" * 200_000 + "\nand more", fix="y"))
-    assert len(text) < 1_100 and "(200,007 characters)\nand more\nfix:   y\n" in text
+    assert len(text) < 1_100 and "(200,007 characters)\nand more\nwhere: prism fail\nfix:   y\n" in text
 
 
 def test_the_library_names_parameters_and_no_options() -> None:
