@@ -262,10 +262,17 @@ def list_studies(folder: Path) -> None:
     Example:
       prism study ls results
     """
+    from alignment_prism.domain import InputError
     from alignment_prism.studies.housekeeping import studies_in
 
-    for found in studies_in(folder):
-        echo(f"{found.out}: {_progress(found)}")
+    if not folder.is_dir():
+        what = "a file where a folder is expected" if folder.exists() else "no such folder"
+        raise InputError(what, where=str(folder), fix="name the folder that studies were written into")
+    found = list(studies_in(folder))
+    for one in found:
+        echo(f"{one.out}: {_progress(one)}")
+    if not found:
+        echo(f"no study in {folder}")
 
 
 @command.command("gc")

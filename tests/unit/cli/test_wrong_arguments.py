@@ -56,6 +56,8 @@ COMPARE = "compare toy#sft toy#dpo_15"
         ("report toy --metric harm_rate --out x.md", "--metric is for what is printed"),
         ("report toy/prompts.parquet", "these are prompts, not findings"),
         (f"report {SHEET}", "these are not findings: no column 'study', 'arm'"),
+        ("study ls nowhere", "no such folder"),
+        (f"study ls {SHEET}", "a file where a folder is expected"),
         ("report toy other --samples 3 --out x.html", "replies are shown of one study"),
         ("report verify receipt --study toy", "a study without a key"),
         (
@@ -103,7 +105,8 @@ def test_it_is_said_and_nothing_is_lost(place: Path, command: str, said: str) ->
     before = contents(place)
     done = prism(*shlex.split(command), folder=place)
     assert done.returncode in (2, 3, 5) and said in done.stderr, (done.returncode, done.stdout, done.stderr)
-    assert "fix:" in done.stderr and "Traceback" not in done.stderr and "defect" not in done.stderr
+    assert "where: " in done.stderr and "fix:" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and "defect" not in done.stderr
     assert contents(place) == before
 
 
@@ -135,6 +138,12 @@ def test_a_figure_of_before_stays_where_the_question_is_refused(tmp_path: Path, 
     done = prism("power", *question.split(), "--prompts", 9, "--plot", "power.svg", folder=tmp_path)
     assert done.returncode == 2 and "plan 10 or more" in done.stderr
     assert (tmp_path / "power.svg").read_text() == "of before"
+
+
+def test_a_folder_without_a_study_is_said_to_have_none(place: Path) -> None:
+    done = prism("study", "ls", "nothing", folder=place)
+    assert (done.returncode, done.stdout) == (0, "no study in nothing\n")
+    assert "toy: " in prism("study", "ls", ".", folder=place).stdout
 
 
 def test_a_gate_that_is_declared_before_its_study_says_so(tmp_path: Path) -> None:
