@@ -111,7 +111,7 @@ def _conversation(values: Mapping[str, Any]) -> tuple[Messages, str, str]:
             what = "an empty reply" if name in values else f"no column {name!r}"
             fix = "give every row a chosen and a rejected reply"
             if name not in values:
-                fix = f"say which column holds it; the columns are: {fields.column_names(values)}"
+                fix = f"say which column holds it, or rename that; the columns are: {fields.column_names(values)}"
             raise FieldError(name, reply, what, fix, {"mapping": f"{name}=COLUMN"})
     where = next((name for name in ("prompt", "question", "messages") if name in values), "prompt")
     prompt = values.get(where)

@@ -77,6 +77,7 @@ COMPARE = "compare toy#sft toy#dpo_15"
         (f"{COMPARE} --gate gate.yaml --ledger picture.jsonl", "looks that were spent: it is not UTF-8"),
         (f"labels correct {SHEET} {SHEET}", "cannot read the design: it is not JSON"),
         (f"labels correct {DESIGN} {SHEET}", "not a design file\n"),
+        ("align --method sft --base nano --pairs else.jsonl --out x --config nano", "or rename that; the columns"),
         ("report empty.jsonl", "there are no findings"),
         ("report verify nothing", "no receipt can be read there: No such file or directory\n"),
         ("report verify receipt --study toy --key picture.json", "not the key of a receipt\n"),
