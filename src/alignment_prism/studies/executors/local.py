@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 
 from alignment_prism.studies.executors.failures import Failures, dependents, ends_all
-from alignment_prism.studies.executors.spread import check_gpus, do_over_gpus
+from alignment_prism.studies.executors.spread import check_gpus, do_over_gpus, tell_idle_gpus
 from alignment_prism.studies.executors.work import fits_one_core
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import KINDS, Context, Step
@@ -46,6 +46,8 @@ def run_steps(
     todo = [step for step in steps if step.key in waiting | gaps]
     if context.gpus > 1:
         check_gpus(todo, context.gpus, _gpus, reporter)
+    else:
+        tell_idle_gpus(todo, _gpus, reporter)
     aside = {step.key for step in todo if fits_one_core(step)} if jobs > 1 else set()
     if len(aside) > 1:
         from alignment_prism.studies.executors.at_once import run_at_once
