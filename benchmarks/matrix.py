@@ -1,7 +1,7 @@
 """The arms of `nano-paper` with one seed, as one study and as separate scripts of TRL: where the time goes.
 
     python benchmarks/matrix.py                  # a cut of it: 6 arms, 200 pairs each, a tenth of the prompts
-    python benchmarks/matrix.py --full           # all of `nano-paper`, one seed: hours on one core
+    python benchmarks/matrix.py --full           # all of `nano-paper`, one seed: an hour on one core
 
 Both are done on one core, one after the other: the study in one process, then a process of `matrix_trl.py` for each
 arm, which is given the study's own mixtures. Each part of the work is counted by the wall and by the processor; what
