@@ -23,7 +23,7 @@ REPLACE = click.option("--replace", is_flag=True,
 
 JOBS = click.option("--jobs", type=click.IntRange(1), metavar="N",
                     help="Trainings and replies of small models under way at once, on a core each; as many as there "
-                         "are cores if not given.")  # fmt: skip
+                         "are cores if not given. 1: whatever the model, one thing after the other.")  # fmt: skip
 PRESETS = (
     *("quickstart", "micro", "nano-paper", "nano-transfer", "nano-methods"),
     *("aya-23-8b", "tiny-aya", "qwen2.5-1.5b"),
@@ -132,8 +132,8 @@ def run(
 
     A step that fails takes with it what needs what it makes; the others are done, and what failed is told at the end.
 
-    Findings do not depend on --jobs and --executor. Models of more than 32 MB are trained and asked one after the other
-    on this machine, and on a GPU each in a cluster, or on --gpus of them.
+    Findings do not depend on --jobs and --executor. Models of more than 32 MB are trained and asked on a GPU each, here
+    and in a cluster, or trained on --gpus of them; one after the other where this machine has one GPU or none.
 
     \b
     Examples:

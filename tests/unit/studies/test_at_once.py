@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from alignment_prism.studies.executors.at_once import run_at_once
 from alignment_prism.studies.executors.crew import Told
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.progress import Silent
-from alignment_prism.studies.steps import Context, Step
+from alignment_prism.studies.steps import KINDS, Context, Step
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +81,68 @@ def test_what_processes_leave_is_what_one_leaves_after_the_other(tmp_path: Path)
     assert len(files(tmp_path / "one", steps)) == 6
     assert files(tmp_path / "many", steps) == files(tmp_path / "one", steps)
     assert all(step.is_done(tmp_path / "many") for step in steps)
+
+
+class SeenBy(int):
+    """A seed that notes which GPUs the process that looks at it sees, and waits for the other one to be looked at."""
+
+    folder: str
+
+    def __bool__(self) -> bool:
+        place = Path(self.folder)
+        (place / f"gpu{int(self)}").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+        for _ in range(2000):  # twenty seconds
+            if len(list(place.glob("gpu*"))) >= 2:
+                break
+            time.sleep(0.01)
+        return False
+
+
+def seen(out: Path, number: int) -> Step:
+    seed = SeenBy(number)
+    seed.folder = str(out)
+    (step,) = mixtures(out, 0.5)
+    return Step(step.kind, f"late {number}", f"late{number}", step.settings, step.needs, seed=seed)
+
+
+def test_larger_models_have_a_gpu_each_and_wait_for_one(tmp_path: Path) -> None:
+    steps, others = [seen(tmp_path, number) for number in range(4)], mixtures(tmp_path, 0, 1)
+    keys, large = {step.key for step in (*steps, *others)}, frozenset(step.key for step in steps)
+    context = Context(tmp_path, None)
+    crew = pool.Pool(1, context, ("2", "GPU-7"), large)
+    run_at_once([*steps, *others], keys, set(), keys, context, Silent(), crew)
+    assert all(step.is_done(tmp_path) for step in (*steps, *others))
+    named = [(tmp_path / f"gpu{number}").read_text() for number in range(4)]
+    assert sorted(named[:2]) == ["2", "GPU-7"] and set(named[2:]) <= {"2", "GPU-7"}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "options", "jobs", "device", "alone"),
+    [
+        (3, 1, 8, "auto", False),
+        (1, 1, 8, "auto", True),  # one GPU
+        (3, 2, 8, "auto", True),  # trainings are spread over them
+        (3, 1, 1, "auto", True),  # one thing at a time
+        (3, 1, 8, "cuda:1", True),  # the spec names one
+    ],
+)
+def test_a_machine_with_several_gpus_uses_them(
+    gpus: int, options: int, jobs: int, device: str, alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = [replace(step, options={"device": device}) for step in mixtures(tmp_path, 0, 0.5, 1)]
+    kind = replace(KINDS["mix"], computes_with=lambda step: "a/large-model")
+    monkeypatch.setitem(KINDS, "mix", kind)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
+    began: list[pool.Pool] = []
+    monkeypatch.setattr(at_once, "run_at_once", lambda *given: began.append(given[-1]))
+    monkeypatch.setattr(pool, "prepare_workers", lambda: None)
+    run_steps(steps, Context(tmp_path, None, gpus=options), Silent(), jobs=jobs)
+    if alone:
+        assert not began and all(step.is_done(tmp_path) for step in steps)
+    else:
+        (crew,) = began
+        assert crew.gpus == ("4", "5", "6") and crew.on_gpu == {step.key for step in steps}
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

@@ -18,7 +18,6 @@ from mixture_steps import mixtures
 from alignment_prism.cli.align import LAUNCHES
 from alignment_prism.domain import ModelError
 from alignment_prism.studies.executors import pool
-from alignment_prism.studies.executors.failures import StepsError
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.spread import do_spread
 from alignment_prism.studies.progress import Silent
@@ -120,32 +119,6 @@ class Notes(Silent):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
-
-
-@pytest.mark.parametrize(("there", "trainings"), [(4, 2), (1, 2), (4, 1)])
-def test_gpus_that_stay_idle_are_told_with_the_ways_to_use_them(
-    there: int, trainings: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch.cuda.device_count", lambda: there)
-    base = tmp_path / "base"
-    base.mkdir()
-    with (base / "model.safetensors").open("wb") as weights:
-        weights.truncate(10**8)
-    (mixture,) = mixtures(tmp_path, 1)
-    mixed = {"mixture": mixture}
-    steps = [
-        Step("train", f"number {n}", f"x{n}", {"n": n}, mixed, options={"base": str(base)}) for n in range(trainings)
-    ]
-    told = Notes()
-    with pytest.raises((KeyError, StepsError)):  # they are begun, and say nothing of how to train
-        run_steps(steps, Context(tmp_path, None), told, jobs=2)
-    idle = [note for note in told.notes if "GPU" in note]
-    if (there, trainings) == (4, 2):
-        assert (
-            len(idle) == 1 and "on one of 4 GPUs" in idle[0] and "--executor ray" in idle[0] and "--gpus 4" in idle[0]
-        )
-    else:
-        assert idle == []
 
 
 @pytest.mark.parametrize("small", [True, False], ids=["small", "larger"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
@@ -158,7 +158,7 @@ class _Board:
         try:
             while True:
                 with self._changed:
-                    while not self._ends() and crew.has_room() and (step := self._ready(here=False)) is not None:
+                    while not self._ends() and (step := self._ready(here=False, fits=crew.has_room)) is not None:
                         if self._begin(step):
                             crew.hand_out(step, earlier=step.key in self.gaps)
                     self._pass_on(crew)
@@ -186,13 +186,14 @@ class _Board:
     def _ends(self) -> bool:
         return self.failure is not None or self.signals > 0 or bool(self.stopped)
 
-    def _ready(self, *, here: bool) -> Step | None:
-        """Of the steps whose inputs are there the one that most work follows after; the first of several."""
+    def _ready(self, *, here: bool, fits: Callable[[Step], bool] = lambda step: True) -> Step | None:
+        """Of the steps that fit and have their inputs the one that most work follows after; the first of several."""
         ready = [
             step
             for step in self.pending.values()
             if (step.key not in self.aside) is here
             and not any(needed.key in self.unfinished for needed in step.needs.values())
+            and fits(step)
         ]
         return max(ready, key=lambda step: self._after[step.key], default=None)
 

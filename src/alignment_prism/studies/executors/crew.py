@@ -24,8 +24,8 @@ class Crew(Protocol):
     def at_work(self) -> bool:
         """Whether a step is under way."""
 
-    def has_room(self) -> bool:
-        """Whether another step can be handed out."""
+    def has_room(self, step: Step) -> bool:
+        """Whether a step can be handed out."""
 
     def hand_out(self, step: Step, *, earlier: bool) -> None:
         """Have a step done; there is room."""

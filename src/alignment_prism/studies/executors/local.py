@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 
 from alignment_prism.studies.executors.failures import Failures, dependents, ends_all
-from alignment_prism.studies.executors.spread import check_gpus, do_over_gpus, tell_idle_gpus
+from alignment_prism.studies.executors.spread import check_gpus, do_over_gpus
 from alignment_prism.studies.executors.work import fits_one_core
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import KINDS, Context, Step
@@ -33,8 +33,10 @@ def run_steps(
         reporter: told of each step.
         fill_gaps: whether steps that are done but lack answers (`StepKind.has_gaps`) are done again for these.
         jobs: how many trainings and replies of small models (`models.threads.is_small`) are under way at once, each in
-            a process with one thread. Whatever calls a model behind an API is done in this process, and so is what
-            computes with a larger model: that has the machine's threads for itself.
+            a process with one thread. Above 1, what computes with a larger model has a GPU of the machine to itself
+            where there are several and no training is spread over them (`context.gpus`); else it is done in this
+            process, one after the other, and has the machine's threads. Whatever calls a model behind an API is done
+            in this process.
 
     Raises:
         ModelError: a model behind an API that will be needed cannot be opened, or there are fewer GPUs than a training
@@ -45,16 +47,17 @@ def run_steps(
     waiting, gaps = unfinished(steps, context, fill_gaps=fill_gaps)
     todo = [step for step in steps if step.key in waiting | gaps]
     if context.gpus > 1:
-        check_gpus(todo, context.gpus, _gpus, reporter)
-    else:
-        tell_idle_gpus(todo, _gpus, reporter)
-    aside = {step.key for step in todo if fits_one_core(step)} if jobs > 1 else set()
+        check_gpus(todo, context.gpus, lambda: len(visible_gpus()), reporter)
+    small = {step.key for step in todo if fits_one_core(step)} if jobs > 1 else set()
+    large = {step.key for step in todo if _takes_any_gpu(step)} - small if jobs > 1 and context.gpus == 1 else set()
+    gpus = visible_gpus()[: len(large)] if len(large) > 1 else ()
+    aside = small | large if len(gpus) > 1 else small
     if len(aside) > 1:
         from alignment_prism.studies.executors.at_once import run_at_once
         from alignment_prism.studies.executors.pool import Pool
 
         skip_done(steps, waiting | gaps, reporter)
-        pool = Pool(min(jobs, len(aside)), context)
+        pool = Pool(min(jobs, len(small)), context, gpus, frozenset(large))
         run_at_once(steps, waiting, gaps, aside, context, reporter, pool)
         return
     failures = Failures(steps, waiting | gaps)
@@ -77,11 +80,18 @@ def run_steps(
                 failures.add(step, error)
 
 
-def _gpus() -> int:
-    """How many this machine has."""
+def visible_gpus() -> tuple[str, ...]:
+    """Of this machine, as `CUDA_VISIBLE_DEVICES` names them."""
     import torch
 
-    return torch.cuda.device_count()
+    count = torch.cuda.device_count()
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return tuple(named[:count]) or tuple(map(str, range(count)))
+
+
+def _takes_any_gpu(step: Step) -> bool:
+    """Whether a step computes with a model on this machine, and its spec names no device for it."""
+    return KINDS[step.kind].computes_with(step) is not None and step.options.get("device", "auto") in ("auto", "cuda")
 
 
 def unfinished(steps: Sequence[Step], context: Context, *, fill_gaps: bool) -> tuple[set[str], set[str]]:

@@ -1,4 +1,4 @@
-"""Processes that do steps at once, each on one core: who has what, and what became of it."""
+"""Processes that do steps at once, each on one core or one GPU: who has what, and what became of it."""
 
 from __future__ import annotations
 
@@ -26,23 +26,32 @@ PRELOADED = (
 
 @dataclass(slots=True, eq=False)
 class Worker:
-    """A process, our end of its pipe, and the step that it does."""
+    """A process, our end of its pipe, the GPU that it sees (empty: it has a core), and the step that it does."""
 
     process: BaseProcess
     pipe: Connection
+    gpu: str = ""
     step: Step | None = None
 
 
 @dataclass(slots=True)
 class Pool:
-    """Up to `size` processes, started as they are needed and kept for the next step.
+    """Up to `size` processes with a core each and one a GPU, started as they are needed and kept for the next step.
 
     Where the system can fork they are forked from a process that has imported everything and computed nothing, so that
     imports are paid once and in memory once.
+
+    Attributes:
+        size: processes with a core.
+        context: of the study.
+        gpus: as `CUDA_VISIBLE_DEVICES` names them.
+        on_gpu: keys of the steps that each have one of them; the others have a core.
     """
 
     size: int
     context: Context
+    gpus: tuple[str, ...] = ()
+    on_gpu: frozenset[str] = frozenset()
     workers: list[Worker] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -53,13 +62,21 @@ class Pool:
         """Whether a step is under way."""
         return any(worker.step is not None for worker in self.workers)
 
-    def has_room(self) -> bool:
-        """Whether another step can be handed out."""
-        return sum(worker.step is not None for worker in self.workers) < self.size
+    def has_room(self, step: Step) -> bool:
+        """Whether a step can be handed out."""
+        busy = [worker for worker in self.workers if worker.step is not None]
+        if step.key in self.on_gpu:
+            return len(self._free_gpus()) > 0
+        return sum(not worker.gpu for worker in busy) < self.size
+
+    def _free_gpus(self) -> list[str]:
+        busy = {worker.gpu for worker in self.workers if worker.step is not None}
+        return [gpu for gpu in self.gpus if gpu not in busy]
 
     def hand_out(self, step: Step, *, earlier: bool) -> None:
         """Have a step done; there is room."""
-        idle = next((worker for worker in self.workers if worker.step is None), None) or self._started()
+        gpu = self._free_gpus()[0] if step.key in self.on_gpu else ""
+        idle = next((one for one in self.workers if one.step is None and one.gpu == gpu), None) or self._started(gpu)
         idle.step = step
         with suppress(OSError):  # it died while it was idle, and that is found out when it is waited for
             idle.pipe.send(("do", step, earlier))
@@ -107,14 +124,14 @@ class Pool:
             worker.process.join()
         self.workers.clear()
 
-    def _started(self) -> Worker:
+    def _started(self, gpu: str) -> Worker:
         ours, theirs = worker_context().Pipe()
         cache = self.context.journal.cache if isinstance(self.context.journal, CallJournal) else None
-        arguments = (theirs, self.context.out, self.context.known, None if cache is None else cache.path)
+        arguments = (theirs, self.context.out, self.context.known, None if cache is None else cache.path, gpu)
         process = worker_context().Process(target=work, args=arguments, daemon=True, name="prism-worker")
         process.start()
         theirs.close()
-        worker = Worker(process, ours)
+        worker = Worker(process, ours, gpu)
         self.workers.append(worker)
         return worker
 

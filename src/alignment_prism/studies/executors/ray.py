@@ -122,7 +122,7 @@ class RayCrew:
         """Whether a step is under way."""
         return bool(self._tasks)
 
-    def has_room(self) -> bool:
+    def has_room(self, step: Step) -> bool:
         """Whether the cluster has a core for another step; which node is Ray's to find."""
         return len(self._tasks) < self._size
 

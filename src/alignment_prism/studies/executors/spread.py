@@ -52,19 +52,6 @@ def check_gpus(todo: Sequence[Step], gpus: int, find: Callable[[], int], reporte
         raise ModelError(what, fix=fix, settings={"gpus": str(max(there, 1))})
 
 
-def tell_idle_gpus(todo: Sequence[Step], find: Callable[[], int], reporter: Reporter) -> None:
-    """Say that this machine has GPUs which nothing will use: trainings of larger models are done one after the other.
-
-    Args:
-        todo: steps that are to be done.
-        find: how many GPUs this machine has.
-        reporter: told where there are more than one, and more than one training.
-    """
-    if sum(map(is_spread, todo)) > 1 and (there := find()) > 1:
-        ways = f"--executor ray gives each a GPU of its own, --gpus {there} spreads each over all"
-        reporter.note(f"trainings are done one after the other, on one of {there} GPUs: {ways}")
-
-
 def do_over_gpus(step: Step, context: Context, progress: Progress, *, earlier: bool) -> None:
     """Do one step, a training of a larger model by several processes where the study spreads those; as `do_step`."""
     if context.gpus > 1 and is_spread(step):

@@ -32,8 +32,8 @@ BETWEEN_TICKS = 0.1
 """Seconds for which a progress is followed by no other."""
 
 
-def work(pipe: Connection, out: Path, known: tuple[Path, ...], cache: Path | None) -> None:
-    """Main of a worker; `cache` is the file of answers that runs share.
+def work(pipe: Connection, out: Path, known: tuple[Path, ...], cache: Path | None, gpu: str = "") -> None:
+    """Main of a worker; `cache` is the file of answers that runs share, `gpu` the one that it sees, if any.
 
     It is in a session of its own, so that Ctrl-C in a terminal reaches the study alone, which then tells its workers.
     When the study's process ends, however it does, the pipe does too: a step under way is stopped as by Ctrl-C, so that
@@ -41,6 +41,8 @@ def work(pipe: Connection, out: Path, known: tuple[Path, ...], cache: Path | Non
     """
     if hasattr(os, "setsid"):
         os.setsid()
+    if gpu:  # read when CUDA is first used, which no process has done that this one is forked from
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     stop = _Stop()
     context = Context(out, _Journal(pipe, out / CALLS, cache), known)
     tasks: queue.SimpleQueue[tuple[Step, bool] | None] = queue.SimpleQueue()
