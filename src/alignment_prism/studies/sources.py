@@ -25,6 +25,7 @@ from alignment_prism.models.weights import named_digest
 from alignment_prism.scoring.prompt_language import check_prompt_languages
 from alignment_prism.studies.arms import ModelArm, RepliesArm
 from alignment_prism.studies.spec import NANO, PromptFile, StudySpec
+from alignment_prism.training.methods import find_method
 
 if TYPE_CHECKING:
     from alignment_prism.nano import World
@@ -191,7 +192,7 @@ def _world(spec: StudySpec) -> World:
 
 def _pairs(spec: StudySpec, world: World | None) -> tuple[list[Pair], list[Pair]]:
     pools: tuple[list[Pair], list[Pair]] = ([], [])
-    drawn = world.pairs() if world is not None and NANO in (*spec.pairs.safety, *spec.pairs.general) else None
+    drawn = _drawn(spec, world) if world is not None and NANO in (*spec.pairs.safety, *spec.pairs.general) else None
     for pool, kind, files in zip(pools, PairKind, (spec.pairs.safety, spec.pairs.general), strict=True):
         for name in files:
             if name == NANO and drawn is not None:
@@ -201,6 +202,17 @@ def _pairs(spec: StudySpec, world: World | None) -> tuple[list[Pair], list[Pair]
 
                 pool.extend(read_pairs(name, kind=kind))
     return pools
+
+
+def _drawn(spec: StudySpec, world: World) -> tuple[list[Pair], list[Pair]]:
+    """The lab's pairs, their prompts in all languages where a method reads them so."""
+    from alignment_prism.nano.translations import with_translations
+
+    safety, general = world.pairs()
+    stages = (stage for arm in spec.trained for stage in find_method(arm.method).stages)
+    if not any(stage.objective.translated_at for stage in stages):
+        return safety, general
+    return with_translations(safety, world.facts), with_translations(general, world.facts)
 
 
 def _prompts(spec: StudySpec, world: World | None, intake: Intake) -> list[Prompt]:

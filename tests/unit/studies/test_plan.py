@@ -298,11 +298,14 @@ def test_the_presets_of_grids_train_what_they_say() -> None:
     # 2 shares, 8 languages, 2 scopes, by 3 methods, over 3 seeds
     assert Counter(step.kind for step in build_plan(transfer, SOURCES).steps)["train"] == 12 * 3 * 3
     methods = load_spec("nano-methods")
-    assert {arm.method for arm in methods.trained} == set(METHODS) - {"mlc"}  # which needs prompts in other languages
-    # 13 methods, 2 of them at 0 and 100 % too, 7 arms by hand and two rounds; DPO(SFT)'s first stage is SFT's model
+    assert {arm.method for arm in methods.trained} == set(METHODS)
+    # 14 methods, 2 of them at 0 and 100 % too, 7 arms by hand and two rounds; DPO(SFT)'s first stage is SFT's model
     own = load_sources(methods)
     counts = Counter(step.kind for step in build_plan(methods, own).steps)
-    assert counts["train"] == (13 + 4 + 7 + 2) * 3 and counts["merge"] == 2 * 3
+    assert counts["train"] == (14 + 4 + 7 + 2) * 3 and counts["merge"] == 2 * 3
     sources = load_sources(paper)
     for spec, given in ((paper, sources), (transfer, sources), (methods, own)):
         check_study(spec, given)  # the lab's pools can fill every mixture
+    named = [len(dict(pair.metadata).get("translations", ())) for pair in (*own.safety, *own.general)]
+    assert sum(number >= 7 for number in named) > 0.9 * len(named)  # mlc asks for prompts in all languages
+    assert not any("translations" in pair.metadata for pair in (*sources.safety, *sources.general))
