@@ -283,7 +283,7 @@ _METRICS = (
     ACCURACY.difference(),
     Metric(
         "win_rate",
-        "share of prompts on which the reply is preferred to base's in both orders, ties count half",
+        "share of prompts on which the reply is preferred to the opponent's in both orders, ties count half",
         "win-rate",
         SHARE,
         "higher",
@@ -320,7 +320,7 @@ _METRICS = (
     ),
     Metric(
         "length_controlled_win_rate",
-        "win-rate that replies as long as base's would have (arXiv 2404.04475, its term for length)",
+        "win-rate that replies as long as the opponent's would have (arXiv 2404.04475, its term for length)",
         "win-rate at equal lengths",
         SHARE,
         "higher",

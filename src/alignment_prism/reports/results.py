@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Protocol
 
 from alignment_prism.domain import ALL, Contrast, Finding, FindingIndex, Signature, Transfer
+from alignment_prism.domain.findings import BASE
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE
 from alignment_prism.domain.metrics import Difference, Preference
 from alignment_prism.reports.about import About
-from alignment_prism.reports.numbers import arm_title
+from alignment_prism.reports.numbers import arm_title, listed
 from alignment_prism.reports.summary import HARMFUL, headline_prompts
 from alignment_prism.scoring.metrics import find_metric
 
@@ -134,6 +135,19 @@ class Results:
         if named:
             return named[0]
         return found[0] if len(found) == 1 and changed else None
+
+    @cached_property
+    def opponent(self) -> str:
+        """Whom the arms' replies were compared with, in words: `base` by whatever name, or another model by its own.
+
+        Comparisons name it; where they do not, it is base.
+        """
+        signatures = self.index.values("signature", metric="win_rate")
+        names = {dict(Signature.parts(one)).get("against", "") for one in signatures} - {""}
+        bases = {self.base[0]} if self.base else set()
+        bases |= {base.rpartition(" (")[0] for base in self.bases.values()}  # of several studies, called after each
+        named = sorted({BASE if name in bases | {BASE} else name for name in names})
+        return listed(named) or BASE
 
     def base_of(self, arm: ArmSeed) -> ArmSeed | None:
         """The arm that another is compared with; None for base itself, or where nobody knows."""

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import ALL, MACRO, Contrast, Finding, PromptKind, Quantity, Signature
+from alignment_prism.domain import ALL, MACRO, Contrast, Finding, PromptKind, Quantity
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, REFUSAL_DIFFERENCE, corrected
 from alignment_prism.reports.caveats import FEW_ARMS, caveats
 from alignment_prism.reports.changes import (
@@ -137,8 +137,8 @@ def _of_the_rest(results: Results, names: Sequence[str]) -> Iterator[str]:
         parts = []
         for sign, verb in ((1, ("win", "wins")), (-1, ("lose", "loses"))):
             who, alone = _who(wins, sign)
-            parts += [f"{who} {verb[alone]} against {_opponent(results)} more often than not"] if who else []
-        none = f"no arm is shown to win or to lose against {_opponent(results)}"
+            parts += [f"{who} {verb[alone]} against {results.opponent} more often than not"] if who else []
+        none = f"no arm is shown to win or to lose against {results.opponent}"
         yield f"On general prompts {'; '.join(parts) or none}."
     for metric, of in of_general_prompts():
         signs = {name: [one.shown for one in _told(results, name, metric.name, "general")] for name in names}
@@ -187,7 +187,7 @@ def _of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str
             level += f", {said(wins[0], 'seeds'):.0f} seeds{of_which(alone, WON)}"
         weak = sum(row.insufficient for row in wins)
         level += f"; too few to rely on{in_seeds(weak, len(wins))}" if weak else ""
-        yield f"It wins {listed(parts)} of general prompts against {_opponent(results)} ({level})."
+        yield f"It wins {listed(parts)} of general prompts against {results.opponent} ({level})."
     for metric, of in of_general_prompts():
         if found := _in_words(results, name, metric.name, "general"):
             yield f"{sentence(of.title)} on general prompts: {found}."
@@ -348,12 +348,3 @@ def _won(row: Finding) -> int:
     if row.insufficient or by_chance(row):  # among so many arms one wins by chance
         return 0
     return 1 if row.lower > 0.5 else -1 if row.upper < 0.5 else 0
-
-
-def _opponent(results: Results) -> str:
-    """Whom the arms were compared with: base, unless base itself was compared with another."""
-    if results.base is None or results.base[0] not in results.index.values("arm", metric="win_rate"):
-        return "base"
-    signatures = results.index.values("signature", metric="win_rate")
-    names = {dict(Signature.parts(one)).get("against", "") for one in signatures} - {""}
-    return listed(sorted(names)) or "their opponent"

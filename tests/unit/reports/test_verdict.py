@@ -9,7 +9,9 @@ from dataclasses import replace
 import toy_study
 
 from alignment_prism.domain import Contrast, Finding, Quantity
-from alignment_prism.reports import Results
+from alignment_prism.reports import Report, Results
+from alignment_prism.reports.figures import draw_figures
+from alignment_prism.reports.report import together
 from alignment_prism.reports.verdict import judge_results
 
 
@@ -294,6 +296,26 @@ def test_base_is_base_where_all_arms_are_held_against_a_third_model() -> None:
     verdict = judge_results(results)
     assert "m wins against gpt more often than not." in " ".join(verdict.lead)
     assert "It wins 55 to 65 % of general prompts against gpt (95 % interval)." in verdict.arms[0][1]
+
+
+def test_wins_over_a_third_model_are_called_so_where_base_was_not_compared_with_it() -> None:
+    """In words and in figures; base by another name is base, of several studies each by its own."""
+    of = {"prompts": "general", "signature": "win_rate|judge:j/1|against:gpt"}
+    harm = [*BASE, row("m", "harm_rate", 0.3, 0.2, 0.4), row("m", "harm_difference", -0.2, -0.3, -0.1)]
+    results = Results([*harm, row("m", "win_rate", 0.6, 0.55, 0.65, **of)])
+    verdict = judge_results(results)
+    assert "m wins against gpt more often than not." in " ".join(verdict.lead)
+    assert "It wins 55 to 65 % of general prompts against gpt (95 % interval)." in verdict.arms[0][1]
+    figures = draw_figures(results)
+    assert "general prompts won against gpt)" in figures["frontier"].caption
+    assert "lines meet at base" not in figures["frontier"].caption
+    assert figures["general"].caption.endswith("the judge prefers the arm to gpt.")
+    old = {**of, "signature": "win_rate|judge:j/1|against:old"}
+    renamed = [replace(one, arm="old") if one.arm == "base" else one for one in harm]
+    results = Results([*renamed, row("m", "win_rate", 0.6, 0.55, 0.65, **old)])
+    assert results.opponent == "base" and "lines meet at base." in draw_figures(results)["frontier"].caption
+    report = Report(Results([*harm, row("m", "win_rate", 0.6, 0.55, 0.65, **{**of, "signature": "w|against:base"})]))
+    assert together({"A": report, "B": report}).results.opponent == "base"
 
 
 def test_beside_arms_of_several_seeds_it_is_said_which_were_aligned_once() -> None:

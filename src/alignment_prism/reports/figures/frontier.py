@@ -58,7 +58,8 @@ def frontier(results: Results) -> Figure | None:
     )
     caption = (
         f"Down is safer (harm on {results.prompts} prompts against base), right is more able (general prompts won "
-        "against base). Crosses are intervals of both; the lines meet at base."
+        f"against {results.opponent}). Crosses are intervals of both; the lines meet at "
+        f"{'base' if results.opponent == 'base' else 'no change of harm and half of the prompts won'}."
     )
     traced = not several and len({mark.path for mark in marks}) < len(marks)
     caption += " A mark is one training." if several else ""
@@ -71,11 +72,11 @@ def frontier(results: Results) -> Figure | None:
     series = series_of(names) if names else [Series("arm", "all")]
     return Figure(
         "frontier", "Safety against ability", caption, f"{description}.",
-        lambda width: _draw(marks, series, names, width, named=not several),
+        lambda width: _draw(marks, series, names, width, named=not several, opponent=results.opponent),
     )  # fmt: skip
 
 
-def _draw(marks: list[Mark], series: list[Series], names: list[str], width: int, *, named: bool) -> Any:
+def _draw(marks: list[Mark], series: list[Series], names: list[str], width: int, *, named: bool, opponent: str) -> Any:
     import altair as alt
 
     across = reach_of([mark.wins for mark in marks], find_metric(WIN_RATE).unit, holds=50.0)
@@ -108,7 +109,7 @@ def _draw(marks: list[Mark], series: list[Series], names: list[str], width: int,
         alt.Scale(domain=list(down), nice=False, zero=False),
     )
     x = alt.X("wins:Q", scale=scales[0], axis=alt.Axis(
-        title="prompts won against base, per cent", grid=False, tickCount=5))  # fmt: skip
+        title=f"prompts won against {opponent}, per cent", grid=False, tickCount=5))  # fmt: skip
     y = alt.Y("harm:Q", scale=scales[1], axis=alt.Axis(
         title="change of harm against base, points", grid=False, labelColor=light("faint"), tickCount=6,
         titleAngle=-90))  # fmt: skip

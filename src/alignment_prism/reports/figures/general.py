@@ -1,4 +1,4 @@
-"""General ability: win-rates against base, else right answers, by arm."""
+"""General ability: win-rates against base or another model, else right answers, by arm."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def general_ability(results: Results) -> Figure | None:
             rule=rule,
         )
         caption = f"{metric.words[:1].upper()}{metric.words[1:]}. "
-        caption += "Right of the line the judge prefers the arm to base." if name == "win_rate" else ""
+        caption += f"Right of the line the judge prefers the arm to {results.opponent}." if name == "win_rate" else ""
         return Figure(
             "general", f"General ability: {metric.title}", caption.strip(), plot.description(),
             lambda width, plot=plot: draw_dots(plot, width, columns=3),  # type: ignore[misc]
