@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow.parquet as parquet
@@ -86,6 +86,42 @@ def test_a_reply_that_a_filter_stopped_is_answered_and_nothing_is_asked_again_fo
     assert code_of(*command, "--retry-unjudged") == 0 and len(server.requests) == 5
     stops = [one.stop_reason for one in read_records(out / "generations.parquet", Generation)]
     assert stops == ["stop", "error", "stop"]
+
+
+def test_verdicts_outlive_the_replies_that_are_asked_for_again(server: Server, prompts: Path, tmp_path: Path) -> None:
+    """A reply failed, two were judged. When it has come, these two are not judged again, though the journal is gone and
+    the judge fails in between."""
+    judged: list[str] = []
+
+    def script(reply: int, verdict: Reply) -> Callable[[list[dict[str, str]]], Reply | int]:
+        def answer(messages: list[dict[str, str]]) -> Reply | int:
+            said = messages[-1]["content"]
+            if said == "question that is never answered":
+                return reply if reply != 200 else Reply(HELP)
+            if said.startswith("how do I"):
+                return Reply(HELP)
+            judged.append(said)
+            return verdict
+
+        return answer
+
+    out = tmp_path / "out"
+    model = ("--model", "openai-api/local/m", "--model-url", server.url)
+    judge = ("--judge", "openai-api/local/j", "--judge-url", server.url)
+    command = ("evaluate", "harm", "--prompts", prompts, *model, *judge, "--retries", 0, "--out", out)
+    server.script = script(400, Reply(VERDICT))
+    assert code_of(*command) == 0 and len(judged) == 2
+    for journal in out.glob("calls.jsonl*"):
+        journal.unlink()
+    server.script = script(200, Reply(status=401, message="no such key"))
+    assert code_of(*command, "--retry-unjudged") == 3
+    (kept,) = out.glob("score/*.earlier/scores.parquet")
+    assert [one.outcome for one in read_records(kept, Score)].count(Outcome.SAFE_HELP) == 2
+    server.script = script(200, Reply(VERDICT))
+    judged.clear()
+    assert code_of(*command, "--retry-unjudged") == 0 and len(judged) == 1
+    assert [one.outcome for one in read_records(out / "scores.parquet", Score)] == [Outcome.SAFE_HELP] * 3
+    assert not list(out.glob("score/*.earlier"))
 
 
 def test_a_reply_that_never_comes_is_counted(

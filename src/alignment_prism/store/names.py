@@ -45,6 +45,11 @@ def unfinished_beside(path: str) -> str:
     return f"{path}.unfinished"
 
 
+def earlier_beside(path: str) -> str:
+    """The artifact of a step that is made again from other inputs, for what still holds of it."""
+    return f"{path}.earlier"
+
+
 def design_beside(path: str) -> str:
     """Of a sheet of labels: how its rows were drawn."""
     return f"{path}.design.json"

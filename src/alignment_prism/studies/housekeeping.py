@@ -13,7 +13,7 @@ from typing import Any
 from alignment_prism.domain import StoreError
 from alignment_prism.store import folder_lock
 from alignment_prism.store.artifacts import is_complete
-from alignment_prism.store.names import FINDINGS, MANIFEST, PLAN, STEPS, unfinished_beside
+from alignment_prism.store.names import FINDINGS, MANIFEST, PLAN, STEPS, earlier_beside, unfinished_beside
 from alignment_prism.studies.step_log import read_step_log
 from alignment_prism.studies.steps import KINDS, Step
 from alignment_prism.studies.steps.source import SOURCE
@@ -102,7 +102,7 @@ def unused(out: str | Path) -> list[Unused]:
     if (out / FINDINGS).exists() and (missing := sorted(folder for folder in known if not is_complete(out / folder))):
         what = f"the plan names a step that is not there, so what its findings rest on is not known: {missing[0][:100]}"
         raise StoreError(what, where=str(out), fix="run the study again, which makes the step and the plan anew")
-    known |= {unfinished_beside(folder) for folder in known}
+    known |= {beside(folder) for folder in known for beside in (unfinished_beside, earlier_beside)}
     written = (out / PLAN).stat().st_mtime_ns
     found = []
     for kind in (*KINDS, SOURCE):

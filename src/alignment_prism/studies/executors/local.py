@@ -109,7 +109,10 @@ def unfinished(steps: Sequence[Step], context: Context, *, fill_gaps: bool) -> t
     _open_endpoints(step for step in steps if step.key in waiting | gaps)
     for step in done:
         if step.key in later:
-            shutil.rmtree(step.folder(context.out), ignore_errors=True)
+            if KINDS[step.kind].takes_over and not step.folder(context.out).is_symlink():
+                step.set_aside(context.out)  # verdicts of replies that stay hold, and are not to be lost in between
+            else:
+                shutil.rmtree(step.folder(context.out), ignore_errors=True)
     return waiting, gaps
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 from alignment_prism.domain.progress import Progress
 from alignment_prism.models.folders import cached_snapshot
 from alignment_prism.models.threads import is_small
-from alignment_prism.store import write_artifact
+from alignment_prism.store import is_intact, write_artifact
 from alignment_prism.studies.steps import KINDS, Context, Step
 from alignment_prism.studies.steps.kind import EARLIER
 from alignment_prism.studies.steps.train import TRAIN
@@ -40,9 +41,13 @@ def do_step(step: Step, context: Context, progress: Progress, *, earlier: bool) 
     if kind.makes_folder:
         kind.do(step, inputs, folder, context, progress)
         return
+    aside = step.earlier(context.out)
     if earlier:
         inputs[EARLIER] = folder
+    elif kind.takes_over and is_intact(aside, step.key):
+        inputs[EARLIER] = aside
     with write_artifact(
         folder, kind=step.kind, spec=step.settings, inputs=step.all_inputs, seed=step.seed, replace=True
     ) as temporary:
         kind.do(step, inputs, temporary, context, progress)
+    shutil.rmtree(aside, ignore_errors=True)

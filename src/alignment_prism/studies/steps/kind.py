@@ -15,7 +15,7 @@ from alignment_prism.io.parquet import Only
 from alignment_prism.studies.steps.step import Step
 
 EARLIER = "earlier"
-"""Role of the artifact of the same step that is made again to fill its gaps."""
+"""Role of the artifact of the same step that is made again, to fill its gaps or those of the replies it is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ class StepKind:
         has_gaps: whether an artifact lacks answers that could be asked for again.
         makes_folder: whether `do` makes the artifact's folder itself, so that what it reached when it was stopped
             outlives it; otherwise `folder` is a temporary one, which becomes the artifact when `do` returns.
+        takes_over: whether `do` takes over from an earlier artifact (`EARLIER`) what is of the very replies it is asked
+            about, by their digests, so that one of other replies is kept until the step is done again.
     """
 
     name: str
@@ -76,3 +78,4 @@ class StepKind:
     computes_with: Callable[[Step], str | None] = lambda step: None
     has_gaps: Callable[[Path], bool] = lambda folder: False
     makes_folder: bool = False
+    takes_over: bool = False

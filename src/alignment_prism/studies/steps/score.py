@@ -191,4 +191,4 @@ def _has_gaps(folder: Path) -> bool:
     return any(score.outcome is Outcome.UNJUDGED for score in deciding(read_records(folder / SCORES, Score)))
 
 
-SCORE = StepKind("score", do, endpoints=_endpoints, has_gaps=_has_gaps)
+SCORE = StepKind("score", do, endpoints=_endpoints, has_gaps=_has_gaps, takes_over=True)

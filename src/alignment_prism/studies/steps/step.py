@@ -11,6 +11,7 @@ from typing import Any
 
 from alignment_prism.domain import StoreError
 from alignment_prism.store import artifact_key, check_folder, is_intact
+from alignment_prism.store.names import earlier_beside
 
 TRAINING = "training"
 """Kind that a training writes into its manifest."""
@@ -64,6 +65,15 @@ class Step:
         A training writes its manifest itself, with a key of its own; ours is in the folder's name.
         """
         return is_intact(self.folder(out), None if self.kind == "train" else self.key)
+
+    def earlier(self, out: Path) -> Path:
+        """Where its artifact is kept while it is made again from other inputs; see `set_aside`."""
+        return Path(earlier_beside(str(self.folder(out))))
+
+    def set_aside(self, out: Path) -> None:
+        """Keep its artifact where it is none of the study's, but can be looked up until the step is done again."""
+        shutil.rmtree(self.earlier(out), ignore_errors=True)
+        self.folder(out).rename(self.earlier(out))
 
     def clear(self, out: Path) -> str:
         """Make room for the artifact where one is there, but not as it was written; says what became of it.
