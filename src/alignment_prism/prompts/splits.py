@@ -64,7 +64,8 @@ def split_prompts(
         progress: as of `near_duplicates`.
 
     Raises:
-        InputError: a language has too few prompts for the counts, shares do not add up, or an id occurs twice.
+        InputError: a language has too few prompts for the counts, shares do not add up, an id occurs twice, or so many
+            prompts are alike that nothing is left for a part.
     """
     wanted = _wanted(prompts, parts)
     alike = near_duplicates(prompts, threshold=threshold, n=n, progress=progress)
@@ -92,8 +93,27 @@ def split_prompts(
             lacking[best][stratum] = lacking[best].get(stratum, 0.0) - count
         for prompt in groups[name]:
             part_of[prompt.id] = best
+    _require_some(wanted, part_of, groups)
     divided = tuple(replace(prompt, split=part_of[prompt.id]) for prompt in prompts)
     return Split(divided, _manifest(divided, parts, seed, threshold, n, groups))
+
+
+def _require_some(
+    wanted: Mapping[str, Mapping[tuple[str, str], float]],
+    part_of: Mapping[str, str],
+    groups: Mapping[str, Sequence[Prompt]],
+) -> None:
+    """Refuse parts that were to have prompts and have none."""
+    for part, strata in wanted.items():
+        asked = int(sum(strata.values()))
+        if asked and part not in part_of.values():
+            together = [len(members) for members in groups.values() if len(members) > 1]
+            raise InputError(
+                f"no prompt is left for {part!r}, which was to have {asked}: {sum(together)} of {len(part_of)} prompts "
+                f"are kept together, the most of them {max(together, default=1)}",
+                fix="let prompts be more alike before they are kept together, or add others",
+                settings={"threshold": "0.9"},
+            )
 
 
 def _stratum(prompt: Prompt) -> tuple[str, str]:

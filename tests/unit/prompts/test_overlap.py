@@ -158,6 +158,19 @@ def test_parts_that_cannot_be(parts, word):
         split_prompts(pool(), parts, seed=1)
 
 
+def test_a_part_that_nothing_is_left_for_is_an_error():
+    # Of ten prompts eight say nearly the same: both parts are to have five, and the eight go into one of them. Of ten
+    # that all do, the other is left with none.
+    alone = [prompt("x", "Where does the river end?"), prompt("y", "Who wrote that book about ships?")]
+    alike = [prompt(str(number), SENTENCE + "s" * number) for number in range(10)]
+    parts = {"seed": 5, "eval": "rest"}
+    split = split_prompts([*alike[:8], *alone], parts, seed=1)
+    assert sorted(Counter(each.split for each in split.prompts).values()) == [2, 8]
+    with pytest.raises(InputError, match=r"no prompt is left for 'seed', which was to have 5") as caught:
+        split_prompts(alike, parts, seed=1)
+    assert "10 of 10 prompts are kept together, the most of them 10" in str(caught.value)
+
+
 def test_an_id_that_occurs_twice_is_an_error():
     with pytest.raises(InputError, match="occurs twice"):
         split_prompts([prompt("a", "x"), prompt("a", "y")], {"eval": "rest"}, seed=1)
