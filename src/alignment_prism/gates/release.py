@@ -12,7 +12,7 @@ from alignment_prism.domain import Finding, InputError
 from alignment_prism.domain.findings import FindingIndex, Signature
 from alignment_prism.domain.metrics import POINTS, SHARE, Difference, Missing, Preference, Share, ShareOrMarked
 from alignment_prism.gates.spec import Cell, Fact
-from alignment_prism.scoring.metrics import find_metric
+from alignment_prism.scoring.metrics import find_metric, near_metric
 from alignment_prism.statistics.intervals import Interval, critical_value
 from alignment_prism.statistics.levels import difference_at_level, rate_at_level, stretched
 
@@ -79,9 +79,11 @@ class Release:
         usable = [f for f in found if all(math.isfinite(value) for value in (f.estimate, f.lower, f.upper))]
         if not usable or len(usable) < len(found):
             reason = "has no finding of" if not found else "has no finite interval of"
+            near = near_metric(cell.metric)
+            fix = "evaluate that cell, or take its check or companion out of the gate"
             raise InputError(
                 f"release {self.side}, arm {self.arm!r}, {reason} {cell}",
-                fix="evaluate that cell, or take its check or companion out of the gate",
+                fix=f"did you mean {near}?" if near else fix,
             )
         if len({f.seed for f in found}) < len(found):
             raise InputError(

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from alignment_prism.domain import ALL, InputError, PromptKind
 from alignment_prism.domain.metrics import POINTS, SHARE
 from alignment_prism.io.yaml import YamlDocument, validated
-from alignment_prism.scoring.metrics import find_metric
+from alignment_prism.scoring.metrics import find_metric, near_metric
 from alignment_prism.statistics.planning.looks import Spending
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -82,7 +82,9 @@ class Check(_Frozen):
             if self.margin is None or self.limit is not None:
                 raise ValueError("non_inferiority takes a margin and no limit")
             if self.better is None and find_metric(self.metric).better is None:
-                raise ValueError(f"say whether lower or higher {self.metric} is better (better: lower)")
+                near = near_metric(self.metric)
+                meant = f"; did you mean {near}?" if near else ""
+                raise ValueError(f"say whether lower or higher {self.metric} is better (better: lower){meant}")
         elif self.limit is None or self.margin is not None:
             raise ValueError(f"{self.kind} takes a limit and no margin")
         given = self.margin if self.margin is not None else self.limit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from alignment_prism.domain.metric_table import METRICS
 from alignment_prism.domain.metrics import Metric, undescribed
 from alignment_prism.scoring.rules import RULES
@@ -15,3 +17,9 @@ def all_metrics() -> dict[str, Metric]:
 def find_metric(name: str) -> Metric:
     """The metric of a name; one without words, unit and direction where no table has it."""
     return all_metrics().get(name) or undescribed(name)
+
+
+def near_metric(name: str) -> str:
+    """The metric that a misspelt name may have meant; empty for one that there is, and where none is like it."""
+    known = all_metrics()
+    return "" if name in known else next(iter(get_close_matches(name, known, n=1)), "")

@@ -32,6 +32,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "a-file").touch()
     (folder / "nothing").mkdir()
     (folder / "gate.yaml").write_text(f"{GATE}looks: {{planned: 2}}\n")
+    (folder / "misspelt.yaml").write_text(GATE.replace("harm_rate", "harm_rte"))
     (folder / SHEET).write_text("reply_digest,annotator,label\na,anna,yes\n")
     (folder / DESIGN).write_text(json.dumps({"prompts": []}))
     return folder
@@ -68,6 +69,7 @@ COMPARE = "compare toy#sft toy#dpo_15"
         (f"{COMPARE} --may-differ colour", "'colour' is nothing in which runs must agree"),
         (f"{COMPARE} --metric harm_rte", "did you mean harm_rate?"),
         ("report toy --metric harm_rte", "did you mean harm_rate?"),
+        (f"{COMPARE} --gate misspelt.yaml", "did you mean harm_rate?"),
         (f"labels passport {SHEET} --judge j --map lnguage=label --out x.json", "name some of language, scope, origin"),
         # A file of another kind, and what Python says of it is nothing to a user.
         (f"{COMPARE} --passport picture.json", "cannot read the passport: it is not UTF-8"),

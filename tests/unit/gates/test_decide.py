@@ -260,6 +260,7 @@ checks:
         ("kind: non_inferiority", "kind: inferiority", "checks[0].kind", 6),
         ("metric: harm_rate", "metric: refusal_rate", "lower or higher", 5),
         ("metric: harm_rate", "metric: my_own", "lower or higher", 5),
+        ("metric: harm_rate", "metric: harm_rat", "did you mean harm_rate?", 5),
         ("margin: 0.05", "margin: 3", "3 per cent as 0.03", 5),
         ("planned: 2, look: 1", "planned: 2, look: 3", "beyond the 2", 3),
         ("alpha: 0.025", "alpha: 5", "alpha", 2),
@@ -274,8 +275,9 @@ def test_faults_of_a_gate_are_named_with_their_line(tmp_path, old, new, what, li
     assert what in error.value.what and f"line {line}," in error.value.where, str(error.value)
 
 
-def test_the_gate_of_the_guide_is_valid(repository, tmp_path):
-    text = (repository / "docs" / "statistics.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize(("page", "checks"), [("statistics.md", 4), ("guides/release.md", 2)])
+def test_the_gate_of_the_guide_is_valid(repository, tmp_path, page, checks):
+    text = (repository / "docs" / page).read_text(encoding="utf-8")
     gate = text.split("name: Release gate", 1)[1].split("```", 1)[0]
     (tmp_path / "gate.yaml").write_text(f"name: Release gate{gate}")
-    assert len(read_gate(tmp_path / "gate.yaml").checks) == 4
+    assert len(read_gate(tmp_path / "gate.yaml").checks) == checks
