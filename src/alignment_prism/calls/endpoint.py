@@ -173,7 +173,7 @@ class Endpoint:
             raise ModelError(
                 f"{self.model} is a server of one's own, and its address is not given",
                 where=self.model,
-                fix=f"give it, or set {variable}; the key is read from {_service(parts[1])}_API_KEY",
+                fix=f"give its base_url, or set {variable}; the key is read from {_service(parts[1])}_API_KEY",
                 settings={"base_url": "ADDRESS"},
             )
         if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):

@@ -77,7 +77,7 @@ def test_judges_know_the_prompts_and_have_an_address(sources: Sources, tmp_path:
         plan = build_plan(spec(), asked)
         with pytest.raises(InputError, match=words) if words else nullcontext():
             check_judges(spec(), asked, plan, tmp_path)
-    with pytest.raises(ModelError, match="address is not given"):
+    with pytest.raises(ModelError, match="(?s)address is not given.*give its base_url, or set MINE_BASE_URL"):
         check_study(spec(judge={"model": "openai-api/mine/j"}), sources)
     with pytest.raises(ModelError, match="is no address"):
         check_study(spec(compare={"model": "openai-api/mine/j", "base_url": "there"}), sources)
