@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """Check, count, convert, compare and split sets of prompts.
 
-    A set is a file (JSONL, JSON, CSV, TSV, Parquet; all but Parquet also .gz), a set known by name (aya, dolly), or a
-    Hub dataset (owner/name). No prompt is ever printed, only ids, rows and lengths.
+    A set is a file (JSONL, JSON, CSV, TSV, Parquet, .xlsx; all but the last two also .gz), a set known by name (aya,
+    dolly), or a Hub dataset (owner/name). No prompt is ever printed, only ids, rows and lengths.
     """
 
 
