@@ -58,9 +58,9 @@ Parts = dict[str, tuple[float, float]]
 
 
 def the_spec(full: bool) -> StudySpec:
-    """Of the study: the preset with one seed, cut or whole."""
+    """Of the study: the preset with one seed, cut or whole; without its contrasts, which no script has."""
     text = resources.files("alignment_prism.studies").joinpath("presets/nano-paper.yaml").read_text(encoding="utf-8")
-    return StudySpec.model_validate({**yaml.safe_load(text), "seeds": [0], **({} if full else CUT)})
+    return StudySpec.model_validate({**yaml.safe_load(text), "seeds": [0], "contrasts": [], **({} if full else CUT)})
 
 
 class Timed:
