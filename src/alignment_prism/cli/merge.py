@@ -11,6 +11,16 @@ from alignment_prism.cli.console import echo
 METHODS = ("linear", "slerp", "task_arithmetic", "ties", "dare_ties")
 """As `alignment_prism.models.merging.MERGES` has them, which a listing does not load."""
 
+OF_A_BASE = METHODS[2:]
+USED_BY = {
+    "base": OF_A_BASE,
+    "t": ("slerp",),
+    "density": ("ties", "dare_ties"),
+    "scale": OF_A_BASE,
+    "seed": ("dare_ties",),
+}
+"""Option -> the methods that read it; beside another it would be passed over."""
+
 
 @click.command("merge")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
@@ -54,9 +64,11 @@ def command(
     from alignment_prism.models.folders import model_folder
     from alignment_prism.models.merging import Merge, merge_models
     from alignment_prism.models.names import resolve
-    from alignment_prism.store import check_inputs
+    from alignment_prism.store import check_inputs, check_within
     from alignment_prism.store.locks import output_lock
 
+    _refuse_unused(method)
+    check_within(out)
     folders = [model_folder(resolve(model, local=True).id) for model in models]
     origin = None if base is None else model_folder(resolve(base, local=True).id)
     check_inputs([out], [*folders, *([] if origin is None else [origin])])
@@ -64,3 +76,13 @@ def command(
     with output_lock(out), progress_bar(f"merge by {method}") as progress:
         merge_models(merge, folders, out, base=origin, progress=progress)
     echo(f"model: {out}")
+
+
+def _refuse_unused(method: str) -> None:
+    from alignment_prism.domain import InputError
+
+    given = click.get_current_context().get_parameter_source
+    for option, methods in USED_BY.items():
+        if method not in methods and given(option) is click.core.ParameterSource.COMMANDLINE:
+            users = " and ".join(filter(None, (", ".join(methods[:-1]), methods[-1])))
+            raise InputError(f"--{option} is for {users}, not for {method}", fix="leave it out, or name that method")

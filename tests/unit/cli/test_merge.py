@@ -73,6 +73,10 @@ def test_a_merge_that_was_stopped_is_gone_on_with_by_the_same_command(models: li
         (["--method", "slerp", "--weight", "1"], 2, "slerp with the weights"),
         (["--method", "linear", "--weight", "1"], 2, "for 2 models"),
         (["--method", "mean"], 2, "mean"),
+        (["--method", "linear", "--density", "0.2"], 2, "--density is for ties and dare_ties, not for linear"),
+        (["--method", "slerp", "--base", "nano"], 2, "--base is for task_arithmetic, ties and dare_ties, not for"),
+        (["--method", "linear", "--t", "0.5"], 2, "--t is for slerp, not for linear"),
+        (["--method", "ties", "--base", "nano", "--seed", "1"], 2, "--seed is for dare_ties, not for ties"),
     ],
 )
 def test_what_cannot_be_merged_is_refused_and_leaves_nothing(
@@ -90,3 +94,6 @@ def test_a_folder_that_is_read_or_holds_something_is_not_written_to(models: list
     done = prism("merge", "--method", "linear", *models, "--out", tmp_path / "mine")
     assert done.returncode == 5 and "not empty" in done.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    done = prism("merge", "--method", "linear", *models, "--out", tmp_path / "mine" / "notes.txt")
+    assert done.returncode == 5 and "notes.txt is a file, not a folder" in done.stderr, done.stderr
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
