@@ -107,6 +107,7 @@ def command(
 
 def _echo_mixture(sides: dict[str, Any], out: str, rejects: Rejects) -> None:
     from alignment_prism.io.identity import SAME_PAIR
+    from alignment_prism.preferences.pairs import SAYS_SAFETY
     from alignment_prism.store.names import manifest_beside
 
     counts = ", ".join(f"{side['drawn']} of {side['pool']} {name}" for name, side in sides.items())
@@ -117,5 +118,7 @@ def _echo_mixture(sides: dict[str, Any], out: str, rejects: Rejects) -> None:
             echo(f"  {place} {stratum['drawn']:6} of {stratum['pool']}")
     if again := rejects.noted(SAME_PAIR):
         echo(f"  {again} pairs of the pools occur more than once; each copy counts", err=True)
+    if wrong := rejects.noted(SAYS_SAFETY):
+        echo(f"  {wrong} pairs of the general pool say that they are safety pairs; they count as general", err=True)
     echo_rejects(rejects)
     echo(f"wrote {out} and {manifest_beside(out)}")

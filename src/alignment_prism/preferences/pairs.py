@@ -13,6 +13,9 @@ from alignment_prism.io.identity import Identities
 from alignment_prism.io.pair_rows import pair_from
 from alignment_prism.preferences.labelled import LabelledReplies, label_column
 
+SAYS_SAFETY = "a safety pair by its own words; taken as a general one"
+"""What is noticed of a row whose `kind` another overrules: pools that were exchanged."""
+
 PREFERENCES = ("better", "safer")
 """Which of its two labels a PKU-SafeRLHF row is read by."""
 
@@ -71,6 +74,8 @@ def iter_pairs(
             intake.reject(row, error)
             continue
         intake.accept()
+        if side is PairKind.GENERAL and pair.kind is PairKind.SAFETY:
+            intake.note(row, FieldError("kind", pair.kind, SAYS_SAFETY, "check which file is which"))
         yield identities.pair(whole(pair), lambda note, row=row: intake.note(row, note))  # type: ignore[misc]
     for pair in labelled.pairs(intake):
         yield identities.pair(whole(pair), lambda note: None)

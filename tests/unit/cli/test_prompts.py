@@ -320,6 +320,16 @@ def test_mix_writes_a_mixture_and_says_where_each_pair_came_from(prism, tmp_path
     assert code == 2 and "safety, none, en: 25 wanted, 20 there, 5 missing" in err
 
 
+def test_mix_says_that_general_pairs_call_themselves_safety_pairs(prism, tmp_path):
+    safety, general = pairs(tmp_path / "s.jsonl", 40, "s"), pairs(tmp_path / "g.jsonl", 200, "g")
+    rows = [json.loads(line) | {"kind": "safety"} for line in safety.read_text().splitlines()]
+    safety.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for one, other, said in ((safety, general, ""), (general, safety, "40 pairs of the general pool say that they")):
+        out = tmp_path / f"of-{one.name}"
+        code, _, err = prism("mix", "--safety", one, "--general", other, "--share", 0.5, "--total", 20, "--out", out)
+        assert code == 0 and (said in err if said else not err), err
+
+
 def test_mix_refuses_bad_rows_or_leaves_them_out(prism, tmp_path):
     general = pairs(tmp_path / "g.jsonl", 10, "g")
     general.write_text(general.read_text() + '{"prompt": "x", "chosen": "a"}\n')
