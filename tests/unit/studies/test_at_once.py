@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from mixture_steps import mixtures, stuck
 
+from alignment_prism.calls.endpoint import Endpoint
 from alignment_prism.calls.journal import CallJournal
 from alignment_prism.domain import InputError, ModelError
 from alignment_prism.store.names import CALLS
@@ -117,32 +118,42 @@ def test_larger_models_have_a_gpu_each_and_wait_for_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gpus", "options", "jobs", "device", "alone"),
+    ("gpus", "spread", "jobs", "device", "judge", "given"),
     [
-        (3, 1, 8, "auto", False),
-        (1, 1, 8, "auto", True),  # one GPU
-        (3, 2, 8, "auto", True),  # trainings are spread over them
-        (3, 1, 1, "auto", True),  # one thing at a time
-        (3, 1, 8, "cuda:1", True),  # the spec names one
+        (3, 1, 8, "auto", "openai/gpt-4o", ("4", "5", "6")),
+        (3, 1, 8, "auto", "hf/a/guard", ("5", "6")),  # the judge has the first one, in this process
+        (1, 1, 8, "auto", "openai/gpt-4o", ()),
+        (3, 2, 8, "auto", "openai/gpt-4o", ()),  # trainings are spread over them
+        (3, 1, 1, "auto", "openai/gpt-4o", ()),  # one thing at a time
+        (3, 1, 8, "cuda:1", "openai/gpt-4o", ()),  # the spec names one
     ],
 )
 def test_a_machine_with_several_gpus_uses_them(
-    gpus: int, options: int, jobs: int, device: str, alone: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    gpus: int,
+    spread: int,
+    jobs: int,
+    device: str,
+    judge: str,
+    given: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     steps = [replace(step, options={"device": device}) for step in mixtures(tmp_path, 0, 0.5, 1)]
-    kind = replace(KINDS["mix"], computes_with=lambda step: "a/large-model")
+    judged = (Endpoint(judge, base_url="http://127.0.0.1:1/v1"),)
+    kind = replace(KINDS["mix"], computes_with=lambda step: "a/large-model", endpoints=lambda step: judged)
     monkeypatch.setitem(KINDS, "mix", kind)
     monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6")
     began: list[pool.Pool] = []
     monkeypatch.setattr(at_once, "run_at_once", lambda *given: began.append(given[-1]))
     monkeypatch.setattr(pool, "prepare_workers", lambda: None)
-    run_steps(steps, Context(tmp_path, None, gpus=options), Silent(), jobs=jobs)
-    if alone:
-        assert not began and all(step.is_done(tmp_path) for step in steps)
-    else:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    run_steps(steps, Context(tmp_path, None, gpus=spread), Silent(), jobs=jobs)
+    if given:
         (crew,) = began
-        assert crew.gpus == ("4", "5", "6") and crew.on_gpu == {step.key for step in steps}
+        assert crew.gpus == given and crew.on_gpu == {step.key for step in steps}
+    else:
+        assert not began and all(step.is_done(tmp_path) for step in steps)
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

@@ -50,7 +50,7 @@ def run_steps(
         check_gpus(todo, context.gpus, lambda: len(visible_gpus()), reporter)
     small = {step.key for step in todo if fits_one_core(step)} if jobs > 1 else set()
     large = {step.key for step in todo if _takes_any_gpu(step)} - small if jobs > 1 and context.gpus == 1 else set()
-    gpus = visible_gpus()[: len(large)] if len(large) > 1 else ()
+    gpus = _free_gpus(todo)[: len(large)] if len(large) > 1 else ()
     aside = small | large if len(gpus) > 1 else small
     if len(aside) > 1:
         from alignment_prism.studies.executors.at_once import run_at_once
@@ -87,6 +87,12 @@ def visible_gpus() -> tuple[str, ...]:
     count = torch.cuda.device_count()
     named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     return tuple(named[:count]) or tuple(map(str, range(count)))
+
+
+def _free_gpus(todo: Sequence[Step]) -> tuple[str, ...]:
+    """Those that processes may have: the first one is this process's where a judge on this machine is loaded in it."""
+    judges = (endpoint for step in todo for endpoint in KINDS[step.kind].endpoints(step))
+    return visible_gpus()[1 if any(not judge.is_quick_to_open for judge in judges) else 0 :]
 
 
 def _takes_any_gpu(step: Step) -> bool:
