@@ -58,9 +58,11 @@ Parts = dict[str, tuple[float, float]]
 
 
 def the_spec(full: bool) -> StudySpec:
-    """Of the study: the preset with one seed, cut or whole; without its contrasts, which no script has."""
+    """Of the study: the preset with one seed, cut or whole; without its contrasts, which no script has, and in float32,
+    as scripts train, whatever the machine has."""
     text = resources.files("alignment_prism.studies").joinpath("presets/nano-paper.yaml").read_text(encoding="utf-8")
-    return StudySpec.model_validate({**yaml.safe_load(text), "seeds": [0], "contrasts": [], **({} if full else CUT)})
+    here = {"seeds": [0], "contrasts": [], "training": {"preset": "nano", "training": {"precision": "fp32"}}}
+    return StudySpec.model_validate({**yaml.safe_load(text), **here, **({} if full else CUT)})
 
 
 class Timed:
