@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 @click.option(
     "--gpus", "gpu_count", type=click.IntRange(min=1), help="GPUs to spread over; all there are unless given."
 )
-@click.option("--gpu-memory", type=float, help="GB of each GPU, where the training is to run on another machine.")
+@click.option(
+    "--gpu-memory",
+    type=click.FloatRange(0, min_open=True),
+    help="GB of each GPU, where the training is to run on another machine.",
+)
 @click.option("--checkpointing", is_flag=True, help="With gradient checkpointing.")
 @click.option(
     "--rank", type=click.IntRange(min=0), default=0, show_default=True, help="LoRA rank; 0 trains all weights."

@@ -28,7 +28,9 @@ def command() -> None:
 
 @command.command("build")
 @click.option("--seed", default=0, show_default=True, help="Seed of the world; 0 is the one that ships.")
-@click.option("--training-seed", type=int, help="Of first weights and examples (default: --seed; 2 for what ships).")
+@click.option(
+    "--training-seed", type=click.IntRange(0), help="Of first weights and examples (default: --seed; 2 for what ships)."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @click.option("--steps", type=click.IntRange(1), default=None, help="Training steps; time is proportional to them.")
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads; other numbers give other digests.")
