@@ -94,6 +94,7 @@ def test_prompts_that_the_pairs_have_too_are_named_before_any_work(study: Path) 
     assert told.returncode == 0, told.stderr
     # eight harmful prompts and two general ones, of which the second one is in a pair with other letters
     assert "1 of 10 prompts are in the pools of pairs too, word for word or nearly (" in told.stderr
+    assert "16 of 49 pairs do not say their language" in told.stderr
 
 
 def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server: Any) -> None:

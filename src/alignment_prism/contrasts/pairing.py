@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from alignment_prism.domain import InputError, Prompt, Role, Run
 from alignment_prism.domain.metrics import AnyReply, Mean, Metric, Missing, Preference, Share
-from alignment_prism.domain.records import OUTCOME
+from alignment_prism.domain.records import OUTCOME, UNKNOWN_LANGUAGE
 from alignment_prism.evaluation.estimates import CellSums
 from alignment_prism.evaluation.observations import Observations, observe
 from alignment_prism.evaluation.win_rate import Compared, compared_with
@@ -24,9 +24,6 @@ from alignment_prism.statistics.grouped import GroupedChanges
 
 Table = npt.NDArray[np.float64]
 """P x k numbers, NaN where there is none."""
-
-UNKNOWN_LANGUAGE = "und"
-"""Language of prompts of which nobody said it."""
 
 
 @dataclass(frozen=True)

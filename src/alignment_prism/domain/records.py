@@ -17,6 +17,9 @@ from alignment_prism.domain.errors import InputError
 from alignment_prism.domain.messages import Messages, Role
 from alignment_prism.domain.taxonomy import Scope
 
+UNKNOWN_LANGUAGE = "und"
+"""Language of what nobody said it of."""
+
 
 def content_digest(*parts: object) -> str:
     """Sixteen hexadecimal digits of SHA-256 over the parts as canonical JSON."""
@@ -157,7 +160,7 @@ class Pair:
     messages: Messages
     chosen: str
     rejected: str
-    language: str = "und"
+    language: str = UNKNOWN_LANGUAGE
     kind: PairKind = PairKind.GENERAL
     scope: Scope | None = None
     categories: tuple[str, ...] = ()

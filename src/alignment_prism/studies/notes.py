@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alignment_prism.domain.records import UNKNOWN_LANGUAGE
 from alignment_prism.prompts.overlap import PromptIndex
 from alignment_prism.prompts.translations import translations_note
 from alignment_prism.studies.sources import Sources
@@ -14,7 +15,12 @@ SHOWN = 5
 
 def study_notes(spec: StudySpec, sources: Sources) -> tuple[str, ...]:
     """The notes of a study, those of its spec last."""
-    found = (sources.world_note, translations_note(sources.prompts), trained_on_note(spec, sources))
+    found = (
+        sources.world_note,
+        translations_note(sources.prompts),
+        trained_on_note(spec, sources),
+        untold_languages_note(spec, sources),
+    )
     built = sources.build[1].notes if sources.build else ()  # of the seeds that the study's pairs are built from
     return tuple(dict.fromkeys(note for note in (*found, *sources.language_notes, *built, *spec.notes) if note))
 
@@ -38,4 +44,16 @@ def trained_on_note(spec: StudySpec, sources: Sources) -> str:
     return (
         f"{count} are in the pools of pairs too, word for word or nearly ({shown}): "
         "findings on them are of what was trained on; take them out of one side (`prism prompts overlap` names each)"
+    )
+
+
+def untold_languages_note(spec: StudySpec, sources: Sources) -> str:
+    """How many pairs do not say their language, and what that costs; empty where all do."""
+    pairs = [*sources.safety, *sources.general] if spec.needs_pairs else []
+    untold = sum(pair.language == UNKNOWN_LANGUAGE for pair in pairs)
+    if not untold:
+        return ""
+    return (
+        f"{untold} of {len(pairs)} pairs do not say their language: mixtures are drawn, and trainings told, as if that "
+        "were one more; give them a column language (en, fr, ...)"
     )
