@@ -54,9 +54,9 @@ def find_base(base: str | Path, *, revision: str | None = None) -> Base:
     try:
         content = json.loads(config_path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(
-            f"not a model folder: {error}", where=str(config_path), fix="name a folder with config.json and weights"
-        ) from error
+        what = "it has no config.json" if isinstance(error, FileNotFoundError) else f"config.json: {error}"
+        fix = "name a folder with config.json and weights"
+        raise ModelError(f"not a model folder: {what}", where=str(folder), fix=fix) from error
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
             "the model has no safetensors weights", where=str(folder), fix="convert it with save_pretrained()"
