@@ -23,6 +23,8 @@ Each part prints rows of one table: what was tried, how often, and how often it 
   an error without a word, another result under the same digest.
 - `screens`: commands over ids, arms, judges, paths and keys that steer terminals, and a sheet of formulas. Wrong is a
   character that steers, a cell that a spreadsheet computes, a sheet that prism cannot read again.
+- `faults`: a judge's server fails three calls in ten, or 17 that stand together, in every way it may, for good or once.
+  Wrong are another verdict than the server gave, a reply that is lost, a call of an answered one when it is run again.
 - `offline`: where commands connect to that name nothing of the network (an audit hook hears what Python connects).
 
 A part begins no try after `--seconds`; with `--results` and `--work` the next run of the same seed goes on where it
@@ -53,6 +55,7 @@ from functools import partial
 from importlib import metadata
 from pathlib import Path
 
+import reliability_calls
 import reliability_input
 from reliability_tries import Row, Tries, forked, measured
 
@@ -471,6 +474,7 @@ PARTS: dict[str, Callable[[Path, int, random.Random, Tries], Iterator[Row]]] = {
     "damage": damage,
     "bombs": bombs,
     **reliability_input.PARTS,
+    **reliability_calls.PARTS,
 }
 
 
