@@ -10,6 +10,7 @@ has them. A DPO(SFT) script trains its SFT model first.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -83,14 +84,16 @@ def supervised(model: Any, tokenizer: Any, arm: dict[str, Any], recipe: dict[str
 
 
 def preferred(model: Any, tokenizer: Any, arm: dict[str, Any], recipe: dict[str, Any]) -> Any:
-    """DPO with the reference model that TRL makes."""
+    """DPO with a copy of the model as reference: TRL would load that from where the model came from, which is the base
+    and no longer the model, where SFT was done in between."""
     rows = [
         {"prompt": pair["messages"], **{side: [{"role": "assistant", "content": pair[side]}]
                                         for side in ("chosen", "rejected")}}
         for pair in arm["pairs"]
     ]  # fmt: skip
     args = arguments(DPOConfig, recipe, arm, beta=recipe["beta"])
-    trainer = DPOTrainer(model=model, args=args, processing_class=tokenizer, train_dataset=Dataset.from_list(rows))
+    trainer = DPOTrainer(model=model, ref_model=copy.deepcopy(model), args=args, processing_class=tokenizer,
+                         train_dataset=Dataset.from_list(rows))  # fmt: skip
     trainer.train()
     return trainer.model
 
