@@ -82,7 +82,7 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
     import torch
     from transformers import AutoModelForCausalLM
 
-    from alignment_prism.training.backends.quantised import quantisation
+    from alignment_prism.training.backends.quantised import keep_trainable, quantisation
     from alignment_prism.training.backends.zero import load_whole
 
     _check_attention(folder, attention)
@@ -115,6 +115,7 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
             settings={"overrides": "training.attention=auto"},
         ) from error
     model.config.use_cache = False
+    keep_trainable(model)
     return model
 
 

@@ -50,3 +50,14 @@ def quantisation(bits: int | None) -> Any:
         bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=torch.bfloat16,
     )
+
+
+def keep_trainable(model: Any) -> None:
+    """Keep weights in four bits as they are where nothing is trained for a moment, as for references.
+
+    On CPUs that compute bfloat16 bitsandbytes packs a layer for speed at its first forward pass in evaluation, and
+    leaves it so: gradients through it are then wrong, and layers are refused whose widths are no multiples of 32.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
