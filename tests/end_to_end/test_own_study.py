@@ -121,7 +121,8 @@ def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server
         4,
     )  # all harmful; global ones are half of 8
     assert "Transfer: harm against base" in result.report.read_text(encoding="utf-8")
-    assert result.notes == ()  # nothing is nano's, so nothing is said about it
+    (said,) = result.notes  # nothing is nano's, so nothing is said about it
+    assert said.startswith("16 of 48 pairs do not say their language")
     for (arm, seed), model in result.models().items():
         assert (model / "model.safetensors").is_file(), (arm, seed)
     (local,) = (study / "out" / "mix").glob("share0.5-local-seed1-*")

@@ -139,8 +139,8 @@ def test_what_rounds_take_is_reckoned_before() -> None:
     mlc = _spec({**ARM, "method": "mlc", "on_policy": {**ROUNDS, "prompts": 3, "max_tokens": 10}}, mixture={"total": 8})
     parts = estimate(build_plan(mlc, sources), mlc, sources, load_prices(None), parameters=lambda model: 1000)
     found = {part.what: part for part in parts}
-    # MLC reads each prompt and its translation, 65 or 66 characters, once more, in each of two epochs
-    assert found["train in rounds"].tokens_in == 2 * 2 * 3 * (1 + 20 + 21)
+    # MLC reads prompts and their translations once more, in its one epoch: 3 of 65 or 66 characters, 65 tokens together
+    assert found["train in rounds"].tokens_in == 2 * (3 * (1 + 20) + 65)
 
 
 def test_judges_of_rounds_are_of_the_world_and_the_folder_of_the_spec(tmp_path: Path) -> None:
