@@ -4,8 +4,8 @@
     python benchmarks/nano_thresholds.py --world results/base-201 --world results/base-202 --out results/nano-thresholds
 
 A world is the folder of a base that `prism nano build --seed N --out FOLDER` wrote, or `shipped`. The recipe is the
-quickstart's, frozen; nothing was tuned on worlds 201 and 202. Prints one table a world and a verdict, and writes them
-to `--table`. Interrupted, it goes on where it stopped.
+quickstart's, frozen; nothing was tuned on worlds 201, 202 and 401. Prints one table a world and a verdict, and writes
+them to `--table`. Interrupted, it goes on where it stopped.
 """
 
 from __future__ import annotations
