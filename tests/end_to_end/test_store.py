@@ -181,4 +181,7 @@ def test_a_folder_is_a_store_too(study: Path) -> None:
 @pytest.mark.parametrize("url", ["bucket/path", "nowhere://bucket/path"])
 def test_no_url_of_a_store(url: str, study: Path) -> None:
     told = prism("study", "run", "spec.yaml", "--out", "first", "--store", url, folder=study)
-    assert told.returncode == 2 and "fix:" in told.stderr and not (study / "first/train").exists()
+    assert told.returncode == 2 and "fix:" in told.stderr and not (study / "first").exists()
+    file = f"file://{study}/spec.yaml"
+    told = prism("study", "run", "spec.yaml", "--out", "first", "--store", file, folder=study)
+    assert told.returncode == 5 and "Not a directory" in told.stderr and "Errno" not in told.stderr

@@ -173,7 +173,8 @@ class RemoteStore:
                 self._damaged(missing, "a file that it names is gone", error)
             if (fault := shared_fault(error)) is not None:  # of this machine's disk
                 raise fault from error
-            said = " ".join(str(error).split()) or type(error).__name__
+            reason = getattr(error, "strerror", None) or str(error)  # without Python's [Errno ...]
+            said = " ".join(reason.split()) or type(error).__name__
             raise StoreError(
                 f"the store cannot be used: {said[:300]}",
                 where=self.url,

@@ -20,7 +20,7 @@ from alignment_prism.studies.steps.step import TRAINING
 
 @contextmanager
 def shared_steps(
-    url: str | None, steps: Sequence[Step], out: Path, reporter: Reporter
+    store: RemoteStore | None, steps: Sequence[Step], out: Path, reporter: Reporter
 ) -> Iterator[Callable[[Step], None]]:
     """Fetch the steps that a store has and the study has not, and yield what is to be called when another is done.
 
@@ -29,19 +29,17 @@ def shared_steps(
     and the same command sends it.
 
     Args:
-        url: of the store; None for none.
+        store: that machines share; None for none.
         steps: of the study, or of the part that this process does.
         out: the study's folder, which this process holds.
         reporter: told of each step that is fetched, and what is still to be sent at the end.
 
     Raises:
-        InputError: nothing knows such a URL.
-        StoreError: the store cannot be reached; or, when all else is done, steps could not be sent.
+        StoreError: the store cannot be written; or, when all else is done, steps could not be sent.
     """
-    if url is None:
+    if store is None:
         yield lambda step: None
         return
-    store = RemoteStore(url)
     store.make()
     there = store.keys()
     _fetch([step for step in steps if step.key in there], store, out, reporter)
@@ -58,14 +56,14 @@ def shared_steps(
     except BaseException as error:
         pool.shutdown(cancel_futures=not isinstance(error, Exception))
         if failed := _failed(sent, titles):
-            reporter.note(f"{len(failed)} finished steps are not in {url}: {failed[0]}")
+            reporter.note(f"{len(failed)} finished steps are not in {store.url}: {failed[0]}")
         raise
     for step in steps:
         if step.key not in there | sent.keys() and step.is_done(out):
             send(step)
     waiting = sum(not future.done() for future in sent.values())
     if waiting:
-        reporter.note(f"{waiting} finished steps are still to be sent to {url}")
+        reporter.note(f"{waiting} finished steps are still to be sent to {store.url}")
     try:
         pool.shutdown()
     except KeyboardInterrupt:
@@ -74,7 +72,7 @@ def shared_steps(
     if failed := _failed(sent, titles):
         raise StoreError(
             f"{len(failed)} of {len(sent)} finished steps could not be sent to the store: {failed[0]}",
-            where=url,
+            where=store.url,
             fix="run the same again: they are in the study's folder, and are sent then",
         )
 

@@ -38,6 +38,7 @@ from alignment_prism.store.names import (
     STUDY,
     TRANSFER,
 )
+from alignment_prism.store.remote import RemoteStore
 from alignment_prism.studies.analysis import (
     analyse,
     analyse_contrasts,
@@ -134,6 +135,7 @@ def run_study(
     for file in earlier:
         if not file.is_file():
             raise InputError("no such file of earlier scores", where=str(file), fix="check the path")
+    elsewhere = None if store is None else RemoteStore(store)
     plan = build_plan(spec, fetch_models(sources))
     check_judges(spec, sources, plan, out)
     limit, shared = budget_for(budget, prices, models_called(plan.steps, out)), shared_answers(cache, out)
@@ -144,7 +146,7 @@ def run_study(
             write_index(out, spec, index)
         for source in plan.sources:
             source.write(out)
-        finished = stack.enter_context(shared_steps(store, plan.steps, out, reporter))
+        finished = stack.enter_context(shared_steps(elsewhere, plan.steps, out, reporter))
         with CallJournal(out / CALLS, cache=shared, budget=limit) as journal:
             context = Context(out, journal, earlier, gpus, finished)
             logged = Logged(reporter, out / STEPS)

@@ -15,6 +15,7 @@ from alignment_prism.domain import InputError
 from alignment_prism.store import folder_lock, output_lock
 from alignment_prism.store.locks import turn_to_write
 from alignment_prism.store.names import CALLS, FINDINGS, STEPS
+from alignment_prism.store.remote import RemoteStore
 from alignment_prism.studies.checks import check_folder_can_be_made, check_place, check_study
 from alignment_prism.studies.elsewhere import shared_steps
 from alignment_prism.studies.executors.local import run_steps
@@ -69,6 +70,7 @@ def run_shard(
     check_folder_can_be_made(out)
     sources = load_sources(spec)
     check_study(spec, sources)
+    elsewhere = None if store is None else RemoteStore(store)
     plan = build_plan(spec, fetch_models(sources))
     steps = shard_of(plan.steps, number, of)
     called = models_called(steps, out)
@@ -82,7 +84,7 @@ def run_shard(
                 source.write(out)
         with (
             CallJournal(out / CALLS, cache=shared, budget=limit) as journal,
-            shared_steps(store, steps, out, reporter) as finished,
+            shared_steps(elsewhere, steps, out, reporter) as finished,
         ):
             context = Context(out, journal if called else None, gpus=gpus, finished=finished)
             run_steps(steps, context, Logged(reporter, out / STEPS), jobs=jobs)
