@@ -11,6 +11,8 @@ artifact next finds them there. Why, and what stays on disks: docs/design/storag
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,6 +20,7 @@ from typing import Any
 
 from alignment_prism.domain.errors import InputError, PrismError, StoreError
 from alignment_prism.domain.progress import Progress
+from alignment_prism.store.artifacts import FORMAT as MANIFEST_FORMAT
 from alignment_prism.store.artifacts import Manifest, file_digest, placed, read_manifest
 from alignment_prism.store.names import MANIFEST
 from alignment_prism.store.outputs import shared_fault
@@ -47,7 +50,8 @@ class RemoteStore:
             fix = "write it with its scheme: s3://bucket/path, or file:///folder"
             raise InputError("no URL of a store", where=url, fix=fix, settings={"store": "URL"})
         try:
-            self._fs, self._root = url_to_fs(self.url)
+            # others write there too: what was listed a while ago may be more by now
+            self._fs, self._root = url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
             what = f"no store of this kind can be opened: {error}"
             raise InputError(what, where=url, fix="install the fsspec package for it, or choose s3://") from error
@@ -70,7 +74,7 @@ class RemoteStore:
                 self._fs.makedirs(self._path("artifacts"), exist_ok=True)
                 self._fs.makedirs(self._path("files"), exist_ok=True)
             if not self._is_marked:
-                self._fs.pipe_file(self._path("prism"), FORMAT)
+                self._put(self._path("prism"), FORMAT)
 
     def keys(self) -> set[str]:
         """Of the artifacts that are there.
@@ -80,7 +84,8 @@ class RemoteStore:
         """
         with self._reached():
             try:
-                return {PurePosixPath(path).name for path in self._fs.ls(self._path("artifacts"), detail=False)}
+                names = (PurePosixPath(path).name for path in self._fs.ls(self._path("artifacts"), detail=False))
+                return {name for name in names if not name.endswith(".part")}
             except FileNotFoundError:  # an empty folder is none on object storage
                 return set()
 
@@ -102,8 +107,10 @@ class RemoteStore:
         """
         with placed(folder, kind=kind) as temporary:
             place = self._path("artifacts", key)
-            with self._reached():
-                (temporary / MANIFEST).write_bytes(self._fs.cat_file(place))
+            with self._reached(missing=place):
+                text = self._fs.cat_file(place)
+            _check_format(text, place)
+            (temporary / MANIFEST).write_bytes(text)
             try:
                 manifest = read_manifest(temporary)
                 _check(manifest, kind)
@@ -113,8 +120,11 @@ class RemoteStore:
             for name, entry in manifest.files.items():
                 progress(here, total, name)
                 (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-                with self._reached(missing=place):
-                    self._fs.get_file(self._path("files", entry["sha256"]), str(temporary / name))
+                for _ in range(2):  # once more, where it was the way that did it
+                    with self._reached(missing=place):
+                        self._fs.get_file(self._path("files", entry["sha256"]), str(temporary / name))
+                    if file_digest(temporary / name) == entry["sha256"]:
+                        break
                 if file_digest(temporary / name) != entry["sha256"]:
                     self._remove(self._path("files", entry["sha256"]))
                     self._damaged(place, f"{name} is not the file that was sent")
@@ -138,7 +148,7 @@ class RemoteStore:
                 if not (self._fs.exists(path) and self._fs.info(path)["size"] == entry["bytes"]):
                     self._fs.put_file(str(folder / name), path)
         with self._reached():
-            self._fs.pipe_file(self._path("artifacts", key), (folder / MANIFEST).read_bytes())
+            self._put(self._path("artifacts", key), (folder / MANIFEST).read_bytes())
 
     @property
     def _is_folder(self) -> bool:
@@ -148,6 +158,15 @@ class RemoteStore:
 
     def _path(self, *parts: str) -> str:
         return "/".join([self._root, *parts])
+
+    def _put(self, path: str, content: bytes) -> None:
+        """At once or not at all: in one request, and in a folder by a rename."""
+        if not self._is_folder:
+            self._fs.pipe_file(path, content)
+            return
+        part = Path(f"{path}.{os.getpid()}.part")
+        part.write_bytes(content)
+        part.replace(path)
 
     def _remove(self, path: str) -> None:
         with self._reached():
@@ -184,6 +203,22 @@ class RemoteStore:
 
 class DamagedError(StoreError):
     """An artifact of a store is not what was sent."""
+
+
+def _check_format(text: bytes, where: str) -> None:
+    """Refuse the manifest of another version, which is no damage.
+
+    Raises:
+        StoreError: it is one.
+    """
+    try:
+        version = json.loads(text)["format"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return
+    if version != MANIFEST_FORMAT:
+        fix = "use the version that wrote it, or another store"
+        raise StoreError(f"an artifact has format {str(version)[:40]!r}, this version reads {MANIFEST_FORMAT}",
+                         where=where, fix=fix)  # fmt: skip
 
 
 def _check(manifest: Manifest, kind: str) -> None:

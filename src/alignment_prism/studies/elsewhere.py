@@ -54,6 +54,7 @@ def shared_steps(
     try:
         yield send
     except BaseException as error:
+        _tell_waiting(sent, store, reporter)
         pool.shutdown(cancel_futures=not isinstance(error, Exception))
         if failed := _failed(sent, titles):
             reporter.note(f"{len(failed)} finished steps are not in {store.url}: {failed[0]}")
@@ -61,9 +62,7 @@ def shared_steps(
     for step in steps:
         if step.key not in there | sent.keys() and step.is_done(out):
             send(step)
-    waiting = sum(not future.done() for future in sent.values())
-    if waiting:
-        reporter.note(f"{waiting} finished steps are still to be sent to {store.url}")
+    _tell_waiting(sent, store, reporter)
     try:
         pool.shutdown()
     except KeyboardInterrupt:
@@ -75,6 +74,12 @@ def shared_steps(
             where=store.url,
             fix="run the same again: they are in the study's folder, and are sent then",
         )
+
+
+def _tell_waiting(sent: dict[str, Future[None]], store: RemoteStore, reporter: Reporter) -> None:
+    """Say what one waits for."""
+    if waiting := sum(not future.done() for future in sent.values()):
+        reporter.note(f"{waiting} finished steps are still to be sent to {store.url}")
 
 
 def _fetch(steps: Sequence[Step], store: RemoteStore, out: Path, reporter: Reporter) -> None:

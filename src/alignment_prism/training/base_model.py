@@ -115,7 +115,8 @@ def load_model(folder: Path, precision: str, attention: str, *, frozen: bool = F
             settings={"overrides": "training.attention=auto"},
         ) from error
     model.config.use_cache = False
-    keep_trainable(model)
+    if bits is not None:
+        keep_trainable(model)
     return model
 
 
