@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -67,24 +68,26 @@ def test_eight_of_ten_calls_that_the_service_fails_end_a_run_wherever_the_answer
     assert paid + again == dict.fromkeys(range(10), 1)  # nothing that was answered is paid for again
 
 
-@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("when", ["in the middle", "while the service is probed", "after the probe has failed"])
 def test_an_answer_that_comes_in_the_middle_or_at_last_changes_nothing(
-    server: Server, tmp_path: Path, late: bool
+    server: Server, tmp_path: Path, when: str
 ) -> None:
-    """All ten are under way at once; the ninth answer is sent before most of the failures, or after all of them."""
+    """All ten are under way at once; what is said at last counts every answer that is kept."""
 
     def script(messages: list[dict[str, str]]) -> Reply | str | int:
         if number(messages) == 0:
             return "fine"
         if number(messages) == 1:
-            return Reply("fine", fault="late" if late else "")
+            return Reply("fine", fault="" if when == "in the middle" else "late")
         if number(messages) < 0:  # the probe, or the end of the run without one
-            server.go_on.set()
+            threading.Timer(0.3 if when.startswith("after") else 0.0, server.go_on.set).start()
         return 404
 
     server.script = script
     with pytest.raises(ModelError, match=r"8 x HTTP 404.*; 2 of 10 answers are kept"):
         ask(server, tmp_path, 10, 10)
+    with CallJournal(tmp_path / "calls.jsonl") as journal:
+        assert len(journal) == 2
 
 
 @pytest.mark.parametrize("connections", [1, 4, 20])

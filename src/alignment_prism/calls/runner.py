@@ -169,7 +169,7 @@ class _Run:
         self.budget = journal.budget if journal is not None else None
         self.settled = asyncio.Condition()  # told when a call has ended: there may be room in the budget
         self.halt = asyncio.Event()
-        self.broken: PrismError | None = None
+        self.broken: PrismError | _Failed | None = None  # of a probe: what is said of it counts late answers too
 
     async def all(self, keys: Sequence[str]) -> None:
         async with self.endpoint.open() as model:
@@ -181,6 +181,8 @@ class _Run:
                 await self._in_batches(keys)
             else:
                 await self._in_turn(keys)
+        if isinstance(self.broken, _Failed):
+            raise self._given_up(self.broken)
         if self.broken is not None:
             raise self.broken
 
@@ -217,11 +219,11 @@ class _Run:
         except _Halted:
             return
         except _Failed as probe:
-            self._end(self._given_up(probe))
+            self._end(probe)
         except ExceptionGroup as group:  # of the task that sends batches; their calls have failed with it
             error = group.exceptions[0]
             ours = error if isinstance(error, PrismError) else None  # of the journal
-            self._end(ours or self._given_up(_Failed(failure_of(error, self.endpoint.secrets(self.api)), error)))
+            self._end(ours or _Failed(failure_of(error, self.endpoint.secrets(self.api)), error))
 
     async def _many(self, keys: Sequence[str], connections: int) -> None:
         if self.halt.is_set():
@@ -357,7 +359,7 @@ class _Run:
         except _Halted:
             return
         except _Failed as probe:
-            self._end(self._given_up(probe))
+            self._end(probe)
         except PrismError as error:
             self._end(error)
         else:
@@ -365,7 +367,7 @@ class _Run:
         finally:
             self.probing = False
 
-    def _end(self, error: PrismError) -> None:
+    def _end(self, error: PrismError | _Failed) -> None:
         self.broken = self.broken or error
         self.halt.set()
 
