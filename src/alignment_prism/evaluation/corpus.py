@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignment_prism.domain.findings import ALL, MACRO, Finding, Signature
+from alignment_prism.domain.findings import ALL, BASE, MACRO, Finding, Signature
 from alignment_prism.domain.metrics import Corpus, Difference, Metric
 from alignment_prism.domain.records import Generation, Prompt, Score
 from alignment_prism.evaluation.cells import Cell, cells
@@ -172,14 +172,15 @@ class _OfMetric:
         found = []
         for number, (cell, one) in enumerate(zip(at, numbers, strict=True)):
             label = prompts_label([self.prompts[row] for row in sorted(set(cell.rows.tolist()))])
-            extra = (("scorer", self.scorer), ("sacrebleu", self.sacrebleu), ("replicates", str(REPLICATES)))
+            extra = [("scorer", self.scorer), ("sacrebleu", self.sacrebleu), ("replicates", str(REPLICATES))]
+            extra += [("base", self.context.base_arm)] if q_values and self.context.base_arm != BASE else []
             interval = one.interval()
             found.append(
                 finding(
                     cell, interval, study=self.context.study, arm=arm, seed=self.context.seed_of(arm), metric=metric,
                     insufficient=insufficient(interval, self.context.min_events),
                     q_value=q_values[number] if q_values else math.nan,
-                    signature=str(Signature(metric, prompts=label, extra=extra)),
+                    signature=str(Signature(metric, prompts=label, extra=tuple(extra))),
                 )
             )  # fmt: skip
         return found

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alignment_prism.domain import Finding, Generation, InputError, Prompt, PromptKind, Score, user
+from alignment_prism.domain import Finding, Generation, InputError, Prompt, PromptKind, Score, Signature, user
 from alignment_prism.evaluation import reply_findings
 from alignment_prism.prompts import read_prompts
 from alignment_prism.prompts.translation_tasks import translation_prompts
@@ -133,3 +133,11 @@ def test_a_translation_that_is_missing_is_in_no_number(flores: list[Prompt], rep
     findings = reply_findings(flores, rest, kept, study="s")
     assert find(findings, "chrf", "base", "general", "all").n == 75
     assert find(findings, "chrf_difference", "better", "general", "all").n == 75
+
+
+def test_a_difference_says_which_base_is_subtracted() -> None:
+    asked = [Prompt(f"p{n}", user("?"), "fr", PromptKind.GENERAL, reference=f"some words {n}") for n in range(20)]
+    replied = [Generation(p.id, arm, "m", f"{p.reference} by {arm}") for arm in ("old", "new") for p in asked]
+    rows = reply_findings(asked, replied, score_replies(asked, replied, ["chrf"]), study="s", base_arm="old")
+    signatures = {(row.arm, row.metric): dict(Signature.parts(row.signature)).get("base") for row in rows}
+    assert signatures == {("old", "chrf"): None, ("new", "chrf"): None, ("new", "chrf_difference"): "old"}
