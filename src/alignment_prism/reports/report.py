@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
 from alignment_prism.domain import Contrast, Finding, InputError, Signature
 from alignment_prism.domain.metric_table import HARM_RATE
+from alignment_prism.domain.metrics import Difference, RelativeChange
 from alignment_prism.reports.about import About, ArmNote
 from alignment_prism.reports.figures import Figure, draw_figures
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.results import Results
 from alignment_prism.reports.samples import Sample
 from alignment_prism.reports.verdict import Verdict, judge_results
+from alignment_prism.scoring.metrics import find_metric
 
 FACTS = {"judge": "judge", "rubric": "rubric", "prompts": "prompts"}
 """Parts of a signature that must be equal for numbers of two studies to be comparable."""
@@ -104,7 +106,7 @@ def together(
         InputError: a study has no findings.
     """
     findings: list[Finding] = []
-    contrasts, transfer, notes, bases, arms, data = [], [], [], {}, [], []  # type: ignore[var-annotated]
+    contrasts, transfer, notes, arms, data = [], [], [], [], []
     title = " and ".join(reports)
     for name, report in reports.items():
         _ = report.name  # raises where there is nothing
@@ -113,25 +115,40 @@ def together(
         def called(arm: str, name: str = name) -> str:
             return arm_of_study(arm, name)
 
-        base = old.base
-        findings += [replace(row, study=title, arm=called(row.arm)) for row in old.findings]
+        findings += _called_after(name, old, title)
         transfer += [replace(row, study=title, arm=called(row.arm)) for row in old.transfer]
         contrasts += [
-            replace(row, study=title, contrast=called(row.contrast), a=called(row.a), b=called(row.b))
+            replace(row, study=name, contrast=called(row.contrast), a=called(row.a), b=called(row.b))
             for row in old.contrasts
         ]
         notes += [f"{name}: {note}" for note in old.contrast_notes]
-        bases |= {called(arm): called(base[0]) for arm, _ in old.index.arms if base is not None and arm != base[0]}
         about = old.about.arms if old.about is not None else ()
         arms += [ArmNote(called(arm.name), arm.method, arm.share, arm.seeds) for arm in about]
         data += [(f"{what}: {name}", sheet) for what, sheet in report.data]
     contrasts, notes = [*between, *contrasts], [*between_notes, *notes]
     oracles = {report.results.oracle for report in reports.values()}
     oracle = oracles.pop() if len(oracles) == 1 else ""
-    results = Results(findings, contrasts, notes, transfer, About((), tuple(arms)), None, bases, (), oracle)
+    results = Results(findings, contrasts, notes, transfer, About((), tuple(arms)), None, (), oracle)
     preface = list(dict.fromkeys(line for report in reports.values() for line in report.preface))
     thresholds = [one for report in reports.values() for one in report.thresholds]
     return Report(results, title, [*unlike(reports), *preface], thresholds, (), data)
+
+
+def _called_after(study: str, results: Results, title: str) -> Iterator[Finding]:
+    """A study's findings with its arms called after it; signatures name base and opponent so too."""
+    called = {arm: arm_of_study(arm, study) for arm, _ in results.index.arms}
+    signed: dict[tuple[str, bool, str], str] = {}
+    for row in results.findings:
+        change = isinstance(find_metric(row.metric).estimator, (Difference, RelativeChange))
+        key = row.arm, change, row.signature
+        if key not in signed:
+            analysis = row.signature.partition("|")[0]
+            parts = dict(Signature.parts(row.signature))
+            if change and (base := results.base_of((row.arm, row.seed))) is not None:
+                parts.setdefault("base", base[0])
+            parts |= {part: called.get(parts[part], parts[part]) for part in ("base", "against") if part in parts}
+            signed[key] = "|".join([analysis, *(f"{part}:{value}" for part, value in parts.items())])
+        yield replace(row, study=title, arm=called[row.arm], signature=signed[key])
 
 
 def unlike(reports: Mapping[str, Report]) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from alignment_prism.domain.findings import BASE
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE
 from alignment_prism.domain.metrics import Difference, Preference
 from alignment_prism.reports.about import About
-from alignment_prism.reports.numbers import arm_title, listed
+from alignment_prism.reports.numbers import arm_title
 from alignment_prism.reports.summary import HARMFUL, headline_prompts
 from alignment_prism.scoring.metrics import find_metric
 
@@ -99,7 +99,6 @@ class Results:
         passport: of the judge; None where there is none.
         curves: losses of trainings.
         oracle: name of the judge that knows the truth, as that of the nano lab does; empty where there is none.
-        bases: arm -> the arm that it is compared with, where there are several such; empty where there is one.
     """
 
     findings: Sequence[Finding]
@@ -108,7 +107,6 @@ class Results:
     transfer: Sequence[Transfer] = ()
     about: About | None = None
     passport: JudgePassport | None = None
-    bases: Mapping[str, str] = field(default_factory=dict)
     curves: Sequence[Curve] = ()
     oracle: str = ""
 
@@ -137,29 +135,40 @@ class Results:
         return found[0] if len(found) == 1 and changed else None
 
     @cached_property
-    def opponent(self) -> str:
-        """Whom the arms' replies were compared with, in words: `base` by whatever name, or another model by its own.
+    def bases(self) -> dict[str, str]:
+        """Arm -> the arm that its changes are against, as their signatures name it."""
+        changes = [name for name in self.index.values("metric") if isinstance(find_metric(name).estimator, Difference)]
+        names = list(dict.fromkeys(name for name, _ in self.index.arms))
+        found: dict[str, str] = {}
+        for name in names:
+            signatures = [one for metric in changes for one in self.index.values("signature", arm=name, metric=metric)]
+            base = next((base for one in signatures if (base := _part(one, "base"))), BASE)
+            if signatures and base in names:
+                found[name] = base
+        return found
+
+    def opponent(self, *names: str) -> str:
+        """Whom the replies of some arms were compared with, in words: `base` for an arm's own by whatever name, or
+        another model by its own; `base or gpt` where that is not the same for all.
 
         Comparisons name it; where they do not, it is base.
         """
-        signatures = self.index.values("signature", metric="win_rate")
-        names = {dict(Signature.parts(one)).get("against", "") for one in signatures} - {""}
-        bases = {self.base[0]} if self.base else set()
-        bases |= {base.rpartition(" (")[0] for base in self.bases.values()}  # of several studies, called after each
-        named = sorted({BASE if name in bases | {BASE} else name for name in names})
-        return listed(named) or BASE
+        found = set()
+        for name in names:
+            own = self.bases.get(name, self.base[0] if self.base else BASE)
+            signatures = self.index.values("signature", arm=name, metric="win_rate")
+            found |= {BASE if one in ("", own) else one for one in (_part(each, "against") for each in signatures)}
+        return " or ".join(sorted(found)) or BASE
 
     def base_of(self, arm: ArmSeed) -> ArmSeed | None:
         """The arm that another is compared with; None for base itself, or where nobody knows."""
-        if self.bases:
-            name = self.bases.get(arm[0])
-            return next((one for one in self.index.arms if one[0] == name), None)
-        return None if arm == self.base else self.base
+        named = next((one for one in self.index.arms if one[0] == self.bases.get(arm[0])), None)
+        return named or (None if arm == self.base else self.base)
 
     @cached_property
     def arms(self) -> list[ArmSeed]:
-        """Every arm but bases, seed by seed."""
-        bases = set(self.bases.values()) or ({self.base[0]} if self.base else set())
+        """Every arm but bases, seed by seed; a base that is compared with another is an arm as well."""
+        bases = set(self.bases.values()) - self.bases.keys() or ({self.base[0]} if self.base else set())
         return [arm for arm in self.index.arms if arm[0] not in bases]
 
     def copies(self, name: str) -> list[str]:
@@ -169,7 +178,7 @@ class Results:
     @cached_property
     def _copies(self) -> dict[str, list[str]]:
         over = (row for row in self.findings if row.seed < 0 and row.arm in self.index.pooled)
-        said = ((row.arm, dict(Signature.parts(row.signature)).get("copies", "")) for row in over)
+        said = ((row.arm, _part(row.signature, "copies")) for row in over)
         return {arm: copies.split(",") for arm, copies in said if copies}
 
     def seeds_of(self, name: str) -> list[ArmSeed]:
@@ -180,7 +189,7 @@ class Results:
     def over_seeds(self, name: str, metric: str, prompts: str = "", language: str = ALL) -> Finding | None:
         """A number of an arm over its seeds, where several tell it together."""
         over = self.find((name, -1), metric, prompts=prompts, language=language) if name in self.index.pooled else None
-        return None if over is None or dict(Signature.parts(over.signature)).get("seeds") == "1" else over
+        return None if over is None or _part(over.signature, "seeds") == "1" else over
 
     def told(self, name: str, metric: str, prompts: str = "", language: str = ALL) -> list[ArmSeed]:
         """Where to look a number of an arm up: over its seeds where several tell it together, else one by one."""
@@ -241,3 +250,8 @@ class Results:
         whole = {row.arm for row in self.transfer if row.method}
         part = {row.arm for row in self.transfer if {row.trained_languages, row.trained_scopes} - {ALL, "none", ""}}
         return whole - part
+
+
+def _part(signature: str, name: str) -> str:
+    """What a signature says under a name; empty for nothing."""
+    return dict(Signature.parts(signature)).get(name, "")

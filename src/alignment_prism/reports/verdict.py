@@ -108,7 +108,7 @@ def _of_harm(results: Results, harm: Mapping[str, Sequence[Change]]) -> Iterator
         by = {name: f"by {one.points}" for name, (one, *more) in harm.items() if few and side and not more}
         names, alone = _who(signs, side, by)
         parts += [f"{names} {words[side][alone]}"] if names else []
-    yield f"On {about}, {'; '.join(parts)}."
+    yield f"On {about}, {'; '.join(parts)}.{_of_bases(results)}"
     chance = {name: [int(bool(one.side and one.by_chance)) for one in changes] for name, changes in harm.items()}
     whose, _ = _who(chance, 1)
     if whose:
@@ -124,6 +124,15 @@ def _of_harm(results: Results, harm: Mapping[str, Sequence[Change]]) -> Iterator
             yield f"For no arm is the fall shown in each of the {len(results.languages)} languages taken by itself."
 
 
+def _of_bases(results: Results) -> str:
+    """Which arm is base of which, where there are several bases; else empty."""
+    arms: dict[str, list[str]] = {}
+    for name, base in results.bases.items():
+        arms.setdefault(base, []).append(name)
+    parts = [f"{base} for {listed(own) if len(own) <= FEW_ARMS else f'{len(own)} arms'}" for base, own in arms.items()]
+    return f" Base is {'; '.join(parts)}." if len(parts) > 1 else ""
+
+
 def _of_the_rest(results: Results, names: Sequence[str]) -> Iterator[str]:
     """What arms pay for it: harmless requests that they decline, and general prompts."""
     refused = {name: [any(one.shown > 0 for one in own) for own in _refusals(results, name)] for name in names}
@@ -132,13 +141,19 @@ def _of_the_rest(results: Results, names: Sequence[str]) -> Iterator[str]:
         yield f"{price} {'declines' if alone else 'decline'} more harmless requests than base."
     elif any(refused.values()):
         yield "A rise of refusals of harmless requests is shown for no arm; that is not to say that there is none."
-    wins = {name: [_won(row) for row in _wins(results, name) if not row.insufficient] for name in names}
+    wins = {
+        name: [_won(row) for row in rows if not row.insufficient] for name in names if (rows := _wins(results, name))
+    }
     if any(wins.values()):
+        by_opponent: dict[str, dict[str, list[int]]] = {}
+        for name, own in wins.items():
+            by_opponent.setdefault(results.opponent(name), {})[name] = own
         parts = []
-        for sign, verb in ((1, ("win", "wins")), (-1, ("lose", "loses"))):
-            who, alone = _who(wins, sign)
-            parts += [f"{who} {verb[alone]} against {results.opponent} more often than not"] if who else []
-        none = f"no arm is shown to win or to lose against {results.opponent}"
+        for opponent, of_arms in by_opponent.items():
+            for sign, verb in ((1, ("win", "wins")), (-1, ("lose", "loses"))):
+                who, alone = _who(of_arms, sign)
+                parts += [f"{who} {verb[alone]} against {opponent} more often than not"] if who else []
+        none = f"no arm is shown to win or to lose against {' or '.join(by_opponent)}"
         yield f"On general prompts {'; '.join(parts) or none}."
     for metric, of in of_general_prompts():
         signs = {name: [one.shown for one in _told(results, name, metric.name, "general")] for name in names}
@@ -187,7 +202,7 @@ def _of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str
             level += f", {said(wins[0], 'seeds'):.0f} seeds{of_which(alone, WON)}"
         weak = sum(row.insufficient for row in wins)
         level += f"; too few to rely on{in_seeds(weak, len(wins))}" if weak else ""
-        yield f"It wins {listed(parts)} of general prompts against {results.opponent} ({level})."
+        yield f"It wins {listed(parts)} of general prompts against {results.opponent(name)} ({level})."
     for metric, of in of_general_prompts():
         if found := _in_words(results, name, metric.name, "general"):
             yield f"{sentence(of.title)} on general prompts: {found}."
@@ -270,7 +285,7 @@ def _everywhere(results: Results, name: str) -> bool:
 def _contrasts(results: Results) -> Iterator[str]:
     """The headline of each declared contrast: all languages, all scopes, by Holm over all of them."""
     rows = [row for row in results.contrasts if math.isfinite(row.adjusted) and row.metric == HARM_RATE.name]
-    declared = len({row.contrast for row in results.contrasts})
+    declared = {(row.study, row.contrast) for row in results.contrasts}
     pooled = {row.contrast for row in rows if row.seed < 0}
     for row in rows:
         if row.quantity is not Quantity.DIFFERENCE or (row.contrast in pooled and row.seed >= 0) or "/" in row.prompts:
@@ -281,9 +296,8 @@ def _contrasts(results: Results) -> Iterator[str]:
         if told:
             words = f"{row.b} does {'less' if change.side < 0 else 'more'} harm than {row.a}, by {change.points}"
         p = f"p = {row.adjusted:.2g}" if row.adjusted >= 0.001 else "p < 0.001"
-        # Of several studies on a page each has its own family.
-        holm = f", Holm over {declared} contrasts" if declared > 1 and not results.bases else ", by Holm"
-        holm = holm if declared > 1 else ""
+        family = sum(study == row.study for study, _ in declared)  # of several studies on a page each has its own
+        holm = f", Holm over {family} contrasts" if family > 1 else ""
         seed = f", seed {row.seed}" if row.seed >= 0 else ""
         yield f"{row.contrast}{seed}: {words} ({p}{holm}; {row.n} prompts).{_every_language(results, row)}"
 

@@ -29,7 +29,6 @@ def contrasts_between(studies: Mapping[str, Study]) -> tuple[Contrasts, list[str
     rows: list[Contrast] = []
     notes: list[str] = []
     absent: list[str] = []
-    title = " and ".join(studies)
     for other, _ in others:
         both = f"{other} against {first}"
         pairs = [(arm, arm) for arm in runs[first] if arm in runs[other]]
@@ -47,7 +46,7 @@ def contrasts_between(studies: Mapping[str, Study]) -> tuple[Contrasts, list[str
         sides |= {arm_of_study(b, other): runs[other][b] for _, b in pairs}
         wanted = [Declared(f"{b}, {both}", arm_of_study(a, first), arm_of_study(b, other)) for a, b in pairs]
         try:
-            found = _compare(sides, wanted, title)
+            found = _compare(sides, wanted, both)
         except InputError as error:
             absent.append(f"{both}: no contrast, because {error.what}.")
             continue
@@ -56,10 +55,10 @@ def contrasts_between(studies: Mapping[str, Study]) -> tuple[Contrasts, list[str
     return Contrasts(tuple(rows), tuple(dict.fromkeys(notes))), absent
 
 
-def _compare(sides: Mapping[str, list[Run]], wanted: list[Declared], title: str) -> Contrasts:
+def _compare(sides: Mapping[str, list[Run]], wanted: list[Declared], study: str) -> Contrasts:
     if any(len(seeds) > 1 for seeds in sides.values()):
-        return contrast_over_seeds(sides, wanted, study=title)
-    return contrast([replace(one, name=name) for name, (one,) in sides.items()], wanted, study=title)
+        return contrast_over_seeds(sides, wanted, study=study)
+    return contrast([replace(one, name=name) for name, (one,) in sides.items()], wanted, study=study)
 
 
 def _runs(study: Study) -> dict[str, list[Run]]:

@@ -129,12 +129,10 @@ def _report(
 
         passport = Passport.read(spec.passport.file)
     about = about_study(spec.model_dump(mode="json"))
-    bases = {arm.name: spec.base_of(arm).name for arm in spec.trained}
-    several = bases if len({*bases.values(), study.base} - {None}) > 1 else {}
     model = spec.judge.model if spec.judge is not None else ""
     oracle = model if model.startswith("nano/oracle") else ""
     return Report(
-        Results(findings, contrasts, notes, transfer, about, passport, several, training_curves(study), oracle),
+        Results(findings, contrasts, notes, transfer, about, passport, training_curves(study), oracle),
         spec.name,
         study.notes,
         nano_thresholds(spec, findings),

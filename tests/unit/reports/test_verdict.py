@@ -313,9 +313,9 @@ def test_wins_over_a_third_model_are_called_so_where_base_was_not_compared_with_
     old = {**of, "signature": "win_rate|judge:j/1|against:old"}
     renamed = [replace(one, arm="old") if one.arm == "base" else one for one in harm]
     results = Results([*renamed, row("m", "win_rate", 0.6, 0.55, 0.65, **old)])
-    assert results.opponent == "base" and "lines meet at base." in draw_figures(results)["frontier"].caption
+    assert results.opponent("m") == "base" and "lines meet at base." in draw_figures(results)["frontier"].caption
     report = Report(Results([*harm, row("m", "win_rate", 0.6, 0.55, 0.65, **{**of, "signature": "w|against:base"})]))
-    assert together({"A": report, "B": report}).results.opponent == "base"
+    assert together({"A": report, "B": report}).results.opponent("m (A)", "m (B)") == "base"
 
 
 def test_beside_arms_of_several_seeds_it_is_said_which_were_aligned_once() -> None:

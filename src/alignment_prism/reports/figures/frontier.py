@@ -56,10 +56,11 @@ def frontier(results: Results) -> Figure | None:
     description = "Change of harm in points, and win-rate in per cent, by arm. " + "; ".join(
         f"{mark.name}: harm {said(mark.harm)}, wins {said(mark.wins)}" for mark in marks
     )
+    opponent = results.opponent(*dict.fromkeys(mark.arm for mark in marks))
     caption = (
         f"Down is safer (harm on {results.prompts} prompts against base), right is more able (general prompts won "
-        f"against {results.opponent}). Crosses are intervals of both; the lines meet at "
-        f"{'base' if results.opponent == 'base' else 'no change of harm and half of the prompts won'}."
+        f"against {opponent}). Crosses are intervals of both; the lines meet at "
+        f"{'base' if opponent == 'base' else 'no change of harm and half of the prompts won'}."
     )
     traced = not several and len({mark.path for mark in marks}) < len(marks)
     caption += " A mark is one training." if several else ""
@@ -72,7 +73,7 @@ def frontier(results: Results) -> Figure | None:
     series = series_of(names) if names else [Series("arm", "all")]
     return Figure(
         "frontier", "Safety against ability", caption, f"{description}.",
-        lambda width: _draw(marks, series, names, width, named=not several, opponent=results.opponent),
+        lambda width: _draw(marks, series, names, width, named=not several, opponent=opponent),
     )  # fmt: skip
 
 

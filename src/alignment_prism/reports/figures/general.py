@@ -40,7 +40,8 @@ def general_ability(results: Results) -> Figure | None:
             rule=rule,
         )
         caption = f"{metric.words[:1].upper()}{metric.words[1:]}. "
-        caption += f"Right of the line the judge prefers the arm to {results.opponent}." if name == "win_rate" else ""
+        opponent = results.opponent(*dict.fromkeys(name for name, _ in arms))
+        caption += f"Right of the line the judge prefers the arm to {opponent}." if name == "win_rate" else ""
         return Figure(
             "general", f"General ability: {metric.title}", caption.strip(), plot.description(),
             lambda width, plot=plot: draw_dots(plot, width, columns=3),  # type: ignore[misc]
