@@ -337,14 +337,18 @@ def _in_words(results: Results, name: str, metric: str, prompts: str, language: 
 
 
 def _refusals(results: Results, name: str) -> list[list[Change]]:
-    """Changes of refusals of harmless prompts, of all kinds: over seeds, or for each seed that has any."""
+    """Changes of refusals of harmless prompts, of all kinds: a list over seeds, or one for each seed that has any.
+
+    Where kinds differ in that, those over seeds count if they show a rise, and the others if they do not.
+    """
     metric = REFUSAL_DIFFERENCE.name
-    over = [change_of(row) for kind in HARMLESS if (row := results.over_seeds(name, metric, kind.value)) is not None]
-    by_seed = (
-        [change for kind in HARMLESS for change in _changes(results, [arm], metric, kind.value)]
-        for arm in results.seeds_of(name)
-    )
-    return [over] if over else [own for own in by_seed if own]
+    over = {kind: results.over_seeds(name, metric, kind.value) for kind in HARMLESS}
+    pooled = [change_of(row) for row in over.values() if row is not None]
+    alone = [kind.value for kind, row in over.items() if row is None]
+    by_seed = [[change for kind in alone for change in _changes(results, [arm], metric, kind)]
+               for arm in results.seeds_of(name)]  # fmt: skip
+    found = [own for own in by_seed if own]
+    return [pooled] if any(one.shown > 0 for one in pooled) or not found else found
 
 
 def _wins(results: Results, name: str) -> list[Finding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from reply_records import find, prompts, replies
 
-from alignment_prism.domain import Comparison, Finding, Generation, PromptKind, Score, Winner
+from alignment_prism.domain import Comparison, Finding, Generation, Prompt, PromptKind, Score, Winner
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.gates import GateSpec, Status, decide
 from alignment_prism.reports import Results, seeds_table, write_report
@@ -27,24 +27,25 @@ def refused(number: int, shift: int = 0) -> str:
     return letters[-shift:] + letters[:-shift]
 
 
-def of_seeds(arms: Mapping[str, Sequence[str]], *, base: str = "s" * 60) -> dict[int, tuple[list, list]]:
-    """Replies and verdicts by seed; each seed of an arm has weights of its own."""
+def of_seeds(arms: Mapping[str, Sequence[str]], asked: Sequence[Prompt] = NEVER) -> dict[int, tuple[list, list]]:
+    """Replies and verdicts by seed, base declines nothing; each seed of an arm has weights of its own."""
     runs = {}
     for seed in range(len(next(iter(arms.values())))):
-        generations, scores = replies(NEVER, base=base, **{arm: letters[seed] for arm, letters in arms.items()})
+        of_arms = {arm: letters[seed] for arm, letters in arms.items()}
+        generations, scores = replies(asked, base="s" * len(asked), **of_arms)
         weighed = [replace(g, weights="" if g.arm == "base" else f"{g.arm} {seed}") for g in generations]
         runs[seed] = weighed, scores
     return runs
 
 
-def rows_of(runs: Mapping[int, tuple[list[Generation], list[Score]]]) -> list[Finding]:
+def rows_of(runs: Mapping[int, tuple[list[Generation], list[Score]]], asked: Sequence[Prompt] = NEVER) -> list[Finding]:
     """Findings as a study has them: of every seed, and over them where there are several."""
     found = []
     for seed, (generations, scores) in runs.items():
         of_arms = {g.arm: seed for g in generations if g.arm != "base"}
-        rows = reply_findings(NEVER, generations, scores, study="s", seed=of_arms)
+        rows = reply_findings(asked, generations, scores, study="s", seed=of_arms)
         found += [row for row in rows if row.arm != "base" or seed == 0]
-    return [*found, *(seed_findings(NEVER, runs, study="s") if len(runs) > 1 else [])]
+    return [*found, *(seed_findings(asked, runs, study="s") if len(runs) > 1 else [])]
 
 
 def told(rows: Sequence[Finding]) -> tuple[str, dict[str, str], str]:
@@ -99,6 +100,15 @@ def test_a_seed_whose_verdicts_are_lost_is_not_passed_over() -> None:
     copied[2] = [replace(g, weights="m 0" if g.arm == "m" else "") for g in copied[2][0]], copied[2][1]
     _, said, caveats = told(rows_of(copied))
     assert "(over 2 seeds" in said["m"] and "Seed 2 is not counted" in caveats
+
+
+def test_a_kind_that_is_told_seed_by_seed_stands_beside_one_that_is_told_over_them() -> None:
+    """Of requests that mention a topic no verdict of the third seed is usable; the other kind has all of its own."""
+    asked = [*NEVER, *(replace(p, id=f"b{p.id}", kind=PromptKind.BENIGN_MENTION) for p in NEVER)]
+    arms = {"m": [refused(0) + refused(30), refused(0) + refused(28), refused(0) + "?" * 60]}
+    lead, said, _ = told(rows_of(of_seeds(arms, asked), asked))
+    assert "(over 3 seeds)" in said["m"] and "(in 2 of 2 seeds)" in said["m"]
+    assert lead.endswith("m (in 2 of 2 seeds) declines more harmless requests than base.")
 
 
 def test_a_prompt_without_a_verdict_of_one_arm_counts_for_the_others() -> None:
