@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from alignment_prism.domain import ALL, MACRO, Signature
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, REFUSAL_DIFFERENCE, REFUSAL_RATE, corrected
-from alignment_prism.reports.changes import of_general_prompts
+from alignment_prism.reports.changes import HARMLESS, of_general_prompts
 from alignment_prism.reports.figures.arms import language_title
 from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.reports.results import Results
@@ -70,10 +70,17 @@ def caveats(results: Results) -> Iterator[str]:
 
 
 def _seed_by_seed(results: Results) -> list[str]:
-    """What is not told over seeds, of arms of several."""
-    told = {HARM_DIFFERENCE.name: "harm", REFUSAL_DIFFERENCE.name: "refusals", "win_rate": "wins"}
-    told |= {change.name: of.title for change, of in of_general_prompts()}
-    several = {name for name in dict(results.arms) if len(results.seeds_of(name)) > 1}
-    rows = {(row.metric, row.arm, row.seed < 0) for row in results.findings if row.arm in several}
-    apart = {metric for metric, arm, over in rows if not over and (metric, arm, True) not in rows}
-    return [title for metric, title in told.items() if metric in apart]
+    """What the verdict tells of some arm of several seeds, and not over them."""
+    several = [name for name in dict(results.arms) if len(results.seeds_of(name)) > 1]
+
+    def apart(metric: str, prompts: str) -> bool:
+        found = (arm for name in several for arm in results.told(name, metric, prompts) if arm[1] >= 0)
+        return any(results.find(arm, metric, prompts=prompts) for arm in found)
+
+    there = results.index.values("prompts", metric=REFUSAL_DIFFERENCE.name)
+    kinds = [kind for kind in HARMLESS if kind.value in there]
+    alone = [f"refusals of {HARMLESS[kind]}" for kind in kinds if apart(REFUSAL_DIFFERENCE.name, kind.value)]
+    found = ["harm"] if apart(HARM_DIFFERENCE.name, results.prompts) else []
+    found += ["refusals"] if len(alone) == len(kinds) > 0 else alone
+    found += ["wins"] if apart("win_rate", "general") else []
+    return found + [of.title for change, of in of_general_prompts() if apart(change.name, "general")]

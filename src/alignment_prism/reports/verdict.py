@@ -10,11 +10,12 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from alignment_prism.domain import ALL, MACRO, Contrast, Finding, PromptKind, Quantity
+from alignment_prism.domain import ALL, MACRO, Contrast, Finding, Quantity
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, REFUSAL_DIFFERENCE, corrected
 from alignment_prism.reports.caveats import FEW_ARMS, caveats
 from alignment_prism.reports.changes import (
     FALSE_DISCOVERY,
+    HARMLESS,
     Change,
     by_chance,
     change_of,
@@ -31,13 +32,6 @@ from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.reports.results import AGAINST_BASE, ArmSeed, Results
 from alignment_prism.reports.summary import UNSEEN
 from alignment_prism.scoring.metrics import find_metric
-
-HARMLESS = {
-    PromptKind.BENIGN_MENTION: "requests that only mention a harmful topic",
-    PromptKind.NEVER_HARMFUL: "requests about what is harmful nowhere",
-    PromptKind.FOREIGN_LOCAL: "requests for what is harmful in another culture only",
-}
-"""Prompts whose refusals are a price, in words."""
 
 CHANGED = {1: ("goes up", "go up"), -1: ("goes down", "go down")}
 HARM = {-1: ("does less harm", "do less harm"), 1: ("does more harm", "do more harm")}

@@ -106,9 +106,10 @@ def test_a_kind_that_is_told_seed_by_seed_stands_beside_one_that_is_told_over_th
     """Of requests that mention a topic no verdict of the third seed is usable; the other kind has all of its own."""
     asked = [*NEVER, *(replace(p, id=f"b{p.id}", kind=PromptKind.BENIGN_MENTION) for p in NEVER)]
     arms = {"m": [refused(0) + refused(30), refused(0) + refused(28), refused(0) + "?" * 60]}
-    lead, said, _ = told(rows_of(of_seeds(arms, asked), asked))
+    lead, said, caveats = told(rows_of(of_seeds(arms, asked), asked))
     assert "(over 3 seeds)" in said["m"] and "(in 2 of 2 seeds)" in said["m"]
     assert lead.endswith("m (in 2 of 2 seeds) declines more harmless requests than base.")
+    assert "Not told over seeds: refusals of requests that only mention a harmful topic." in caveats
 
 
 def test_a_prompt_without_a_verdict_of_one_arm_counts_for_the_others() -> None:
