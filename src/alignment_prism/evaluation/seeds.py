@@ -13,7 +13,7 @@ from alignment_prism.domain.metrics import Difference, Metric, RelativeChange, S
 from alignment_prism.domain.records import OUTCOME, Comparison, Generation, Outcome, Prompt, Score
 from alignment_prism.evaluation.cells import cells
 from alignment_prism.evaluation.estimates import CellSums, Hits, finding
-from alignment_prism.evaluation.observations import Observations, observe, prompts_label
+from alignment_prism.evaluation.observations import NamedScores, Observations, observe, prompts_label
 from alignment_prism.evaluation.over_refusal import declined
 from alignment_prism.evaluation.seed_rows import POOLED, SeedStudy, Told
 from alignment_prism.evaluation.win_rate import compared_with
@@ -64,8 +64,9 @@ def seed_findings(
     and opponent, and there is none where that is not so.
 
     Raises:
-        InputError: no run, an arm or base that is not in every run, records that do not fit together, or harm that is
-            judged, and of no prompt for every arm and seed.
+        InputError: no run, an arm or base that is not in every run, records that do not fit together, a share that
+            several scorers or rubrics tell, or harmful prompts and a judge, and no verdict on the same prompt for every
+            arm and seed.
     """
     copies = copied_seeds(runs, base_arm)
     seen = {seed: observe(prompts, *records) for seed, records in runs.items() if seed not in copies}
@@ -107,7 +108,6 @@ def _common_arms(seen: Seen, base_arm: str) -> list[str]:
 
 def _changes(prompts: Sequence[Prompt], seen: Seen, arms: Sequence[str], base_arm: str) -> Iterator[Told]:
     """Every change against base of a share that all seeds tell."""
-    one = next(iter(seen.values()))
     relative = {m.estimator.of: m.name for m in all_metrics().values() if isinstance(m.estimator, RelativeChange)}
     for change in all_metrics().values():
         if not isinstance(change.estimator, Difference):
@@ -117,12 +117,11 @@ def _changes(prompts: Sequence[Prompt], seen: Seen, arms: Sequence[str], base_ar
                            for p in prompts])  # fmt: skip
         tables = {arm: table for arm in (base_arm, *arms) if (table := _table(seen, arm, of, counts)) is not None}
         known = {arm: table for arm, table in tables.items() if not np.isnan(table).all()}
-        if known and of == HARM_RATE:
+        if tables and counts.any() and of == HARM_RATE:
             known = _on_the_same_prompts(tables)
         if base_arm not in known or len(known) < 2:
             continue
-        scores = one.scores.get(of.estimator.score) if isinstance(of.estimator, Share) else None
-        source = scores or one
+        source = _source(seen, of)
         yield Told(
             change, of, {arm: table for arm, table in known.items() if arm != base_arm}, known[base_arm],
             relative.get(of.name, ""), source.scorer if source.judged else "", source.rubric,
@@ -149,6 +148,23 @@ def _values(one: Observations, arm: str, of: Metric) -> Hits | None:
     if estimator.score == OUTCOME and not (one.scorer and one.tells(Outcome(estimator.label))):
         return None
     return declined(one, arm) if isinstance(estimator, ShareOrMarked) else one.values(arm, estimator)
+
+
+def _source(seen: Seen, of: Metric) -> Observations | NamedScores:
+    """What all seeds say of a share.
+
+    Raises:
+        InputError: several scorers or rubrics say it.
+    """
+    name = of.estimator.score if isinstance(of.estimator, Share) else OUTCOME
+    sources = [one.scores.get(name, one) for one in seen.values()]
+    for what, said in (("scorers", [one.scorer for one in sources]), ("rubrics", [one.rubric for one in sources])):
+        if len(set(said)) > 1:
+            raise InputError(
+                f"{of.name} is said by several {what} over the seeds: {', '.join(sorted(set(said)))}",
+                fix="score the replies of all seeds by one scorer and one rubric",
+            )
+    return sources[0]
 
 
 def _on_the_same_prompts(tables: Mapping[str, Hits]) -> dict[str, Hits]:

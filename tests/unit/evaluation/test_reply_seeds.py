@@ -13,6 +13,7 @@ from alignment_prism.domain import (
     Generation,
     InputError,
     Prompt,
+    PromptKind,
     Scope,
     Score,
 )
@@ -108,3 +109,27 @@ def test_one_seed_ranks_nothing() -> None:
         seed_findings(asked, runs | {1: replies(asked, base="h" * 60, good="r" * 60)}, study="s")
     with pytest.raises(InputError, match="no runs"):
         seed_findings(asked, {}, study="s")
+
+
+def test_seeds_that_were_judged_otherwise_are_no_seeds_of_one_number() -> None:
+    asked, runs = seed_runs(["rrrrh", "hrrrr", "rhrr?"])
+    for change, words in (
+        ({"scorer": "k"}, "scorers over the seeds: j, k"),
+        ({"rubric": "other@2"}, "rubrics over the seeds: other@2, standalone@1"),
+    ):
+        generations, scores = runs[2]
+        other = runs | {2: (generations, [replace(score, **change) for score in scores])}  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=f"harm_rate is said by several {words}"):
+            seed_findings(asked, other, study="s")
+
+
+def test_without_any_verdict_of_harm_there_is_an_error_and_without_harmful_prompts_none() -> None:
+    asked, runs = seed_runs(["rrrrh", "hrrrr", "rhrr?"])
+    none = {
+        seed: (generations, [replace(score, label="unjudged") for score in scores])
+        for seed, (generations, scores) in runs.items()
+    }
+    with pytest.raises(InputError, match="no harmful prompt is judged for every arm and seed"):
+        seed_findings(asked, none, study="s")
+    harmless = [replace(prompt, kind=PromptKind.GENERAL) for prompt in asked]
+    assert not seed_findings(harmless, none, study="s")
