@@ -186,8 +186,8 @@ def _win_rates(
     row = {prompt.id: number for number, prompt in enumerate(prompts)}
     found: dict[tuple[str, str, str], dict[str, Hits]] = {}
     for arm in dict.fromkeys(one.arm for of_seed in comparisons.values() for one in of_seed):
-        by_seed = [own for of_seed in comparisons.values() if (own := [one for one in of_seed if one.arm == arm])]
-        compared = [compared_with(own, row) for own in by_seed]
+        by_seed = {seed: [one for one in of_seed if one.arm == arm] for seed, of_seed in comparisons.items()}
+        compared = [compared_with(own, row, where=f", seed {seed}") for seed, own in by_seed.items() if own]
         ways = {(one.judge, one.rubric, one.opponent) for one in compared}
         if len(compared) == seeds and len(ways) == 1:
             found.setdefault(ways.pop(), {})[arm] = np.stack([combine_orders(*one.orders) for one in compared])

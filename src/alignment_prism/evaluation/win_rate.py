@@ -75,12 +75,6 @@ def win_rate_findings(
             opponents of one arm.
     """
     row = {prompt.id: number for number, prompt in enumerate(prompts)}
-    unknown = sorted({comparison.prompt_id for comparison in comparisons} - row.keys())
-    if unknown:
-        raise InputError(
-            f"{len(unknown)} compared prompt(s) are not among the prompts: {', '.join(unknown[:5])}",
-            fix="give the prompts that the replies were compared on",
-        )
     arms = dict.fromkeys(comparison.arm for comparison in comparisons)
     compared = [compared_with([c for c in comparisons if c.arm == arm], row) for arm in arms]
     # Arms that were compared on the same prompts share their cells, and are one family.
@@ -95,21 +89,32 @@ def win_rate_findings(
     ]
 
 
-def compared_with(comparisons: Sequence[Comparison], row: Mapping[str, int]) -> Compared:
+def compared_with(comparisons: Sequence[Comparison], row: Mapping[str, int], *, where: str = "") -> Compared:
     """Comparisons of one arm, joined.
 
     Args:
         comparisons: at least one.
         row: position of each prompt, by id.
+        where: more of where they are, for errors; the arm is said.
 
     Raises:
-        InputError: there are several judges, rubrics or opponents, or a prompt is compared twice in one order.
+        InputError: a prompt is unknown, there are several judges, rubrics or opponents, or a prompt is compared twice
+            in one order.
     """
     arm = comparisons[0].arm
+    where = f"arm {arm}{where}"
+    unknown = sorted({comparison.prompt_id for comparison in comparisons} - row.keys())
+    if unknown:
+        raise InputError(
+            f"{len(unknown)} compared prompt(s) are not among the prompts: {', '.join(unknown[:5])}",
+            where=where,
+            fix="give the prompts that the replies were compared on",
+        )
     kinds = {(c.judge, c.rubric, c.opponent) for c in comparisons}
     if len(kinds) > 1:
         raise InputError(
-            f"arm {arm!r} is compared by several judges or rubrics, or with several opponents: {sorted(kinds)}",
+            f"replies are compared by several judges or rubrics, or with several opponents: {sorted(kinds)}",
+            where=where,
             fix="analyse one judge, one rubric and one opponent at a time",
         )
     judge, rubric, opponent = next(iter(kinds))
@@ -118,7 +123,8 @@ def compared_with(comparisons: Sequence[Comparison], row: Mapping[str, int]) -> 
         at = 0 if comparison.candidate_first else 1, row[comparison.prompt_id]
         if seen[at]:
             raise InputError(
-                f"prompt {comparison.prompt_id} of arm {arm!r} is compared twice in one order",
+                f"prompt {comparison.prompt_id} is compared twice in one order",
+                where=where,
                 fix="keep one comparison for each prompt, arm and order",
             )
         seen[at], orders[at] = True, _CODES[comparison.winner]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from reply_records import find, prompts, replies
 
-from alignment_prism.domain import Comparison, Finding, Generation, Prompt, PromptKind, Score, Winner
+from alignment_prism.domain import Comparison, Finding, Generation, InputError, Prompt, PromptKind, Score, Winner
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.gates import GateSpec, Status, decide
 from alignment_prism.reports import Results, seeds_table, write_report
@@ -208,6 +208,17 @@ def test_wins_in_one_of_three_seeds_and_seeds_without_comparisons() -> None:
     assert {row.metric for row in seed_findings(GENERAL, runs, study="s", comparisons={**compared, 2: other})} == {
         "accuracy_difference"
     }
+
+
+def test_a_comparison_of_an_unknown_prompt_is_said_with_its_seed() -> None:
+    runs, compared = right_and_won(["10" * 30] * 3, ["wl" * 30] * 3)
+    compared[2].append(replace(compared[2][0], prompt_id="lost"))
+    with pytest.raises(InputError) as error:
+        seed_findings(GENERAL, runs, study="s", comparisons=compared)
+    assert str(error.value) == (
+        "1 compared prompt(s) are not among the prompts: lost\nwhere: arm m, seed 2\n"
+        "fix: give the prompts that the replies were compared on"
+    )
 
 
 def test_a_gate_holds_the_number_over_seeds_against_its_limit() -> None:
