@@ -158,7 +158,8 @@ def declare(study: Path, gate: Path) -> None:
     made = write_down(study, gate)
     words = "" if (study / PLAN).exists() else f"; no study was begun in {study} yet"
     if made.results:
-        words = f"; {made.results} steps have scored replies already, so this is not before the results"
+        steps = "1 step has" if made.results == 1 else f"{made.results} steps have"
+        words = f"; {steps} scored replies already, so this is not before the results"
     echo(f"declared {made.name} at {made.at}{words}\ndigest: {made.digest}")
 
 

@@ -200,6 +200,18 @@ def test_labels_that_pairs_are_built_from_are_no_results(tmp_path: Path) -> None
     assert declared.results == 0
 
 
+def test_scores_that_are_kept_aside_are_of_one_step_and_come_before_a_gate(tmp_path: Path) -> None:
+    """Replies that are asked again leave what was said of the others beside the step's new folder, until it is done."""
+    for beside in ("", ".earlier"):
+        (tmp_path / "s" / "score" / f"judge-0123456789{beside}").mkdir(parents=True)
+        (tmp_path / "s" / "score" / f"judge-0123456789{beside}" / "scores.parquet").touch()
+    for limit in ("0.4", "0.6"):
+        (tmp_path / "gate.yaml").write_text(GATE.replace("0.5", limit), encoding="utf-8")
+        done = prism("report", "declare", "s", "gate.yaml", folder=tmp_path)
+        assert "; 1 step has scored replies already, so this is not before the results" in done.stdout
+        shutil.rmtree(tmp_path / "s" / "score" / "judge-0123456789", ignore_errors=True)  # only what is aside is left
+
+
 def test_no_word_of_an_error_comes_into_a_receipt_by_the_log(study: Study, tmp_path: Path) -> None:
     """Providers quote what they refuse."""
     out = Path(shutil.copytree(study.out, tmp_path / "toy"))

@@ -11,7 +11,7 @@ from pathlib import Path
 from alignment_prism.domain import InputError, StoreError
 from alignment_prism.domain.errors import reason
 from alignment_prism.io import write_text
-from alignment_prism.store.names import COMPARISONS, DECLARATIONS, SCORES, STEPS
+from alignment_prism.store.names import COMPARISONS, DECLARATIONS, SCORES, STEPS, earlier_beside
 from alignment_prism.studies.step_log import read_step_log
 
 RESULTS = tuple(f"{place}/{SCORES}" for place in ("score/*", "source/scores-*")) + tuple(
@@ -35,7 +35,7 @@ class Declaration:
         name: of the gate's file.
         gate: the file's text.
         sha256: of the file.
-        results: files of scores and comparisons that the folder held then; none is before the results.
+        results: steps and sources of which the folder held scores or comparisons then; none is before the results.
         before: digest of the declaration before this one.
     """
 
@@ -71,7 +71,8 @@ def declare(folder: str | Path, gate: str | Path) -> Declaration:
     sha256 = hashlib.sha256(text.encode()).hexdigest()
     if any(one.sha256 == sha256 for one in known):
         raise InputError("the gate is declared already", where=str(gate), fix="nothing is to be done")
-    results = sum(len(list(out.glob(pattern))) for pattern in RESULTS)
+    aside = earlier_beside("")  # what a step has said before it is done again is its own
+    results = len({str(path.parent).removesuffix(aside) for pattern in RESULTS for path in out.glob(pattern)})
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = Declaration(now, Path(gate).name, text, sha256, results, known[-1].digest if known else _FIRST)
     lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in (*known, made))
