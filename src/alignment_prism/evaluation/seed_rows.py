@@ -10,12 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain.findings import ALL, BASE, MACRO, Finding, Signature
+from alignment_prism.domain.metric_table import HARM_RANK
 from alignment_prism.domain.metrics import Metric
 from alignment_prism.domain.records import Prompt
 from alignment_prism.evaluation.cells import Cell, cells
-from alignment_prism.evaluation.estimates import CellSums, Hits, finding
+from alignment_prism.evaluation.estimates import CellSums, Hits, Names, finding
 from alignment_prism.evaluation.observations import prompts_label
+from alignment_prism.statistics.changes.ranks import rank_arms
 from alignment_prism.statistics.changes.seeds import CrossedDifference, SeedModel
+from alignment_prism.statistics.intervals import Interval
 from alignment_prism.statistics.multiplicity import holm
 from alignment_prism.statistics.rates import insufficient
 
@@ -85,6 +88,27 @@ class SeedStudy:
                 )  # fmt: skip
         return found
 
+    def ranks(self, told: Told) -> list[Finding]:
+        """Ranks of the arms in every cell of the prompts that all have a value of."""
+        tables = list(told.arms.values())
+        kept = _Kept(self.prompts, np.asarray(~np.isnan(np.concatenate(tables)).any(axis=0)))
+        found = []
+        for cell, strata, label in kept.cells(told.of):
+            signature = Signature("seeds", judge=told.judge, rubric=told.rubric, prompts=label)
+            clusters = kept.clusters[cell.rows]
+            values = {arm: table[:, kept.known][:, cell.rows] for arm, table in told.arms.items()}
+            for rank in rank_arms(values, clusters, strata=strata):
+                ends = (rank.best + rank.worst) / 2, rank.best, rank.worst
+                interval = Interval(*ends, "holm", len(cell.rows), len(set(clusters)))
+                flag = insufficient(interval, seeds=len(tables[0]))
+                found.append(
+                    finding(
+                        cell, interval, study=self.name, arm=rank.arm, seed=POOLED, metric=HARM_RANK.name,
+                        insufficient=flag, signature=str(signature),
+                    )
+                )  # fmt: skip
+        return found
+
     def _parts(self, told: Told) -> Iterator[_Part]:
         """Cell by cell; arms with values of the same prompts together."""
         groups: dict[bytes, list[str]] = {}
@@ -95,18 +119,17 @@ class SeedStudy:
             groups.setdefault(known.tobytes(), []).append(arm)
             masks[known.tobytes()] = known
         for key, arms in groups.items():
-            known = masks[key]
-            kept = [prompt for prompt, there in zip(self.prompts, known, strict=True) if there]
-            parts = list(cells(kept, told.of.denominator.kinds, categories=False))
-            clusters = np.array([prompt.cluster for prompt in kept], dtype=np.str_)
-            languages = np.array([prompt.language for prompt in kept])
-            base = {} if told.base is None else {self.base_arm: _one_base(told.base[:, known])}
-            whole = {arm: SeedModel({arm: told.arms[arm][:, known], **base}, clusters) for arm in arms if kept}
-            for cell in CellSums(parts, clusters).cells if kept else ():
-                label = prompts_label([kept[row] for row in cell.rows.tolist()])
+            kept = _Kept(self.prompts, masks[key])
+            base = {} if told.base is None else {self.base_arm: _one_base(told.base[:, kept.known])}
+            whole = {
+                arm: SeedModel({arm: told.arms[arm][:, kept.known], **base}, kept.clusters)
+                for arm in arms
+                if kept.prompts
+            }
+            for cell, strata, label in kept.cells(told.of):
                 events = float(base[self.base_arm][:, cell.rows].mean(axis=0).sum()) if base else math.nan
                 for arm in arms:
-                    model = whole[arm].subset(cell.rows, languages[cell.rows] if cell.language == MACRO else None)
+                    model = whole[arm].subset(cell.rows, strata)
                     yield _Part(cell, arm, self._changes(told, model, arm), label, events)
 
     def _changes(self, told: Told, model: SeedModel, arm: str) -> dict[str, CrossedDifference]:
@@ -124,6 +147,36 @@ class SeedStudy:
         extra += [("copies", ",".join(map(str, self.copies)))] if self.copies else []
         extra += [("base", self.base_arm)] if told.base is not None and self.base_arm != BASE else []
         return str(Signature("seeds", judge=told.judge, rubric=told.rubric, prompts=part.label, extra=tuple(extra)))
+
+
+class _Kept:
+    """The prompts that some arms have all values of.
+
+    Args:
+        prompts: P of them.
+        known: of each, whether they have.
+
+    Attributes:
+        known: the same.
+        prompts: those that are left, to whose positions cells refer.
+        clusters: names of theirs.
+    """
+
+    def __init__(self, prompts: Sequence[Prompt], known: npt.NDArray[np.bool_]) -> None:
+        self.known = known
+        self.prompts = [prompt for prompt, there in zip(prompts, known, strict=True) if there]
+        self.clusters = np.array([prompt.cluster for prompt in self.prompts], dtype=np.str_)
+
+    def cells(self, of: Metric) -> Iterator[tuple[Cell, Names | None, str]]:
+        """Each cell of a metric with the languages that it is the plain mean over, and its prompts as signatures have
+        them."""
+        if not self.prompts:
+            return
+        languages = np.array([prompt.language for prompt in self.prompts], dtype=np.str_)
+        own = list(cells(self.prompts, of.denominator.kinds, categories=False))
+        for cell in CellSums(own, self.clusters).cells:
+            label = prompts_label([self.prompts[row] for row in cell.rows.tolist()])
+            yield cell, languages[cell.rows] if cell.language == MACRO else None, label
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from alignment_prism.domain.errors import InputError
-from alignment_prism.domain.findings import MACRO, Finding, Signature
-from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, METRICS
+from alignment_prism.domain.findings import Finding
+from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, METRICS
 from alignment_prism.domain.metrics import Difference, Metric, RelativeChange, Share, ShareOrMarked
 from alignment_prism.domain.records import OUTCOME, Comparison, Generation, Outcome, Prompt, Score
-from alignment_prism.evaluation.cells import cells
-from alignment_prism.evaluation.estimates import CellSums, Hits, finding
-from alignment_prism.evaluation.observations import NamedScores, Observations, observe, prompts_label
+from alignment_prism.evaluation.estimates import Hits
+from alignment_prism.evaluation.observations import NamedScores, Observations, observe
 from alignment_prism.evaluation.over_refusal import declined
-from alignment_prism.evaluation.seed_rows import POOLED, SeedStudy, Told
+from alignment_prism.evaluation.seed_rows import SeedStudy, Told
 from alignment_prism.evaluation.win_rate import compared_with
 from alignment_prism.scoring.metrics import all_metrics, find_metric
-from alignment_prism.statistics.changes.ranks import LEAST_RANKED, rank_arms
+from alignment_prism.statistics.changes.ranks import LEAST_RANKED
 from alignment_prism.statistics.changes.win_rates import combine_orders
 from alignment_prism.statistics.grouped_means import prompt_means
-from alignment_prism.statistics.intervals import Interval
-from alignment_prism.statistics.rates import insufficient
 
 Seen = Mapping[int, Observations]
 """What was asked and said, by seed."""
@@ -76,7 +73,7 @@ def seed_findings(
     for told in _changes(prompts, seen, arms, base_arm):
         found += of_study.rows(told)
         if told.metric == HARM_DIFFERENCE and len(seen) >= LEAST_RANKED and len(arms) > 1:
-            found += _ranks(prompts, told, study)
+            found += of_study.ranks(told)
     kept = {seed: of_seed for seed, of_seed in (comparisons or {}).items() if seed not in copies}
     for told in _win_rates(prompts, kept, len(seen)):
         found += of_study.rows(told)
@@ -195,26 +192,3 @@ def _win_rates(
     for (judge, rubric, opponent), arms in found.items():
         extra = (("against", opponent), ("orders", "both"))
         yield Told(metric, metric, arms, judge=judge, rubric=rubric, extra=extra)
-
-
-def _ranks(prompts: Sequence[Prompt], told: Told, study: str) -> Iterator[Finding]:
-    """Ranks of the arms in every cell of the prompts that all have."""
-    known = np.asarray(~np.isnan(next(iter(told.arms.values()))).any(axis=0))
-    kept = [prompt for prompt, there in zip(prompts, known, strict=True) if there]
-    clusters = np.array([prompt.cluster for prompt in kept], dtype=np.str_)
-    languages = np.array([prompt.language for prompt in kept])
-    verdicts = {arm: table[:, known] for arm, table in told.arms.items()}
-    for cell in CellSums(list(cells(kept, told.of.denominator.kinds, categories=False)), clusters).cells:
-        rows = cell.rows
-        label = prompts_label([kept[row] for row in rows.tolist()])
-        signature = Signature("seeds", judge=told.judge, rubric=told.rubric, prompts=label)
-        strata = languages[rows] if cell.language == MACRO else None
-        ranks = rank_arms({arm: table[:, rows] for arm, table in verdicts.items()}, clusters[rows], strata=strata)
-        for rank in ranks:
-            ends = (rank.best + rank.worst) / 2, rank.best, rank.worst
-            interval = Interval(*ends, "holm", len(rows), len(set(clusters[rows])))
-            flag = insufficient(interval, seeds=len(next(iter(verdicts.values()))))
-            yield finding(
-                cell, interval, study=study, arm=rank.arm, seed=POOLED, metric=HARM_RANK.name, insufficient=flag,
-                signature=str(signature),
-            )  # fmt: skip
