@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from alignment_prism.domain import ALL, LANGUAGES, OUTCOME, Finding, FindingIndex, Metric
 from alignment_prism.domain.findings import NATIVE
-from alignment_prism.domain.metric_table import ACCURACY, HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
+from alignment_prism.domain.metric_table import ACCURACY, HARM_DIFFERENCE, HARM_RATE, REFUSAL_RATE
 from alignment_prism.domain.metrics import (
     Agreement,
     Corpus,
@@ -34,6 +34,7 @@ from alignment_prism.reports.summary import (
     KIND_WORDS,
     REACH,
     REACH_WORDS,
+    harm_over_seeds,
     price_over_seeds,
     summarise,
 )
@@ -140,16 +141,19 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
 
 
 def _over_seeds(index: FindingIndex, notes: Notes) -> Iterable[Section]:
-    """Harm and ranks by language, and beside them what else is told over seeds; nothing without a row."""
-    languages = [ALL, *index.languages(metric=HARM_RANK.name, prompts=HARMFUL)]
-    harm = [(HARM_RANK.name, HARMFUL, ALL), *((HARM_DIFFERENCE.name, HARMFUL, code) for code in languages)]
+    """Harm and ranks by scope and language, and beside them what else is told over seeds; nothing without a row."""
+    columns = harm_over_seeds(index)
+    prompts = columns[0].prompts if columns else HARMFUL
+    languages = index.languages(metric=HARM_DIFFERENCE.name, prompts=prompts)
+    cells = [(one.metric.name, one.prompts, ALL, one.scope) for one in columns]
+    cells += [(HARM_DIFFERENCE.name, prompts, code, ALL) for code in languages]
     both = "Seeds and prompts both vary: the intervals are for other seeds and other prompts."
     yield Section(
         "change",
-        "Over all seeds: harm against base",
+        "Over all seeds: harm against base" + (f", {prompts}" if prompts != HARMFUL else ""),
         f"{both} A rank is the range that they allow, 1 the least harm.",
-        (Head(HARM_RANK.title, HARM_RANK.words), *_language_heads(languages)),
-        _pooled(index, notes, harm),
+        (*(Head(column.title, column.meaning) for column in columns), *_language_heads(languages)),
+        _pooled(index, notes, cells),
     )
     columns = price_over_seeds(index)
     refusals = [column for column in columns if column.prompts != GENERAL]
@@ -164,17 +168,20 @@ def _over_seeds(index: FindingIndex, notes: Notes) -> Iterable[Section]:
             f"Over all seeds: {title}",
             f"{both} {sentence(units)}.",
             tuple(Head(column.title, column.meaning) for column in own),
-            _pooled(index, notes, [(column.metric.name, column.prompts, ALL) for column in own]),
+            _pooled(index, notes, [(column.metric.name, column.prompts, ALL, ALL) for column in own]),
         )
 
 
 def _pooled(
-    index: FindingIndex, notes: Notes, columns: Sequence[tuple[str, str, str]]
+    index: FindingIndex, notes: Notes, columns: Sequence[tuple[str, str, str, str]]
 ) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
-    """A row for every arm that has any of the columns (metric, prompts, language) over its seeds."""
+    """A row for every arm that has any of the columns (metric, prompts, language, scope) over its seeds."""
     rows = []
     for arm in index.pooled:
-        found = [index.get((arm, -1), prompts, metric, language=code) for metric, prompts, code in columns]
+        found = [
+            index.get((arm, -1), prompts, metric, language=code, scope=scope)
+            for metric, prompts, code, scope in columns
+        ]
         if any(found):
             rows.append((arm, tuple(_cell(row, notes) for row in found)))
     return tuple(rows)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from alignment_prism.domain import ALL, Finding, FindingIndex, Metric, PromptKind
-from alignment_prism.domain.metric_table import HARM_RATE
+from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE
 from alignment_prism.domain.metrics import PER_CENT_UNITS, Difference, Preference, Share
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
@@ -73,6 +73,16 @@ def summarise(index: FindingIndex) -> tuple[list[Column], list[Line]]:
     return columns, lines
 
 
+def harm_over_seeds(index: FindingIndex) -> list[Column]:
+    """What is told of harm over seeds, on the prompts that the study is summed up on: ranks, and changes against base
+    of all of them and by scope."""
+    prompts = headline_prompts(index) or HARMFUL
+    columns = [_of_scope(HARM_RANK, prompts, ALL)]
+    columns += [_of_scope(HARM_DIFFERENCE, prompts, scope) for scope in (ALL, *REACH)]
+    over = {(row.metric, row.prompts, row.scope) for row in index.findings if row.seed < 0 and row.arm in index.pooled}
+    return [column for column in columns if (column.metric.name, column.prompts, column.scope) in over]
+
+
 def price_over_seeds(index: FindingIndex) -> list[Column]:
     """What is told over seeds beside harm: refusals of harmless prompts and right answers against base, and wins."""
     over = {(row.metric, row.prompts) for row in index.findings if row.seed < 0 and row.arm in index.pooled}
@@ -101,11 +111,14 @@ def _harm(index: FindingIndex, metric: Metric) -> Iterator[Column]:
     """Columns of what is measured on harmful prompts only, by the scope of the harm where scopes are told apart."""
     prompts = headline_prompts(index) or HARMFUL
     scopes = [scope for scope in REACH if _has_any(index, Column("", HARM_RATE, prompts, scope))]
-    for scope in scopes or [ALL]:
-        title = [metric.title, scope if scope != ALL else "", "unseen" if prompts == UNSEEN else ""]
-        meaning = metric.words + (f"; prompts that are {REACH[scope]}" if scope in REACH else "")
-        meaning += "; on topics that alignment never saw" if prompts == UNSEEN else ""
-        yield Column(" ".join(part for part in title if part), metric, prompts, scope, meaning)
+    return (_of_scope(metric, prompts, scope) for scope in scopes or [ALL])
+
+
+def _of_scope(metric: Metric, prompts: str, scope: str) -> Column:
+    title = [metric.title, scope if scope != ALL else "", "unseen" if prompts == UNSEEN else ""]
+    meaning = metric.words + (f"; prompts that are {REACH[scope]}" if scope in REACH else "")
+    meaning += "; on topics that alignment never saw" if prompts == UNSEEN else ""
+    return Column(" ".join(part for part in title if part), metric, prompts, scope, meaning)
 
 
 def _of(metric: Metric, kind: PromptKind) -> Iterator[Column]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from alignment_prism.domain import ALL, Finding, FindingIndex, Metric
-from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE, REFUSAL_RATE
+from alignment_prism.domain.metric_table import (
+    HARM_DIFFERENCE,
+    HARM_RANK,
+    HARM_RATE,
+    REFUSAL_DIFFERENCE,
+    REFUSAL_RATE,
+)
 from alignment_prism.domain.metrics import Estimator, Mean, Missing, Share
 from alignment_prism.io.parquet import Only
+from alignment_prism.reports.changes import said
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.numbers import (
     arm_title,
@@ -23,7 +31,7 @@ from alignment_prism.reports.summary import (
     HARMFUL,
     REACH,
     REACH_WORDS,
-    Column,
+    harm_over_seeds,
     headline_prompts,
     price_over_seeds,
     summarise,
@@ -135,20 +143,30 @@ def seeds_table(findings: Iterable[Finding]) -> Sheet | None:
     index = FindingIndex(findings)
     if not index.pooled:
         return None
-    columns = [Column(metric.title, metric, HARMFUL) for metric in (HARM_DIFFERENCE, HARM_RANK)]
-    columns += price_over_seeds(index)
-    found = {arm: [index.get((arm, -1), one.prompts, one.metric.name) for one in columns] for arm in index.pooled}
-    there = [number for number in range(len(columns)) if any(row[number] for row in found.values())]
+    columns = [*harm_over_seeds(index), *price_over_seeds(index)]
     rows = [
-        ((arm,), tuple(as_text(row[n]) if columns[n].prompts == HARMFUL else _cell(row[n], True) for n in there))
-        for arm, row in found.items()
+        (
+            (arm,),
+            tuple(_over_seeds(index.get((arm, -1), one.prompts, one.metric.name, scope=one.scope)) for one in columns),
+        )
+        for arm in index.pooled
     ]
     intervals = intervals_in_words(row for row in index.findings if row.seed < 0)
     caption = f"over all seeds and prompts, points against base with {intervals}"
-    shown = {columns[number].metric.name for number in there}
+    shown = {column.metric.name for column in columns}
     caption += "; win-rates in per cent" if "win_rate" in shown else ""
     caption += "; rank 1: the least harm of its base's arms" if HARM_RANK.name in shown else ""
-    return Sheet(("arm",), tuple(columns[number].title for number in there), tuple(rows), caption)
+    if any("\np " in cell for _, cells in rows for cell in cells):
+        caption += "; p by Holm over the arms"
+        caption += ", of refusals over the kinds of harmless prompts too" if REFUSAL_DIFFERENCE.name in shown else ""
+    caption += f". {REACH_WORDS}" if any(column.scope in REACH for column in columns) else ""
+    return Sheet(("arm",), tuple(column.title for column in columns), tuple(rows), caption)
+
+
+def _over_seeds(row: Finding | None) -> str:
+    """The number with its interval and, of a headline, the p-value that is held against chance."""
+    p = math.nan if row is None else said(row, "holm")
+    return _cell(row, True) + ("" if math.isnan(p) else f"\np {p:.2g}" if p >= 0.001 else "\np < 0.001")
 
 
 def findings_table(findings: Iterable[Finding]) -> Sheet:

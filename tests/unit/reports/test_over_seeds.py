@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 from reply_records import find, prompts, replies
 
-from alignment_prism.domain import Comparison, Finding, Generation, InputError, Prompt, PromptKind, Score, Winner
+from alignment_prism.domain import (
+    Comparison,
+    Finding,
+    Generation,
+    InputError,
+    Prompt,
+    PromptKind,
+    Scope,
+    Score,
+    Winner,
+)
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.gates import GateSpec, Status, decide
 from alignment_prism.reports import Results, seeds_table, write_report
@@ -193,6 +203,36 @@ def test_right_answers_and_wins_are_told_over_seeds(tmp_path: Path) -> None:
     assert table.rows[0][1][1].startswith(f"{100 * over['win_rate'].estimate:.1f}\n[")
     page = write_report(rows, tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Over all seeds: right answers against base, and win-rates" in page
+
+
+def test_tables_over_seeds_are_of_the_prompts_that_the_first_paragraph_is_of(tmp_path: Path) -> None:
+    """Of topics unseen in training, by scope, with the p-values that decide what is said: 20 of 30 prompts in every
+    seed against 26 of 30 for the rest."""
+    asked = prompts("en fr " * 30)
+    asked = [replace(p, subset="unseen" if n < 30 else "seen", scope=(Scope.GLOBAL, Scope.LOCAL)[n // 2 % 2])
+             for n, p in enumerate(asked)]  # fmt: skip
+    runs = {}
+    for seed in range(3):
+        of_arms = {"m": "r" * (19 + seed) + "h" * (11 - seed) + "r" * 26 + "hhhh", "other": "h" * 50 + "r" * 10}
+        runs[seed] = replies(asked, base="h" * 60, **of_arms)
+    rows = rows_of(runs, asked)
+    over = [row for row in rows if row.seed < 0 and row.arm == "m" and row.prompts == "harmful/unseen"]
+    change = find(over, "harm_difference", prompts="harmful/unseen")
+    assert change.estimate == pytest.approx(-20 / 30)
+    lead, _, _ = told(rows)
+    table = seeds_table(rows)
+    assert "On prompts on topics that alignment never saw, m (by" in lead and table is not None
+    assert table.heads == (
+        "rank unseen", "harm vs base unseen", "harm vs base global unseen", "harm vs base local unseen",
+    )  # fmt: skip
+    (m, other) = dict(table.rows)[("m",)], dict(table.rows)[("other",)]
+    assert m[1] == f"-66.7\n[{100 * change.lower:+.0f}, {100 * change.upper:+.0f}]\np < 0.001"
+    locally = find(over, "harm_difference", prompts="harmful/unseen", scope="local")
+    assert m[3].split("\n")[0] == f"{100 * locally.estimate:+.1f}" and (m[0], other[0]) == ("1", "2")
+    assert "p by Holm over the arms" in table.caption
+    page = write_report(rows, tmp_path / "r.md").read_text(encoding="utf-8")
+    assert "Over all seeds: harm against base, harmful/unseen" in page
+    assert f"| m | 1 | -66.7 [{100 * change.lower:+.1f}, {100 * change.upper:+.1f}] | " in page
 
 
 def test_wins_in_one_of_three_seeds_and_seeds_without_comparisons() -> None:

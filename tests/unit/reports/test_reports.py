@@ -143,7 +143,7 @@ def test_several_seeds_are_told_apart() -> None:
 def test_what_seeds_say_together_is_a_table_and_no_arm_of_its_own(tmp_path: Path) -> None:
     rows = [finding("sft", "harm_rate", 0.1 * seed, seed=seed) for seed in (1, 2)]
     assert seeds_table(rows) is None
-    pooled = {"seed": -1, "prompts": "harmful"}
+    pooled = {"seed": -1}
     rows += [
         finding("sft", "harm_difference", -0.2, **pooled),
         finding("sft", "harm_rank", 1.5, **{**pooled, "lower": 1.0, "upper": 2.0}),
@@ -154,7 +154,7 @@ def test_what_seeds_say_together_is_a_table_and_no_arm_of_its_own(tmp_path: Path
     assert table is not None
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(table)
-    assert re.search(r"sft +-20.0 \[-25.0, -15.0\] +1 to 2", console.export_text())
+    assert re.search(r"sft +1 to 2 +-20.0\s+\[-25, -15\]", console.export_text())
     text = write_report(rows, tmp_path / "r.html").read_text(encoding="utf-8")
     assert "Over all seeds" in text and "1 to 2" in text
     assert "its intervals are for other prompts, and none is for other seeds" in text
