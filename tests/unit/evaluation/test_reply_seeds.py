@@ -17,9 +17,8 @@ from alignment_prism.domain import (
     Scope,
     Score,
 )
-from alignment_prism.evaluation import (
-    seed_findings,
-)
+from alignment_prism.evaluation import seed_findings
+from alignment_prism.statistics.changes.seeds import crossed_difference
 
 CHANGES = {"harm_difference", "harm_relative_change", "refusal_difference"}
 """What is told over seeds of harmful prompts alone, ranks apart."""
@@ -41,6 +40,11 @@ def test_seeds_and_prompts_are_crossed() -> None:
     assert good.seed == -1 and good.interval == "crossed95" and not good.insufficient
     # A prompt that lacks a verdict of one arm in one seed is left out of all: the 56th and the 60th.
     assert (good.n, good.clusters) == (58, 58)
+    kept = [n for n in range(60) if n not in (55, 59)]
+    table = [[float(f"{'r' * 55}{end}"[n] == "h") for n in kept] for end in ("rrrrh", "hrrrr", "rhrr?")]
+    base = [float(("h" * 20 + "r" * 10 + "h" * 25 + "r" * 5)[n] == "h") for n in kept]
+    by_hand = crossed_difference(table, base).interval
+    assert (good.lower, good.upper) == pytest.approx((by_hand.lower, by_hand.upper))
     assert "seeds:3|seed_sd:" in good.signature and "|holm:" in good.signature
     macro = find(findings, "harm_difference", "good", language="macro")
     by_language = [find(findings, "harm_difference", "good", language=code) for code in ("en", "fr")]

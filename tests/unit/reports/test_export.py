@@ -121,6 +121,16 @@ def test_several_studies_stand_side_by_side_each_against_its_own_base(study: Stu
     text = (tmp_path / "two.md").read_text(encoding="utf-8")
     for arm in ("base (toy)", "dpo_15 (toy)", "base (other)", "local_only (other)"):
         assert arm in text, arm
+    assert " Base is base (toy) for sft (toy) and dpo_15 (toy); base (other) for local_only (other)." in text
+    report = study_report([study.out, other.out])
+    for own in (study, other):
+        for row in own.findings().where(metric=["harm_difference", "harm_rate"]):
+            arm = (f"{row.arm} ({own.name})", row.seed)
+            there = report.results.find(arm, row.metric, prompts=row.prompts, language=row.language, scope=row.scope,
+                                        category=row.category)  # fmt: skip
+            assert there is None or (there.estimate, there.lower) == (row.estimate, row.lower)
+            base = report.results.base_of(arm)
+            assert base == (None if row.arm == "base" else (f"base ({own.name})", -1))
     assert "Not comparable" not in text and text.startswith("# toy and other") and "no contrast, because" in text
     done = prism("report", str(study.out), str(study.out), "--out", str(tmp_path / "two.md"), folder=tmp_path)
     assert done.returncode == 2 and "named twice" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -71,7 +72,9 @@ def test_outcomes_add_up_to_a_whole_bar(results: Results) -> None:
     (bars,) = [data for data in _values(draw_figures(results)["outcomes"].spec()) if data]
     assert {bar["row"] for bar in bars} == {"base", *ARMS}
     for row in ("base", *ARMS):
-        assert max(bar["to"] for bar in bars if bar["row"] == row) == pytest.approx(100)
+        ends = sorted((bar["from"], bar["to"]) for bar in bars if bar["row"] == row)
+        assert (ends[0][0], ends[-1][1]) == pytest.approx((0, 100)) and len(ends) > 2
+        assert all(one[1] == pytest.approx(two[0]) for one, two in itertools.pairwise(ends))
 
 
 def test_colours_are_those_of_the_theme_and_follow_the_page(results: Results) -> None:

@@ -21,7 +21,7 @@ from alignment_prism.domain import (
     Winner,
 )
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
-from alignment_prism.gates import GateSpec, Status, decide
+from alignment_prism.gates import Decision, GateSpec, Status, decide
 from alignment_prism.reports import Results, seeds_table, write_report
 from alignment_prism.reports.verdict import judge_results
 from alignment_prism.statistics.changes.seeds import SeedModel, crossed_difference
@@ -267,6 +267,13 @@ def test_a_gate_holds_the_number_over_seeds_against_its_limit() -> None:
     check = {"name": "price", "kind": "ceiling", "metric": "refusal_difference", "limit": 0.2, "languages": "all",
              "prompts": "never_harmful", "better": "lower"}  # fmt: skip
     over = find([row for row in rows if row.seed < 0], "refusal_difference", "m", prompts="never_harmful")
-    (one,) = decide([], [row for row in rows if row.arm == "m"], GateSpec(checks=[check], companions=[])).decisions
+
+    def decided(*seeds: int) -> Decision:
+        own = [row for row in rows if row.arm == "m" and row.seed in seeds]
+        (one,) = decide([], own, GateSpec(checks=[check], companions=[])).decisions
+        return one
+
+    assert [decided(seed).status for seed in range(3)] == [Status.PASS] * 3
+    one = decided(-1, 0, 1, 2)
     assert (one.tested.lower, one.tested.upper) == pytest.approx((over.lower, over.upper), abs=1e-6)
     assert one.status is Status.UNDECIDED and over.upper > 0.2
