@@ -114,7 +114,8 @@ def sample(
         )
     for part, (number, of) in drawn.drawn.items():
         name = "all languages" if part == "all" else part
-        echo(f"{name}: {number} of {of} {kind} prompts, {len(drawn.design.arms) * number} replies to label")
+        more = f"; {draw['number']} were asked for, there are no more" if number < (draw["number"] or 0) else ""
+        echo(f"{name}: {number} of {of} {kind} prompts, {len(drawn.design.arms) * number} replies to label{more}")
     if dry_run or out is None:
         return
     replies = [reply for path in generations for reply in read_generations(path, asked, left_out=[])]

@@ -137,7 +137,10 @@ def _kind(path: Path, harness: str | None) -> Harness:
         return HARNESSES[harness]
     found = next((kind for kind in HARNESSES.values() if kind.belongs(path)), None)
     if found is None:
+        if path.is_dir() and not any(path.iterdir()):
+            fix = "give the folder that a study, an evaluation or a harness wrote to, or a file in it"
+            raise InputError("the folder is empty", where=str(path), fix=fix)
         known = "; ".join(kind.words for kind in HARNESSES.values())
-        what = "a folder without a log that is known" if path.is_dir() else "no log that is known"
+        what = "the folder holds neither a study nor a log that is known" if path.is_dir() else "no log that is known"
         raise InputError(what, where=str(path), fix=f"give a study's folder, or {known}")
     return found

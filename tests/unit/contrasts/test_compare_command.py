@@ -184,7 +184,11 @@ def test_what_is_asked_wrongly(place, tmp_path):
         compare(place / "old", f"{place}/new#x")
     with pytest.raises(InputError, match="there is one run"):
         compare(place / "old")
-    with pytest.raises(InputError, match="a folder without a log that is known"):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="the folder is empty") as error:
+        compare(place / "old", tmp_path / "empty")
+    assert error.value.where == str(tmp_path / "empty") and "or a file in it" in error.value.fix
+    with pytest.raises(InputError, match="the folder holds neither a study nor a log that is known"):
         compare(place / "old", tmp_path)
     with pytest.raises(InputError, match="--metric goes without a gate"):
         compare(place / "old", f"{place}/new#dpo", "--gate", place / "gate.yaml", "--metric", "harm_rate")

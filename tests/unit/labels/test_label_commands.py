@@ -50,6 +50,19 @@ def study(tmp_path):
     return tmp_path, truth
 
 
+def test_more_prompts_than_there_are_and_too_few_for_the_strata(study):
+    folder, _ = study
+    said = sample(folder, "--number", "500", "--dry-run").output
+    assert (
+        "all languages: 300 of 300 harmful prompts, 600 replies to label; 500 were asked for, there are no more" in said
+    )
+    said = sample(folder, "--number", "200", "--per-language", "--dry-run").output
+    assert "ar: 150 of 150 harmful prompts, 300 replies to label; 200 were asked for, there are no more" in said
+    with pytest.raises(InputError, match="3 prompts are too few for 4 strata, of which each gives 5") as error:
+        sample(folder, "--number", "3", "--dry-run")
+    assert "at least 20" in error.value.fix and error.value.settings == {"number": "20"}
+
+
 def test_from_sample_to_correction(study):
     folder, truth = study
     sheet = folder / "sheet.csv"

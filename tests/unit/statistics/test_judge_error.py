@@ -191,7 +191,7 @@ def test_allocation_is_exact_and_keeps_the_minimum():
     neyman = allocate(sizes, 100, {"a": 0.1, "b": 1.0, "c": 1.0, "d": 1.0})
     assert sum(neyman.values()) == 100 and neyman["b"] > 30 and neyman["d"] == 3
     assert allocate(sizes, 1000) == sizes
-    with pytest.raises(InputError, match="10 labels"):
+    with pytest.raises(InputError, match="10 prompts are too few for 4 strata"):
         allocate(sizes, 10)
     with pytest.raises(InputError):
         allocate(sizes, 1001)

@@ -66,10 +66,13 @@ def allocate(sizes: Mapping[str, int], total: int, spread: Mapping[str, float] |
     names = [name for name, size in sizes.items() if size > 0]
     frame = sum(sizes[name] for name in names)
     least = {name: min(sizes[name], MIN_PER_STRATUM) for name in names}
-    if not sum(least.values()) <= total <= frame:
+    if total > frame:
+        raise InputError(f"{total} of {frame} prompts cannot be drawn", fix=f"draw {frame} or fewer")
+    if total < (few := sum(least.values())):
         raise InputError(
-            f"{total} labels for {frame} prompts in {len(names)} strata",
-            fix=f"ask for {sum(least.values())} to {frame} labels, or draw without strata, or in fewer",
+            f"{total} prompts are too few for {len(names)} strata, of which each gives {MIN_PER_STRATUM} or all it has",
+            fix=f"draw at least {few}, or without strata",
+            settings={"number": str(few)},
         )
     need = {name: sizes[name] * (1.0 if spread is None else max(spread.get(name, 0.0), 1e-9)) for name in names}
     fixed: dict[str, int] = {}
