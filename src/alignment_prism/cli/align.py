@@ -205,7 +205,8 @@ def _setting(text: str) -> tuple[str, Any]:
 def _echo_result(result: TrainingResult) -> None:
     for stage in result.stages:
         loss = stage.sums.mean("loss")
-        echo(f"{stage.name}: {stage.steps} steps in {stage.seconds:.1f} s, mean loss {loss:.4f}")
+        kept = "" if stage.kept is None else f", weights of step {stage.kept}"
+        echo(f"{stage.name}: {stage.steps} steps in {stage.seconds:.1f} s, mean loss {loss:.4f}{kept}")
     for notice in result.notices:
         echo(f"note: {notice}")
     echo(f"engine: {result.engine}")

@@ -69,20 +69,26 @@ def _losses(study: Study) -> tuple[str, Sheet]:
     rows: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
     for folder, name in _named(study, "train"):
         lines: dict[tuple[str, str], list[GroupSums]] = {}
+        kept: dict[str, int] = {}
         for line in _lines(folder / LOG):
             if line.get("event") in PARTS:
                 key = (str(line["stage"]), PARTS[line["event"]])
                 lines.setdefault(key, []).append(sums_from_rows(line["groups"]))
+            elif line.get("event") == "end" and "kept" in line:
+                kept[str(line["stage"])] = line["kept"]
         for key, sums in lines.items():
             worst = sums[-1].worst("loss")
             shown = [f"{one.mean('loss'):.4f}" for one in (sums[0], sums[-1])]
             shown += ["", ""] if worst is None else [" / ".join(worst), f"{sums[-1].mean('loss', worst):.4f}"]
-            rows.append(((name, *key), tuple(shown)))
-    heads = ("first loss", "last loss", "worst group at the end", "its loss")
+            rows.append(((name, *key), (*shown, str(kept.get(key[0], "")))))
+    heads: tuple[str, ...] = ("first loss", "last loss", "worst group at the end", "its loss", "weights of step")
     caption = (
         "Means over the pairs (or tokens) of the first and the last line of each log, of what was trained on and of "
-        "what was held out; groups are language and scope. Losses of different methods are not on one scale."
+        "what was held out; groups are language and scope. Losses of different methods are not on one scale. Where a "
+        "step is named, the model has the weights of that one, at which what was held out was best, and not the last."
     )
+    if not any(values[-1] for _, values in rows):
+        heads, rows = heads[:-1], [(names, values[:-1]) for names, values in rows]
     return "Losses while training", Sheet(("training", "stage", "pairs"), heads, tuple(rows), caption)
 
 

@@ -159,4 +159,9 @@ def asked_anywhere(stop: StopRequest) -> bool:
 def last_checkpoint(folder: Path) -> Path | None:
     """The latest checkpoint that was written to its end, or None."""
     found = [path for path in folder.glob("checkpoint-*") if (path / COMPLETE).exists()]
-    return max(found, key=lambda path: int(path.name.rpartition("-")[2]), default=None)
+    return max(found, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step after which a checkpoint was written."""
+    return int(checkpoint.name.rpartition("-")[2])

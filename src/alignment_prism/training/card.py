@@ -54,7 +54,8 @@ def model_card(
     lines = [*header, "", f"# {method.title}", "", "Trained with Alignment Prism.", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in facts]
     for stage in stages:
-        lines += ["", f"## Stage {stage.name}: {stage.steps} steps", "", *_groups(stage), "", *_counts(stage)]
+        kept = "" if stage.kept is None else f", weights of step {stage.kept}"
+        lines += ["", f"## Stage {stage.name}: {stage.steps} steps{kept}", "", *_groups(stage), "", *_counts(stage)]
         worst = stage.sums.worst("loss")
         if worst is not None:
             lines.append(f"- highest loss: {' / '.join(worst)}, {_number(stage.sums.mean('loss', worst))}")

@@ -79,6 +79,17 @@ def reduce_in_float32(accelerator: Any) -> None:
     accelerator.state.fsdp_plugin.mixed_precision_policy = policy
 
 
+def of_first(number: float) -> float:
+    """The number that the first process has; to be called by all of them at once."""
+    here = processes()
+    if here.num_processes == 1:
+        return number
+    import torch
+    from accelerate.utils import broadcast
+
+    return float(broadcast(torch.tensor(number, device=here.device), from_process=0).item())
+
+
 def is_fatal(error: Exception) -> bool:
     """Whether memory or the device has failed, so that no other way of computing would help."""
     import torch

@@ -72,6 +72,11 @@ class GroupSums:
         counted = [group for group in self if self._cell(group, metric)[1]]
         return max(counted, key=lambda group: self.mean(metric, group), default=None)
 
+    def worst_row(self, metric: str) -> dict[str, Any] | None:
+        """The same for the log: `{"language", "scope", metric: mean}`."""
+        group = self.worst(metric)
+        return None if group is None else {"language": group[0], "scope": group[1], metric: self.mean(metric, group)}
+
     def rows(self) -> list[dict[str, Any]]:
         """One plain row a group, sorted, for the log: `{"language", "scope", "metrics": {name: [sum, count]}}`."""
         return [

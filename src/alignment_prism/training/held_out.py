@@ -11,9 +11,13 @@ import torch
 from transformers import TrainerCallback
 
 from alignment_prism.domain import InputError, Pair, content_digest
+from alignment_prism.training.best_weights import BestWeights
+from alignment_prism.training.callbacks import last_checkpoint, step_of
+from alignment_prism.training.devices import of_first
 from alignment_prism.training.groups import GroupSums, sums_from_rows
 from alignment_prism.training.layouts.batches import PaddedBatch
 from alignment_prism.training.objectives import MicroBatch, Objective
+from alignment_prism.training.settings import TrainingConfig
 
 EVENT = "held_out"
 """Of the lines of the log."""
@@ -45,40 +49,75 @@ def split_held_out(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], lis
 class HeldOut(TrainerCallback):  # type: ignore[misc]
     """Computes the loss of pairs that are held out, every so many steps and after the last one.
 
+    With a patience it keeps the weights of the evaluation whose loss was lowest, and ends a training that finds none
+    lower: the mean loss, or that of the group (language x scope) where it is highest.
+
     Args:
         trainer: with its context.
         collator: of the examples that are held out, with references where the objective uses them.
         objective: without weights of groups.
-        every: steps between two evaluations.
-        patience: evaluations without a lower loss after which the training ends; 0 for never.
+        settings: when to evaluate, what to watch, and when to end.
+        folder: of the stage, for its best weights and checkpoints.
     """
 
-    def __init__(self, trainer: Any, collator: PaddedBatch, objective: Objective, *, every: int, patience: int) -> None:
+    def __init__(
+        self, trainer: Any, collator: PaddedBatch, objective: Objective, settings: TrainingConfig, folder: Path
+    ) -> None:
         self.trainer, self.collator, self.objective = trainer, collator, objective
-        self.every, self.patience = every, patience
+        self.settings, self.folder = settings, folder
+        self.weights = BestWeights(folder, trainer) if settings.patience else None
+        self._watched: dict[int, float] = {}
+
+    @property
+    def best(self) -> int | None:
+        """The step after which what is watched was lowest, the first of several; None where nothing is watched."""
+        return min(self._watched, key=lambda step: self._watched[step], default=None)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self.weights is None:
+            return
+        context = self.trainer.context
+        for line in context.log.read():  # which knows of evaluations before a resume
+            if line["event"] == EVENT and line["stage"] == context.name and line["step"] <= state.global_step:
+                self._watch(line["step"], sums_from_rows(line["groups"]))
+        if self.best is not None:
+            self.weights.check(self.best)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         step = state.global_step
-        if step % self.every and step != state.max_steps:
+        if step % self.settings.eval_every and step != state.max_steps:
             return
         context = self.trainer.context
         sums = self._sums(args.per_device_train_batch_size)
-        context.log.write(EVENT, stage=context.name, step=step, loss=sums.mean("loss"), groups=sums.rows())
-        if self.patience:
-            # The log knows of evaluations before a resume; other processes count along.
-            self._losses.append(sums.mean("loss"))
-            best = min(range(len(self._losses)), key=lambda index: self._losses[index])
-            if len(self._losses) - 1 - best >= self.patience:
-                control.should_training_stop = True
+        if self.weights is not None:
+            self._watch(step, sums)
+            if self.best == step:
+                self.weights.keep(step, known=self._known())
+        rows, worst = sums.rows(), sums.worst_row("loss")
+        context.log.write(EVENT, stage=context.name, step=step, loss=sums.mean("loss"), worst=worst, groups=rows)
+        later = [one for one in self._watched if self.best is not None and one > self.best]
+        if self.weights is not None and len(later) >= self.settings.patience:
+            control.should_training_stop = True
+            control.should_save = False  # a run that is killed before its end would go on from a checkpoint of now
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        name, done = self.trainer.context.name, state.global_step
-        lines = self.trainer.context.log.read()
-        self._losses = [
-            float(line["loss"])
-            for line in lines
-            if line["event"] == EVENT and line["stage"] == name and line["step"] <= done
-        ]
+    def put_back(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Give the model, or its state where it is spread over processes, the best weights where some were kept."""
+        if self.weights is None or self.best is None:
+            return state
+        return self.weights.put_back(self.best, state)
+
+    def _watch(self, step: int, sums: GroupSums) -> None:
+        """Note the loss that is watched, of the first process: rounding may differ, and all have to do the same."""
+        group = sums.worst("loss") if self.settings.watch == "worst" else None
+        loss = sums.mean("loss", group)
+        self._watched[step] = of_first(loss if math.isfinite(loss) else math.inf)
+
+    def _known(self) -> int | None:
+        """The best step of those up to the last checkpoint."""
+        checkpoint = last_checkpoint(self.folder)
+        upto = 0 if checkpoint is None else step_of(checkpoint)
+        known = {step: loss for step, loss in self._watched.items() if step <= upto}
+        return min(known, key=lambda step: known[step], default=None)
 
     def _sums(self, size: int) -> GroupSums:
         """Metrics of all examples by group; every process computes all of them, in step."""

@@ -20,6 +20,7 @@ class StageResult:
         counts: by language, what became of the pairs (`training.examples.LanguageCount`).
         groups: by language x scope, exact sums and counts of every metric over the whole stage.
         notices: what a user should know of the data.
+        kept: step whose weights the model has, where `training.patience` is set; None for the last one.
     """
 
     name: str
@@ -28,6 +29,7 @@ class StageResult:
     counts: tuple[dict[str, Any], ...] = ()
     groups: tuple[dict[str, Any], ...] = ()
     notices: tuple[str, ...] = ()
+    kept: int | None = None
 
     @property
     def sums(self) -> GroupSums:

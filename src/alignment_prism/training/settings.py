@@ -110,8 +110,10 @@ class TrainingConfig(Settings):
         held_out: about this share of the pairs is not trained on, translations together; their loss and metrics by
             language and scope are in the log.
         eval_every: steps between two evaluations of what is held out, which also comes after the last step.
-        patience: evaluations without a lower loss of what is held out after which a stage ends; 0 for never. It is
-            refused where nothing is held out.
+        patience: evaluations without a lower loss of what is held out after which a stage ends; 0 for never. The model
+            is then that of the lowest, also where the stage comes to its end. It is refused where nothing is held out.
+        watch: which loss that is: the `mean` over all that is held out, or that of its `worst` group, the language and
+            scope where it is highest.
         weight_decay: of AdamW.
         betas: of AdamW.
         max_grad_norm: gradients are clipped to this norm; 0 for never.
@@ -139,6 +141,7 @@ class TrainingConfig(Settings):
     held_out: float = Field(default=0.0, ge=0, lt=1)
     eval_every: int = Field(default=50, ge=1)
     patience: int = Field(default=0, ge=0)
+    watch: Literal["mean", "worst"] = "mean"
     weight_decay: float = Field(default=0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)
     max_grad_norm: float = Field(default=1.0, ge=0)
@@ -156,10 +159,19 @@ class TrainingConfig(Settings):
             raise InputError("nothing is held out, so that no stage would end by it", fix="set training.held_out too")
         return patience
 
+    @field_validator("watch")
+    @classmethod
+    def _has_an_end_to_watch_for(cls, watch: str, known: ValidationInfo) -> str:
+        if watch != "mean" and known.data.get("patience") == 0:
+            raise InputError("no stage ends early, so that nothing is watched", fix="set training.patience too")
+        return watch
+
     def result_settings(self) -> dict[str, Any]:
         """Plain values of the fields that change the model which is trained: all but those marked `SAME_RESULT`."""
         fields = type(self).model_fields
         same = {name for name, field in fields.items() if field.json_schema_extra == SAME_RESULT}
+        if not self.patience:
+            same.add("watch")  # which nothing does
         return self.model_dump(mode="json", exclude=same)
 
 

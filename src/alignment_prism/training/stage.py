@@ -17,8 +17,9 @@ from alignment_prism.domain.progress import Progress
 from alignment_prism.io import write_text
 from alignment_prism.training.base_model import Base, quiet_transformers, resolve_precision, save_model
 from alignment_prism.training.batching import Batching, spread_batch
-from alignment_prism.training.callbacks import Log, StopRequest, Watcher, last_checkpoint
-from alignment_prism.training.devices import is_sharded, reduce_in_float32, uses_deepspeed
+from alignment_prism.training.best_weights import gathered_state
+from alignment_prism.training.callbacks import Log, StopRequest, Watcher, last_checkpoint, step_of
+from alignment_prism.training.devices import is_sharded, reduce_in_float32
 from alignment_prism.training.divergence import with_other_replies
 from alignment_prism.training.dropout import disable_dropout
 from alignment_prism.training.examples import Example, ExampleSet, make_examples
@@ -140,9 +141,10 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     trainer.context = context
     trainer.add_callback(_StepBounds(trainer))
     kept_out = collator.over(evaluated) if evaluated else None
+    held = None
     if kept_out is not None:  # before the watcher, for whom a training that ends by itself is not stopped
-        every, patience = settings.eval_every, settings.patience
-        trainer.add_callback(HeldOut(trainer, kept_out, job.stage.objective, every=every, patience=patience))
+        held = HeldOut(trainer, kept_out, job.stage.objective, settings, job.folder)
+        trainer.add_callback(held)
     trainer.add_callback(watcher)
     checkpoint = last_checkpoint(job.folder)
     if checkpoint is not None and context.state:
@@ -167,8 +169,8 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     if watcher.stopped:
         raise TrainingInterrupted(job.folder.parent, trainer.state.global_step, trainer.state.max_steps)
     prepared.restore_config()
-    _save(job, trainer)
-    return _finish(job, examples, trainer.state.global_step, trainer.accelerator)
+    _save(job, trainer, held)
+    return _finish(job, examples, trainer, held)
 
 
 def finished_stage(folder: Path) -> StageResult | None:
@@ -265,7 +267,7 @@ def _log_start(
     batching: Batching,
     seconds: dict[str, float],
 ) -> None:
-    step = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+    step = step_of(checkpoint) if checkpoint else 0
     job.log.cut_after(job.stage.name, step)
     job.log.write(
         "resume" if checkpoint else "start",
@@ -283,12 +285,17 @@ def _log_start(
     )
 
 
-def _save(job: StageJob, trainer: Any) -> None:
-    """The trained model as a folder that loads by itself, or the adapter where that is wanted."""
+def _save(job: StageJob, trainer: Any, held: HeldOut | None) -> None:
+    """The trained model as a folder that loads by itself, or the adapter where that is wanted.
+
+    With early stopping it has the weights of its best step.
+    """
     settings = job.config.training
     accelerator = trainer.accelerator
     dtype = {"base": job.base.dtype, "fp32": "float32", "bf16": "bfloat16"}[settings.save_precision]
-    state = _gathered(trainer) if is_sharded() else None
+    state = gathered_state(trainer) if is_sharded() else None
+    if held is not None:
+        state = held.put_back(state)
     model = accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
     merge = settings.adapter is not None and settings.adapter.merge
     apart = is_sharded() or (settings.adapter is not None and settings.adapter.bits is not None)
@@ -305,17 +312,7 @@ def _save(job: StageJob, trainer: Any) -> None:
     accelerator.wait_for_everyone()
 
 
-def _gathered(trainer: Any) -> dict[str, Any]:
-    """The weights that are spread over processes, to be called by all of them; whole in the first one."""
-    if uses_deepspeed():
-        from alignment_prism.training.backends.zero import gathered
-
-        return gathered(trainer.model_wrapped, keep=trainer.accelerator.is_main_process)
-    state: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    return state
-
-
-def _finish(job: StageJob, examples: ExampleSet, steps: int, accelerator: Any) -> StageResult:
+def _finish(job: StageJob, examples: ExampleSet, trainer: Any, held: HeldOut | None) -> StageResult:
     """Sum up the stage from its log, which also knows what an interrupted session did."""
     sums, seconds = GroupSums(), 0.0
     for line in job.log.read():
@@ -324,14 +321,16 @@ def _finish(job: StageJob, examples: ExampleSet, steps: int, accelerator: Any) -
             seconds += line["seconds"]
     result = StageResult(
         job.stage.name,
-        steps,
+        trainer.state.global_step,
         round(seconds, 3),
         counts=tuple(examples.count_rows()),
         groups=tuple(sums.rows()),
         notices=tuple(examples.notices),
+        kept=None if held is None else held.best,
     )
-    job.log.write("end", stage=job.stage.name, step=steps, seconds=result.seconds)
-    if accelerator.is_main_process:
+    kept = {} if result.kept is None else {"kept": result.kept}
+    job.log.write("end", stage=job.stage.name, step=result.steps, **kept, seconds=result.seconds)
+    if trainer.accelerator.is_main_process:
         write_text(job.folder / DONE, json.dumps(asdict(result)))  # whole or not there
-    accelerator.wait_for_everyone()
+    trainer.accelerator.wait_for_everyone()
     return result

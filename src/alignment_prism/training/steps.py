@@ -293,7 +293,6 @@ class GlobalBatchLoss:
         now = time.monotonic()
         mean = sums.mean("loss")
         group = sums.worst("loss")
-        worst = None if group is None else {"language": group[0], "scope": group[1], "loss": sums.mean("loss", group)}
         loss = mean if math.isfinite(mean) else None  # nothing was counted: replies without tokens
         if context.watcher is not None and loss is not None:
             context.watcher.last = f": loss {loss:.3f}"
@@ -305,7 +304,7 @@ class GlobalBatchLoss:
             epoch=round(float(self.state.epoch or 0), 4),
             seconds=round(now - context.since, 3),
             loss=loss,
-            worst=worst,
+            worst=sums.worst_row("loss"),
             **fields,
             groups=sums.rows(),
         )

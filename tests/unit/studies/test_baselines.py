@@ -87,7 +87,8 @@ def test_a_training_that_held_out_pairs_end_early_has_their_losses_in_the_report
     table = page.partition("Losses while training")[2].partition("</table>")[0]
     (row,) = (one for one in table.split("<tr>") if "held out" in one)
     cells = [f"{losses[0]:.4f}", f"{losses[-1]:.4f}", " / ".join(worst), f"{shares[worst][0] / shares[worst][1]:.4f}"]
-    assert re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", row)[-4:] == cells
+    cells.append(str(held[losses.index(min(losses))]["step"]))
+    assert re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>", row)[-5:] == cells
     assert "How training went" in page
     (curve,) = (one for one in training_curves(study) if one.part == "held out" and not one.group)
     assert curve.points == tuple((line["step"], pytest.approx(line["loss"])) for line in held)

@@ -45,11 +45,26 @@ SETTINGS: dict[str, Any] = {
 GROUPS = {"training.groups.step_size": 2.0}  # so that the second step shows whether both processes' groups were counted
 BF16 = {"training.precision": "bf16", "training.attention": "sdpa"}
 LORA = {"training.adapter": {"rank": 4, "alpha": 8}, "dpo_ift.learning_rate": 3e-3}
+EARLY = {
+    "training.held_out": 0.3,
+    "training.eval_every": 1,
+    "training.patience": 1,
+    "training.watch": "worst",
+    "dpo_ift.learning_rate": 0.15,  # too high: the second of three steps is the best
+    "dpo_ift.epochs": 3,
+}
 FP32 = {"training.precision": "fp32"}  # DeepSpeed takes weights in float64 to float32
 JOBS: dict[str, list[tuple[str, str, bool, dict[str, Any]]]] = {
-    "ddp": [("dpo", "dpo_ift", True, {}), ("groups", "dpo_ift", True, GROUPS), ("mlc", "mlc", True, {})],
+    "ddp": [
+        ("dpo", "dpo_ift", True, {}),
+        ("groups", "dpo_ift", True, GROUPS),
+        ("mlc", "mlc", True, {}),
+        ("early", "dpo_ift", True, EARLY),
+    ],
     "fsdp2": [
         ("dpo", "dpo_ift", True, {}),
+        ("early", "dpo_ift", True, EARLY),
+        ("early-lora", "dpo_ift", True, {**LORA, **EARLY, "dpo_ift.learning_rate": 0.05}),
         ("untied", "dpo_ift", False, {}),
         ("sft", "sft", True, {}),
         ("bf16", "dpo_ift", True, BF16),
@@ -182,7 +197,17 @@ def _steps(run: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("how", "name"),
-    [("ddp", "dpo"), ("ddp", "groups"), ("ddp", "mlc"), ("fsdp2", "dpo"), ("fsdp2", "untied"), ("fsdp2", "sft")],
+    [
+        ("ddp", "dpo"),
+        ("ddp", "groups"),
+        ("ddp", "mlc"),
+        ("fsdp2", "dpo"),
+        ("fsdp2", "untied"),
+        ("fsdp2", "sft"),
+        ("ddp", "early"),
+        ("fsdp2", "early"),
+        ("fsdp2", "early-lora"),
+    ],
 )
 def test_two_processes_train_what_one_does(how: str, name: str, runs: dict[str, Runs]) -> None:
     import torch
@@ -196,6 +221,7 @@ def test_two_processes_train_what_one_does(how: str, name: str, runs: dict[str, 
     norms = [line["grad_norm"] for line in _steps(alone)]
     assert len(norms) == 3 and [line["grad_norm"] for line in _steps(together)] == pytest.approx(norms, rel=1e-4)
     results = [json.loads((run / "result.json").read_text(encoding="utf-8")) for run in (alone, together)]
+    assert [result["stages"][0]["kept"] for result in results] == [2 if "early" in name else None] * 2
     for ours, theirs in zip(*(result["stages"][0]["groups"] for result in results), strict=True):
         assert (ours["language"], ours["scope"]) == (theirs["language"], theirs["scope"])
         for metric, cell in ours["metrics"].items():

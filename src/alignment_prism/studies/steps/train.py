@@ -129,13 +129,14 @@ def _own(method: Method, usual: MethodConfig, config: MethodConfig) -> str:
     which arm of several with one training comes first does not.
     """
 
-    def values(found: MethodConfig) -> dict[str, Any]:
+    def values(found: MethodConfig, training: dict[str, Any]) -> dict[str, Any]:
         stages = {stage.section: found.recipe(stage).model_dump(mode="json") for stage in method.stages}
-        sections = {**stages, "training": found.training.result_settings()}
+        sections = {**stages, "training": training}
         return {f"{section}.{name}": value for section, of in sections.items() for name, value in of.items()}
 
-    before = values(usual)
-    changed = {name: value for name, value in values(config).items() if value != before[name]}
+    before = values(usual, usual.training.model_dump(mode="json"))  # of which not every setting is in its key
+    own = values(config, config.training.result_settings())
+    changed = {name: value for name, value in own.items() if value != before[name]}
     words = ", ".join(f"{name} {json.dumps(value).removesuffix('.0')}" for name, value in changed.items())
     if len(words) > LONGEST:
         words = f"{len(changed)} own settings {content_digest(changed)[:8]}"
