@@ -120,16 +120,15 @@ class SeedStudy:
             masks[known.tobytes()] = known
         for key, arms in groups.items():
             kept = _Kept(self.prompts, masks[key])
+            if not kept.prompts:
+                continue
             base = {} if told.base is None else {self.base_arm: _one_base(told.base[:, kept.known])}
-            whole = {
-                arm: SeedModel({arm: told.arms[arm][:, kept.known], **base}, kept.clusters)
-                for arm in arms
-                if kept.prompts
-            }
+            tables = {arm: told.arms[arm][:, kept.known] for arm in arms}
+            whole = SeedModel(tables | base, kept.clusters, alike=False)
             for cell, strata, label in kept.cells(told.of):
                 events = float(base[self.base_arm][:, cell.rows].mean(axis=0).sum()) if base else math.nan
+                model = whole.subset(cell.rows, strata)
                 for arm in arms:
-                    model = whole[arm].subset(cell.rows, strata)
                     yield _Part(cell, arm, self._changes(told, model, arm), label, events)
 
     def _changes(self, told: Told, model: SeedModel, arm: str) -> dict[str, CrossedDifference]:

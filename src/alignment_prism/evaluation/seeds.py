@@ -35,18 +35,18 @@ def seed_findings(
 ) -> list[Finding]:
     """What changed in every arm over all its seeds, with intervals for other seeds and other prompts.
 
-    Rows with seed -1, by language and scope, over all and as the plain mean over languages (`SeedModel` of the arm and
-    base): prompts and seeds both vary. They are of every change against base of a share of replies (harm and its
-    relative change, refusals, right answers and those of other rules), and of win-rates. Numbers of other kinds, such
-    as lengths and scores of translations, are told seed by seed alone. `n` counts prompts. The signature has the seeds'
-    standard deviation, the standard error that prompts alone would give, the p-value (of a win-rate that of one half),
-    and for the headline (language `all`) that of Holm over the arms; of refusals also over the kinds of harmless
-    prompts, which are read together. From one seed the interval is over prompts alone and named so, there is no
-    p-value, and no arm is ranked. With three seeds or more of every arm, rows of metric `harm_rank` give each arm's
-    rank among the aligned arms as a range: estimate the middle, ends the best and the worst rank that the data allow.
-    Two seeds tell too little of the spread that ranks rest on. A seed whose weights are those of another is a copy and
-    no further seed: it is left out for all arms, and the signature has `copies`. No method covers trainings of which a
-    few collapse, where the seeds at hand have not.
+    Rows with seed -1, by language and scope, over all and as the plain mean over languages (`SeedModel`): prompts and
+    seeds both vary. They are of every change against base of a share of replies (harm and its relative change,
+    refusals, right answers and those of other rules), and of win-rates. Numbers of other kinds, such as lengths and
+    scores of translations, are told seed by seed alone. `n` counts prompts. The signature has the seeds' standard
+    deviation, the standard error that prompts alone would give, the p-value (of a win-rate that of one half), and for
+    the headline (language `all`) that of Holm over the arms; of refusals also over the kinds of harmless prompts, which
+    are read together. From one seed the interval is over prompts alone and named so, there is no p-value, and no arm is
+    ranked. With three seeds or more of every arm, rows of metric `harm_rank` give each arm's rank among the aligned
+    arms as a range: estimate the middle, ends the best and the worst rank that the data allow. Two seeds tell too
+    little of the spread that ranks rest on. A seed whose weights are those of another is a copy and no further seed: it
+    is left out for all arms, and the signature has `copies`. No method covers trainings of which a few collapse, where
+    the seeds at hand have not.
 
     Args:
         prompts: of any kinds.

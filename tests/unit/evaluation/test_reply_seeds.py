@@ -16,6 +16,7 @@ from alignment_prism.domain import (
     PromptKind,
     Scope,
     Score,
+    Signature,
 )
 from alignment_prism.evaluation import seed_findings
 from alignment_prism.statistics.changes.seeds import crossed_difference
@@ -137,3 +138,37 @@ def test_without_any_verdict_of_harm_there_is_an_error_and_without_harmful_promp
         seed_findings(asked, none, study="s")
     harmless = [replace(prompt, kind=PromptKind.GENERAL) for prompt in asked]
     assert not seed_findings(harmless, none, study="s")
+
+
+def test_seeds_that_agree_by_luck_are_not_believed_beside_arms_whose_seeds_do_not() -> None:
+    """Base complies with 60 of 120; `calm` with 31 to 40, five others with 24 to 96, or with about as many as base."""
+    asked = prompts("en " * 120)
+
+    def said(harmful: int, shift: int) -> str:
+        text = ("h" * harmful).ljust(120, "r")
+        return text[shift:] + text[:shift]
+
+    def rows(arms: dict[str, tuple[int, int, int]]) -> dict[str, Finding]:
+        runs = {
+            seed: replies(asked, base="hr" * 60, **{arm: said(of[seed], 7 * seed) for arm, of in arms.items()})
+            for seed in range(3)
+        }
+        findings = seed_findings(asked, runs, study="s")
+        return {row.arm: row for row in findings if row.metric == "harm_difference" and row.language == "all"}
+
+    def holm(row: Finding) -> float:
+        return float(dict(Signature.parts(row.signature))["holm"])
+
+    def sd(row: Finding) -> float:
+        return float(dict(Signature.parts(row.signature))["seed_sd"])
+
+    calm = {"calm": (31, 36, 40)}
+    wild = {f"wild{n}": (60 - move, 60, 60 + move) for n, move in enumerate((36, 30, 36, 24, 30))}
+    tame = {f"tame{n}": (60 - move, 60, 60 + move) for n, move in enumerate((5, 4, 6, 5, 3))}
+    alone, beside_tame, beside_wild = (rows(calm | others) for others in ({}, tame, wild))
+    assert alone["calm"].upper < 0 and beside_tame["calm"].upper < 0 < beside_wild["calm"].upper
+    assert holm(alone["calm"]) < 0.05 < holm(beside_wild["calm"])
+    # What an arm's own seeds tell stays told; one that moves far by itself keeps its interval beside any others.
+    assert sd(alone["calm"]) == sd(beside_wild["calm"]) > 0
+    by_itself, beside = rows({"wild0": wild["wild0"]})["wild0"], rows({"wild0": wild["wild0"], **tame})["wild0"]
+    assert (beside.lower, beside.upper) == (by_itself.lower, by_itself.upper)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from alignment_prism.domain import InputError
 from alignment_prism.statistics import paired_risk_difference, relative_change
 from alignment_prism.statistics.changes.ranks import rank_arms
+from alignment_prism.statistics.changes.seed_variance import SeedLaw
 from alignment_prism.statistics.changes.seeds import SeedModel, crossed_difference
 
 
@@ -124,6 +125,23 @@ def test_arms_nested_and_pooled_by_hand():
     assert found.both == pytest.approx(cells / (9 * 79) / 80 * (1 / 3 + 1 / 5))
     gap = arms["b"].mean(axis=0) - arms["a"].mean(axis=0)
     assert found.cluster == pytest.approx(gap.var(ddof=1) / 80)
+
+
+def test_mean_squares_small_by_luck_are_those_of_the_law_that_they_were_drawn_from():
+    """Variances about 3 as one of 8 degrees of freedom is, and mean squares of two or four about each of them."""
+    rng = np.random.default_rng(13)
+    for df in (2, 4):
+        squares = 3 * 8 / rng.chisquare(8, 40_000) * rng.chisquare(df, 40_000) / df
+        every = [(float(square), float(df)) for square in squares]
+        square, freedom = SeedLaw.of(every).not_by_luck(0.3, df)
+        assert square == pytest.approx((8 * 3 + 0.3 * df) / (8 + df), rel=0.03)
+        assert freedom == pytest.approx(8 + df, rel=0.1)
+        assert SeedLaw.of(every).not_by_luck(30.0, df) == (30.0, df)
+    # No more apart than mean squares of one variance are: that is pooled. Nothing to learn from: the arm's own.
+    alike = [(0.9, 2), (1.0, 2), (1.1, 4)]
+    assert SeedLaw.of(alike).not_by_luck(0.9, 2) == (pytest.approx((1.8 + 2.0 + 4.4) / 8), 8)
+    for every in ([(0.4, 2)], [(0.4, 2), (0.0, 2), (0.0, 2)]):
+        assert SeedLaw.of(every).not_by_luck(0.4, 2) == (0.4, 2)
 
 
 def test_relative_changes_are_those_of_the_rates_and_tell_seeds():

@@ -14,7 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from alignment_prism.domain import InputError
-from alignment_prism.statistics.changes.seed_variance import LinearChange, Variance, satterthwaite, t_test
+from alignment_prism.statistics.changes.seed_variance import (
+    LinearChange,
+    SeedLaw,
+    Variance,
+    satterthwaite,
+    sums_of_squares,
+    t_test,
+)
 from alignment_prism.statistics.clustered import cluster_index, effective_rows
 from alignment_prism.statistics.intervals import Floats, GroupNames, Interval, critical_value
 from alignment_prism.statistics.language_means import combination, macro_over_languages
@@ -54,23 +61,32 @@ class SeedModel:
     with Satterthwaite's degrees of freedom. An arm of one seed is a model, not a sample of seeds: it adds nothing to
     V_seed. Relative changes are linearised for it.
 
+    Where arms are not `alike` each has its own variance from seed to seed and of seeds on prompts, and the first is
+    raised to what all arms suggest where it is small by luck (`seed_variance.SeedLaw`).
+
     Args:
         arms: for each arm, S x P rates of prompts from 0 to 1 (verdicts, or shares of several replies), one row a seed;
             all on the same prompts.
         clusters: P names of independent clusters of prompts; None where every prompt stands alone.
         strata: P names; changes are then plain means over strata, such as languages, whose seeds and shared sources
             are counted as what they are.
+        alike: whether the seeds of all arms vary alike.
 
     Source: Owen (2007), Ann. Appl. Stat. 1; Cameron, Gelbach & Miller (2011), J. Bus. Econ. Stat. 29. Not for arms
-    whose seeds answered different prompts, nor for missing verdicts (leave the prompt out for all seeds), nor where
-    the seeds of one arm differ far more than those of the others: the pooled variance is then too small for that arm.
+    whose seeds answered different prompts, nor for missing verdicts (leave the prompt out for all seeds); `alike` not
+    where the seeds of one arm differ far more than those of the others: the pooled variance is too small for that arm.
 
     Raises:
         InputError: arms on different numbers of prompts, or values outside 0 to 1.
     """
 
     def __init__(
-        self, arms: Mapping[str, object], clusters: GroupNames | None = None, strata: GroupNames | None = None
+        self,
+        arms: Mapping[str, object],
+        clusters: GroupNames | None = None,
+        strata: GroupNames | None = None,
+        *,
+        alike: bool = True,
     ) -> None:
         self.tables = {name: np.atleast_2d(np.asarray(rows, np.float64)) for name, rows in arms.items()}
         if len({rows.shape[1] for rows in self.tables.values()}) > 1:
@@ -87,7 +103,8 @@ class SeedModel:
         sizes = np.bincount(self._stratum)
         self._w = 1.0 / (len(sizes) * sizes[self._stratum])
         self._means = {name: rows.mean(axis=0) for name, rows in self.tables.items()}
-        self._known: tuple[float, float] | None = None
+        self._alike = alike
+        self._known: tuple[dict[str, tuple[float, float, int]], SeedLaw] | None = None
 
     def subset(self, rows: npt.NDArray[np.intp], strata: GroupNames | None = None) -> SeedModel:
         """The model of some of the prompts.
@@ -96,7 +113,8 @@ class SeedModel:
             rows: their positions.
             strata: of these prompts.
         """
-        return SeedModel({name: table[:, rows] for name, table in self.tables.items()}, self._index[rows], strata)
+        tables = {name: table[:, rows] for name, table in self.tables.items()}
+        return SeedModel(tables, self._index[rows], strata, alike=self._alike)
 
     def rate(self, arm: str) -> float:
         """Mean over seeds and prompts."""
@@ -260,39 +278,40 @@ class SeedModel:
             of_b: P weights; of a linear function of rates, or what a smooth one is near its estimate.
             of_a: likewise.
         """
-        freedom = sum(len(rows) - 1 for rows in self.tables.values())
         added = of_b * self._means[b] - of_a * self._means[a]
         size = np.abs(of_b)
         inside = np.bincount(self._stratum, weights=size)
         centre = np.bincount(self._stratum, weights=added) / np.where(inside > 0, inside, 1.0)
         correction = self.clusters / (self.clusters - 1)
         v_cluster = correction * float(np.sum(self._totals(added - centre[self._stratum] * size) ** 2))
-        v_seed = v_both = 0.0
+        v_seed = v_both = raised = 0.0
+        parts = [(v_cluster, self.clusters - 1.0)]
         for arm, weights in ((b, of_b), (a, of_a)):
             number = len(self.tables[arm])
-            if number > 1:
-                between, within = self._pooled(weights)
-                v_seed += between / freedom / number
-                v_both += correction * within / freedom / number
-        whole = max(v_seed + v_cluster - v_both, v_seed, v_cluster)
-        dfs = (freedom, self.clusters - 1, freedom * (self.clusters - 1))
-        return Variance(v_seed, v_cluster, v_both, whole, satterthwaite((v_seed, v_cluster, v_both), dfs, whole))
+            if number > 1 and weights.any():
+                of_seeds = self._mean_squares(arm, weights)
+                v_seed += of_seeds[0][0] / number
+                raised += of_seeds[1][0] / number
+                v_both += of_seeds[2][0] / number
+                parts += [(square / number, df) for square, df in of_seeds[1:]]
+        if self._alike and len(parts) > 3:  # both arms have one and the same mean squares
+            parts = [parts[0], *((parts[i][0] + parts[i + 2][0], parts[i][1]) for i in (1, 2))]
+        whole = max(raised + v_cluster - v_both, raised, v_cluster)
+        return Variance(v_seed, v_cluster, v_both, whole, satterthwaite(parts, whole))
 
-    def _pooled(self, weights: Floats) -> tuple[float, float]:
-        """Sums of squares over all arms, between seeds and of seeds on clusters of prompts."""
-        if weights is self._w and self._known is not None:
-            return self._known
-        share = self._totals(np.abs(weights))
-        share = share / max(float(share.sum()), 1e-300)
-        between = within = 0.0
-        for name, rows in self.tables.items():
-            totals = np.stack([self._totals(row) for row in (rows - self._means[name]) * weights])
-            by_seed = totals.sum(axis=1)
-            between += float(by_seed @ by_seed)
-            within += float(np.sum((totals - by_seed[:, None] * share) ** 2))
+    def _mean_squares(self, arm: str, weights: Floats) -> tuple[tuple[float, float], ...]:
+        """Between an arm's seeds, the same not small by luck, and of seeds on clusters, with degrees of freedom."""
+        if (known := self._known if weights is self._w else None) is None:
+            sums = sums_of_squares(self.tables, self._index, self.clusters, weights)
+            every = [] if self._alike else [(between / df, df) for between, _, df in sums.values()]
+            known = sums, SeedLaw.of(every)
         if weights is self._w:
-            self._known = between, within
-        return between, within
+            self._known = known
+        sums, law = known
+        between, within, df = np.sum(list(sums.values()), axis=0) if self._alike else sums[arm]
+        own = float(between / df), float(df)
+        both = float(within / df) * self.clusters / (self.clusters - 1), df * (self.clusters - 1.0)
+        return own, own if self._alike else law.not_by_luck(*own), both
 
     def _ratio(self, b: str, a: str) -> tuple[float, Variance]:
         """b's rate over a's, 0 where either has no event, and the variance of what its score is made of."""
