@@ -342,7 +342,7 @@ def _refusals(results: Results, name: str) -> list[list[Change]]:
     by_seed = [[change for kind in alone for change in _changes(results, [arm], metric, kind)]
                for arm in results.seeds_of(name)]  # fmt: skip
     found = [own for own in by_seed if own]
-    return [pooled] if any(one.shown > 0 for one in pooled) or not found else found
+    return [pooled] if pooled and not (found and all(one.shown <= 0 for one in pooled)) else found
 
 
 def _wins(results: Results, name: str) -> list[Finding]:

@@ -38,6 +38,7 @@ def test_a_direction_is_said_where_the_interval_has_one() -> None:
         row("bad", "harm_difference", 0.1, 0.02, 0.2),
         row("either", "harm_difference", -0.2, -0.42, 0.015),
     )
+    assert "refusals" not in lead  # nobody asked harmless prompts
     assert "good (by 12 to 30 points) does less harm than base; bad (by 2.0 to 20 points) does more" in lead
     assert "either is not told apart from base by these data" in lead
     assert "good: Less harm than base, by 12 to 30 points (95 % interval, 100 prompts)." in arms
