@@ -135,13 +135,12 @@ def _of_the_rest(results: Results, names: Sequence[str]) -> Iterator[str]:
         yield f"{price} {'declines' if alone else 'decline'} more harmless requests than base."
     elif any(refused.values()):
         yield "A rise of refusals of harmless requests is shown for no arm; that is not to say that there is none."
-    wins = {
-        name: [_won(row) for row in rows if not row.insufficient] for name in names if (rows := _wins(results, name))
-    }
-    if any(wins.values()):
+    wins = {name: rows for name in names if (rows := _wins(results, name))}
+    told = {name for name, rows in wins.items() if not all(row.insufficient for row in rows)}
+    if told:
         by_opponent: dict[str, dict[str, list[int]]] = {}
-        for name, own in wins.items():
-            by_opponent.setdefault(results.opponent(name), {})[name] = own
+        for name, rows in wins.items():
+            by_opponent.setdefault(results.opponent(name), {})[name] = list(map(_won, rows))
         parts = []
         for opponent, of_arms in by_opponent.items():
             for sign, verb in ((1, ("win", "wins")), (-1, ("lose", "loses"))):
@@ -196,6 +195,8 @@ def _of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str
             level += f", {said(wins[0], 'seeds'):.0f} seeds{of_which(alone, WON)}"
         weak = sum(row.insufficient for row in wins)
         level += f"; too few to rely on{in_seeds(weak, len(wins))}" if weak else ""
+        chance = sum(not row.insufficient and by_chance(row) and not row.lower <= 0.5 <= row.upper for row in wins)
+        level += f"; on one side, as one of so many may by chance{in_seeds(chance, len(wins))}" if chance else ""
         yield f"It wins {listed(parts)} of general prompts against {results.opponent(name)} ({level})."
     for metric, of in of_general_prompts():
         if found := _in_words(results, name, metric.name, "general"):

@@ -160,6 +160,22 @@ def test_of_several_seeds_an_arm_has_one_line_and_nothing_is_left_out() -> None:
     assert "Not told over seeds: refusals, wins and right answers." in caveats and "aligned once" not in caveats
 
 
+def test_wins_that_may_be_chance_or_are_too_few_are_said_alike_in_both_paragraphs() -> None:
+    """Of three seeds the third has too little to rely on; of another arm the interval lies on one side by chance."""
+    won = [row("", "win_rate", 0.6, 0.55, 0.65, prompts="general", insufficient=n == 2) for n in range(3)]
+    lucky = row("lucky", "win_rate", 0.6, 0.51, 0.7, prompts="general", q_value=0.3)
+    lead, arms, _, _ = words(*seeds_of("m", *won), over_seeds("m", -0.3, -0.1, holm=0.01), lucky)
+    assert "On general prompts m (in 2 of 3 seeds) wins against base more often than not." in lead
+    assert "It wins 55 to 65 % (in 2 of 3 seeds) and 55 to 65 % (in 1 of 3 seeds) of general" in arms
+    assert (
+        "lucky: It wins 51 to 70 % of general prompts against base (95 % interval; on one side, as one of so many may "
+        "by chance)."
+    ) in arms
+    over = replace(lucky, arm="m", signature="seeds|seeds:3|p:0.04|holm:0.2")
+    arms = words(*seeds_of("m", *won), over_seeds("m", -0.3, -0.1, holm=0.01), over)[1]
+    assert "(95 % interval, 3 seeds, of which 2 by themselves win more often than not; on one side, as one" in arms
+
+
 def test_of_many_arms_and_seeds_the_first_paragraph_counts_both() -> None:
     rose, some = ((0.1, 0.3),) * 3, ((0.1, 0.3), (-0.1, 0.1), (-0.1, 0.1))
     rows = [one for n in range(9) for one in seeds_of(f"m{n}", *refusals(*(rose if n < 6 else some)))]
