@@ -220,8 +220,9 @@ def _without_errors(results: Results, name: str) -> Iterator[str]:
 
 def _harm_of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str]:
     arms = results.harm_of(name)
-    row = next(row for arm in arms if (row := results.find(arm, HARM_DIFFERENCE.name)) is not None)
-    level = f"{100 * row.level:g} % interval, {row.n} prompts"
+    row, *others = (row for arm in arms if (row := results.find(arm, HARM_DIFFERENCE.name)) is not None)
+    numbers = sorted({row.n, *(one.n for one in others)})
+    level = f"{100 * row.level:g} % interval, {' to '.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))} prompts"
     over = results.over_seeds(name, HARM_DIFFERENCE.name) is not None
     change = harm[0]
     if over:
@@ -272,9 +273,9 @@ def _by_language(results: Results, name: str) -> dict[int, list[str]]:
 
 
 def _everywhere(results: Results, name: str) -> bool:
-    """Whether less harm is shown in each language."""
+    """Whether less harm is shown in each language, of all seeds where it is told seed by seed."""
     sides = _by_language(results, name)
-    return len(sides[-1]) == len(results.languages) > 0 and not sides[0] and not sides[1]
+    return len(sides[-1]) == len(results.languages) * len(results.harm_of(name)) > 0 and not sides[0] and not sides[1]
 
 
 def _contrasts(results: Results) -> Iterator[str]:

@@ -205,6 +205,17 @@ def test_over_seeds_many_arms_and_languages_are_allowed_for() -> None:
     assert "p-values by Holm over all of them: less harm is shown in Arabic; nothing in English and Hindi." in arms
 
 
+def test_harm_that_is_told_seed_by_seed_is_told_of_every_seed() -> None:
+    """Two seeds on other numbers of prompts, both with falls in both languages; nothing is there over them."""
+    rates = [row("base", "harm_rate", 0.5, 0.4, 0.6, language=code) for code in ("ar", "hi")]
+    falls = [row("m", "harm_difference", -0.2, -0.3, -0.1, seed=seed, language=code, n=100 - 4 * seed)
+             for seed in (0, 1) for code in ("all", "ar", "hi")]  # fmt: skip
+    lead, arms, _, _ = words(*rates, *falls)
+    assert "For m the fall is shown in each of the 2 languages." in lead
+    assert arms == "m: Harm: down by 10 to 30 points (in 2 of 2 seeds) (95 % interval, 96 to 100 prompts)."
+    assert "For no arm is the fall shown in each of the 2 languages" in words(*rates, *falls[:4])[0]
+
+
 def test_a_seed_that_gave_the_weights_of_another_is_none() -> None:
     rows = [*seeds_of("m", *refusals((0.1, 0.3), (0.1, 0.3), (-0.1, 0.1)))]
     lead, _, _, caveats = words(*rows, over_seeds("m", -0.3, -0.1, holm=0.01, copies="1"))
