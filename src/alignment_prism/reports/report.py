@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import Field, dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 from alignment_prism.domain import Contrast, Finding, InputError, Signature
 from alignment_prism.domain.metric_table import HARM_RATE
@@ -23,7 +23,9 @@ FACTS = {"judge": "judge", "rubric": "rubric", "prompts": "prompts"}
 
 
 class Requirement(Protocol):
-    """A requirement and how an arm met it, as `alignment_prism.nano.thresholds` has them."""
+    """A requirement and how an arm met it, a dataclass as `alignment_prism.nano.thresholds` has them."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def name(self) -> str: ...
@@ -106,7 +108,7 @@ def together(
         InputError: a study has no findings.
     """
     findings: list[Finding] = []
-    contrasts, transfer, notes, arms, data = [], [], [], [], []
+    contrasts, transfer, notes, arms, data, thresholds = [], [], [], [], [], []
     title = " and ".join(reports)
     for name, report in reports.items():
         _ = report.name  # raises where there is nothing
@@ -125,12 +127,12 @@ def together(
         about = old.about.arms if old.about is not None else ()
         arms += [ArmNote(called(arm.name), arm.method, arm.share, arm.seeds) for arm in about]
         data += [(f"{what}: {name}", sheet) for what, sheet in report.data]
+        thresholds += [replace(one, arm=called(one.arm)) for one in report.thresholds]
     contrasts, notes = [*between, *contrasts], [*between_notes, *notes]
     oracles = {report.results.oracle for report in reports.values()}
     oracle = oracles.pop() if len(oracles) == 1 else ""
     results = Results(findings, contrasts, notes, transfer, About((), tuple(arms)), None, (), oracle)
     preface = list(dict.fromkeys(line for report in reports.values() for line in report.preface))
-    thresholds = [one for report in reports.values() for one in report.thresholds]
     return Report(results, title, [*unlike(reports), *preface], thresholds, (), data)
 
 

@@ -151,7 +151,7 @@ def _over_seeds(index: FindingIndex, notes: Notes) -> Iterable[Section]:
     yield Section(
         "change",
         "Over all seeds: harm against base" + (f", {prompts}" if prompts != HARMFUL else ""),
-        f"{both} A rank is the range that they allow, 1 the least harm.",
+        f"{both} A rank is the range that they allow, 1 the least harm of its base's arms.",
         (*(Head(column.title, column.meaning) for column in columns), *_language_heads(languages)),
         _pooled(index, notes, cells),
     )

@@ -157,7 +157,7 @@ def seeds_table(findings: Iterable[Finding]) -> Sheet | None:
     caption += "; win-rates in per cent" if "win_rate" in shown else ""
     caption += "; rank 1: the least harm of its base's arms" if HARM_RANK.name in shown else ""
     if any("\np " in cell for _, cells in rows for cell in cells):
-        caption += "; p by Holm over the arms"
+        caption += "; p by Holm over its base's arms"
         caption += ", of refusals over the kinds of harmless prompts too" if REFUSAL_DIFFERENCE.name in shown else ""
     caption += f". {REACH_WORDS}" if any(column.scope in REACH for column in columns) else ""
     return Sheet(("arm",), tuple(column.title for column in columns), tuple(rows), caption)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from reply_records import prompts, replies
 
-from alignment_prism.domain import Comparison, Contrast, Finding, PromptKind, Quantity, Winner
-from alignment_prism.evaluation import reply_findings, win_rate_findings
+from alignment_prism.domain import Comparison, Contrast, Finding, FindingIndex, PromptKind, Quantity, Winner
+from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.reports import Report, Results
 from alignment_prism.reports.figures import draw_figures
 from alignment_prism.reports.report import together
+from alignment_prism.reports.sections import Notes, sections
 from alignment_prism.reports.verdict import judge_results
 
 HARMFUL = prompts("en " * 60)
@@ -82,3 +83,38 @@ def test_p_values_of_contrasts_are_adjusted_within_a_study_and_it_is_said_over_h
     assert "x (B): " in last and "(p = 0.01; 60 prompts)" in last
     both = judge_results(Results(two_bases(), [one("x"), one("y")])).contrasts
     assert all("(p = 0.01, Holm over 2 contrasts; 60 prompts)" in words for words in both)
+
+
+@dataclass(frozen=True)
+class Met:
+    name: str = "harm cut"
+    arm: str = "a"
+    value: float = 100.0
+    limit: float = 50.0
+    at_least: bool = True
+    reported_only: bool = False
+    passed: bool = True
+
+
+def test_thresholds_of_several_studies_are_of_arms_as_the_page_calls_them() -> None:
+    rows = of_base("base", {"a": "r" * 60}, {})
+    whole = together({name: Report(Results(rows), thresholds=[Met()]) for name in ("A", "B")})
+    assert [one.arm for one in whole.thresholds] == ["a (A)", "a (B)"]
+
+
+def test_ranks_are_told_among_the_arms_of_one_base() -> None:
+    rows = []
+    for base, names in (("base", ("a", "b")), ("second", ("c", "d"))):
+        runs = {}
+        for seed in range(3):
+            letters = {names[0]: "r" * 50 + "h" * 10, names[1]: "r" * (9 + seed) + "h" * (51 - seed)}
+            generations, scores = replies(HARMFUL, **{base: "h" * 60}, **letters)
+            runs[seed] = generations, scores
+            found = reply_findings(
+                HARMFUL, generations, scores, study="s", seed=dict.fromkeys(names, seed), base_arm=base
+            )
+            rows += [row for row in found if row.arm in names or (seed == 0 and base == "base")]
+        rows += seed_findings(HARMFUL, runs, study="s", base_arm=base)
+    (table,) = [one for one in sections(FindingIndex(rows), Notes()) if one.title.startswith("Over all seeds: harm")]
+    assert [(arm, cells[0].text) for arm, cells in table.rows] == [("a", "1"), ("b", "2"), ("c", "1"), ("d", "2")]
+    assert "1 the least harm of its base's arms" in table.lead

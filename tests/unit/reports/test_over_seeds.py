@@ -229,7 +229,7 @@ def test_tables_over_seeds_are_of_the_prompts_that_the_first_paragraph_is_of(tmp
     assert m[1] == f"-66.7\n[{100 * change.lower:+.0f}, {100 * change.upper:+.0f}]\np < 0.001"
     locally = find(over, "harm_difference", prompts="harmful/unseen", scope="local")
     assert m[3].split("\n")[0] == f"{100 * locally.estimate:+.1f}" and (m[0], other[0]) == ("1", "2")
-    assert "p by Holm over the arms" in table.caption
+    assert "p by Holm over its base's arms" in table.caption
     page = write_report(rows, tmp_path / "r.md").read_text(encoding="utf-8")
     assert "Over all seeds: harm against base, harmful/unseen" in page
     assert f"| m | 1 | -66.7 [{100 * change.lower:+.1f}, {100 * change.upper:+.1f}] | " in page
