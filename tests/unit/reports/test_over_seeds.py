@@ -23,6 +23,7 @@ from alignment_prism.domain import (
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.gates import Decision, GateSpec, Status, decide
 from alignment_prism.reports import Results, seeds_table, write_report
+from alignment_prism.reports.figures import draw_figures
 from alignment_prism.reports.verdict import judge_results
 from alignment_prism.statistics.changes.seeds import SeedModel, crossed_difference
 
@@ -110,6 +111,24 @@ def test_a_seed_whose_verdicts_are_lost_is_not_passed_over() -> None:
     copied[2] = [replace(g, weights="m 0" if g.arm == "m" else "") for g in copied[2][0]], copied[2][1]
     _, said, caveats = told(rows_of(copied))
     assert "(over 2 seeds" in said["m"] and "Seed 2 is not counted" in caveats
+
+
+def test_a_copy_of_a_seed_is_no_training_in_the_figure_of_changes() -> None:
+    asked = prompts("en " * 60)
+    harm = ["h" * 10 + "r" * 50, "h" * 20 + "r" * 40, "h" * 10 + "r" * 50]
+    base = "h" * 40 + "r" * 20
+
+    def drawn(*weights: str) -> tuple[int, bool]:
+        runs = {}
+        for seed, of_seed in enumerate(weights):
+            generations, scores = replies(asked, base=base, m=harm[seed])
+            runs[seed] = [replace(g, weights=of_seed if g.arm == "m" else "") for g in generations], scores
+        figure = draw_figures(Results(rows_of(runs, asked)))["change"]
+        over = "over seeds and prompts: " in figure.description
+        assert over == ("the blue one is for other seeds as well" in figure.caption)
+        return figure.description.count(" to "), over
+
+    assert [drawn("x", "y", "z"), drawn("x", "y", "x"), drawn("x", "x", "x")] == [(4, True), (3, True), (1, False)]
 
 
 def test_a_kind_that_is_told_seed_by_seed_stands_beside_one_that_is_told_over_them() -> None:

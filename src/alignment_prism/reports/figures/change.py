@@ -46,8 +46,8 @@ def harm_against_base(results: Results) -> Figure | None:
     )
     caption = f"Risk difference on the same {results.prompts} prompts; left of the line is less harm than base. "
     if results.several_seeds:
-        caption += "Each seed is a training of its own, with an interval for other prompts; the blue one is for other "
-        caption += "seeds as well."
+        caption += "Each seed is a training of its own, with an interval for other prompts"
+        caption += "; the blue one is for other seeds as well." if TOGETHER in shown else "."
     elif results.recipes:
         caption += "One training of each arm: how far another seed would move it is not known from here."
     return Figure("change", "Harm against base", caption, plot.description(), lambda width: draw_dots(plot, width))
@@ -55,7 +55,7 @@ def harm_against_base(results: Results) -> Figure | None:
 
 def _series(results: Results, name: str) -> list[tuple[Series, list[ArmSeed]]]:
     """What is drawn of an arm: its seeds and what they say together, or the one model that it is."""
-    seeds = [arm for arm in results.arms if arm[0] == name]
-    if name in results.index.pooled:
+    seeds = results.seeds_of(name)
+    if results.over_seeds(name, HARM_DIFFERENCE.name) is not None:
         return [(SEED, seeds), (TOGETHER, [(name, -1)])]
     return [(SEED if seed >= 0 else ONE, [(name, seed)]) for _, seed in seeds]
