@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 from alignment_prism.domain import Contrast, Finding, InputError, Signature
-from alignment_prism.domain.metric_table import HARM_RATE
+from alignment_prism.domain.metric_table import HARM_RATE, REFUSAL_RATE
 from alignment_prism.domain.metrics import Difference, RelativeChange
 from alignment_prism.reports.about import About, ArmNote
 from alignment_prism.reports.figures import Figure, draw_figures
@@ -18,8 +18,11 @@ from alignment_prism.reports.samples import Sample
 from alignment_prism.reports.verdict import Verdict, judge_results
 from alignment_prism.scoring.metrics import find_metric
 
-FACTS = {"judge": "judge", "rubric": "rubric", "prompts": "prompts"}
-"""Parts of a signature that must be equal for numbers of two studies to be comparable."""
+FACTS = {"judge": "judge", "rubric": "rubric", "prompts": "prompts", "against": "whom replies were compared with"}
+"""Parts of a signature that must be equal for numbers of two studies to be comparable, in words."""
+
+COMPARED = (HARM_RATE.name, REFUSAL_RATE.name, "win_rate")
+"""Metrics by whose signatures that is seen."""
 
 
 class Requirement(Protocol):
@@ -154,18 +157,25 @@ def _called_after(study: str, results: Results, title: str) -> Iterator[Finding]
 
 
 def unlike(reports: Mapping[str, Report]) -> list[str]:
-    """In what studies were measured otherwise, in words; numbers of such studies are not comparable."""
+    """In what studies were measured otherwise, in words; numbers of such studies are not comparable.
+
+    By what they have of the same metric on prompts of the same kind.
+    """
     lines = []
-    for fact in FACTS:
-        seen: dict[str, str] = {}
+    for fact, words in FACTS.items():
+        seen: dict[tuple[str, str], dict[str, set[str]]] = {}
         for name, report in reports.items():
-            values = {
-                dict(Signature.parts(row.signature)).get(fact, "")
-                for row in report.results.findings
-                if row.metric == HARM_RATE.name
-            }
-            seen[name] = ", ".join(sorted(values - {""}))
-        if len(set(seen.values())) > 1:
-            words = "; ".join(f"{value or 'not said'} in {name}" for name, value in seen.items())
-            lines.append(f"Not comparable: the studies differ in {fact} ({words}).")
+            for row in report.results.findings:
+                if row.metric in COMPARED:
+                    value = dict(Signature.parts(row.signature)).get(fact, "")
+                    value = report.results.opponent(row.arm) if value and fact == "against" else value
+                    seen.setdefault((row.metric, row.prompts), {}).setdefault(name, set()).update({value} - {""})
+        said: dict[str, set[str]] = {}
+        for of in seen.values():
+            if len(set(map(frozenset, of.values()))) > 1:
+                for name, values in of.items():
+                    said.setdefault(name, set()).update(values)
+        if said:
+            parts = (f"{', '.join(sorted(values)) or 'not said'} in {name}" for name, values in said.items())
+            lines.append(f"Not comparable: the studies differ in {words} ({'; '.join(parts)}).")
     return lines

@@ -11,7 +11,7 @@ from alignment_prism.domain import Comparison, Contrast, Finding, FindingIndex, 
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.reports import Report, Results
 from alignment_prism.reports.figures import draw_figures
-from alignment_prism.reports.report import together
+from alignment_prism.reports.report import together, unlike
 from alignment_prism.reports.sections import Notes, sections
 from alignment_prism.reports.verdict import judge_results
 
@@ -118,3 +118,20 @@ def test_ranks_are_told_among_the_arms_of_one_base() -> None:
     (table,) = [one for one in sections(FindingIndex(rows), Notes()) if one.title.startswith("Over all seeds: harm")]
     assert [(arm, cells[0].text) for arm, cells in table.rows] == [("a", "1"), ("b", "2"), ("c", "1"), ("d", "2")]
     assert "1 the least harm of its base's arms" in table.lead
+
+
+def test_studies_that_differ_in_who_says_what_they_share_are_not_comparable() -> None:
+    """Without a harmful prompt too; what only one of them has is no difference."""
+    benign = [replace(one, kind=PromptKind.BENIGN_MENTION) for one in HARMFUL]
+    generations, scores = replies(benign, base="s" * 60, a="r" * 60)
+    refused = reply_findings(benign, generations, scores, study="s")
+    strict = reply_findings(benign, generations, [replace(one, scorer="strict") for one in scores], study="s")
+    reports = [Report(Results(rows)) for rows in (refused, strict, [*refused, *of_base("base", {"a": "h" * 60}, {})])]
+    assert unlike({"A": reports[0], "B": reports[1]}) == [
+        "Not comparable: the studies differ in judge (j in A; strict in B)."
+    ]
+    assert unlike({"A": reports[0], "B": reports[2]}) == []
+    won = [Report(Results(of_base("base", {"a": "r" * 60}, {"a": other}))) for other in ("base", "gpt")]
+    assert unlike({"A": won[0], "B": won[1]}) == [
+        "Not comparable: the studies differ in whom replies were compared with (base in A; gpt in B)."
+    ]
