@@ -9,6 +9,7 @@ import click
 
 from alignment_prism.cli.console import echo
 from alignment_prism.cli.options import complete_method
+from alignment_prism.domain import InputError
 
 if TYPE_CHECKING:
     from alignment_prism.doctor.report import Report
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--rank", type=click.IntRange(min=0), default=0, show_default=True, help="LoRA rank; 0 trains all weights."
 )
+@click.option("--bits", type=click.Choice(["4"]), help="Of the frozen weights beside adapters (QLoRA), with --rank.")
 @click.option("--live-reference", is_flag=True, help="Keep the reference model beside the policy (not what we do).")
 @click.option("--out", type=click.Path(), default=".", show_default=True, help="Where results will go.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -63,6 +65,7 @@ def command(
     gpu_memory: float | None,
     checkpointing: bool,
     rank: int,
+    bits: str | None,
     live_reference: bool,
     out: str,
     as_json: bool,
@@ -83,12 +86,14 @@ def command(
     from alignment_prism.doctor.report import examine
     from alignment_prism.training.methods import find_method
 
+    if bits and not rank:
+        raise InputError("--bits is of weights beside adapters", fix="give --rank too, for example --rank 32")
     found = gpus()
     stages = find_method(method).stages
     plan = Plan(
         branches=max(stage.objective.branches for stage in stages), micro_batch=micro_batch, length=length,
         precision=precision, gpus=gpu_count or len(found) or 1, checkpointing=checkpointing, rank=rank,
-        live_reference=live_reference,
+        live_reference=live_reference, bits=4 if bits else None,
     )  # fmt: skip
     judge = None
     if judge_models:

@@ -18,7 +18,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from alignment_prism.domain import InputError, StoreError
+from alignment_prism.domain import InputError, PrismError, StoreError
 from alignment_prism.scoring.rules.spbleu import model_path, require_model
 from alignment_prism.store import check_within
 
@@ -140,6 +140,17 @@ def disk(folder: Path, needed: float = 0.0) -> Check:
         fix = "name another folder for results, or set training.save_precision: bf16 and training.save_every: 0"
         return Check("disk", "bad", f"{what}, {needed / 1e9:.0f} GB needed", fix)
     return Check("disk", "ok", what + (f", {needed / 1e9:.1f} GB needed" if needed else ""))
+
+
+def four_bits(*, elsewhere: bool) -> Check:
+    """Whether weights can be held in four bits here; where the training runs elsewhere, that is only worth knowing."""
+    from alignment_prism.training.backends.quantised import check_quantised
+
+    try:
+        check_quantised(4)
+    except PrismError as error:
+        return Check("four bits", "note" if elsewhere else "bad", error.what, error.fix or "")
+    return Check("four bits", "ok", "bitsandbytes is here; we have run it on CPUs, and not on a GPU yet")
 
 
 def hub_token() -> Check:

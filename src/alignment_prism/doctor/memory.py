@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from math import ceil
 from typing import Any, Literal
 
 from alignment_prism.domain import InputError
@@ -29,6 +30,13 @@ LOGIT_BYTES = 12
 HEAD_BYTES = 8
 """Of each weight of the output embedding, where it is trained: the sum of the chunks' gradients in float32, and either
 one chunk's in float32 or, in bfloat16, that and the copy that is computed with."""
+
+BLOCK, NESTED = 64, 256
+"""Weights in four bits that share a scale of one byte, and scales that share one of four (QLoRA's double
+quantisation)."""
+
+TABLES = 4 * (16 + 256 + 1)
+"""Bytes of a quantised layer for the sixteen values of NF4, the 256 of its scales, and their mean."""
 
 Precision = Literal["fp32", "bf16"]
 """As in training: fp32 throughout, or weights in float32 and arithmetic in bfloat16."""
@@ -94,16 +102,35 @@ class ModelShape:
             ) from error
 
     @property
+    def maps(self) -> tuple[int, ...]:
+        """Weights of each linear map of a layer: queries, keys, values, attention's output; gate, up and down."""
+        queries, keys = self.hidden * self.head_size * self.heads, self.hidden * self.head_size * self.kv_heads
+        return (queries, keys, keys, queries, *(self.hidden * self.intermediate,) * 3)
+
+    @property
     def per_layer(self) -> int:
         """Parameters of one layer."""
-        attention = self.hidden * self.head_size * (2 * self.heads + 2 * self.kv_heads)
-        return attention + 3 * self.hidden * self.intermediate + self.norms * self.hidden
+        return sum(self.maps) + self.norms * self.hidden
 
     @property
     def count(self) -> int:
         """Parameters: as the files say, else as the shape says (without biases)."""
         embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
         return self.parameters or self.layers * self.per_layer + embeddings + self.hidden
+
+    def frozen(self, compute: int, bits: int | None = None) -> float:
+        """Bytes of weights that are not trained.
+
+        Args:
+            compute: bytes of a number that is computed with.
+            bits: 4 where the layers' maps are held so; embeddings, output and norms are not.
+        """
+        if bits is None:
+            return float(compute * self.count)
+        scales = [ceil(each / BLOCK) for each in self.maps]
+        mapped = sum(ceil(each / 2) for each in self.maps) + sum(scales)
+        mapped += sum(4 * ceil(each / NESTED) + TABLES for each in scales)
+        return float(self.layers * mapped + compute * (self.count - self.layers * sum(self.maps)))
 
     def adapter(self, rank: int) -> int:
         """Parameters of low-rank adapters on every linear layer but the output."""
@@ -130,6 +157,7 @@ class Plan:
         checkpointing: activations are recomputed.
         rank: of LoRA adapters; 0 trains every weight.
         live_reference: a frozen copy is kept beside the model; False has its log-probabilities precomputed.
+        bits: 4 holds the frozen weights beside adapters so (QLoRA), whole on every GPU; None as they are computed with.
     """
 
     branches: int = 2
@@ -140,6 +168,7 @@ class Plan:
     checkpointing: bool = False
     rank: int = 0
     live_reference: bool = False
+    bits: Literal[4] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +176,8 @@ class MemoryNeed:
     """Bytes that one GPU needs, by what for.
 
     Attributes:
-        weights: as they are held, and the copy in bfloat16 that is computed with.
+        weights: as they are held, and the copy in bfloat16 that is computed with, of weights in four bits that of the
+            largest map.
         gradients: of what is trained.
         optimiser: AdamW's moments.
         reference: a second model, where there is one.
@@ -180,29 +210,32 @@ def memory_need(shape: ModelShape, plan: Plan) -> MemoryNeed:
     """Bytes that one GPU needs to train a model by a plan.
 
     Trained weights and their gradients take 4 bytes a parameter, AdamW's moments 8; computing in bf16 keeps a copy of
-    2 bytes on one GPU. Frozen weights beside adapters are held in the precision of computing. Several GPUs share all
+    2 bytes on one GPU. Frozen weights beside adapters are held in the precision of computing, or in four bits, with
+    their scales, of which one map at a time is unpacked to bfloat16. Several GPUs share all
     of that (FSDP2), and each gathers what it computes with: two layers at a time and the embeddings; one layer's
     gradient is whole, in float32, before it is shared. Logits are those of completion tokens, at most of all tokens.
     """
     compute = 2 if plan.precision == "bf16" else 4
     trained = shape.adapter(plan.rank) if plan.rank else shape.count
-    frozen = shape.count if plan.rank else 0
-    weights = (4.0 * trained + compute * frozen) / plan.gpus
-    gradients = 4.0 * trained / plan.gpus
+    gpus = 1 if plan.bits else plan.gpus  # which weights in four bits are not spread over
+    weights = (4.0 * trained + (shape.frozen(compute, plan.bits) if plan.rank else 0)) / gpus
+    gradients = 4.0 * trained / gpus
     embedding = shape.vocabulary * shape.hidden
-    if plan.gpus > 1:
+    if gpus > 1:
         weights += compute * (2 * shape.per_layer + embedding * (1 if shape.tied else 2))
         gradients += 0 if plan.rank else 4 * shape.per_layer
     elif plan.precision == "bf16":
         weights += 2 * trained
+    if plan.bits:
+        weights += 2 * max(shape.maps)
     tokens = plan.micro_batch * plan.length * plan.branches
     full = layer_activations(shape, compute) + (2 * shape.adapted_inputs if plan.rank and compute == 2 else 0)
     kept = shape.layers * compute * shape.hidden + full if plan.checkpointing else shape.layers * full
     return MemoryNeed(
         weights=weights,
         gradients=gradients,
-        optimiser=8 * trained / plan.gpus,
-        reference=4 * shape.count / plan.gpus if plan.live_reference and not plan.rank else 0.0,
+        optimiser=8 * trained / gpus,
+        reference=4 * shape.count / gpus if plan.live_reference and not plan.rank else 0.0,
         activations=float(tokens * kept),
         logits=float(min(tokens * shape.vocabulary, logits_at_once("cuda")) * LOGIT_BYTES),
         head=0.0 if plan.rank else float(HEAD_BYTES * embedding),
@@ -238,12 +271,16 @@ def remedies(shape: ModelShape, plan: Plan, available: float) -> list[tuple[str,
         changes.append(("set training.max_length: 1024 (longer examples are cut or skipped, and counted)", shorter))
         changed = shorter
     for gpus in (2, 4, 8, 16):
-        if gpus > plan.gpus:
+        if gpus > plan.gpus and not plan.bits:
             changes.append(
                 (f"spread over {gpus} GPUs (accelerate launch with the FSDP2 config)", replace(changed, gpus=gpus))
             )
     if not plan.rank:
-        changes.append(("train adapters: training.adapter (LoRA, rank 32)", replace(changed, rank=32)))
+        changed = replace(changed, rank=32)
+        changes.append(("train adapters: training.adapter (LoRA, rank 32)", changed))
+    if not plan.bits:
+        held = replace(changed, bits=4, gpus=1)
+        changes.append(("hold the weights beside adapters in four bits: training.adapter.bits: 4 (QLoRA)", held))
     fitting = []
     for words, option in changes:
         need = memory_need(shape, option)

@@ -55,6 +55,8 @@ def examine(
     """
     gpus = checks.gpus() if gpus is None else gpus
     found = [*checks.versions(), *checks.devices(gpus), checks.hub_token(), checks.spbleu()]
+    if plan.bits:
+        found.append(checks.four_bits(elsewhere=gpu_memory is not None))
     memory, needed = None, 0.0
     if model:
         files = model_files(model)

@@ -100,6 +100,7 @@ COMPARE = "compare toy#sft toy#dpo_15"
         ("power change --base 0.3 --model 0.2 --plot x.png", "nothing is written as 'x.png'"),
         # Numbers that cannot be.
         ("doctor --model nano --gpu-memory -5", "-5.0 is not in the range"),
+        ("doctor --model nano --bits 4", "--bits is of weights beside adapters"),
         ("nano build --training-seed -1 --steps 1 --out x", "-1 is not in the range"),
         ("power agreement --kappa 0.6 --prevalence 0.1 --replies 20", "any fewer than 50"),
         ("power agreement --kappa -0.9 --prevalence 0.1 --width 0.2", "it lies from -0.11 to 1"),

@@ -193,3 +193,19 @@ def test_the_command_says_what_to_change_and_fails_where_it_would_not_work(tmp_p
     }
     code, out = run(capsys, "--model", str(tmp_path / "absent"))
     assert code == 3
+
+
+def test_adapters_on_weights_in_four_bits_need_less_and_their_library(tmp_path, capsys, monkeypatch):
+    model, arguments = small_files(tmp_path), ("--checkpointing", "--rank", "32", "--gpus", "1", "--json")
+    needs = [
+        json.loads(run(capsys, "--model", model, *arguments, "--gpu-memory", "20", *more)[1])["memory"]
+        for more in ((), ("--bits", "4"))
+    ]
+    assert needs[1]["total_gb"] < 20 < needs[0]["total_gb"] and "QLoRA" in needs[0]["remedies"][-1]["change"]
+    monkeypatch.setattr("alignment_prism.training.backends.quantised.find_spec", lambda name: None)
+    code, out = run(capsys, "--model", model, *arguments, "--bits", "4")
+    (check,) = [check for check in json.loads(out)["checks"] if check["name"] == "four bits"]
+    assert code == 3 and check["status"] == "bad" and "alignment-prism[qlora]" in check["fix"]
+    code, out = run(capsys, "--model", model, *arguments, "--bits", "4", "--gpu-memory", "20")
+    (check,) = [check for check in json.loads(out)["checks"] if check["name"] == "four bits"]
+    assert check["status"] == "note"  # the training is on another machine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -108,16 +109,47 @@ def _peak(work):
     return max(itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
 
 
+def _held(model):
+    """Bytes of a model's weights as they are held, the constants of those in four bits among them."""
+    tensors = [*model.parameters()]
+    for each in model.parameters():
+        if (state := getattr(each, "quant_state", None)) is not None:
+            tensors += [state.absmax, state.code, state.offset, state.state2.absmax, state.state2.code]
+    storages = {each.untyped_storage().data_ptr(): each.untyped_storage().nbytes() for each in tensors}
+    return sum(storages.values())
+
+
+def _in_four_bits(config, folder):
+    """A model of random weights, as a training with `bits: 4` holds it."""
+    from alignment_prism.training.base_model import load_model
+
+    pytest.importorskip("bitsandbytes")
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return load_model(folder, "bf16", "sdpa", frozen=True, bits=4)
+
+
+@pytest.mark.parametrize(("kind", "width"), [("Llama", 128), ("Cohere", 64)])
+def test_weights_in_four_bits_are_held_in_the_bytes_that_are_reckoned(kind, width, tmp_path):
+    config = getattr(transformers, f"{kind}Config")(
+        **{**SMALL, "hidden_size": width, "intermediate_size": 320, "vocab_size": 4000, "eos_token_id": 2}
+    )
+    shape = ModelShape.from_config(config.to_dict())
+    assert shape.frozen(2, 4) == _held(_in_four_bits(config, tmp_path))
+    assert shape.frozen(2, 4) < 0.8 * shape.frozen(2)
+
+
 @pytest.mark.parametrize(
-    ("kind", "precision", "rank", "checkpointing"),
+    ("kind", "precision", "rank", "checkpointing", "bits"),
     [
-        ("Llama", "bf16", 0, False),
-        ("Cohere", "fp32", 0, True),
-        ("Llama", "bf16", 8, True),
-        ("Cohere", "bf16", 8, False),
+        ("Llama", "bf16", 0, False, None),
+        ("Cohere", "fp32", 0, True, None),
+        ("Llama", "bf16", 8, True, None),
+        ("Cohere", "bf16", 8, False, None),
+        ("Llama", "bf16", 8, True, 4),
+        ("Cohere", "bf16", 8, False, 4),
     ],
 )
-def test_a_step_takes_what_is_reckoned_for_it(kind, precision, rank, checkpointing, monkeypatch):
+def test_a_step_takes_what_is_reckoned_for_it(kind, precision, rank, checkpointing, bits, monkeypatch, tmp_path):
     """The model, the head and the layout that train; a vocabulary whose logits come in chunks."""
     from peft import LoraConfig, get_peft_model
 
@@ -131,10 +163,11 @@ def test_a_step_takes_what_is_reckoned_for_it(kind, precision, rank, checkpointi
         monkeypatch.setitem(LOGITS_AT_ONCE, device, 64 * 4000)
     config = getattr(transformers, f"{kind}Config")(
         hidden_size=128, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2, intermediate_size=320,
-        vocab_size=4000, attn_implementation="sdpa",
+        vocab_size=4000, attn_implementation="sdpa", eos_token_id=2,
     )  # fmt: skip
     held = torch.bfloat16 if rank and precision == "bf16" else torch.float32
-    model = transformers.AutoModelForCausalLM.from_config(config).to(held)
+    plain = transformers.AutoModelForCausalLM.from_config(config).to(held)
+    model = _in_four_bits(config, tmp_path) if bits else plain
     if checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     add_completion_head(model, [])
@@ -151,10 +184,10 @@ def test_a_step_takes_what_is_reckoned_for_it(kind, precision, rank, checkpointi
             loss = model(**batch).logps.sum()
         loss.backward()
 
-    here = sum(each.numel() * each.element_size() for each in model.parameters())
+    here = _held(model)
     moments = 8 * sum(each.numel() for each in model.parameters() if each.requires_grad)
     measured = here + _peak(step) + moments
-    plan = Plan(micro_batch=2, length=96, precision=precision, rank=rank, checkpointing=checkpointing)
+    plan = Plan(micro_batch=2, length=96, precision=precision, rank=rank, checkpointing=checkpointing, bits=bits)
     reckoned = memory_need(ModelShape.from_config(config.to_dict()), plan)
     assert 0.95 * measured < reckoned.total - OVERHEAD < 1.35 * measured
 
@@ -180,6 +213,21 @@ def test_adapters_on_8_b_fit_on_one_gpu_of_40_gb_as_the_preset_says():
     full = memory_need(shape, Plan(micro_batch=2, length=2048, checkpointing=True))
     assert full.total > 139 * 2**30  # all weights do not fit on one H200
     assert full.head == 8 * 256_000 * 4096
+
+
+def test_four_bits_are_shared_by_no_gpus_and_are_a_remedy():
+    shape = ModelShape.from_config(AYA_23_8B)
+    plan = Plan(micro_batch=2, length=2048, checkpointing=True, rank=32)
+    need, less = memory_need(shape, plan), memory_need(shape, replace(plan, bits=4))
+    maps, embedding = 32 * (shape.per_layer - 4096), 256_000 * 4096
+    # Half a byte a number, one for 64 of them, and the embedding and the norms in bfloat16 as before.
+    assert shape.frozen(2, 4) == pytest.approx(maps * (1 / 2 + 1 / 64) + 2 * embedding, rel=1e-3)
+    assert less.weights < need.weights - 9e9 and replace(less, weights=need.weights) == need
+    assert memory_need(shape, replace(plan, bits=4, gpus=8)) == less
+    found = remedies(shape, Plan(micro_batch=2), 20e9)
+    assert "training.adapter.bits: 4" in found[-1][0] and found[-1][1].gpus == 1
+    assert not any(option.bits for _, option, _ in found[:-1])
+    assert all(option.gpus == 1 for _, option, _ in remedies(shape, replace(plan, bits=4, micro_batch=4), 20e9))
 
 
 def test_sharing_checkpointing_and_lengths_do_what_they_do():
