@@ -71,6 +71,7 @@ def about_study(spec: Mapping[str, Any], *, date: str = "") -> About:
     notes = [_arm(arm, seeds) for arm in arms]
     if base:
         words = ("not aligned; " if trained else "") + "what the others are compared with"
+        words += ", but for those that say from which other arm" if any(arm.get("base") for arm in arms) else ""
         notes.insert(0, ArmNote(str(base.get("name", "base")), words, "", ""))
     return About(tuple((name, value) for name, value in facts.items() if value), tuple(notes))
 

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 from alignment_prism.domain import ALL, MACRO, Signature
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, REFUSAL_DIFFERENCE, REFUSAL_RATE, corrected
+from alignment_prism.reports.bases import FEW_ARMS
 from alignment_prism.reports.changes import HARMLESS, of_general_prompts
 from alignment_prism.reports.figures.arms import language_title
 from alignment_prism.reports.numbers import listed, sentence
 from alignment_prism.reports.results import Results
-
-FEW_ARMS = 6
-"""Up to so many arms are called by name."""
 
 
 def caveats(results: Results) -> Iterator[str]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-from alignment_prism.domain import ALL, Contrast, Finding, FindingIndex, Signature, Transfer
+from alignment_prism.domain import ALL, Contrast, Finding, FindingIndex, Transfer
 from alignment_prism.domain.findings import BASE
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE
 from alignment_prism.domain.metrics import Difference, Preference
 from alignment_prism.reports.about import About
+from alignment_prism.reports.bases import bases_of, part_of
 from alignment_prism.reports.numbers import arm_title
 from alignment_prism.reports.summary import HARMFUL, headline_prompts
 from alignment_prism.scoring.metrics import find_metric
@@ -137,15 +138,7 @@ class Results:
     @cached_property
     def bases(self) -> dict[str, str]:
         """Arm -> the arm that its changes are against, as their signatures name it."""
-        changes = [name for name in self.index.values("metric") if isinstance(find_metric(name).estimator, Difference)]
-        names = list(dict.fromkeys(name for name, _ in self.index.arms))
-        found: dict[str, str] = {}
-        for name in names:
-            signatures = [one for metric in changes for one in self.index.values("signature", arm=name, metric=metric)]
-            base = next((base for one in signatures if (base := _part(one, "base"))), BASE)
-            if signatures and base in names:
-                found[name] = base
-        return found
+        return bases_of(self.index)
 
     def opponent(self, *names: str) -> str:
         """Whom the replies of some arms were compared with, in words: `base` for an arm's own by whatever name, or
@@ -157,7 +150,7 @@ class Results:
         for name in names:
             own = self.bases.get(name, self.base[0] if self.base else BASE)
             signatures = self.index.values("signature", arm=name, metric="win_rate")
-            found |= {BASE if one in ("", own) else one for one in (_part(each, "against") for each in signatures)}
+            found |= {BASE if one in ("", own) else one for one in (part_of(each, "against") for each in signatures)}
         return " or ".join(sorted(found)) or BASE
 
     def base_of(self, arm: ArmSeed) -> ArmSeed | None:
@@ -178,7 +171,7 @@ class Results:
     @cached_property
     def _copies(self) -> dict[str, list[str]]:
         over = (row for row in self.findings if row.seed < 0 and row.arm in self.index.pooled)
-        said = ((row.arm, _part(row.signature, "copies")) for row in over)
+        said = ((row.arm, part_of(row.signature, "copies")) for row in over)
         return {arm: copies.split(",") for arm, copies in said if copies}
 
     def seeds_of(self, name: str) -> list[ArmSeed]:
@@ -189,7 +182,7 @@ class Results:
     def over_seeds(self, name: str, metric: str, prompts: str = "", language: str = ALL) -> Finding | None:
         """A number of an arm over its seeds, where several tell it together."""
         over = self.find((name, -1), metric, prompts=prompts, language=language) if name in self.index.pooled else None
-        return None if over is None or _part(over.signature, "seeds") == "1" else over
+        return None if over is None or part_of(over.signature, "seeds") == "1" else over
 
     def told(self, name: str, metric: str, prompts: str = "", language: str = ALL) -> list[ArmSeed]:
         """Where to look a number of an arm up: over its seeds where several tell it together, else one by one."""
@@ -250,8 +243,3 @@ class Results:
         whole = {row.arm for row in self.transfer if row.method}
         part = {row.arm for row in self.transfer if {row.trained_languages, row.trained_scopes} - {ALL, "none", ""}}
         return whole - part
-
-
-def _part(signature: str, name: str) -> str:
-    """What a signature says under a name; empty for nothing."""
-    return dict(Signature.parts(signature)).get(name, "")

@@ -15,6 +15,7 @@ from alignment_prism.domain.metric_table import (
 )
 from alignment_prism.domain.metrics import Estimator, Mean, Missing, Share
 from alignment_prism.io.parquet import Only
+from alignment_prism.reports.bases import bases_in_words
 from alignment_prism.reports.changes import said
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.numbers import (
@@ -73,7 +74,8 @@ def summary_table(findings: Iterable[Finding], width: int = 120) -> Sheet:
     )
     said = mark.join(filter(None, (units, more)))
     reach = f" {REACH_WORDS}" if any(column.scope in REACH for column in columns) else ""
-    return Sheet(("",), heads, tuple(rows), f"{sentence(said)}. ? = too few events to rely on.{reach}")
+    bases = f" {bases}" if (bases := bases_in_words(index)) else ""
+    return Sheet(("",), heads, tuple(rows), f"{sentence(said)}. ? = too few events to rely on.{reach}{bases}")
 
 
 def _cell(finding: Finding | None, with_interval: bool) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from alignment_prism.domain import ALL, MACRO, Contrast, Finding, Quantity
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RATE, REFUSAL_DIFFERENCE, corrected
-from alignment_prism.reports.caveats import FEW_ARMS, caveats
+from alignment_prism.reports.bases import FEW_ARMS, bases_in_words
+from alignment_prism.reports.caveats import caveats
 from alignment_prism.reports.changes import (
     FALSE_DISCOVERY,
     HARMLESS,
@@ -67,7 +68,7 @@ def judge_results(results: Results) -> Verdict:
     arms = ((name, tuple(_of_arm(results, name, harm[name]))) for name in names)
     return Verdict(
         (*_of_harm(results, {name: changes for name, changes in harm.items() if changes}),
-         *_of_the_rest(results, names)),
+         *filter(None, [bases_in_words(results.index)]), *_of_the_rest(results, names)),
         tuple((name, words) for name, words in arms if words),
         tuple(_contrasts(results)),
         tuple(caveats(results)),
@@ -102,7 +103,7 @@ def _of_harm(results: Results, harm: Mapping[str, Sequence[Change]]) -> Iterator
         by = {name: f"by {one.points}" for name, (one, *more) in harm.items() if few and side and not more}
         names, alone = _who(signs, side, by)
         parts += [f"{names} {words[side][alone]}"] if names else []
-    yield f"On {about}, {'; '.join(parts)}.{_of_bases(results)}"
+    yield f"On {about}, {'; '.join(parts)}."
     chance = {name: [int(bool(one.side and one.by_chance)) for one in changes] for name, changes in harm.items()}
     whose, _ = _who(chance, 1)
     if whose:
@@ -116,15 +117,6 @@ def _of_harm(results: Results, harm: Mapping[str, Sequence[Change]]) -> Iterator
             yield f"For {everywhere} {where}."
         else:
             yield f"For no arm is the fall shown in each of the {len(results.languages)} languages taken by itself."
-
-
-def _of_bases(results: Results) -> str:
-    """Which arm is base of which, where there are several bases; else empty."""
-    arms: dict[str, list[str]] = {}
-    for name, base in results.bases.items():
-        arms.setdefault(base, []).append(name)
-    parts = [f"{base} for {listed(own) if len(own) <= FEW_ARMS else f'{len(own)} arms'}" for base, own in arms.items()]
-    return f" Base is {'; '.join(parts)}." if len(parts) > 1 else ""
 
 
 def _of_the_rest(results: Results, names: Sequence[str]) -> Iterator[str]:

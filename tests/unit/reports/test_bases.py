@@ -9,7 +9,8 @@ from reply_records import prompts, replies
 
 from alignment_prism.domain import Comparison, Contrast, Finding, FindingIndex, PromptKind, Quantity, Winner
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
-from alignment_prism.reports import Report, Results
+from alignment_prism.reports import Report, Results, summary_table
+from alignment_prism.reports.about import about_study
 from alignment_prism.reports.figures import draw_figures
 from alignment_prism.reports.report import together, unlike
 from alignment_prism.reports.sections import Notes, sections
@@ -59,6 +60,20 @@ def test_a_base_that_is_compared_is_an_arm_and_each_change_is_drawn_from_its_own
     }  # fmt: skip
     caption = draw_figures(Results(two_bases("gpt")))["frontier"].caption
     assert "general prompts won against base or gpt)" in caption and "lines meet at no change of harm" in caption
+
+
+def test_tables_in_a_terminal_say_which_arm_is_base_of_which() -> None:
+    assert summary_table(two_bases()).caption.endswith(" Base is base for second and a; second for b.")
+    assert "Base is" not in summary_table(of_base("old", {"a": "r" * 60}, {})).caption
+
+
+def test_what_a_study_says_of_its_base_leaves_out_arms_of_another() -> None:
+    arms = [{"name": "second", "model": "b"}, {"name": "sft", "method": "sft"}]
+    spec = {"base": {"name": "base", "model": "a"}, "arms": arms}
+    assert about_study(spec).arms[0].method == "not aligned; what the others are compared with"
+    base, _, _, own = about_study({**spec, "arms": [*arms, {"name": "x", "method": "sft", "base": "second"}]}).arms
+    assert base.method.endswith("compared with, but for those that say from which other arm")
+    assert own.method.endswith("; from second")
 
 
 def test_beside_another_study_arms_keep_their_own_base() -> None:
