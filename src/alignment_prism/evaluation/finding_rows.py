@@ -51,6 +51,19 @@ class Context:
         return NO_SEED if arm == self.base_arm else self.seed
 
 
+def sampling(observations: Observations, arm: str, base: str = "") -> list[tuple[str, str]]:
+    """For signatures: how an arm's replies were drawn, where not greedily; of a change which arm is subtracted, unless
+    it is called `base`, and how its replies were drawn, where not greedily or not as many."""
+    warm, outcomes = observations.temperatures, observations.outcomes
+    found = [("temperature", warm[arm])] if arm in warm else []
+    if not base:
+        return found
+    found += [("base", base)] if base != BASE else []
+    k = outcomes[base].shape[1]
+    found += [("base_k", str(k))] if k != outcomes[arm].shape[1] else []
+    return found + ([("base_temperature", warm.get(base, "0"))] if {arm, base} & warm.keys() else [])
+
+
 class Rows:
     """Builds the rows of one analysis of some observations.
 
@@ -211,18 +224,6 @@ class Rows:
                     found = sums.conditional((other == number).astype(np.float64), (given == code).astype(np.float64))
                     self._add(arm, metric.name, sums, found)
 
-    def _base_sampling(self, arm: str) -> list[tuple[str, str]]:
-        """For the signature of a change: which arm is subtracted, unless it is called `base`, and how its replies were
-        drawn, where not greedily or not as many."""
-        base, outcomes = self.context.base_arm, self.observations.outcomes
-        k = outcomes[base].shape[1]
-        found = [("base", base)] if base != BASE else []
-        found += [("base_k", str(k))] if k != outcomes[arm].shape[1] else []
-        temperatures = self.observations.temperatures
-        if arm in temperatures or base in temperatures:
-            found.append(("base_temperature", temperatures.get(base, "0")))
-        return found
-
     def _add(
         self,
         arm: str,
@@ -249,8 +250,7 @@ class Rows:
                 k=self.observations.outcomes[arm].shape[1],
                 extra=(
                     (("guards", GUARDS) if source.judged else ("scorer", source.scorer)),
-                    *((("temperature", warm),) if (warm := self.observations.temperatures.get(arm)) else ()),
-                    *(self._base_sampling(arm) if together else ()),
+                    *sampling(self.observations, arm, self.context.base_arm if together else ""),
                 ),
             )
             for name, label in self.labels.items()

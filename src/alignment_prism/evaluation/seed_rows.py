@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from alignment_prism.domain.findings import ALL, BASE, MACRO, Finding, Signature
+from alignment_prism.domain.findings import ALL, MACRO, Finding, Signature
 from alignment_prism.domain.metric_table import HARM_RANK
 from alignment_prism.domain.metrics import Metric
 from alignment_prism.domain.records import Prompt
 from alignment_prism.evaluation.cells import Cell, cells
 from alignment_prism.evaluation.estimates import CellSums, Hits, Names, finding
-from alignment_prism.evaluation.observations import prompts_label
+from alignment_prism.evaluation.finding_rows import sampling
+from alignment_prism.evaluation.observations import Observations, prompts_label
 from alignment_prism.statistics.changes.ranks import rank_arms
 from alignment_prism.statistics.changes.seeds import CrossedDifference, SeedModel
 from alignment_prism.statistics.intervals import Interval
@@ -60,12 +61,14 @@ class SeedStudy:
         name: of the study.
         base_arm: which arm the others are compared with.
         copies: seeds that are left out.
+        first: what was said in the first seed, as many replies as in each.
     """
 
     prompts: Sequence[Prompt]
     name: str
     base_arm: str
     copies: Sequence[int]
+    first: Observations
 
     def rows(self, told: Told) -> list[Finding]:
         """Rows of one metric, of every arm on the prompts that all its seeds, and base, have a value of."""
@@ -144,8 +147,11 @@ class SeedStudy:
         extra += [("prompt_se", f"{change.prompt_se:.4g}"), ("p", f"{change.p_value:.3g}")]
         extra += [("holm", f"{adjusted:.3g}")] if adjusted is not None else []
         extra += [("copies", ",".join(map(str, self.copies)))] if self.copies else []
-        extra += [("base", self.base_arm)] if told.base is not None and self.base_arm != BASE else []
-        return str(Signature("seeds", judge=told.judge, rubric=told.rubric, prompts=part.label, extra=tuple(extra)))
+        k = 1
+        if told.base is not None:
+            k = self.first.outcomes[part.arm].shape[1]
+            extra += sampling(self.first, part.arm, self.base_arm)
+        return str(Signature("seeds", told.judge, told.rubric, part.label, k, extra=tuple(extra)))
 
 
 class _Kept:

@@ -68,7 +68,7 @@ def seed_findings(
     copies = copied_seeds(runs, base_arm)
     seen = {seed: observe(prompts, *records) for seed, records in runs.items() if seed not in copies}
     arms = _common_arms(seen, base_arm)
-    of_study = SeedStudy(prompts, study, base_arm, copies)
+    of_study = SeedStudy(prompts, study, base_arm, copies, next(iter(seen.values())))
     found: list[Finding] = []
     for told in _changes(prompts, seen, arms, base_arm):
         found += of_study.rows(told)

@@ -321,7 +321,7 @@ class _Family:
         extra += [("undefined", numbers.notes[place])] if numbers.notes[place] else []
         signature = Signature(
             "transfer", judge=one.scorer, rubric=one.rubric, prompts=self._label(cell), ci=interval.name,
-            k=one.outcomes[arm.name].shape[1] if len(self._seeds) == 1 else 1, extra=tuple(extra),
+            k=one.outcomes[arm.name].shape[1], extra=tuple(extra),
         )  # fmt: skip
         return Transfer(
             study=self._study, arm=arm.name, seed=self._seed, quantity=numbers.quantity,

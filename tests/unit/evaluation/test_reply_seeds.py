@@ -18,7 +18,7 @@ from alignment_prism.domain import (
     Score,
     Signature,
 )
-from alignment_prism.evaluation import seed_findings
+from alignment_prism.evaluation import TrainedOn, reply_findings, seed_findings, transfer_rows
 from alignment_prism.statistics.changes.seeds import crossed_difference
 
 CHANGES = {"harm_difference", "harm_relative_change", "refusal_difference"}
@@ -172,3 +172,23 @@ def test_seeds_that_agree_by_luck_are_not_believed_beside_arms_whose_seeds_do_no
     assert sd(alone["calm"]) == sd(beside_wild["calm"]) > 0
     by_itself, beside = rows({"wild0": wild["wild0"]})["wild0"], rows({"wild0": wild["wild0"], **tame})["wild0"]
     assert (beside.lower, beside.upper) == (by_itself.lower, by_itself.upper)
+
+
+def test_rows_over_seeds_say_how_many_replies_they_are_of_and_how_they_were_drawn() -> None:
+    asked = prompts("en " * 30)
+    runs = {}
+    for seed in range(3):
+        generations, scores = replies(asked, base="h" * 30, m=" ".join(["h+r", "r+r", "r+h"] * 10))
+        warm = [replace(g, temperature=0.7) if g.arm == "m" else g for g in generations]
+        runs[seed] = warm, scores
+    trained = {"m": TrainedOn("SFT", 0.5)}
+    over = find(seed_findings(asked, runs, study="s"), "harm_difference", "m")
+    (alone,) = [row for row in reply_findings(asked, *runs[0], study="s", seed=0)
+                if (row.metric, row.language, row.arm) == ("harm_difference", "all", "m")]  # fmt: skip
+    (moved,) = [
+        row for row in transfer_rows(asked, runs, trained, study="s") if (row.seed, row.language) == (-1, "all")
+    ]
+    said = [dict(Signature.parts(row.signature)) for row in (alone, over, moved)]
+    assert said[0]["k"] == said[1]["k"] == said[2]["k"] == "2"
+    for name in ("temperature", "base_k", "base_temperature"):
+        assert said[0][name] == said[1][name], name
