@@ -5,9 +5,11 @@ From a follow-up of arXiv 2406.18682 with the same languages and mixtures (arXiv
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.numbers import as_text
-from alignment_prism.reports.results import Results
+from alignment_prism.reports.results import ArmSeed, Results
 
 PUBLISHED = {
     ("SFT", 0.0): (-41.4, 70.0),
@@ -21,6 +23,9 @@ PUBLISHED = {
 
 FAMILIES = {"SFT-Preferred": "SFT", "DPO(SFT)": "DPO", "DPO(IFT)": "DPO"}
 
+OURS = (("harm_relative_change", ""), ("win_rate", "general"))
+"""Our numbers beside them, each a metric and its prompts (those of the summary unless named)."""
+
 CAPTION = (
     "Harm in per cent of base (negative is less) and prompts won in per cent. The published numbers are of an "
     "8-billion model with another judge and other prompts, without intervals: they say what was claimed, and are not "
@@ -31,16 +36,22 @@ CAPTION = (
 def published_table(results: Results) -> Sheet | None:
     """An arm a row; None where no arm is of a method and mixture that was published."""
     rows = []
-    for arm in results.arms:
-        method, share = results.recipes.get(arm[0], ("", -1.0))
-        found = PUBLISHED.get((FAMILIES.get(method, ""), share))
-        if found is None or arm[0] not in results.whole_mixtures:
-            continue
-        change = results.find(arm, "harm_relative_change")
-        wins = results.find(arm, "win_rate", prompts="general")
+    for arm in _shown(results):
+        method, share = results.recipes[arm[0]]
+        harm, wins = PUBLISHED[FAMILIES[method], share]
+        change, won = (results.find(arm, metric, prompts=prompts) for metric, prompts in OURS)
         recipe = f"{method}, {100 * share:g} % safety"
-        rows.append(
-            ((results.title(arm), recipe), (as_text(change), f"{found[0]:+.1f}", as_text(wins), f"{found[1]:.1f}"))
-        )
+        rows.append(((results.title(arm), recipe), (as_text(change), f"{harm:+.1f}", as_text(won), f"{wins:.1f}")))
     heads = ("harm, here", "harm, published", "wins, here", "wins, published")
     return Sheet(("arm", "recipe"), heads, tuple(rows), CAPTION) if rows else None
+
+
+def _shown(results: Results) -> Iterator[ArmSeed]:
+    """Arms of methods and mixtures that were published: over their seeds where these tell both numbers together."""
+    for name in dict.fromkeys(name for name, _ in results.arms):
+        method, share = results.recipes.get(name, ("", -1.0))
+        if (FAMILIES.get(method, ""), share) in PUBLISHED and name in results.whole_mixtures:
+            told = [results.told(name, metric, prompts) for metric, prompts in OURS]
+            together = all(arms == [(name, -1)] or not any(results.find(arm, metric, prompts=prompts) for arm in arms)
+                           for arms, (metric, prompts) in zip(told, OURS, strict=True))  # fmt: skip
+            yield from [(name, -1)] if together else results.seeds_of(name)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import toy_study
 from reply_records import find, prompts, replies
 
 from alignment_prism.domain import (
@@ -24,6 +25,8 @@ from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_f
 from alignment_prism.gates import Decision, GateSpec, Status, decide
 from alignment_prism.reports import Results, seeds_table, write_report
 from alignment_prism.reports.figures import draw_figures
+from alignment_prism.reports.numbers import as_text
+from alignment_prism.reports.published import published_table
 from alignment_prism.reports.verdict import judge_results
 from alignment_prism.statistics.changes.seeds import SeedModel, crossed_difference
 
@@ -296,3 +299,17 @@ def test_a_gate_holds_the_number_over_seeds_against_its_limit() -> None:
     one = decided(-1, 0, 1, 2)
     assert (one.tested.lower, one.tested.upper) == pytest.approx((over.lower, over.upper), abs=1e-6)
     assert one.status is Status.UNDECIDED and over.upper > 0.2
+
+
+def test_beside_published_numbers_stands_what_the_seeds_say_together() -> None:
+    results = toy_study.results(2, each=3, arms=("sft", "dpo_15"))
+    table = published_table(results)
+    assert table is not None and [names[0] for names, _ in table.rows] == ["sft", "dpo_15"]
+    for (name, _), (harm, _, wins, _) in table.rows:
+        assert harm == as_text(results.find((name, -1), "harm_relative_change"))
+        assert wins == as_text(results.find((name, -1), "win_rate", prompts="general"))
+    apart = published_table(replace(results, findings=[row for row in results.findings if row.metric != "win_rate"
+                                                       or row.seed >= 0]))  # fmt: skip
+    assert apart is not None and [names[0] for names, _ in apart.rows] == [
+        "sft (seed 0)", "sft (seed 1)", "dpo_15 (seed 0)", "dpo_15 (seed 1)",
+    ]  # fmt: skip
