@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,28 +11,12 @@ from pathlib import Path
 import pytest
 from prism_command import prism
 from s3_server import Bucket, bucket
+from shared_store import FOUND, TRAINED, made, run, write_study
 
 from alignment_prism.domain import StoreError
 from alignment_prism.domain.progress import Progress
 from alignment_prism.studies import Study, run_study
 from alignment_prism.studies.progress import Silent
-
-SPEC = """\
-name: shared
-base: %s
-pairs: {safety: [safety.jsonl], general: [general.jsonl]}
-mixture: {total: 4}
-training: {preset: micro, training: {batch_size: 2}}
-arms:
-  - {name: some, method: sft, share: 0.5}
-  - {name: none, method: sft, share: 0}
-prompts: [{file: prompts.jsonl}]
-generation: {max_tokens: 4}
-scorers: [reply_length]
-examples: 0
-"""
-TRAINED = r"^\[\d+/\d+\] (?!fetch)(mix|train|repl)"
-FOUND = ("findings.parquet", "generations.parquet", "scores.parquet")
 
 
 @pytest.fixture
@@ -44,37 +27,8 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
 
 @pytest.fixture
 def study(tiny_model: Path, tmp_path: Path) -> Path:
-    """A folder with a spec of two arms and what it names."""
-    for kind in ("safety", "general"):
-        rows = [{"prompt": f"{kind} {n}", "chosen": f"b {n}", "rejected": f"c {n}", "language": "en"} for n in range(4)]
-        text = "".join(json.dumps({**row, "kind": kind}) + "\n" for row in rows)
-        (tmp_path / f"{kind}.jsonl").write_text(text, encoding="utf-8")
-    rows = [
-        {"id": f"p{n}", "prompt": f"How is bread baked, {n}?", "language": "en", "kind": "general"} for n in range(3)
-    ]
-    (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    (tmp_path / "spec.yaml").write_text(SPEC % tiny_model, encoding="utf-8")
+    write_study(tmp_path, tiny_model)
     return tmp_path
-
-
-def run(study: Path, machine: str, *more: object) -> str:
-    """Run the spec on one of several machines, in a folder that is called the same on each; what was said."""
-    if not (study / machine).exists():
-        (study / machine).mkdir()
-        for file in [*study.glob("*.jsonl"), study / "spec.yaml"]:
-            shutil.copy(file, study / machine)
-    told = prism("study", "run", "spec.yaml", "--out", "out", *more, folder=study / machine)
-    assert told.returncode == 0, told.stderr
-    return told.stdout + told.stderr
-
-
-def made(machine: Path) -> dict[str, bytes]:
-    """Tables and weights."""
-    folder = machine / "out"
-    weights = {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.glob("train/*/model/*.safetensors")
-    }
-    return weights | {name: (folder / name).read_bytes() for name in FOUND if (folder / name).exists()}
 
 
 def test_shards_on_machines_of_their_own(study: Path, s3: Bucket) -> None:
