@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 from uuid import uuid4
 
 import boto3
@@ -18,9 +19,21 @@ class Bucket:
     Attributes:
         url: of a store in it.
         server: that has it.
+        take: asked before each object that is put, by its name below `url`: where it says False, that is not kept.
     """
 
     def __init__(self, server: ThreadedMotoServer, address: str) -> None:
+        self.take: Callable[[str], bool] = lambda name: True
+        inner = server._server.app  # type: ignore[union-attr]
+
+        def app(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+            name = environ["PATH_INFO"].partition("/studies/")[2]
+            if environ["REQUEST_METHOD"] == "PUT" and name and not self.take(name):
+                start("503 Service Unavailable", [("Content-Length", "0")])
+                return []
+            return inner(environ, start)  # type: ignore[no-any-return]
+
+        server._server.app = app  # type: ignore[union-attr]
         self.server, self._name = server, f"prism-{uuid4()}"  # the servers of a process share what they keep
         self.url = f"s3://{self._name}/studies"
         self._client = boto3.client("s3", endpoint_url=address)

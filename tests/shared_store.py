@@ -39,13 +39,18 @@ def write_study(folder: Path, base: Path) -> None:
     (folder / "spec.yaml").write_text(SPEC % base, encoding="utf-8")
 
 
-def run(study: Path, machine: str, *more: object) -> str:
-    """Run the spec on one of several machines, in a folder that is called the same on each; what was said."""
+def copied(study: Path, machine: str) -> Path:
+    """The folder of a machine, with the spec and what it names."""
     if not (study / machine).exists():
         (study / machine).mkdir()
         for file in [*study.glob("*.jsonl"), study / "spec.yaml"]:
             shutil.copy(file, study / machine)
-    told = prism("study", "run", "spec.yaml", "--out", "out", *more, folder=study / machine)
+    return study / machine
+
+
+def run(study: Path, machine: str, *more: object) -> str:
+    """Run the spec on one of several machines, in a folder that is called the same on each; what was said."""
+    told = prism("study", "run", "spec.yaml", "--out", "out", *more, folder=copied(study, machine))
     assert told.returncode == 0, told.stderr
     return told.stdout + told.stderr
 

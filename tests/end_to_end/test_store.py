@@ -44,7 +44,7 @@ def test_shards_on_machines_of_their_own(study: Path, s3: Bucket) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_machine_that_was_taken_away(jobs: int, study: Path, s3: Bucket) -> None:
+def test_a_second_machine_trains_nothing(jobs: int, study: Path, s3: Bucket) -> None:
     run(study, "first", "--store", s3.url, "--jobs", jobs)
     before = s3.objects()
     said = run(study, "second", "--store", s3.url)
