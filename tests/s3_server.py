@@ -44,6 +44,10 @@ class Bucket:
         found = self._client.list_objects_v2(Bucket=self._name).get("Contents", [])
         return {one["Key"]: self._client.get_object(Bucket=self._name, Key=one["Key"])["Body"].read() for one in found}
 
+    def unfinished(self) -> int:
+        """How many uploads in parts were begun and neither completed nor given up."""
+        return len(self._client.list_multipart_uploads(Bucket=self._name).get("Uploads", []))
+
     def put(self, name: str, content: bytes) -> None:
         """In place of what is there."""
         self._client.put_object(Bucket=self._name, Key=name, Body=content)

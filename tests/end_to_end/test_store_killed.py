@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from threading import Event
 
 import pytest
 from forked import Forked, Forks, forks
 from s3_server import Bucket, bucket
 from shared_store import copied, made, run, write_study
+
+from alignment_prism.store import write_artifact
+from alignment_prism.store.remote import BLOCK, RemoteStore
 
 pytestmark = pytest.mark.slow  # whole runs that are killed
 
@@ -105,3 +114,52 @@ def test_a_machine_that_was_taken_away(jobs: int, study: Path, s3: Bucket, proce
     said = run(study, "second", "--store", s3.url)
     assert said.count("fetch: ") == sent == 5
     assert made(study / "second") == made(study / "alone") and whole(s3)[0] == 10
+
+
+@pytest.mark.parametrize("words", ["replies of", "still to be sent"], ids=["while the next step is done", "at the end"])
+def test_ctrl_c_does_not_wait_for_what_is_being_sent(words: str, study: Path, s3: Bucket) -> None:
+    run(study, "alone")
+    go_on = Event()
+    program = "from alignment_prism.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "study", "run", "spec.yaml", "--out", "out", "--store", s3.url]
+    with (study / "said").open("wb") as said:
+        process = subprocess.Popen(command, cwd=copied(study, "one"), stdout=said, stderr=said)
+    s3.take = lambda name: not name.startswith("files/") or (go_on.wait(300) and False)
+    while words not in (study / "said").read_text("utf-8") and process.poll() is None:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130 and not go_on.is_set()
+    go_on.set()
+    told = (study / "said").read_text("utf-8")
+    assert re.search(r"finished steps are not in s3.*, and sent by the same command: mixture.*replies of base", told)
+    assert "Traceback" not in told and "to go on, run the same command again" in told
+    s3.take = lambda name: True
+    assert whole(s3) == (0, 0) and s3.unfinished() == 0
+    run(study, "one", "--store", s3.url)
+    assert made(study / "one") == made(study / "alone") and whole(s3) == (10, 0)
+
+
+@pytest.mark.parametrize("kind", ["bucket", "folder"])
+def test_what_is_stopped_within_a_file_leaves_no_part_of_it(kind: str, tmp_path: Path, s3: Bucket) -> None:
+    with write_artifact(tmp_path / "large") as folder:
+        (folder / "weights").write_bytes(bytes(2 * BLOCK + 1))
+    store = RemoteStore(s3.url if kind == "bucket" else f"file://{tmp_path}/store")
+    store.make()
+    told = []
+
+    def stop(done: int, total: int, words: str = "", /) -> None:
+        told.append((done, total))
+        raise KeyboardInterrupt
+
+    def found() -> list[str]:
+        inside = [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()]
+        return sorted(name.rpartition("/")[2] for name in (s3.objects() if kind == "bucket" else inside))
+
+    with pytest.raises(KeyboardInterrupt):
+        store.send("key", tmp_path / "large", stop)
+    gc.collect()
+    assert told == [(BLOCK, 2 * BLOCK + 1)] and found() == ["prism"] and s3.unfinished() == 0
+    store.send("key", tmp_path / "large")
+    assert found() == sorted(["prism", "key", sha256(bytes(2 * BLOCK + 1)).hexdigest()]) and s3.unfinished() == 0
+    store.fetch("key", tmp_path / "here", "artifact")
+    assert (tmp_path / "here/weights").read_bytes() == bytes(2 * BLOCK + 1)

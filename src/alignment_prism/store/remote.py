@@ -11,12 +11,15 @@ artifact next finds them there. Why, and what stays on disks: docs/design/storag
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from alignment_prism.domain.errors import InputError, PrismError, StoreError
 from alignment_prism.domain.progress import Progress
@@ -27,6 +30,9 @@ from alignment_prism.store.outputs import shared_fault
 
 FORMAT = b"alignment-prism store, format 1\n"
 """What the file `URL/prism` says, by which a store is known."""
+
+BLOCK = 32 * 2**20
+"""Bytes that are sent in one request: after each of them a sender can be stopped."""
 
 
 class RemoteStore:
@@ -131,24 +137,42 @@ class RemoteStore:
                 here += entry["bytes"]
             progress(total, total)
 
-    def send(self, key: str, folder: Path) -> None:
+    def send(self, key: str, folder: Path, progress: Progress = lambda done, total, words="", /: None) -> None:
         """Put a finished artifact into the store, in place of one that has its key.
 
         Args:
             key: to find it by.
             folder: of the artifact.
+            progress: told how many bytes of how many are there, block by block. What it raises ends the sending and
+                leaves no part of a file.
 
         Raises:
             StoreError: it is not whole, or the store cannot be written.
         """
         manifest = read_manifest(folder)
+        there, total = 0, sum(entry["bytes"] for entry in manifest.files.values())
         for name, entry in manifest.files.items():
             path = self._path("files", entry["sha256"])
             with self._reached():
-                if not (self._fs.exists(path) and self._fs.info(path)["size"] == entry["bytes"]):
-                    self._fs.put_file(str(folder / name), path)
+                known = self._fs.exists(path) and self._fs.info(path)["size"] == entry["bytes"]
+            if not known:
+                self._send_file(folder / name, path, entry["sha256"], partial(_further, progress, there, total, name))
+            there += entry["bytes"]
+            progress(there, total, name)
         with self._reached():
             self._put(self._path("artifacts", key), (folder / MANIFEST).read_bytes())
+
+    def _send_file(self, file: Path, path: str, digest: str, sent: Callable[[int], None]) -> None:
+        """Send one, block by block; it is there when its last block is, and has proved to be what its name says."""
+        found = hashlib.sha256()
+        with self._reached(), self._whole(path) as there, file.open("rb") as source:
+            while block := source.read(BLOCK):
+                found.update(block)
+                there.write(block)
+                sent(source.tell())
+            if found.hexdigest() != digest:
+                what, fix = f"a file of the artifact has been altered: {file.name}", "make the artifact again"
+                raise StoreError(what, where=str(file.parent), fix=fix)
 
     @property
     def _is_folder(self) -> bool:
@@ -160,13 +184,32 @@ class RemoteStore:
         return "/".join([self._root, *parts])
 
     def _put(self, path: str, content: bytes) -> None:
-        """At once or not at all: in one request, and in a folder by a rename."""
-        if not self._is_folder:
-            self._fs.pipe_file(path, content)
+        """At once or not at all."""
+        with self._whole(path) as file:
+            file.write(content)
+
+    @contextmanager
+    def _whole(self, path: str) -> Iterator[IO[bytes]]:
+        """A file that is there when the context ends: by its last request, and in a folder by a rename. What is raised
+        in between leaves none."""
+        if self._is_folder:
+            part = Path(f"{path}.{socket.gethostname()}-{os.getpid()}.part")
+            try:
+                with part.open("wb") as file:
+                    yield file
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
             return
-        part = Path(f"{path}.{os.getpid()}.part")
-        part.write_bytes(content)
-        part.replace(path)
+        file = self._fs.open(path, "wb", block_size=BLOCK)
+        try:
+            yield file
+            file.close()
+        except BaseException:
+            with suppress(Exception):  # what was raised is what is told
+                file.closed = True  # one that is merely forgotten would be completed
+                file.discard()
+            raise
 
     def _remove(self, path: str) -> None:
         with self._reached():
@@ -199,6 +242,10 @@ class RemoteStore:
                 where=self.url,
                 fix="check address, bucket and credentials, then run the same again: what is finished is kept here",
             ) from error
+
+
+def _further(progress: Progress, before: int, total: int, words: str, more: int) -> None:
+    progress(before + more, total, words)
 
 
 class DamagedError(StoreError):

@@ -6,16 +6,20 @@ taken away. The folder of the study stays what everything is read from and writt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Event, Thread
 
 from alignment_prism.domain import PrismError, StoreError
 from alignment_prism.store.remote import DamagedError, RemoteStore
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import Step
 from alignment_prism.studies.steps.step import TRAINING
+
+PATIENCE = 10.0
+"""Seconds that who stops a study waits for the block that is being sent."""
 
 
 @contextmanager
@@ -26,7 +30,7 @@ def shared_steps(
 
     Steps are sent one after the other while others are done; those that were done by earlier runs and are not in the
     store, at the end, when nothing alters them any more. One that cannot be sent stops nothing: it is told at the end,
-    and the same command sends it.
+    and the same command sends it. Ctrl-C ends what is being sent at its next block, of which the store keeps nothing.
 
     Args:
         store: that machines share; None for none.
@@ -43,43 +47,88 @@ def shared_steps(
     store.make()
     there = store.keys()
     _fetch([step for step in steps if step.key in there], store, out, reporter)
-    sent: dict[str, Future[None]] = {}
-    titles: dict[str, str] = {}
-    pool = ThreadPoolExecutor(1, thread_name_prefix="prism-store")
-
-    def send(step: Step) -> None:
-        titles[step.key] = step.title
-        sent[step.key] = pool.submit(store.send, step.key, step.folder(out))
-
+    sender = _Sender(store, out, reporter)
     try:
-        yield send
-    except BaseException as error:
-        _tell_waiting(sent, store, reporter)
-        pool.shutdown(cancel_futures=not isinstance(error, Exception))
-        if failed := _failed(sent, titles):
-            reporter.note(f"{len(failed)} finished steps are not in {store.url}: {failed[0]}")
+        yield sender.send
+        for step in steps:
+            if step.key not in there | sender.asked:
+                sender.send(step)
+        failed = sender.finish()
+    except Exception:
+        if failed := sender.finish():
+            reporter.note(f"{_are(failed)} not in {store.url}: {failed[0]}")
         raise
-    for step in steps:
-        if step.key not in there | sent.keys() and step.is_done(out):
-            send(step)
-    _tell_waiting(sent, store, reporter)
-    try:
-        pool.shutdown()
-    except KeyboardInterrupt:
-        pool.shutdown(wait=False, cancel_futures=True)
+    except BaseException:
+        sender.stop()
         raise
-    if failed := _failed(sent, titles):
+    if failed:
         raise StoreError(
-            f"{len(failed)} of {len(sent)} finished steps could not be sent to the store: {failed[0]}",
+            f"{len(failed)} of {len(sender.asked)} finished steps could not be sent to the store: {failed[0]}",
             where=store.url,
             fix="run the same again: they are in the study's folder, and are sent then",
         )
 
 
-def _tell_waiting(sent: dict[str, Future[None]], store: RemoteStore, reporter: Reporter) -> None:
-    """Say what one waits for."""
-    if waiting := sum(not future.done() for future in sent.values()):
-        reporter.note(f"{waiting} finished steps are still to be sent to {store.url}")
+class _Sender:
+    """Sends finished steps, one after the other, in a thread that ends with the process."""
+
+    def __init__(self, store: RemoteStore, out: Path, reporter: Reporter) -> None:
+        self.asked: set[str] = set()
+        """Keys of the steps that were to be sent."""
+        self._store, self._out, self._reporter = store, out, reporter
+        self._waiting: dict[str, str] = {}  # key -> title
+        self._failed: list[str] = []
+        self._steps: SimpleQueue[Step | None] = SimpleQueue()
+        self._stop, self._ended = Event(), Event()  # an interrupted join() takes a thread for ended
+        Thread(target=self._work, daemon=True, name="prism-store").start()
+
+    def send(self, step: Step) -> None:
+        """Have a step sent after those before it."""
+        self.asked.add(step.key)
+        self._waiting[step.key] = step.title
+        self._steps.put(step)
+
+    def finish(self) -> list[str]:
+        """Wait until all are sent that can be; what could not be, and why."""
+        self._steps.put(None)
+        if self._waiting:
+            self._reporter.note(f"{_are(self._waiting)} still to be sent to {self._store.url}")
+        try:
+            self._ended.wait()
+        except KeyboardInterrupt:
+            self.stop()
+            raise
+        return self._failed
+
+    def stop(self) -> None:
+        """End what is under way, and say what was not sent; once."""
+        if self._stop.is_set():
+            return
+        self._stop.set()
+        self._steps.put(None)
+        self._ended.wait(PATIENCE)
+        if left := [*self._failed, *self._waiting.values()]:
+            self._reporter.note(
+                f"{_are(left)} not in {self._store.url}, and sent by the same command: {'; '.join(left)}"
+            )
+
+    def _work(self) -> None:
+        try:
+            while (step := self._steps.get()) is not None:
+                self._go_on()
+                try:
+                    self._store.send(step.key, step.folder(self._out), self._go_on)
+                except Exception as error:
+                    self._failed.append(f"{step.title}: {error.what if isinstance(error, PrismError) else error}")
+                del self._waiting[step.key]
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._ended.set()
+
+    def _go_on(self, done: int = 0, total: int = 0, words: str = "", /) -> None:
+        if self._stop.is_set():
+            raise KeyboardInterrupt
 
 
 def _fetch(steps: Sequence[Step], store: RemoteStore, out: Path, reporter: Reporter) -> None:
@@ -99,12 +148,5 @@ def _fetch(steps: Sequence[Step], store: RemoteStore, out: Path, reporter: Repor
                 reporter.note(f"{step.title}: the store has something else under its key; the step is done again")
 
 
-def _failed(sent: dict[str, Future[None]], titles: dict[str, str]) -> list[str]:
-    """What could not be sent, and why."""
-    found = []
-    for key, future in sent.items():
-        if future.cancelled():
-            found.append(f"{titles[key]}: stopped before it was sent")
-        elif (error := future.exception()) is not None:
-            found.append(f"{titles[key]}: {error.what if isinstance(error, PrismError) else error}")
-    return found
+def _are(steps: Collection[str]) -> str:
+    return f"{len(steps)} finished steps are" if len(steps) > 1 else "1 finished step is"
