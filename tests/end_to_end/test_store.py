@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prism_command import prism
@@ -120,6 +123,22 @@ def test_a_store_that_nobody_answers_at_is_told_before_any_step(study: Path, s3:
     told = prism("study", "run", "spec.yaml", "--out", "out", "--store", s3.url, folder=study)
     assert told.returncode == 5 and "the store cannot be used" in told.stderr and "fix:" in told.stderr
     assert not (study / "out/train").exists()
+
+
+def test_weights_that_are_fetched_are_held_against_their_digest_once(
+    study: Path, s3: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(study, "first", "--store", s3.url)
+    hashed: Counter[str] = Counter()
+    file_digest = hashlib.file_digest
+
+    def counted(file: Any, *more: Any) -> Any:
+        hashed[Path(file.name).name] += 1
+        return file_digest(file, *more)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    run(study, "second", "--store", s3.url)
+    assert (hashed["model.safetensors"], hashed["generations.parquet"]) == (2 + 1, 3 + 1)  # base; that of the study
 
 
 def test_a_folder_is_a_store_too(study: Path) -> None:

@@ -129,9 +129,9 @@ class RemoteStore:
                 for _ in range(2):  # once more, where it was the way that did it
                     with self._reached(missing=place):
                         self._fs.get_file(self._path("files", entry["sha256"]), str(temporary / name))
-                    if file_digest(temporary / name) == entry["sha256"]:
+                    if is_it := file_digest(temporary / name) == entry["sha256"]:
                         break
-                if file_digest(temporary / name) != entry["sha256"]:
+                if not is_it:
                     self._remove(self._path("files", entry["sha256"]))
                     self._damaged(place, f"{name} is not the file that was sent")
                 here += entry["bytes"]

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from threading import Event, Thread
 
 from alignment_prism.domain import PrismError, StoreError
+from alignment_prism.store import read_manifest
 from alignment_prism.store.remote import DamagedError, RemoteStore
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import Step
@@ -25,8 +26,9 @@ PATIENCE = 10.0
 @contextmanager
 def shared_steps(
     store: RemoteStore | None, steps: Sequence[Step], out: Path, reporter: Reporter
-) -> Iterator[Callable[[Step], None]]:
-    """Fetch the steps that a store has and the study has not, and yield what is to be called when another is done.
+) -> Iterator[tuple[Callable[[Step], None], frozenset[str]]]:
+    """Fetch the steps that a store has and the study has not. Yield what is to be called when another is done, and keys
+    of the steps whose files were held against their digests on the way.
 
     Steps are sent one after the other while others are done; those that were done by earlier runs and are not in the
     store, at the end, when nothing alters them any more. One that cannot be sent stops nothing: it is told at the end,
@@ -42,14 +44,14 @@ def shared_steps(
         StoreError: the store cannot be written; or, when all else is done, steps could not be sent.
     """
     if store is None:
-        yield lambda step: None
+        yield (lambda step: None), frozenset()
         return
     store.make()
     there = store.keys()
-    _fetch([step for step in steps if step.key in there], store, out, reporter)
+    whole = _fetch([step for step in steps if step.key in there], store, out, reporter)
     sender = _Sender(store, out, reporter)
     try:
-        yield sender.send
+        yield sender.send, frozenset(whole)
         for step in steps:
             if step.key not in there | sender.asked:
                 sender.send(step)
@@ -131,9 +133,10 @@ class _Sender:
             raise KeyboardInterrupt
 
 
-def _fetch(steps: Sequence[Step], store: RemoteStore, out: Path, reporter: Reporter) -> None:
-    """Those that are not done here."""
-    missing = [step for step in steps if not step.is_done(out)]
+def _fetch(steps: Sequence[Step], store: RemoteStore, out: Path, reporter: Reporter) -> set[str]:
+    """Those that are not done here; keys of the ones that are whole here then."""
+    whole = {step.key for step in steps if step.is_done(out)}
+    missing = [step for step in steps if step.key not in whole]
     for number, step in enumerate(missing, start=1):
         with reporter.step(number, len(missing), f"fetch: {step.title}") as progress:
             if note := step.clear(out):
@@ -143,9 +146,12 @@ def _fetch(steps: Sequence[Step], store: RemoteStore, out: Path, reporter: Repor
             except DamagedError as error:
                 reporter.note(f"{step.title}: {error.what}; the step is done again")
                 continue
-            if not step.is_done(out):
+            if step.kind != "train" and read_manifest(step.folder(out)).key != step.key:
                 step.clear(out)
                 reporter.note(f"{step.title}: the store has something else under its key; the step is done again")
+                continue
+            whole.add(step.key)
+    return whole
 
 
 def _are(steps: Collection[str]) -> str:

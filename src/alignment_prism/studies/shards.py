@@ -84,9 +84,9 @@ def run_shard(
                 source.write(out)
         with (
             CallJournal(out / CALLS, cache=shared, budget=limit) as journal,
-            shared_steps(elsewhere, steps, out, reporter) as finished,
+            shared_steps(elsewhere, steps, out, reporter) as (finished, whole),
         ):
-            context = Context(out, journal if called else None, gpus=gpus, finished=finished)
+            context = Context(out, journal if called else None, gpus=gpus, finished=finished, whole=whole)
             run_steps(steps, context, Logged(reporter, out / STEPS), jobs=jobs)
     return steps
 

@@ -107,7 +107,7 @@ def unfinished(steps: Sequence[Step], context: Context, *, fill_gaps: bool) -> t
     Raises:
         ModelError: one cannot be opened.
     """
-    waiting = {step.key for step in steps if not step.is_done(context.out)}
+    waiting = {step.key for step in steps if step.key not in context.whole and not step.is_done(context.out)}
     done = [step for step in steps if step.key not in waiting] if fill_gaps else []
     gaps = {step.key for step in done if KINDS[step.kind].has_gaps(step.folder(context.out))}
     later = dependents(steps, gaps)  # they were made from what had the gaps

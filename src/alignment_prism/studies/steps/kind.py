@@ -28,6 +28,7 @@ class Context:
         known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
         gpus: of one machine, that a training of a model that does not fit one core is spread over.
         finished: called in the study's process with each step that is done.
+        whole: keys of steps whose files this run has held against their digests already.
     """
 
     out: Path
@@ -35,6 +36,7 @@ class Context:
     known: tuple[Path, ...] = ()
     gpus: int = 1
     finished: Callable[[Step], None] = lambda step: None
+    whole: frozenset[str] = frozenset()
 
 
 Do = Callable[[Step, Mapping[str, Path], Path, Context, Progress], None]
