@@ -141,6 +141,14 @@ def test_weights_that_are_fetched_are_held_against_their_digest_once(
     assert (hashed["model.safetensors"], hashed["generations.parquet"]) == (2 + 1, 3 + 1)  # base; that of the study
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_a_bucket_that_is_not_there(command: str, study: Path, s3: Bucket) -> None:
+    url = s3.url.replace("s3://", "s3://not-")
+    told = prism("study", command, "spec.yaml", "--out", "out", "--store", url, folder=study)
+    assert told.returncode == 5 and "bucket does not exist" in told.stderr and "fix:" in told.stderr
+    assert f"where: {url}" in told.stderr and not (study / "out").exists()
+
+
 def test_a_folder_is_a_store_too(study: Path) -> None:
     url = f"file://{study}/store"
     run(study, "first", "--store", url)

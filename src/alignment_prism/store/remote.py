@@ -45,7 +45,7 @@ class RemoteStore:
 
     Raises:
         InputError: nothing that is installed knows such a URL.
-        StoreError: it cannot be reached or read, or is of another format.
+        StoreError: it cannot be reached or read, or is of another format; or there is no such bucket.
     """
 
     def __init__(self, url: str) -> None:
@@ -68,6 +68,8 @@ class RemoteStore:
         if found != FORMAT:
             fix = "use the version that wrote it, or another address"
             raise StoreError("the store has a format that this version does not read", where=url, fix=fix)
+        if not self._is_marked:
+            self.keys()  # or there is no such bucket
 
     def make(self) -> None:
         """Make the store where it is not there yet; by this one knows, before any work, that it can be written.
@@ -92,8 +94,10 @@ class RemoteStore:
             try:
                 names = (PurePosixPath(path).name for path in self._fs.ls(self._path("artifacts"), detail=False))
                 return {name for name in names if not name.endswith(".part")}
-            except FileNotFoundError:  # an empty folder is none on object storage
-                return set()
+            except FileNotFoundError as error:
+                if error.__cause__ is not None:  # a server's word for a bucket that is not there
+                    raise
+                return set()  # an empty folder is none on object storage
 
     def fetch(
         self, key: str, folder: Path, kind: str, progress: Progress = lambda done, total, words="", /: None
