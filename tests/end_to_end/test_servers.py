@@ -13,7 +13,7 @@ import pytest
 from scripted_server import Reply, Server
 
 from alignment_prism.cli.main import main
-from alignment_prism.domain import Generation, Outcome, Score
+from alignment_prism.domain import Comparison, Generation, Outcome, Score, Winner
 from alignment_prism.io import read_records
 from alignment_prism.studies import load_spec
 
@@ -122,6 +122,42 @@ def test_verdicts_outlive_the_replies_that_are_asked_for_again(server: Server, p
     assert code_of(*command, "--retry-unjudged") == 0 and len(judged) == 1
     assert [one.outcome for one in read_records(out / "scores.parquet", Score)] == [Outcome.SAFE_HELP] * 3
     assert not list(out.glob("score/*.earlier"))
+
+
+def test_comparisons_outlive_the_replies_that_are_asked_for_again(server: Server, tmp_path: Path) -> None:
+    """As verdicts do: of three replies to be compared one failed."""
+    rows = [{"id": f"p{n}", "prompt": f"task {n}", "language": "en", "kind": "general"} for n in range(3)]
+    prompts = jsonl(tmp_path / "prompts.jsonl", rows)
+    base = jsonl(tmp_path / "base.jsonl", [{"prompt_id": f"p{n}", "reply": HELP} for n in range(3)])
+    compared: list[str] = []
+
+    def script(reply: Reply, winner: Reply) -> Callable[[list[dict[str, str]]], Reply]:
+        def answer(messages: list[dict[str, str]]) -> Reply:
+            said = messages[-1]["content"]
+            if server.bodies[-1]["model"] == "m":
+                return reply if said == "task 1" else Reply(f"{HELP} It is {said}.")
+            compared.append(said)
+            return winner
+
+        return answer
+
+    out = tmp_path / "out"
+    model = ("--model", "openai-api/local/m", "--model-url", server.url, "--base-generations", base)
+    judge = ("--judge", "openai-api/local/j", "--judge-url", server.url)
+    command = ("evaluate", "win-rate", "--prompts", prompts, *model, *judge, "--retries", 0, "--out", out)
+    wins = Reply(json.dumps({"winner": "A"}))
+    server.script = script(Reply(status=400, message="no"), wins)
+    assert code_of(*command) == 0 and len(compared) == 4
+    for journal in out.glob("calls.jsonl*"):
+        journal.unlink()
+    server.script = script(Reply(HELP + " It is."), Reply(status=401, message="no such key"))
+    assert code_of(*command, "--retry-unjudged") == 3
+    server.script = script(Reply(HELP + " It is."), wins)
+    compared.clear()
+    assert code_of(*command, "--retry-unjudged") == 0 and len(compared) == 2
+    found = read_records(out / "comparisons.parquet", Comparison)
+    assert len(found) == 6 and Winner.UNJUDGED not in {one.winner for one in found}
+    assert not list(out.glob("compare/*.earlier"))
 
 
 def test_a_reply_that_never_comes_is_counted(

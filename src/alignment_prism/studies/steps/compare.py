@@ -67,4 +67,4 @@ def _has_gaps(folder: Path) -> bool:
     return any(one.winner is Winner.UNJUDGED for one in read_records(folder / COMPARISONS, Comparison))
 
 
-COMPARE = StepKind("compare", do, endpoints=called_endpoint, has_gaps=_has_gaps)
+COMPARE = StepKind("compare", do, endpoints=called_endpoint, has_gaps=_has_gaps, takes_over=True)

@@ -70,8 +70,8 @@ class StepKind:
         has_gaps: whether an artifact lacks answers that could be asked for again.
         makes_folder: whether `do` makes the artifact's folder itself, so that what it reached when it was stopped
             outlives it; otherwise `folder` is a temporary one, which becomes the artifact when `do` returns.
-        takes_over: whether `do` takes over from an earlier artifact (`EARLIER`) what is of the very replies it is asked
-            about, by their digests, so that one of other replies is kept until the step is done again.
+        takes_over: whether `do` takes over from an earlier artifact (`EARLIER`) what is of replies that stayed as they
+            were, so that one of which some were asked for again is kept until the step is done again.
     """
 
     name: str
