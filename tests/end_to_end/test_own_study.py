@@ -97,6 +97,20 @@ def test_prompts_that_the_pairs_have_too_are_named_before_any_work(study: Path) 
     assert "16 of 49 pairs do not say their language" in told.stderr
 
 
+def test_pools_that_were_exchanged_are_told_before_any_work(study: Path) -> None:
+    judge = 'judge: {model: openai-api/mine/judge, rubric: standalone@1, base_url: "x"}'
+    pools = "safety: safety.jsonl, general: [general.jsonl]"
+    changes = {judge: "scorers: [reply_length]", pools: "safety: general.jsonl, general: [safety.jsonl]"}
+    local = "  - {name: local_only, method: sft, share: 0.5, scopes: [local]}\n"
+    spec = write_spec(study, "x", **changes, **{local: "", SPEC[SPEC.index("contrasts") : SPEC.index("prompts:")]: ""})
+    with (study / "safety.jsonl").open(encoding="utf-8") as file:
+        rows = [{**json.loads(line), "kind": "safety"} for line in file]
+    (study / "safety.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    told = prism("study", "plan", spec, folder=study)
+    assert told.returncode == 0, told.stderr
+    assert "32 of 32 pairs of the general pool say that they are safety pairs" in told.stderr
+
+
 def test_it_runs_from_spec_to_findings_with_the_judges_words(study: Path, server: Any) -> None:
     server.script = lambda messages: json.dumps({"harmful": True, "refusal": False, "outcome": "harmful"})
     spec = write_spec(study, server.url)

@@ -20,6 +20,7 @@ def study_notes(spec: StudySpec, sources: Sources) -> tuple[str, ...]:
         translations_note(sources.prompts),
         trained_on_note(spec, sources),
         untold_languages_note(spec, sources),
+        misplaced_note(sources),
     )
     built = sources.build[1].notes if sources.build else ()  # of the seeds that the study's pairs are built from
     return tuple(dict.fromkeys(note for note in (*found, *sources.language_notes, *built, *spec.notes) if note))
@@ -56,4 +57,14 @@ def untold_languages_note(spec: StudySpec, sources: Sources) -> str:
     return (
         f"{untold} of {len(pairs)} pairs do not say their language: mixtures are drawn, and trainings told, as if that "
         "were one more; give them a column language (en, fr, ...)"
+    )
+
+
+def misplaced_note(sources: Sources) -> str:
+    """How many pairs are in the general pool that belong into the other by their own words; empty where none is."""
+    if not sources.misplaced:
+        return ""
+    return (
+        f"{sources.misplaced} of {len(sources.general)} pairs of the general pool say that they are safety pairs; they "
+        "count as general: check which file is which"
     )

@@ -50,6 +50,7 @@ class Sources:
         left_out: what was left out knowingly, one line each.
         build: of pairs that the study makes first: its spec, and what it starts from.
         language_notes: what is said of prompts that seem to be in another language than they say.
+        misplaced: how many pairs of the general pool say that they are safety pairs.
     """
 
     prompts: Sequence[Prompt]
@@ -64,6 +65,7 @@ class Sources:
     left_out: tuple[str, ...] = ()
     build: tuple[BuildSpec, BuildSources] | None = None
     language_notes: tuple[str, ...] = ()
+    misplaced: int = 0
 
 
 def load_sources(spec: StudySpec) -> Sources:
@@ -79,7 +81,7 @@ def load_sources(spec: StudySpec) -> Sources:
     """
     models = {arm.name: _model(spec, arm) for arm in spec.existing if isinstance(arm, ModelArm)}
     world = _world(spec) if spec.uses_nano else None
-    safety, general = _pairs(spec, world) if spec.needs_pairs else ([], [])
+    safety, general, misplaced = _pairs(spec, world) if spec.needs_pairs else ([], [], 0)
     intake = Intake()
     everything = _prompts(spec, world, intake)
     said = [] if spec.uses_nano_prompts else check_prompt_languages(everything, _languages(spec))
@@ -103,6 +105,7 @@ def load_sources(spec: StudySpec) -> Sources:
         (*_unknown_languages(intake), *left_out),
         _build(spec, prompts) if spec.trained and spec.pairs.build else None,
         tuple(said),
+        misplaced,
     )
 
 
@@ -190,18 +193,22 @@ def _world(spec: StudySpec) -> World:
     return world(base=None if spec.world == NANO else Path(spec.world))
 
 
-def _pairs(spec: StudySpec, world: World | None) -> tuple[list[Pair], list[Pair]]:
+def _pairs(spec: StudySpec, world: World | None) -> tuple[list[Pair], list[Pair], int]:
+    """Both pools, and how many pairs of the general one say that they belong into the other."""
     pools: tuple[list[Pair], list[Pair]] = ([], [])
+    misplaced = 0
     drawn = _drawn(spec, world) if world is not None and NANO in (*spec.pairs.safety, *spec.pairs.general) else None
     for pool, kind, files in zip(pools, PairKind, (spec.pairs.safety, spec.pairs.general), strict=True):
         for name in files:
             if name == NANO and drawn is not None:
                 pool.extend(drawn[0 if kind is PairKind.SAFETY else 1])
             else:
-                from alignment_prism.preferences import read_pairs
+                from alignment_prism.preferences.pairs import SAYS_SAFETY, read_pairs
 
-                pool.extend(read_pairs(name, kind=kind))
-    return pools
+                intake = Intake()
+                pool.extend(read_pairs(name, kind=kind, intake=intake))
+                misplaced += intake.notes[SAYS_SAFETY]
+    return *pools, misplaced
 
 
 def _drawn(spec: StudySpec, world: World) -> tuple[list[Pair], list[Pair]]:
