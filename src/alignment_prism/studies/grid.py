@@ -109,6 +109,7 @@ class GridSpec(Part):
 
 Grids = Annotated[
     tuple[GridSpec, ...],
+    Field(min_length=1),
     BeforeValidator(
         lambda value: (value,) if isinstance(value, dict | GridSpec) else value,
         json_schema_input_type=GridSpec | tuple[GridSpec, ...],

@@ -348,6 +348,7 @@ def test_a_grid_that_cannot_be_meant_is_refused(change: tuple[str, str], words: 
             "'seeds' is of the whole: write it at the top level, beside 'arms'",
         ),
         ("arms: [{name: a, method: sft, shares: 0.15}]", "unknown key 'arms[0].shares'", "did you mean 'share'?"),
+        ("grid: []", "grid: an empty list", "write at least 1 entry"),
         ("grid: {methods: sft, shares: [0.15]}", "grid.methods: Input should be a list", "write a list: ['sft']"),
         ("grid: {methods: [sft], shares: [15]}", "less than or equal to 1 (it is 15)", "write 0.15 for 15 %"),
         ("arms: [{name: a, method: sft, share: 7.5 %}]", "(it is '7.5 %')", "write 0.075 for 7.5 %"),
