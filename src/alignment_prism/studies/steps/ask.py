@@ -34,7 +34,7 @@ def prompts_of(pairs: list[Pair]) -> list[Prompt]:
         turns = [(message.role.value, message.content) for message in pair.messages]
         name = content_digest("asked", pair.language, turns)
         kind = PromptKind.HARMFUL if pair.kind == PairKind.SAFETY else PromptKind.GENERAL
-        about = {name: pair.metadata[name] for name in ("translations",) if name in pair.metadata}
+        about = {"translations": pair.metadata["translations"]} if "translations" in pair.metadata else {}
         prompt = Prompt(
             name, pair.messages, pair.language, kind, pair.scope, pair.categories, group=pair.group, metadata=about
         )
