@@ -159,14 +159,16 @@ def _called_after(study: str, results: Results, title: str) -> Iterator[Finding]
 def unlike(reports: Mapping[str, Report]) -> list[str]:
     """In what studies were measured otherwise, in words; numbers of such studies are not comparable.
 
-    By what they have of the same metric on prompts of the same kind.
+    By what they have of the same metric on prompts of the same kind. Rows over seeds are of the prompts that these have
+    in common, and those of the seeds say of which set they are.
     """
     lines = []
     for fact, words in FACTS.items():
         seen: dict[tuple[str, str], dict[str, set[str]]] = {}
         for name, report in reports.items():
+            pooled = set(report.results.index.pooled)
             for row in report.results.findings:
-                if row.metric in COMPARED:
+                if row.metric in COMPARED and not (row.seed < 0 and row.arm in pooled):
                     value = dict(Signature.parts(row.signature)).get(fact, "")
                     value = report.results.opponent(row.arm) if value and fact == "against" else value
                     seen.setdefault((row.metric, row.prompts), {}).setdefault(name, set()).update({value} - {""})

@@ -23,10 +23,11 @@ from alignment_prism.domain import (
 )
 from alignment_prism.evaluation import reply_findings, seed_findings, win_rate_findings
 from alignment_prism.gates import Decision, GateSpec, Status, decide
-from alignment_prism.reports import Results, seeds_table, write_report
+from alignment_prism.reports import Report, Results, seeds_table, write_report
 from alignment_prism.reports.figures import draw_figures
 from alignment_prism.reports.numbers import as_text
 from alignment_prism.reports.published import published_table
+from alignment_prism.reports.report import unlike
 from alignment_prism.reports.verdict import judge_results
 from alignment_prism.statistics.changes.seeds import SeedModel, crossed_difference
 
@@ -313,3 +314,8 @@ def test_beside_published_numbers_stands_what_the_seeds_say_together() -> None:
     assert apart is not None and [names[0] for names, _ in apart.rows] == [
         "sft (seed 0)", "sft (seed 1)", "dpo_15 (seed 0)", "dpo_15 (seed 1)",
     ]  # fmt: skip
+
+
+def test_studies_of_one_seed_and_of_several_on_the_same_prompts_are_comparable() -> None:
+    one, three = (Report(toy_study.results(seeds, each=3, arms=("sft", "dpo_15"))) for seeds in (1, 3))
+    assert unlike({"one": one, "three": three}) == []
