@@ -46,11 +46,15 @@ def caveats(results: Results) -> Iterator[str]:
             f"{'Every arm was' if once == trained else few} aligned once: the intervals are for other prompts, and how "
             "far another seed would move the numbers is not known from here."
         )
-    for copies in dict.fromkeys(tuple(results.copies(name)) for name in results.index.pooled):
-        if not copies:
-            continue
-        whose = f"seed{'s' * (len(copies) > 1)} {listed(copies)} {'are' if len(copies) > 1 else 'is'}"
-        yield f"{sentence(whose)} not counted: a training with it gave the very weights of an earlier seed."
+    left_out: dict[tuple[str, ...], list[str]] = {}
+    for name in results.index.pooled:
+        left_out.setdefault(tuple(results.copies(name)), []).append(name)
+    for seeds, names in left_out.items():
+        if seeds:
+            of = f"of {listed(names) if len(names) <= FEW_ARMS else f'{len(names)} arms'} " if len(left_out) > 1 else ""
+            they = "seeds {} are not counted: a training with each" if len(seeds) > 1 else (
+                "seed {} is not counted: a training with it")  # fmt: skip
+            yield f"{sentence(of + they.format(listed(seeds)))} gave the very weights of an earlier seed."
     if apart := _seed_by_seed(results):
         yield (
             f"Not told over seeds: {listed(apart)}. Their intervals are for other prompts, and none is for other seeds;"

@@ -224,7 +224,11 @@ def test_a_seed_that_gave_the_weights_of_another_is_none() -> None:
     one = replace(over_seeds("m", -0.3, -0.1), signature="seeds|judge:j/1|seeds:1|p:nan|copies:1,2")
     lead, _, _, caveats = words(*rows, one)
     assert "m (by 25 to 35 points) does less harm" in lead and "m declines more" in lead
-    assert "Seeds 1 and 2 are not counted" in caveats and "Not told over seeds" not in caveats
+    assert "Seeds 1 and 2 are not counted: a training with each gave" in caveats
+    assert "Not told over seeds" not in caveats
+    # Of another base no training gave the same weights.
+    own = [*seeds_of("n"), over_seeds("n", -0.3, -0.1)]
+    assert "Of m seeds 1 and 2 are not counted: a training" in words(*rows, one, *own)[3]
 
 
 def test_changes_without_the_errors_of_the_judge_are_said_of_harm_and_of_refusals() -> None:
