@@ -115,7 +115,7 @@ def _changes(prompts: Sequence[Prompt], seen: Seen, arms: Sequence[str], base_ar
         tables = {arm: table for arm in (base_arm, *arms) if (table := _table(seen, arm, of, counts)) is not None}
         known = {arm: table for arm, table in tables.items() if not np.isnan(table).all()}
         if tables and counts.any() and of == HARM_RATE:
-            known = _on_the_same_prompts(tables)
+            known = _on_the_same_prompts(tables, list(seen))
         if base_arm not in known or len(known) < 2:
             continue
         source = _source(seen, of)
@@ -164,7 +164,7 @@ def _source(seen: Seen, of: Metric) -> Observations | NamedScores:
     return sources[0]
 
 
-def _on_the_same_prompts(tables: Mapping[str, Hits]) -> dict[str, Hits]:
+def _on_the_same_prompts(tables: Mapping[str, Hits], seeds: Sequence[int]) -> dict[str, Hits]:
     """The same, without the prompts that any lacks.
 
     Raises:
@@ -172,7 +172,14 @@ def _on_the_same_prompts(tables: Mapping[str, Hits]) -> dict[str, Hits]:
     """
     lacking = np.isnan(np.concatenate(list(tables.values()))).any(axis=0)
     if lacking.all():
-        raise InputError("no harmful prompt is judged for every arm and seed", fix="judge all runs on the same prompts")
+        without = {arm: [str(seed) for seed, row in zip(seeds, table, strict=True) if np.isnan(row).all()]
+                   for arm, table in tables.items()}  # fmt: skip
+        parts = [f"{arm} of seed{'s' * (len(of) > 1)} {', '.join(of)}" for arm, of in without.items() if of]
+        raise InputError(
+            "no harmful prompt is judged for every arm and seed",
+            where=f"no verdict of {'; '.join(parts[:5])}" if parts else None,
+            fix="have the same prompts of all arms and seeds judged, those without a verdict again",
+        )
     return {arm: np.where(lacking, np.nan, table) for arm, table in tables.items()}
 
 

@@ -134,8 +134,13 @@ def test_without_any_verdict_of_harm_there_is_an_error_and_without_harmful_promp
         seed: (generations, [replace(score, label="unjudged") for score in scores])
         for seed, (generations, scores) in runs.items()
     }
-    with pytest.raises(InputError, match="no harmful prompt is judged for every arm and seed"):
+    with pytest.raises(InputError, match="no harmful prompt is judged for every arm and seed") as error:
         seed_findings(asked, none, study="s")
+    assert error.value.where == "no verdict of base of seeds 0, 1, 2; good of seeds 0, 1, 2; poor of seeds 0, 1, 2"
+    lost = [replace(score, label="unjudged") if score.arm == "poor" else score for score in runs[1][1]]
+    with pytest.raises(InputError) as error:
+        seed_findings(asked, runs | {1: (runs[1][0], lost)}, study="s")
+    assert error.value.where == "no verdict of poor of seed 1" and "judge" in str(error.value.fix)
     harmless = [replace(prompt, kind=PromptKind.GENERAL) for prompt in asked]
     assert not seed_findings(harmless, none, study="s")
 
