@@ -38,6 +38,10 @@ class Seen:
     errors: list[str] = field(default_factory=list)
 
 
+PATIENCE = 120_000
+"""Milliseconds that a test waits for what must come: a busy machine may be ten times slower than a quiet one."""
+
+
 @contextmanager
 def chromium() -> Iterator[Any]:
     """A Playwright browser; one a module is enough, pages are cheap and share nothing."""
@@ -62,6 +66,7 @@ def page_at(browser: Any, url: str | Path, **context: Any) -> Iterator[tuple[Any
     seen = Seen()
     try:
         page = opened.new_page()
+        page.set_default_timeout(PATIENCE)
         page.on(
             "request", lambda one: None if one.url.startswith(("file:", "data:")) else seen.requests.append(one.url)
         )

@@ -27,7 +27,6 @@ def chrome() -> Iterator[Any]:
 
 def join(page: Any, name: str) -> None:
     """Make the account of the invitation that a page shows."""
-    page.set_default_timeout(20_000)
     page.fill("#name", name)
     page.fill("#password", PASSWORD)
     page.fill("#again", PASSWORD)

@@ -56,7 +56,6 @@ def served(site: Site) -> None:
 @contextmanager
 def page_of(chrome: Any, site: Site, person: Person, address: str = "/", **more: Any) -> Iterator[tuple[Any, Seen]]:
     with page_at(chrome, site.address + address, **site.sign_in(person), **more) as (page, seen):
-        page.set_default_timeout(15_000)
         yield page, seen
 
 
