@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from io import StringIO
 from itertools import chain
@@ -13,7 +13,7 @@ from alignment_prism.domain.text import markdown_table, printable
 from alignment_prism.reports.contrasts import contrasts_table
 from alignment_prism.reports.layout import Sheet
 from alignment_prism.reports.published import published_table
-from alignment_prism.reports.report import Report
+from alignment_prism.reports.report import Report, Requirement
 from alignment_prism.reports.sections import Notes, sections
 from alignment_prism.reports.transfer import transfer_tables
 
@@ -52,10 +52,22 @@ def tables(report: Report) -> Iterator[Table]:
         found = contrasts_table(report.results.contrasts)
         notes = [f"{note}." for note in report.results.contrast_notes]
         sheets.append(("Contrasts", replace(found, caption=" ".join([found.caption, *notes]))))
+    if report.thresholds:
+        sheets.append(("Thresholds", _thresholds(report.thresholds)))
     if (published := published_table(report.results)) is not None:
         sheets.append(("Beside the paper", published))
     for title, sheet in (*sheets, *report.data):
         yield _of_sheet(title, sheet)
+
+
+def _thresholds(thresholds: Sequence[Requirement]) -> Sheet:
+    rows = []
+    for one in thresholds:
+        limit = f"{'at least' if one.at_least else 'at most'} {one.limit:g}"
+        met = ("yes" if one.passed else "no") + " (reported only)" * one.reported_only
+        rows.append(((one.arm, one.name), (f"{one.value:.1f}", limit, met)))
+    caption = f"What the arms are required to reach, and what they reached: {sum(one.passed for one in thresholds)} of "
+    return Sheet(("arm", "requirement"), ("value", "limit", "met"), tuple(rows), f"{caption}{len(thresholds)} are met.")
 
 
 def markdown(report: Report) -> str:

@@ -206,6 +206,17 @@ def test_bars_say_which_way_and_whether_they_were_met(tmp_path: Path) -> None:
     assert "1 of 2 are met" in " ".join(parsed.visible)
 
 
+def test_thresholds_stand_in_every_form_that_has_tables(tmp_path: Path) -> None:
+    thresholds = [Met(), Met("spill-over", "dpo_sft", 12.5, 10.0, False), Met("wins", passed=True, reported_only=True)]
+    for name in ("r.html", "r.md", "r.tex"):
+        text = write_report(FINDINGS, tmp_path / name, thresholds=thresholds).read_text(encoding="utf-8")
+        assert "1 of 3 are met" in text, name
+    assert "| dpo_sft | spill-over | 12.5 | at most 10 | no |" in (
+        md := (tmp_path / "r.md").read_text(encoding="utf-8")
+    )
+    assert "| dpo_sft | wins | 12.0 | at least 40 | yes (reported only) |" in md
+
+
 def test_texts_are_folded_escaped_and_run_the_right_way(tmp_path: Path) -> None:
     replies = (Reply("base", "<script>alert(1)</script> نعم", "harmful"),)
     text, parsed = page(tmp_path, samples=[Sample("p1", "ar", "harmful", "سؤال", replies)])
