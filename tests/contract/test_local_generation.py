@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections import Counter
 from dataclasses import replace
 from functools import partial
@@ -183,7 +184,10 @@ def test_an_adapter_replies_the_same_whoever_is_at_work_beside(folder: Path, tmp
     adapted.save_pretrained(tmp_path / "adapter")
     for file in (*folder.glob("tokenizer*"), *folder.glob("chat_template*")):
         shutil.copy(file, tmp_path / "adapter")
-    local = load_local(tmp_path / "adapter")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        local = load_local(tmp_path / "adapter")
+    assert not [one for one in said if issubclass(one.category, FutureWarning)]  # of libraries about one another
     prompts = asked(*("word " * (1 + n % 6) for n in range(20)))
     draw = Sampling(max_tokens=12)
     together = generate_local(local, prompts, arm="m", sampling=draw, batch_tokens=150)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -234,13 +235,15 @@ def _load_weights(folder: Path, dtype: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the loader's own progress bar, which would break into ours."""
+    """Without the loader's own progress bar, which would break into ours, and PEFT's use of what is to go."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
     finally:
         if shown:
             logging.enable_progress_bar()
