@@ -297,3 +297,19 @@ def test_models_of_which_one_has_an_output_embedding_of_its_own_are_refused_for_
     merge_models(Merge("linear"), [one, other], tmp_path / "out")
     first, second, found = _read(one), _read(other), _read(tmp_path / "out")
     assert torch.allclose(found["lm_head.weight"], (first["lm_head.weight"] + second["lm_head.weight"]) / 2)
+
+
+def test_models_that_differ_in_more_than_their_output_embedding_are_of_different_architectures(
+    models: list[Path], tmp_path: Path
+) -> None:
+    """The first name by the alphabet decided, and that is the output embedding's."""
+    named = {"model": torch.randn(SHAPES["embed.weight"], generator=torch.Generator().manual_seed(7)), "trunk": None}
+    folders = [Path(shutil.copytree(models[0], tmp_path / prefix)) for prefix in named]
+    for folder, (prefix, head) in zip(folders, named.items(), strict=True):
+        tensors = {f"{prefix}.{name}": tensor for name, tensor in _read(folder).items()}
+        for path in folder.glob("*.safetensors"):
+            path.unlink()
+        save_file(tensors if head is None else {**tensors, "lm_head.weight": head}, folder / "model.safetensors")
+    for parts in (folders, folders[::-1]):
+        with pytest.raises(ModelError, match="different architectures: one of them alone has model.embed.weight"):
+            merge_models(Merge("linear"), parts, tmp_path / "out")

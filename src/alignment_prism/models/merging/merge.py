@@ -231,7 +231,8 @@ def _check(merge: Merge, models: int, has_base: bool) -> None:
 
 def _check_alike(like: _Weights, other: _Weights) -> None:
     """The same tensors of the same shapes, numbers that can be added up, and the same tokens."""
-    for name in sorted(like.tensors ^ other.tensors):
+    if alone := sorted(like.tensors ^ other.tensors):
+        name = next((name for name in alone if not name.endswith(_HEADS)), alone[0])
         what = f"the models are of different architectures: one of them alone has {name}"
         if name.endswith(_HEADS):
             what = f"one of them alone has an output embedding of its own, {name}; the other shares its input embedding"
