@@ -231,7 +231,9 @@ def _held_out_examples(job: StageJob, pairs: Sequence[Pair], notices: list[str])
     try:
         found = _examples(job, pairs)
     except InputError as error:
-        fix = error.fix if error.where else f"{error.fix}; or hold out another share"
+        fix = error.fix
+        if not error.where:
+            fix = f"{fix}; or hold out another share" if fix else "hold out another share"
         where = error.where or "key training.held_out"
         what = f"of {len(pairs)} pairs that are held out: {error.what}"
         raise InputError(what, where=where, fix=fix, settings=error.settings) from error

@@ -178,3 +178,21 @@ def test_pairs_that_are_held_out_are_checked_before_the_model_is_loaded_and_name
     assert any("held out: 1 of" in notice and "learns nothing" in notice for notice in run.notices)
     (start,) = _lines(run.folder, "start")
     assert start["held_out"] == len(out) - 1
+
+
+def test_what_a_method_of_ones_own_says_of_a_pair_that_is_held_out_is_said_without_a_remedy_it_does_not_have(
+    own_methods: None, tiny_model: Path, pairs: list[Pair], tmp_path: Path
+) -> None:
+    """It said `fix: None; or hold out another share`."""
+    _, out = split_held_out(pairs, 0.3)
+
+    def replies(pair: Pair, seed: int) -> Any:
+        if pair.id == out[0].id:
+            raise InputError("this pair is none of mine")
+        return both(pair, seed)
+
+    objective = Objective("mine", Recipe, replies, lambda batch, recipe: (batch.logps[0], {}))
+    METHODS.register(Method.single(objective, "Mine", "refuses a pair", Recipe(learning_rate=1e-4, epochs=1)))
+    with pytest.raises(InputError, match="pairs that are held out: this pair is none of mine") as refused:
+        _train("mine", tiny_model, pairs, tmp_path / "run")
+    assert refused.value.fix == "hold out another share"

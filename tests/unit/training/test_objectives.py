@@ -57,8 +57,11 @@ def test_losses_at_values_worked_out_by_hand(name: str, settings: dict[str, Any]
 def test_cdpo_is_least_at_the_margin_of_the_share_that_it_believes_and_dpo_has_none() -> None:
     """sigmoid(margin) = 0.8 at log(4)."""
     best = math.log(4)
-    at = [_loss("cdpo", batch_of([[m], [0.0]], [[0.0], [0.0]]), beta=1.0, flipped=0.2)[0] for m in (best - 1, best, 3)]
-    assert at[1] == pytest.approx(-0.8 * math.log(0.8) - 0.2 * math.log(0.2)) and at[1] < min(at[0], at[2])
+    batches = [batch_of([[margin], [0.0]], [[0.0], [0.0]]) for margin in (best - 1, best, 3, 30)]
+    at = [_loss("cdpo", batch, beta=1.0, flipped=0.2)[0] for batch in batches]
+    falling = [_loss("dpo", batch, beta=1.0)[0] for batch in batches]
+    assert falling == sorted(falling, reverse=True) and 0 < falling[-1] < 1e-12 < falling[-2]
+    assert at[1] == pytest.approx(-0.8 * math.log(0.8) - 0.2 * math.log(0.2)) and at[1] < min(at[0], *at[2:])
 
 
 def test_orpo_at_a_value_worked_out_by_hand() -> None:
