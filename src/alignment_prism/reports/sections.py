@@ -35,6 +35,7 @@ from alignment_prism.reports.summary import (
     REACH,
     REACH_WORDS,
     harm_over_seeds,
+    pooled_arms,
     price_over_seeds,
     summarise,
 )
@@ -125,7 +126,7 @@ def sections(index: FindingIndex, notes: Notes) -> Iterable[Section]:
         tuple(Head(column.title, column.meaning) for column in columns),
         tuple((arm_title(line.arm, index), tuple(_cell(row, notes) for row in line.cells)) for line in lines),
     )
-    if index.pooled:
+    if pooled_arms(index):
         yield from _over_seeds(index, notes)
     yield _native_beside_translated(index, notes)
     for prompts in index.values("prompts", metric=HARM_RATE.name):
@@ -177,7 +178,7 @@ def _pooled(
 ) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
     """A row for every arm that has any of the columns (metric, prompts, language, scope) over its seeds."""
     rows = []
-    for arm in index.pooled:
+    for arm in pooled_arms(index):
         found = [
             index.get((arm, -1), prompts, metric, language=code, scope=scope)
             for metric, prompts, code, scope in columns

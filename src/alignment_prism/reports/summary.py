@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from alignment_prism.domain import ALL, Finding, FindingIndex, Metric, PromptKind
 from alignment_prism.domain.metric_table import HARM_DIFFERENCE, HARM_RANK, HARM_RATE
 from alignment_prism.domain.metrics import PER_CENT_UNITS, Difference, Preference, Share
+from alignment_prism.reports.bases import part_of
 from alignment_prism.scoring.metrics import all_metrics, find_metric
 
 HARMFUL, UNSEEN, GENERAL = PromptKind.HARMFUL.value, "harmful/unseen", PromptKind.GENERAL.value
@@ -73,19 +74,28 @@ def summarise(index: FindingIndex) -> tuple[list[Column], list[Line]]:
     return columns, lines
 
 
+def pooled_arms(index: FindingIndex) -> list[str]:
+    """Arms of which something is said over their seeds; not those whose seeds are all copies of one."""
+    over = [row for row in index.findings if row.seed < 0 and row.arm in index.pooled]
+    alone = {row.arm for row in over if part_of(row.signature, "seeds") == "1"}
+    return [arm for arm in index.pooled if arm not in alone]
+
+
 def harm_over_seeds(index: FindingIndex) -> list[Column]:
     """What is told of harm over seeds, on the prompts that the study is summed up on: ranks, and changes against base
     of all of them and by scope."""
     prompts = headline_prompts(index) or HARMFUL
     columns = [_of_scope(HARM_RANK, prompts, ALL)]
     columns += [_of_scope(HARM_DIFFERENCE, prompts, scope) for scope in (ALL, *REACH)]
-    over = {(row.metric, row.prompts, row.scope) for row in index.findings if row.seed < 0 and row.arm in index.pooled}
+    arms = pooled_arms(index)
+    over = {(row.metric, row.prompts, row.scope) for row in index.findings if row.seed < 0 and row.arm in arms}
     return [column for column in columns if (column.metric.name, column.prompts, column.scope) in over]
 
 
 def price_over_seeds(index: FindingIndex) -> list[Column]:
     """What is told over seeds beside harm: refusals of harmless prompts and right answers against base, and wins."""
-    over = {(row.metric, row.prompts) for row in index.findings if row.seed < 0 and row.arm in index.pooled}
+    arms = pooled_arms(index)
+    over = {(row.metric, row.prompts) for row in index.findings if row.seed < 0 and row.arm in arms}
     found = []
     for metric in all_metrics().values():
         of = find_metric(metric.estimator.of) if isinstance(metric.estimator, Difference) else metric

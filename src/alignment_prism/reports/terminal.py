@@ -34,6 +34,7 @@ from alignment_prism.reports.summary import (
     REACH_WORDS,
     harm_over_seeds,
     headline_prompts,
+    pooled_arms,
     price_over_seeds,
     summarise,
 )
@@ -143,7 +144,7 @@ def outcomes_table(findings: Iterable[Finding]) -> Sheet:
 def seeds_table(findings: Iterable[Finding]) -> Sheet | None:
     """What several alignment seeds say together: an arm a row; None where there is one seed."""
     index = FindingIndex(findings)
-    if not index.pooled:
+    if not (arms := pooled_arms(index)):
         return None
     columns = [*harm_over_seeds(index), *price_over_seeds(index)]
     rows = [
@@ -151,7 +152,7 @@ def seeds_table(findings: Iterable[Finding]) -> Sheet | None:
             (arm,),
             tuple(_over_seeds(index.get((arm, -1), one.prompts, one.metric.name, scope=one.scope)) for one in columns),
         )
-        for arm in index.pooled
+        for arm in arms
     ]
     intervals = intervals_in_words(row for row in index.findings if row.seed < 0)
     caption = f"over all seeds and prompts, points against base with {intervals}"

@@ -135,6 +135,15 @@ def test_a_copy_of_a_seed_is_no_training_in_the_figure_of_changes() -> None:
     assert [drawn("x", "y", "z"), drawn("x", "y", "x"), drawn("x", "x", "x")] == [(4, True), (3, True), (1, False)]
 
 
+def test_tables_over_seeds_have_no_arm_of_which_all_seeds_are_one(tmp_path: Path) -> None:
+    copied = of_seeds({"m": [refused(30)] * 3})
+    one = {seed: ([replace(g, weights="m" if g.arm == "m" else "") for g in said], scores)
+           for seed, (said, scores) in copied.items()}  # fmt: skip
+    assert seeds_table(rows_of(copied)) is not None and seeds_table(rows_of(one)) is None
+    assert "Over all seeds" in write_report(rows_of(copied), tmp_path / "r.md").read_text(encoding="utf-8")
+    assert "Over all seeds" not in write_report(rows_of(one), tmp_path / "r.md").read_text(encoding="utf-8")
+
+
 def test_a_kind_that_is_told_seed_by_seed_stands_beside_one_that_is_told_over_them() -> None:
     """Of requests that mention a topic no verdict of the third seed is usable; the other kind has all of its own."""
     asked = [*NEVER, *(replace(p, id=f"b{p.id}", kind=PromptKind.BENIGN_MENTION) for p in NEVER)]
