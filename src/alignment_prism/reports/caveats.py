@@ -23,9 +23,12 @@ def caveats(results: Results) -> Iterator[str]:
         yield f"{what} is the word of {results.oracle}, which knows what is so in the world that it is of."
     elif judges:
         name = HARM_RATE.name if rates else REFUSAL_RATE.name
-        done = {row.language for row in results.findings if row.metric == corrected(name)}
+        fixed = [row for row in results.findings if row.metric == corrected(name)]
+        done = {row.language for row in fixed}
         there = sorted({row.language for row in judged} - {ALL, MACRO})
         left = [language_title(code) for code in there if code not in done]
+        labelled, own = {row.arm for row in fixed}, {row.arm for row in judged}
+        others = [name for name in dict(results.arms) if name in own - labelled]
         word = f"{what} is the word of {listed(sorted(judges))}, whose errors"
         if not done:
             yield (
@@ -34,6 +37,9 @@ def caveats(results: Results) -> Iterator[str]:
             )
         elif left and len(there) > 1:
             yield f"{word} are not taken out in {listed(left)}: there are too few labels of people, or none."
+        elif others:
+            whose = listed(others) if len(others) <= FEW_ARMS else f"{len(others)} arms"
+            yield f"{word} are not taken out of {whose}, of whose replies nobody labelled any."
     trained = [name for name in dict.fromkeys(name for name, _ in results.arms) if name in results.recipes]
     once = [name for name in trained if len(results.seeds_of(name)) == 1]
     if once:

@@ -268,6 +268,10 @@ def test_whose_word_it_is_and_that_nothing_is_compared_is_said() -> None:
     fixed = [row("base", "harm_rate_corrected", 0.4, 0.3, 0.5, language=code) for code in ("fr", "ar")]
     assert "whose errors are not taken out in Arabic: there are too few labels" in words(*rates, fixed[0])[3]
     assert "whose errors" not in words(*rates, *fixed)[3]
+    # Labels of people are of the arms that were drawn for them.
+    arms = [row(arm, "harm_rate", 0.3, 0.2, 0.4, signature=BASE[0].signature) for arm in ("dpo", "sft", "hub")]
+    some = [row(arm, "harm_rate_corrected", 0.3, 0.2, 0.4) for arm in ("base", "dpo")]
+    assert "are not taken out of sft and hub, of whose replies nobody labelled any." in words(*arms, *some)[3]
     knowing = judge_results(Results(BASE, oracle="j/1")).caveats
     assert knowing == ("What is harmful is the word of j/1, which knows what is so in the world that it is of.",)
 
