@@ -17,7 +17,6 @@ from alignment_prism.store import read_manifest
 from alignment_prism.store.remote import DamagedError, RemoteStore
 from alignment_prism.studies.progress import Reporter
 from alignment_prism.studies.steps import Step
-from alignment_prism.studies.steps.step import TRAINING
 
 PATIENCE = 10.0
 """Seconds that who stops a study waits for the block that is being sent."""
@@ -142,7 +141,7 @@ def _fetch(steps: Sequence[Step], store: RemoteStore, out: Path, reporter: Repor
             if note := step.clear(out):
                 reporter.note(note)
             try:
-                store.fetch(step.key, step.folder(out), TRAINING if step.kind == "train" else step.kind, progress)
+                store.fetch(step.key, step.folder(out), step.artifact_kind, progress)
             except DamagedError as error:
                 reporter.note(f"{step.title}: {error.what}; the step is done again")
                 continue

@@ -153,7 +153,9 @@ def run_study(
             if cluster is None:
                 run_steps(plan.steps, context, logged, fill_gaps=retry_unjudged, jobs=jobs)
             else:
-                run_steps_on_ray(plan.steps, context, logged, fill_gaps=retry_unjudged, address=cluster)
+                run_steps_on_ray(
+                    plan.steps, context, logged, fill_gaps=retry_unjudged, address=cluster, store=elsewhere
+                )
             if journal.taken:
                 reporter.note(f"{journal.taken} answers were in the cache {cache} and cost nothing")
         study, made = Study(out), made_from(spec, plan, index, out)

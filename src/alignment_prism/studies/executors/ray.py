@@ -1,7 +1,8 @@
 """Steps on a cluster of Ray: what computes with a model is a task of some node, the rest is done in this process.
 
-Every node sees the study's folder under the same path and has the same packages; nothing but the step is sent. What a
-node leaves is the artifact that this machine would have left, so that findings are the same.
+Every node has the same packages, and sees the study's folder under the same path or reaches the study's store; nothing
+but the step is sent. What a node leaves is the artifact that this machine would have left, so that findings are the
+same.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from alignment_prism import __version__
-from alignment_prism.domain import ModelError, PrismError, SharedStoreError, TrainingError
+from alignment_prism.domain import ModelError, PrismError, SharedStoreError, StoreError, TrainingError
 from alignment_prism.store.names import PLAN
+from alignment_prism.store.remote import RemoteStore
+from alignment_prism.studies.executors.apart import do_apart
 from alignment_prism.studies.executors.crew import Told
 from alignment_prism.studies.executors.local import run_steps, skip_done, unfinished
 from alignment_prism.studies.executors.spread import check_gpus, do_over_gpus
@@ -38,7 +41,13 @@ CONNECT = 10.0
 
 
 def run_steps_on_ray(
-    steps: Sequence[Step], context: Context, reporter: Reporter, *, fill_gaps: bool = False, address: str = ""
+    steps: Sequence[Step],
+    context: Context,
+    reporter: Reporter,
+    *,
+    fill_gaps: bool = False,
+    address: str = "",
+    store: RemoteStore | None = None,
 ) -> None:
     """Do the steps that are not done, as `executors.local.run_steps`, with trainings and replies on a cluster.
 
@@ -52,11 +61,13 @@ def run_steps_on_ray(
         reporter: told of each step; what is done elsewhere tells its beginning and its end.
         fill_gaps: as in `run_steps`.
         address: of a running cluster, `HOST:PORT` or `auto`; empty for one on this machine that ends with the study.
+        store: of finished steps, by which nodes that do not see the study's folder have their inputs and leave what
+            they make; None for none.
 
     Raises:
         ModelError: Ray is not installed, there is no such cluster, or no node of it has as many GPUs as a training is
             spread over; or as `run_steps`.
-        SharedStoreError: a node does not see the study's folder, or has another version.
+        SharedStoreError: a node sees neither the study's folder nor a store, or has another version.
         PrismError: of a step that failed, or `StepsError` of several.
         KeyboardInterrupt: Ctrl-C or SIGTERM; what was under way can be gone on with.
     """
@@ -72,7 +83,7 @@ def run_steps_on_ray(
     ray = _connected(address)
     try:
         skip_done(steps, waiting | gaps, reporter)
-        crew = RayCrew(ray, context, reporter)
+        crew = RayCrew(ray, context, reporter, store)
         if context.gpus > 1:
             check_gpus(todo, context.gpus, lambda: crew.gpus, reporter)
         run_at_once(steps, waiting, gaps, aside, context, reporter, crew)
@@ -104,8 +115,8 @@ class RayCrew:
         gpus: of the node that has most.
     """
 
-    def __init__(self, ray: Any, context: Context, reporter: Reporter) -> None:
-        self._ray, self._context, self._reporter = ray, context, reporter
+    def __init__(self, ray: Any, context: Context, reporter: Reporter, store: RemoteStore | None = None) -> None:
+        self._ray, self._context, self._reporter, self._store = ray, context, reporter, store
         self._tasks: dict[Any, _Task] = {}
         self._ends = False
         there = ray.cluster_resources()
@@ -165,14 +176,15 @@ class RayCrew:
         # one task is on one node: its GPUs are reserved together, and given back together
         remote = self._remote.options(num_cpus=cores, num_gpus=gpus, name=task.step.title)
         out, known = str(self._context.out), list(map(str, self._context.known))
-        self._tasks[remote.remote(task.step, os.getcwd(), out, known, task.earlier, __version__, gpus)] = task
+        url = "" if self._store is None else self._store.url
+        self._tasks[remote.remote(task.step, os.getcwd(), out, url, known, task.earlier, __version__, gpus)] = task
 
     def _outcome(self, reference: Any, task: _Task) -> Told | None:
         """What became of a step; None where it is begun again."""
         errors = self._ray.exceptions
         try:
             what, *rest = self._ray.get(reference)
-            return Told(task.step, what, tuple(rest))
+            return self._by_store(task, *rest) if what in ("sent", "lacks") else Told(task.step, what, tuple(rest))
         except errors.TaskCancelledError:
             return Told(task.step, "stopped", ("",))
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.OutOfMemoryError) as lost:
@@ -186,9 +198,30 @@ class RayCrew:
         except Exception as error:  # of Ray, or of what a node has not installed
             return Told(task.step, "failed", (_unusable(task.step, error),))
 
+    def _by_store(self, task: _Task, lacking: Sequence[Step] = ()) -> Told | None:
+        """Send what a node lacks, and begin its step again; or fetch what it made."""
+        assert self._store is not None  # or no node would say so
+        step, out = task.step, self._context.out
+        try:
+            if not lacking:
+                step.clear(out)
+                self._store.fetch(step.key, step.folder(out), step.artifact_kind)
+                return Told(step, "done")
+            if task.attempt == ATTEMPTS:
+                what = f"a node does not find in the store what was sent there: {lacking[0].title}"
+                raise StoreError(what, where=self._store.url, fix="see whether something removes it there")
+            for needed in lacking:
+                self._store.send(needed.key, needed.folder(out))
+        except PrismError as error:
+            return Told(step, "failed", (error,))
+        if self._ends:
+            return Told(step, "stopped", ("",))
+        self._begin(_Task(step, task.earlier, task.attempt + 1))
+        return None
+
 
 def do_on_node(
-    step: Step, place: str, out: str, known: Sequence[str], earlier: bool, version: str, gpus: int
+    step: Step, place: str, out: str, url: str, known: Sequence[str], earlier: bool, version: str, gpus: int
 ) -> tuple[Any, ...]:
     """Do a step on this node, as a task; how it went, as `crew.Told` has it.
 
@@ -196,6 +229,7 @@ def do_on_node(
         step: to do.
         place: working folder of the study's process, which paths are relative to; another where it is not here.
         out: the study's folder, named as there, since names of models are written into replies.
+        url: of the study's store, for a node that does not see that folder; empty for none.
         known: files of earlier scores.
         earlier: as `do_step` has it.
         version: that the study runs with.
@@ -211,11 +245,14 @@ def do_on_node(
         if version != __version__:
             what = f"a node has alignment-prism {__version__}, and the study runs with {version}"
             raise SharedStoreError(what, where=socket.gethostname(), fix="install the same version on every node")
-        if not (Path(out) / PLAN).is_file():
-            what = "a node does not see the study's folder"
-            fix = "give a folder that all nodes share, by a path that is the same on each"
-            raise SharedStoreError(what, where=f"{out} on {socket.gethostname()}", fix=fix, settings={"out": "FOLDER"})
         context = Context(Path(out), None, tuple(map(Path, known)), max(gpus, 1))
+        if not (Path(out) / PLAN).is_file():
+            if url:
+                return do_apart(step, context, RemoteStore(url), earlier=earlier)
+            what = "a node does not see the study's folder"
+            fix = "give a folder that all nodes share, by a path that is the same on each, or a store that all reach"
+            where, settings = f"{out} on {socket.gethostname()}", {"out": "FOLDER", "store": "URL"}
+            raise SharedStoreError(what, where=where, fix=fix, settings=settings)
         do_over_gpus(step, context, lambda done, total, words="", /: None, earlier=earlier)
     except KeyboardInterrupt as stopped:
         return "stopped", str(stopped)

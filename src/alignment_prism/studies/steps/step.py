@@ -55,6 +55,11 @@ class Step:
         """Digests of everything that it is made from."""
         return {**self.inputs, **{role: step.key for role, step in self.needs.items()}}
 
+    @property
+    def artifact_kind(self) -> str:
+        """What its manifest says that it is."""
+        return TRAINING if self.kind == "train" else self.kind
+
     def folder(self, out: Path) -> Path:
         """Where its artifact lies within a study's folder."""
         return out / self.kind / f"{self.name}-{self.key[:10]}"
@@ -88,7 +93,7 @@ class Step:
             folder.unlink()
             return f"{self.title}: its files were altered, so it is done again; where its link led to is as it was"
         try:
-            check_folder(folder, kind=TRAINING if self.kind == "train" else self.kind, replace=True)
+            check_folder(folder, kind=self.artifact_kind, replace=True)
         except StoreError:
             number = 1
             while (aside := folder.with_name(f"{folder.name}.damaged-{number}")).exists():
