@@ -61,14 +61,14 @@ class SeedStudy:
         name: of the study.
         base_arm: which arm the others are compared with.
         copies: seeds that are left out.
-        first: what was said in the first seed, as many replies as in each.
+        first: what was said in the first seed, as many replies as in each; None where there are tables alone.
     """
 
     prompts: Sequence[Prompt]
     name: str
     base_arm: str
     copies: Sequence[int]
-    first: Observations
+    first: Observations | None = None
 
     def rows(self, told: Told) -> list[Finding]:
         """Rows of one metric, of every arm on the prompts that all its seeds, and base, have a value of."""
@@ -148,7 +148,7 @@ class SeedStudy:
         extra += [("holm", f"{adjusted:.3g}")] if adjusted is not None else []
         extra += [("copies", ",".join(map(str, self.copies)))] if self.copies else []
         k = 1
-        if told.base is not None:
+        if told.base is not None and self.first is not None:
             k = self.first.outcomes[part.arm].shape[1]
             extra += sampling(self.first, part.arm, self.base_arm)
         return str(Signature("seeds", told.judge, told.rubric, part.label, k, extra=tuple(extra)))
