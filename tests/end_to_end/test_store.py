@@ -125,7 +125,7 @@ def test_a_store_that_nobody_answers_at_is_told_before_any_step(study: Path, s3:
     assert not (study / "out/train").exists()
 
 
-def test_weights_that_are_fetched_are_held_against_their_digest_once(
+def test_weights_that_are_fetched_or_there_are_held_against_their_digest_once(
     study: Path, s3: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(study, "first", "--store", s3.url)
@@ -139,6 +139,9 @@ def test_weights_that_are_fetched_are_held_against_their_digest_once(
     monkeypatch.setattr(hashlib, "file_digest", counted)
     run(study, "second", "--store", s3.url)
     assert (hashed["model.safetensors"], hashed["generations.parquet"]) == (2 + 1, 3 + 1)  # base; that of the study
+    hashed.clear()
+    run(study, "second")  # all is there
+    assert (hashed["model.safetensors"], hashed["generations.parquet"]) == (2 + 1, 3 + 1)
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])

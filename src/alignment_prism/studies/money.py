@@ -15,8 +15,8 @@ from alignment_prism.studies.steps import KINDS, Step
 
 def models_called(steps: Iterable[Step], out: Path) -> set[str]:
     """What the calls are counted under that those of some steps make which are not done."""
-    todo = (step for step in steps if not step.is_done(out))
-    return {endpoint.billed_as for step in todo for endpoint in KINDS[step.kind].endpoints(step)}
+    called = ((step, KINDS[step.kind].endpoints(step)) for step in steps)
+    return {one.billed_as for step, endpoints in called if endpoints and not step.is_done(out) for one in endpoints}
 
 
 def budget_for(dollars: float | None, prices: str | Path | None, models: Iterable[str]) -> Budget | None:
