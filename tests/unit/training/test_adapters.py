@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import load_file
 
 from alignment_prism.domain import InputError, Pair, TrainingError
-from alignment_prism.training import load_config, train_method
+from alignment_prism.training import METHODS, load_config, train_method
 from alignment_prism.training.groups import sums_from_rows
 from alignment_prism.training.settings import ENGINES
 
-METHODS = {"apo_zero": 3e-3, "safe_dpo": 3e-3, "kto": 3e-3}
+QUICK = ("apo_zero", "safe_dpo", "kto")
+"""Methods that are tried wherever tests run; all others among the slow ones."""
 SETTINGS: dict[str, Any] = {
     "training.adapter": {"rank": 4, "alpha": 8, "merge": False},
     "training.precision": "fp64",
@@ -28,21 +29,29 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def flagged(twelve_pairs: list[Pair]) -> list[Pair]:
-    """Pairs that say which side is harmful; every other general one says nothing."""
+    """Pairs that say which side is harmful; every other general one says nothing. Three are one in three languages."""
     return [
         replace(pair, chosen_harmful=number % 4 == 1, rejected_harmful=number % 4 == 2) if pair.scope else pair
-        for number, pair in enumerate(twelve_pairs[:8])
+        for number, pair in enumerate(replace(one, group=f"g{n // 3}") for n, one in enumerate(twelve_pairs[:8]))
     ]
 
 
 def _adapter(method: str, engine: str, layout: str, base: Path, pairs: list[Pair], out: Path) -> dict[str, Any]:
-    config = load_config("micro", {**SETTINGS, "training.layout": layout, f"{method}.learning_rate": METHODS[method]})
+    section = METHODS[method].stages[0].section
+    config = load_config("micro", {**SETTINGS, "training.layout": layout, f"{section}.learning_rate": 3e-3})
     run = train_method(method, engine=engine, base=base, pairs=pairs, out=out, config=config)
     assert not [notice for notice in run.notices if "not packed" in notice or "not flat" in notice]
     return load_file(run.model / "adapter_model.safetensors")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name, method in METHODS.items()
+        if len(method.stages) == 1
+    ],
+)
 def test_adapters_are_the_same_on_every_layout_and_engine(
     method: str, tiny_model: Path, flagged: list[Pair], tmp_path: Path
 ) -> None:

@@ -59,6 +59,7 @@ JOBS: dict[str, list[tuple[str, str, bool, dict[str, Any]]]] = {
         ("dpo", "dpo_ift", True, {}),
         ("groups", "dpo_ift", True, GROUPS),
         ("mlc", "mlc", True, {}),
+        ("kto", "kto", True, {}),
         ("early", "dpo_ift", True, EARLY),
     ],
     "fsdp2": [
@@ -67,6 +68,7 @@ JOBS: dict[str, list[tuple[str, str, bool, dict[str, Any]]]] = {
         ("early-lora", "dpo_ift", True, {**LORA, **EARLY, "dpo_ift.learning_rate": 0.05}),
         ("untied", "dpo_ift", False, {}),
         ("sft", "sft", True, {}),
+        ("kto", "kto", True, {}),
         ("bf16", "dpo_ift", True, BF16),
         ("lora", "dpo_ift", True, {**BF16, **LORA}),
     ],
@@ -77,6 +79,7 @@ ZERO: dict[str, list[tuple[str, str, bool, dict[str, Any]]]] = {
         ("dpo", "dpo_ift", True, FP32),
         ("stages", "dpo_sft", True, {**FP32, "training.max_grad_norm": 1.0}),
         ("groups", "dpo_ift", True, {**FP32, **GROUPS}),
+        ("early", "dpo_ift", True, {**FP32, **EARLY}),
         ("bf16", "dpo_ift", True, BF16),
         ("lora", "dpo_ift", True, {**BF16, **LORA}),
     ],
@@ -84,6 +87,7 @@ ZERO: dict[str, list[tuple[str, str, bool, dict[str, Any]]]] = {
         ("dpo", "dpo_ift", True, FP32),
         ("stages", "dpo_sft", False, {**FP32, "training.max_grad_norm": 1.0}),
         ("kto", "kto", True, FP32),
+        ("early", "dpo_ift", True, {**FP32, **EARLY}),
         ("mlc", "mlc", True, FP32),
         ("bf16", "dpo_ift", True, BF16),
         ("lora", "dpo_ift", True, {**BF16, **LORA}),
@@ -204,6 +208,8 @@ def _steps(run: Path) -> list[dict[str, Any]]:
         ("fsdp2", "dpo"),
         ("fsdp2", "untied"),
         ("fsdp2", "sft"),
+        ("ddp", "kto"),
+        ("fsdp2", "kto"),
         ("ddp", "early"),
         ("fsdp2", "early"),
         ("fsdp2", "early-lora"),
@@ -219,7 +225,8 @@ def test_two_processes_train_what_one_does(how: str, name: str, runs: dict[str, 
         assert torch.allclose(tensor, two[key], rtol=0, atol=1e-6), key
     assert any(float((tensor - start[key]).abs().max()) > 1e-4 for key, tensor in one.items())  # they did learn
     norms = [line["grad_norm"] for line in _steps(alone)]
-    assert len(norms) == 3 and [line["grad_norm"] for line in _steps(together)] == pytest.approx(norms, rel=1e-4)
+    assert len(norms) == (6 if name == "kto" else 3)  # which takes every reply by itself
+    assert [line["grad_norm"] for line in _steps(together)] == pytest.approx(norms, rel=1e-4)
     results = [json.loads((run / "result.json").read_text(encoding="utf-8")) for run in (alone, together)]
     assert [result["stages"][0]["kept"] for result in results] == [2 if "early" in name else None] * 2
     for ours, theirs in zip(*(result["stages"][0]["groups"] for result in results), strict=True):
@@ -234,20 +241,24 @@ def test_two_processes_train_what_one_does(how: str, name: str, runs: dict[str, 
     [(how, name) for how in ZERO for name, *_, settings in ZERO[how] if FP32.items() <= settings.items()],
 )
 def test_deepspeed_trains_what_one_process_does(how: str, name: str, runs: dict[str, Runs]) -> None:
-    """In float32, in which two ways of adding up move the weights by up to 1e-5; `stages` was interrupted twice."""
+    """In float32, in which two ways of adding up move the weights by up to 1e-5, at the rate of `early` by up to 5e-5;
+    `stages` was interrupted twice."""
     import torch
     from transformers import AutoModelForCausalLM
 
     alone, together = runs[how].alone(name), runs[how].together(name)
     one, two, start = (_weights(folder) for folder in (alone / "model", together / "model", runs[how].base(name)))
     assert one.keys() == two.keys()
+    near, close = (1e-4, 1e-4) if name == "early" else (3e-5, 2e-5)
     for key, tensor in one.items():
-        assert torch.allclose(tensor, two[key], rtol=0, atol=3e-5), key
+        assert torch.allclose(tensor, two[key], rtol=0, atol=near), key
     assert any(float((tensor - start[key]).abs().max()) > 5e-4 for key, tensor in one.items())
     for ours, theirs in zip(_steps(alone), _steps(together), strict=True):
         assert (theirs["stage"], theirs["step"]) == (ours["stage"], ours["step"])
-        assert theirs["loss"] == pytest.approx(ours["loss"], rel=2e-5)
+        assert theirs["loss"] == pytest.approx(ours["loss"], rel=close)
         assert theirs["grad_norm"] == pytest.approx(ours["grad_norm"], rel=1e-4)
+    kept = [[line.get("kept") for line in _lines(run) if line["event"] == "end"] for run in (alone, together)]
+    assert kept[0] == kept[1] and (kept[1] == [2]) == (name == "early")
     events = [line["event"] for line in _lines(together)]
     assert events.count("resume") == len(STOPS.get(name, []))
     loaded, report = AutoModelForCausalLM.from_pretrained(together / "model", output_loading_info=True)
