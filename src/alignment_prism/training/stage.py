@@ -101,6 +101,7 @@ def run_stage(job: StageJob, engine: Engine) -> StageResult:
     examples = _examples(job, pairs)
     evaluated = _held_out_examples(job, held_out, examples.notices)
     _note_pairs(job, pairs, examples)
+    _note_watched(job, examples, evaluated)
     precision = resolve_precision(settings)
     batching = spread_batch(settings, max(map(tree_length, examples.examples)))
     _note_adapter(job, examples)
@@ -202,6 +203,16 @@ def _note_pairs(job: StageJob, pairs: Sequence[Pair], examples: ExampleSet) -> N
         said = None if job.stage.objective.notice is None else job.stage.objective.notice(pairs)
     if said is not None:
         examples.notices.append(said)
+
+
+def _note_watched(job: StageJob, examples: ExampleSet, held_out: Sequence[Example]) -> None:
+    """Groups that are trained on and are not among those of which the worst is watched."""
+    missing = sorted({one.group for one in examples.examples} - {one.group for one in held_out})
+    if job.config.training.watch == "worst" and missing:
+        groups = ", ".join(" / ".join(group) for group in missing)
+        examples.notices.append(
+            f"no pair is held out of {groups}: the worst group that is watched is one of the others"
+        )
 
 
 def _note_adapter(job: StageJob, examples: ExampleSet) -> None:

@@ -119,6 +119,13 @@ def test_the_worst_group_is_watched_in_place_of_the_mean(tiny_model: Path, pairs
     kept = {watch: run.stages[0].kept for watch, run in runs.items()}
     means = [line["loss"] for line in lines]
     assert kept == {"mean": means.index(min(means)) + 1, "worst": worst.index(min(worst)) + 1}
+    missing: set[tuple[str, str]] = set()
+    for line in _lines(runs["worst"].folder, "step"):
+        missing |= {(row["language"], row["scope"]) for row in line["groups"]}
+    missing -= {(row["language"], row["scope"]) for row in lines[0]["groups"]}
+    (notice,) = (one for one in runs["worst"].notices if "is held out of" in one)
+    assert missing and all(" / ".join(group) in notice for group in missing)
+    assert not [one for one in runs["mean"].notices if "is held out of" in one]
     assert kept["mean"] != kept["worst"] and runs["mean"].weights != runs["worst"].weights
 
 
