@@ -95,6 +95,7 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
                 self.weights.keep(step, known=self._known())
         rows, worst = sums.rows(), sums.worst_row("loss")
         context.log.write(EVENT, stage=context.name, step=step, loss=sums.mean("loss"), worst=worst, groups=rows)
+        self.trainer.track(sums, "eval_")
         later = [one for one in self._watched if self.best is not None and one > self.best]
         if self.weights is not None and len(later) >= self.settings.patience:
             control.should_training_stop = True

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import TrainerControl
 
 from alignment_prism.domain import TrainingError
 from alignment_prism.training.callbacks import Log, Watcher
@@ -292,7 +293,6 @@ class GlobalBatchLoss:
             return
         now = time.monotonic()
         mean = sums.mean("loss")
-        group = sums.worst("loss")
         loss = mean if math.isfinite(mean) else None  # nothing was counted: replies without tokens
         if context.watcher is not None and loss is not None:
             context.watcher.last = f": loss {loss:.3f}"
@@ -309,13 +309,26 @@ class GlobalBatchLoss:
             groups=sums.rows(),
         )
         context.since = now
-        if self.args.report_to:
-            tracked = {name: sums.mean(name) for name in sums.pooled()}
-            tracked |= {f"{'-'.join(one)}/{name}": sums.mean(name, one) for one in sums for name in sums.pooled()}
-            if group is not None:
-                tracked["worst_loss"] = sums.mean("loss", group)
-            numbers = {name: value for name, value in {**tracked, **fields}.items() if math.isfinite(value)}
-            self.callback_handler.on_log(self.args, self.state, self.control, numbers)
+        self.track(sums, **fields)
+
+    def track(self: Any, sums: GroupSums, prefix: str = "", **fields: Any) -> None:
+        """Tell trackers the means of all metrics, by group and of the worst one, where a training reports to any.
+
+        Args:
+            sums: of metrics.
+            prefix: of the names; trackers keep those with `eval_` apart.
+            **fields: further numbers.
+        """
+        if not self.args.report_to:
+            return
+        numbers = {name: sums.mean(name) for name in sums.pooled()}
+        numbers |= {f"{'-'.join(group)}/{name}": sums.mean(name, group) for group in sums for name in sums.pooled()}
+        group = sums.worst("loss")
+        if group is not None:
+            numbers["worst_loss"] = sums.mean("loss", group)
+        told = {f"{prefix}{name}": one for name, one in {**numbers, **fields}.items() if math.isfinite(one)}
+        # A control of its own: the trainer's would forget that a line of the log is due.
+        self.callback_handler.on_log(self.args, self.state, TrainerControl(), told)
 
 
 def _add(sums: GroupSums, context: StepContext, columns: dict[str, list[float]]) -> None:

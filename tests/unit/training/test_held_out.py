@@ -196,3 +196,22 @@ def test_what_a_method_of_ones_own_says_of_a_pair_that_is_held_out_is_said_witho
     with pytest.raises(InputError, match="pairs that are held out: this pair is none of mine") as refused:
         _train("mine", tiny_model, pairs, tmp_path / "run")
     assert refused.value.fix == "hold out another share"
+
+
+def test_a_tracker_gets_the_losses_of_what_is_held_out_too(tiny_model: Path, pairs: list[Pair], tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = _train("sft", tiny_model, pairs, tmp_path / "run", **{"training.report_to": ["tensorboard"]})
+    (events,) = (run.folder / "runs").rglob("events.out.tfevents.*")
+    tracked = EventAccumulator(str(events.parent))
+    tracked.Reload()
+    for event, part in (("held_out", "eval"), ("step", "train")):  # and the steps at which pairs are evaluated
+        lines = _lines(run.folder, event)
+        for name, expected in (
+            ("loss", {line["step"]: line["loss"] for line in lines}),
+            ("worst_loss", {line["step"]: line["worst"]["loss"] for line in lines}),
+        ):
+            found = {one.step: one.value for one in tracked.Scalars(f"{part}/{name}")}
+            assert found == pytest.approx(expected, rel=1e-4)
+    group = _lines(run.folder, "held_out")[0]["groups"][0]
+    assert f"eval/{group['language']}-{group['scope']}/loss" in tracked.Tags()["scalars"]
