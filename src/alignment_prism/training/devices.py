@@ -79,15 +79,15 @@ def reduce_in_float32(accelerator: Any) -> None:
     accelerator.state.fsdp_plugin.mixed_precision_policy = policy
 
 
-def of_first(number: float) -> float:
-    """The number that the first process has; to be called by all of them at once."""
-    here = processes()
-    if here.num_processes == 1:
-        return number
-    import torch
-    from accelerate.utils import broadcast
+def of_first(found: Answer) -> Answer:
+    """What the first process has found; to be called by all of them at once."""
+    if processes().num_processes == 1:
+        return found
+    from accelerate.utils import broadcast_object_list
 
-    return float(broadcast(torch.tensor(number, device=here.device), from_process=0).item())
+    said = [found]
+    broadcast_object_list(said, from_process=0)
+    return said[0]
 
 
 def is_fatal(error: Exception) -> bool:

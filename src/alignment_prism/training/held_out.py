@@ -80,6 +80,7 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
         for line in context.log.read():  # which knows of evaluations before a resume
             if line["event"] == EVENT and line["stage"] == context.name and line["step"] <= state.global_step:
                 self._watch(line["step"], sums_from_rows(line["groups"]))
+        self._watched = of_first(self._watched)  # others may see no log, or one that is being cut
         if self.best is not None:
             self.weights.check(self.best)
 
@@ -91,6 +92,7 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
         sums = self._sums(args.per_device_train_batch_size)
         if self.weights is not None:
             self._watch(step, sums)
+            self._watched = of_first(self._watched)  # rounding may differ, and all have to do the same
             if self.best == step:
                 self.weights.keep(step, known=self._known())
         rows, worst = sums.rows(), sums.worst_row("loss")
@@ -108,10 +110,10 @@ class HeldOut(TrainerCallback):  # type: ignore[misc]
         return self.weights.put_back(self.best, state)
 
     def _watch(self, step: int, sums: GroupSums) -> None:
-        """Note the loss that is watched, of the first process: rounding may differ, and all have to do the same."""
+        """Note the loss that is watched."""
         group = sums.worst("loss") if self.settings.watch == "worst" else None
         loss = sums.mean("loss", group)
-        self._watched[step] = of_first(loss if math.isfinite(loss) else math.inf)
+        self._watched[step] = loss if math.isfinite(loss) else math.inf
 
     def _known(self) -> int | None:
         """The best step of those up to the last checkpoint."""

@@ -100,7 +100,7 @@ needs_deepspeed = pytest.mark.skipif(
 )
 if find_spec("deepspeed") is not None:
     JOBS |= ZERO
-STOPS = {"stages": [("sft", 2), ("dpo", 1)]}
+STOPS = {"stages": [("sft", 2), ("dpo", 1)], "early": [("dpo", 2)]}
 """Name of a training -> after which step of which stage somebody presses Ctrl-C, and begins it again."""
 BF16_LAUNCHER = {"ACCELERATE_MIXED_PRECISION": "bf16"}
 """What the FSDP2 settings that ship have `accelerate launch` export."""
@@ -227,6 +227,7 @@ def test_two_processes_train_what_one_does(how: str, name: str, runs: dict[str, 
     norms = [line["grad_norm"] for line in _steps(alone)]
     assert len(norms) == (6 if name == "kto" else 3)  # which takes every reply by itself
     assert [line["grad_norm"] for line in _steps(together)] == pytest.approx(norms, rel=1e-4)
+    assert [line["event"] for line in _lines(together)].count("resume") == len(STOPS.get(name, []))
     results = [json.loads((run / "result.json").read_text(encoding="utf-8")) for run in (alone, together)]
     assert [result["stages"][0]["kept"] for result in results] == [2 if "early" in name else None] * 2
     for ours, theirs in zip(*(result["stages"][0]["groups"] for result in results), strict=True):
@@ -242,7 +243,7 @@ def test_two_processes_train_what_one_does(how: str, name: str, runs: dict[str, 
 )
 def test_deepspeed_trains_what_one_process_does(how: str, name: str, runs: dict[str, Runs]) -> None:
     """In float32, in which two ways of adding up move the weights by up to 1e-5, at the rate of `early` by up to 5e-5;
-    `stages` was interrupted twice."""
+    `stages` was interrupted twice, `early` once."""
     import torch
     from transformers import AutoModelForCausalLM
 
