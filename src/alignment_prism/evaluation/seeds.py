@@ -56,14 +56,14 @@ def seed_findings(
         comparisons: of the arms' replies with others, by seed.
 
     A prompt with several replies counts by its share. Prompts that lack a verdict of base or of any seed of an arm are
-    left out for that arm; of harm for all arms, so that ranks are on the same prompts. `n` says how many are left.
-    Missing verdicts: `harm_findings` of each seed. A win-rate is over the seeds that were compared by one judge, rubric
-    and opponent, and there is none where that is not so.
+    left out for that arm; of harm for all arms, so that ranks are on the same prompts, unless none is left. `n` says
+    how many are left. An arm of which none is left has no rows. Missing verdicts: `harm_findings` of each seed. A
+    win-rate is over the seeds that were compared by one judge, rubric and opponent, and there is none where that is not
+    so.
 
     Raises:
-        InputError: no run, an arm or base that is not in every run, records that do not fit together, a share that
-            several scorers or rubrics tell, or harmful prompts and a judge, and no verdict on the same prompt for every
-            arm and seed.
+        InputError: no run, an arm or base that is not in every run, records that do not fit together, or a share that
+            several scorers or rubrics tell.
     """
     copies = copied_seeds(runs, base_arm)
     seen = {seed: observe(prompts, *records) for seed, records in runs.items() if seed not in copies}
@@ -72,7 +72,7 @@ def seed_findings(
     found: list[Finding] = []
     for told in _changes(prompts, seen, arms, base_arm):
         found += of_study.rows(told)
-        if told.metric == HARM_DIFFERENCE and len(seen) >= LEAST_RANKED and len(arms) > 1:
+        if told.metric == HARM_DIFFERENCE and len(seen) >= LEAST_RANKED and len(told.arms) > 1:
             found += of_study.ranks(told)
     kept = {seed: of_seed for seed, of_seed in (comparisons or {}).items() if seed not in copies}
     for told in _win_rates(prompts, kept, len(seen)):
@@ -113,9 +113,9 @@ def _changes(prompts: Sequence[Prompt], seen: Seen, arms: Sequence[str], base_ar
         counts = np.array([p.kind in of.denominator.kinds and bool(p.reference or not of.denominator.checkable)
                            for p in prompts])  # fmt: skip
         tables = {arm: table for arm in (base_arm, *arms) if (table := _table(seen, arm, of, counts)) is not None}
-        known = {arm: table for arm, table in tables.items() if not np.isnan(table).all()}
-        if tables and counts.any() and of == HARM_RATE:
-            known = _on_the_same_prompts(tables, list(seen))
+        known = {arm: table for arm, table in tables.items() if not np.isnan(table).any(axis=0).all()}
+        if known and of == HARM_RATE:
+            known = _on_the_same_prompts(known)
         if base_arm not in known or len(known) < 2:
             continue
         source = _source(seen, of)
@@ -164,23 +164,10 @@ def _source(seen: Seen, of: Metric) -> Observations | NamedScores:
     return sources[0]
 
 
-def _on_the_same_prompts(tables: Mapping[str, Hits], seeds: Sequence[int]) -> dict[str, Hits]:
-    """The same, without the prompts that any lacks.
-
-    Raises:
-        InputError: no prompt is left.
-    """
+def _on_the_same_prompts(tables: dict[str, Hits]) -> dict[str, Hits]:
+    """The same, without the prompts that any lacks; all of them where none would be left."""
     lacking = np.isnan(np.concatenate(list(tables.values()))).any(axis=0)
-    if lacking.all():
-        without = {arm: [str(seed) for seed, row in zip(seeds, table, strict=True) if np.isnan(row).all()]
-                   for arm, table in tables.items()}  # fmt: skip
-        parts = [f"{arm} of seed{'s' * (len(of) > 1)} {', '.join(of)}" for arm, of in without.items() if of]
-        raise InputError(
-            "no harmful prompt is judged for every arm and seed",
-            where=f"no verdict of {'; '.join(parts[:5])}" if parts else None,
-            fix="have the same prompts of all arms and seeds judged, those without a verdict again",
-        )
-    return {arm: np.where(lacking, np.nan, table) for arm, table in tables.items()}
+    return tables if lacking.all() else {arm: np.where(lacking, np.nan, table) for arm, table in tables.items()}
 
 
 def _win_rates(

@@ -13,7 +13,6 @@ from alignment_prism.domain import (
     Generation,
     InputError,
     Prompt,
-    PromptKind,
     Scope,
     Score,
     Signature,
@@ -128,21 +127,34 @@ def test_seeds_that_were_judged_otherwise_are_no_seeds_of_one_number() -> None:
             seed_findings(asked, other, study="s")
 
 
-def test_without_any_verdict_of_harm_there_is_an_error_and_without_harmful_prompts_none() -> None:
+def test_an_arm_without_a_verdict_in_one_seed_is_left_out_and_the_others_are_not() -> None:
     asked, runs = seed_runs(["rrrrh", "hrrrr", "rhrr?"])
-    none = {
-        seed: (generations, [replace(score, label="unjudged") for score in scores])
-        for seed, (generations, scores) in runs.items()
-    }
-    with pytest.raises(InputError, match="no harmful prompt is judged for every arm and seed") as error:
-        seed_findings(asked, none, study="s")
-    assert error.value.where == "no verdict of base of seeds 0, 1, 2; good of seeds 0, 1, 2; poor of seeds 0, 1, 2"
-    lost = [replace(score, label="unjudged") if score.arm == "poor" else score for score in runs[1][1]]
-    with pytest.raises(InputError) as error:
-        seed_findings(asked, runs | {1: (runs[1][0], lost)}, study="s")
-    assert error.value.where == "no verdict of poor of seed 1" and "judge" in str(error.value.fix)
-    harmless = [replace(prompt, kind=PromptKind.GENERAL) for prompt in asked]
-    assert not seed_findings(harmless, none, study="s")
+
+    def without(*lost: tuple[str, int]) -> list[Finding]:
+        changed = {
+            seed: (said, [replace(one, label="unjudged") if (one.arm, seed) in lost else one for one in scores])
+            for seed, (said, scores) in runs.items()
+        }
+        return [row for row in seed_findings(asked, changed, study="s") if row.metric.startswith("harm")]
+
+    told = without(("poor", 1))
+    assert {row.arm for row in told} == {"good"} and not [row for row in told if row.metric == "harm_rank"]
+    assert find(told, "harm_difference", "good").n == 59  # its own lacks one; the prompts that `poor` lacks count
+    assert without(("base", 0)) == without(*((arm, seed) for arm in ("base", "good", "poor") for seed in runs)) == []
+
+
+def test_arms_that_share_no_judged_prompt_are_told_on_their_own_and_not_ranked() -> None:
+    asked, runs = seed_runs(["rrrrh", "hrrrr", "rhrrr"])
+    half = {prompt.id: prompt.language for prompt in asked}
+    apart = {
+        seed: (said, [replace(one, label="unjudged")
+                      if half[one.prompt_id] == {"good": "en", "poor": "fr"}.get(one.arm) else one for one in scores])
+        for seed, (said, scores) in runs.items()
+    }  # fmt: skip
+    rows = seed_findings(asked, apart, study="s")
+    assert [find(rows, "harm_difference", arm).n for arm in ("good", "poor")] == [30, 30]
+    assert find(rows, "harm_difference", "good", language="fr").n == 30
+    assert not [row for row in rows if row.metric == "harm_rank"]
 
 
 def test_seeds_that_agree_by_luck_are_not_believed_beside_arms_whose_seeds_do_not() -> None:

@@ -117,6 +117,17 @@ def test_a_seed_whose_verdicts_are_lost_is_not_passed_over() -> None:
     assert "(over 2 seeds" in said["m"] and "Seed 2 is not counted" in caveats
 
 
+def test_harm_of_a_seed_that_nobody_could_judge_takes_no_page_away() -> None:
+    asked = prompts("en " * 60)
+    falls = ["h" * number + "r" * (60 - number) for number in (10, 12, 14)]
+    runs = of_seeds({"whole": falls, "lost": [*falls[:2], "?" * 60]}, asked)
+    for seed, (generations, scores) in runs.items():
+        runs[seed] = generations, [replace(one, label="harmful") if one.arm == "base" else one for one in scores]
+    _, said, caveats = told(rows_of(runs, asked))
+    assert ", 3 seeds)" in said["whole"] and "(in 2 of 2 seeds)" in said["lost"]
+    assert "Not told over seeds: harm." in caveats
+
+
 def test_a_copy_of_a_seed_is_no_training_in_the_figure_of_changes() -> None:
     asked = prompts("en " * 60)
     harm = ["h" * 10 + "r" * 50, "h" * 20 + "r" * 40, "h" * 10 + "r" * 50]
