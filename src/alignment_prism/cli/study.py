@@ -195,8 +195,9 @@ def run_and_show(
     from alignment_prism.domain import Finding
     from alignment_prism.io import read_records
     from alignment_prism.reports import contrasts_table, headline_table, seeds_table, summary_table, transfer_tables
+    from alignment_prism.reports.contrasts import told_first
     from alignment_prism.reports.terminal import IN_TABLES
-    from alignment_prism.store.names import FINDINGS
+    from alignment_prism.store.names import CONTRASTS, FINDINGS
     from alignment_prism.studies import run_study
     from alignment_prism.studies.executors.local import available_cores
 
@@ -217,7 +218,7 @@ def run_and_show(
         console.print(title)
         console.print(sheet)
     if contrasts := study.contrasts():
-        console.print(contrasts_table(contrasts))
+        console.print(contrasts_table(told_first(contrasts)))
     for note in study.notes:
         progress.note(note)
     if any(row.metric == UNJUDGED and row.estimate > 0 for row in findings) or not findings:
@@ -226,6 +227,8 @@ def run_and_show(
     progress.note(f"finished in {time.monotonic() - began:.0f} s")
     progress.note(f"report:   {study.report}")
     progress.note(f"findings: {study.out / FINDINGS}")
+    if contrasts:
+        progress.note(f"contrasts by language, scope and seed, {len(contrasts):,} rows: {study.out / CONTRASTS}")
 
 
 @command.command("status")

@@ -23,6 +23,9 @@ WORDS = {
 }
 """Quantities beside the difference, as the first column calls them."""
 
+FEW = 60
+"""Rows that a terminal shows whole."""
+
 CAPTION = (
     ", on the prompts that both answered; relative to A: per cent of A's. local - global, "
     "minus English: by how much that difference is larger there; local is harm in one language or culture, global "
@@ -38,6 +41,17 @@ def contrasts_table(rows: Iterable[Contrast]) -> Sheet:
     labels = ("contrast",) * several + ("metric", "language", "scope", "what")
     lines = tuple(((row.contrast,) * several + names(row), values(row)) for row in shown)
     return Sheet(labels, HEADS, lines, _caption(shown))
+
+
+def told_first(rows: Sequence[Contrast]) -> list[Contrast]:
+    """What a terminal has room for: all rows that tables show, if these are few; else the headlines (all languages and
+    scopes, with Holm's p-value), over seeds where there are several."""
+    shown = [row for row in rows if is_shown(row)]
+    if len(shown) <= FEW:
+        return shown
+    headlines = [row for row in shown if not math.isnan(row.adjusted)]
+    pooled = {row.contrast for row in headlines if _is_over_seeds(row)}
+    return [row for row in headlines if _is_over_seeds(row) or row.contrast not in pooled]
 
 
 def _caption(rows: Sequence[Contrast]) -> str:
@@ -84,8 +98,12 @@ def is_shown(row: Contrast) -> bool:
 def names(row: Contrast) -> tuple[str, str, str, str]:
     """Metric, language, scope and what the number is, beside the difference."""
     of = [WORDS.get(row.quantity, ""), f"seed {row.seed}" if row.seed >= 0 else ""]
-    of += ["over seeds"] if "|seeds:" in row.signature else []
+    of += ["over seeds"] if _is_over_seeds(row) else []
     return f"{row.metric} ({row.prompts})", row.language, row.scope, ", ".join(filter(None, of))
+
+
+def _is_over_seeds(row: Contrast) -> bool:
+    return "|seeds:" in row.signature
 
 
 def values(row: Contrast) -> tuple[str, str, str, str, str]:
