@@ -174,3 +174,9 @@ def test_links_between_pages_lead_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_no_name_stands_where_a_number_belongs(name: str) -> None:
+    prose = re.sub(r"```.*?```|`[^`]*`", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert re.findall(r"\b[A-Z]{2,}(?:_[A-Z]+)+\b", prose) == []
