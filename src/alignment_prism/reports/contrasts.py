@@ -45,13 +45,18 @@ def contrasts_table(rows: Iterable[Contrast]) -> Sheet:
 
 def told_first(rows: Sequence[Contrast]) -> list[Contrast]:
     """What a terminal has room for: all rows that tables show, if these are few; else the headlines (all languages and
-    scopes, with Holm's p-value), over seeds where there are several."""
+    scopes, with Holm's p-value), over seeds where these tell a number together."""
     shown = [row for row in rows if is_shown(row)]
     if len(shown) <= FEW:
         return shown
     headlines = [row for row in shown if not math.isnan(row.adjusted)]
-    pooled = {row.contrast for row in headlines if _is_over_seeds(row)}
-    return [row for row in headlines if _is_over_seeds(row) or row.contrast not in pooled]
+    pooled = {_number(row) for row in headlines if _is_over_seeds(row)}
+    return [row for row in headlines if _is_over_seeds(row) or _number(row) not in pooled]
+
+
+def _number(row: Contrast) -> tuple[str, str, str]:
+    """Which number a headline is of, whatever its seed."""
+    return row.contrast, row.metric, row.prompts
 
 
 def _caption(rows: Sequence[Contrast]) -> str:
