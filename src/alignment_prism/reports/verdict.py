@@ -302,9 +302,10 @@ def _every_language(results: Results, of: Contrast) -> str:
 def _changes(
     results: Results, arms: Sequence[ArmSeed], metric: str, prompts: str = "", language: str = ALL
 ) -> list[Change]:
-    """Of each that has the number."""
-    found = (results.find(arm, metric, prompts=prompts, language=language) for arm in arms)
-    return [change_of(row) for row in found if row is not None]
+    """Of each that was asked, if any has the number; who has none beside others that do has too little to rely on."""
+    found = (results.index.get(arm, prompts or results.prompts, metric, language=language) for arm in arms)
+    rows = [row for row in found if row is not None]
+    return [] if all(math.isnan(row.estimate) for row in rows) else [change_of(row) for row in rows]
 
 
 def _told(results: Results, name: str, metric: str, prompts: str = "", language: str = ALL) -> list[Change]:
@@ -325,15 +326,15 @@ def _in_words(results: Results, name: str, metric: str, prompts: str, language: 
 
 
 def _refusals(results: Results, name: str) -> list[list[Change]]:
-    """Changes of refusals of harmless prompts, of all kinds: a list over seeds, or one for each seed that has any.
+    """Changes of refusals of harmless prompts, of all kinds: a list over seeds, or one for each seed.
 
     Where kinds differ in that, those over seeds count if they show a rise, and the others if they do not.
     """
     metric = REFUSAL_DIFFERENCE.name
     over = {kind: results.over_seeds(name, metric, kind.value) for kind in HARMLESS}
     pooled = [change_of(row) for row in over.values() if row is not None]
-    alone = [kind.value for kind, row in over.items() if row is None]
-    by_seed = [[change for kind in alone for change in _changes(results, [arm], metric, kind)]
+    alone = [kind.value for kind, row in over.items() if row is None and _told(results, name, metric, kind.value)]
+    by_seed = [[change_of(row) for kind in alone if (row := results.index.get(arm, kind, metric)) is not None]
                for arm in results.seeds_of(name)]  # fmt: skip
     found = [own for own in by_seed if own]
     return [pooled] if pooled and not (found and all(one.shown <= 0 for one in pooled)) else found
