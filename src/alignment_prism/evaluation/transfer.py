@@ -81,8 +81,9 @@ def transfer_rows(
 
     Of one seed the intervals are over prompts: Tango's, and MOVER's for what is put together from them; differences are
     those of the findings. Over seeds they are for other seeds and other prompts (`crossed_difference`), from the
-    first replies to the prompts that have verdicts in every seed. Joint intervals hold for all arms and cells of a
-    quantity and seed. A seed whose weights are those of another counts once.
+    prompts that have verdicts in every seed, with each arm's own variance from seed to seed: `seed_findings` raises
+    that where it is small by luck. Joint intervals hold for all arms and cells of a quantity and seed. A seed whose
+    weights are those of another counts once.
 
     Args:
         prompts: of any kinds.

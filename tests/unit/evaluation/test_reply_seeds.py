@@ -195,7 +195,7 @@ def test_rows_over_seeds_say_how_many_replies_they_are_of_and_how_they_were_draw
     asked = prompts("en " * 30)
     runs = {}
     for seed in range(3):
-        generations, scores = replies(asked, base="h" * 30, m=" ".join(["h+r", "r+r", "r+h"] * 10))
+        generations, scores = replies(asked, base="h" * 30, m=" ".join(["h+r", "r+r", "h+h"] * 10))
         warm = [replace(g, temperature=0.7) if g.arm == "m" else g for g in generations]
         runs[seed] = warm, scores
     trained = {"m": TrainedOn("SFT", 0.5)}
@@ -207,5 +207,6 @@ def test_rows_over_seeds_say_how_many_replies_they_are_of_and_how_they_were_draw
     ]
     said = [dict(Signature.parts(row.signature)) for row in (alone, over, moved)]
     assert said[0]["k"] == said[1]["k"] == said[2]["k"] == "2"
+    assert moved.estimate == pytest.approx(over.estimate) == pytest.approx(-1 / 2), "of all replies"
     for name in ("temperature", "base_k", "base_temperature"):
         assert said[0][name] == said[1][name], name
