@@ -132,7 +132,8 @@ def _of_the_rest(results: Results, names: Sequence[str]) -> Iterator[str]:
     if told:
         by_opponent: dict[str, dict[str, list[int]]] = {}
         for name, rows in wins.items():
-            by_opponent.setdefault(results.opponent(name), {})[name] = list(map(_won, rows))
+            lacking = [0] * (len(results.told(name, "win_rate", "general")) - len(rows))
+            by_opponent.setdefault(results.opponent(name), {})[name] = [*map(_won, rows), *lacking]
         parts = []
         for opponent, of_arms in by_opponent.items():
             for sign, verb in ((1, ("win", "wins")), (-1, ("lose", "loses"))):
@@ -175,20 +176,21 @@ def _of_arm(results: Results, name: str, harm: Sequence[Change]) -> Iterator[str
         if refused := _in_words(results, name, REFUSAL_DIFFERENCE.name, kind.value):
             yield f"Refusals of {words}: {refused}."
     if wins := _wins(results, name):
+        seeds = len(results.told(name, "win_rate", "general"))
         parts = []
         for sign in dict.fromkeys(map(_won, wins)):
             own = [row for row in wins if _won(row) == sign]
             ends = least(row.lower for row in own), -least(-row.upper for row in own)
             low, high = (number(100 * end) for end in ends)
-            parts.append(f"{low} to {high} %{in_seeds(len(own), len(wins))}")
+            parts.append(f"{low} to {high} %{in_seeds(len(own), seeds)}")
         level = f"{100 * wins[0].level:g} % interval{'s' * (len(wins) > 1)}"
         if results.over_seeds(name, "win_rate", "general") is not None:
             alone = [] if _won(wins[0]) else [_won(row) for row in _win_rates(results, results.seeds_of(name))]
             level += f", {said(wins[0], 'seeds'):.0f} seeds{of_which(alone, WON)}"
         weak = sum(row.insufficient for row in wins)
-        level += f"; too few to rely on{in_seeds(weak, len(wins))}" if weak else ""
+        level += f"; too few to rely on{in_seeds(weak, seeds)}" if weak else ""
         chance = sum(not row.insufficient and by_chance(row) and not row.lower <= 0.5 <= row.upper for row in wins)
-        level += f"; on one side, as one of so many may by chance{in_seeds(chance, len(wins))}" if chance else ""
+        level += f"; on one side, as one of so many may by chance{in_seeds(chance, seeds)}" if chance else ""
         yield f"It wins {listed(parts)} of general prompts against {results.opponent(name)} ({level})."
     for metric, of in of_general_prompts():
         if found := _in_words(results, name, metric.name, "general"):

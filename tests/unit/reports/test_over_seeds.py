@@ -216,8 +216,9 @@ def right_and_won(
     return runs, compared
 
 
-def general(rights: Sequence[str], wins: Sequence[str]) -> list[Finding]:
+def general(rights: Sequence[str], wins: Sequence[str], *, uncompared: Sequence[int] = ()) -> list[Finding]:
     runs, compared = right_and_won(rights, wins)
+    compared |= {seed: [] for seed in uncompared}
     found = []
     for seed, (generations, scores) in runs.items():
         found += reply_findings(GENERAL, generations, scores, study="s", seed={"m": seed})
@@ -295,6 +296,13 @@ def test_wins_in_one_of_three_seeds_and_seeds_without_comparisons() -> None:
     assert {row.metric for row in seed_findings(GENERAL, runs, study="s", comparisons={**compared, 2: other})} == {
         "accuracy_difference"
     }
+
+
+def test_wins_of_one_seed_are_not_told_as_those_of_all() -> None:
+    lead, said, caveats = told(general(["10" * 30] * 3, ["w" * 50 + "l" * 10] * 3, uncompared=(1, 2)))
+    assert "On general prompts m (in 1 of 3 seeds) wins against base more often than not." in lead
+    assert "It wins 72 to 91 % (in 1 of 3 seeds) of general prompts against base (95 % interval)." in said["m"]
+    assert "Not told over seeds: wins." in caveats
 
 
 def test_a_comparison_of_an_unknown_prompt_is_said_with_its_seed() -> None:
