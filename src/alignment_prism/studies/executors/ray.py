@@ -12,7 +12,7 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from alignment_prism import __version__
 from alignment_prism.domain import ModelError, PrismError, SharedStoreError, StoreError, TrainingError
 from alignment_prism.store.names import PLAN
 from alignment_prism.store.remote import RemoteStore
-from alignment_prism.studies.executors.apart import do_apart
+from alignment_prism.studies.executors.apart import do_apart, needed_by
 from alignment_prism.studies.executors.crew import Told
 from alignment_prism.studies.executors.local import run_steps, skip_done, unfinished
 from alignment_prism.studies.executors.spread import check_gpus, do_over_gpus
@@ -177,7 +177,9 @@ class RayCrew:
         remote = self._remote.options(num_cpus=cores, num_gpus=gpus, name=task.step.title)
         out, known = str(self._context.out), list(map(str, self._context.known))
         url = "" if self._store is None else self._store.url
-        self._tasks[remote.remote(task.step, os.getcwd(), out, url, known, task.earlier, __version__, gpus)] = task
+        needed = needed_by(task.step, self._context.out, earlier=task.earlier) if url else {}
+        begun = remote.remote(task.step, os.getcwd(), out, url, needed, known, task.earlier, __version__, gpus)
+        self._tasks[begun] = task
 
     def _outcome(self, reference: Any, task: _Task) -> Told | None:
         """What became of a step; None where it is begun again."""
@@ -221,7 +223,15 @@ class RayCrew:
 
 
 def do_on_node(
-    step: Step, place: str, out: str, url: str, known: Sequence[str], earlier: bool, version: str, gpus: int
+    step: Step,
+    place: str,
+    out: str,
+    url: str,
+    needed: Mapping[str, str],
+    known: Sequence[str],
+    earlier: bool,
+    version: str,
+    gpus: int,
 ) -> tuple[Any, ...]:
     """Do a step on this node, as a task; how it went, as `crew.Told` has it.
 
@@ -230,6 +240,7 @@ def do_on_node(
         place: working folder of the study's process, which paths are relative to; another where it is not here.
         out: the study's folder, named as there, since names of models are written into replies.
         url: of the study's store, for a node that does not see that folder; empty for none.
+        needed: what such a node is to have of the study, as `apart.needed_by` has it.
         known: files of earlier scores.
         earlier: as `do_step` has it.
         version: that the study runs with.
@@ -248,7 +259,7 @@ def do_on_node(
         context = Context(Path(out), None, tuple(map(Path, known)), max(gpus, 1))
         if not (Path(out) / PLAN).is_file():
             if url:
-                return do_apart(step, context, RemoteStore(url), earlier=earlier)
+                return do_apart(step, context, RemoteStore(url), needed, earlier=earlier)
             what = "a node does not see the study's folder"
             fix = "give a folder that all nodes share, by a path that is the same on each, or a store that all reach"
             where, settings = f"{out} on {socket.gethostname()}", {"out": "FOLDER", "store": "URL"}
