@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
+from secrets import token_hex
 from typing import IO, Any
 
 from alignment_prism.domain.errors import InputError, PrismError, StoreError
@@ -197,7 +196,7 @@ class RemoteStore:
         """A file that is there when the context ends: by its last request, and in a folder by a rename. What is raised
         in between leaves none."""
         if self._is_folder:
-            part = Path(f"{path}.{socket.gethostname()}-{os.getpid()}.part")
+            part = Path(f"{path}.{token_hex(8)}.part")  # of this sending alone: a file may be sent by two at once
             try:
                 with part.open("wb") as file:
                     yield file
