@@ -16,6 +16,8 @@ STEPS = "steps.jsonl"
 """The log of steps: what began and how it ended."""
 DECLARATIONS = "declarations.jsonl"
 """Gates that were declared, with the time."""
+CLUSTER = ".prism.cluster"
+"""The mark of a run on a cluster, by which nodes know that they see its folder; it is gone when that ends."""
 CALLS = "calls.jsonl"
 """The journal of calls of judges and models behind an API."""
 

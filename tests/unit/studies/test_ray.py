@@ -27,8 +27,8 @@ from ray import cloudpickle
 from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
-from alignment_prism.domain import InputError
-from alignment_prism.store.names import PLAN
+from alignment_prism.domain import InputError, StoreError
+from alignment_prism.store.names import CLUSTER
 from alignment_prism.studies.executors.at_once import run_at_once
 from alignment_prism.studies.executors.local import run_steps
 from alignment_prism.studies.executors.ray import RayCrew, run_steps_on_ray
@@ -162,11 +162,11 @@ def test_a_step_that_fails_on_a_node_takes_no_other_with_it(cluster: Cluster, tm
 
 def test_a_node_that_does_not_see_the_folder_says_so(cluster: Cluster, tmp_path: Path) -> None:
     steps = mixtures(tmp_path, 1)
-    (tmp_path / PLAN).unlink()
-    from alignment_prism.domain import StoreError
-
+    keys, context, told = {step.key for step in steps}, Context(tmp_path, None), Notes()
+    crew = RayCrew(ray, context, told)
+    (tmp_path / CLUSTER).unlink()
     with pytest.raises(StoreError, match="does not see the study's folder"):
-        do(steps, tmp_path)
+        run_at_once(steps, keys, set(), keys, context, told, crew)
 
 
 def test_ctrl_c_stops_what_is_under_way(cluster: Cluster, tmp_path: Path) -> None:

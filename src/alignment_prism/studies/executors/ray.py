@@ -16,11 +16,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from alignment_prism import __version__
 from alignment_prism.domain import ModelError, PrismError, SharedStoreError, StoreError, TrainingError
-from alignment_prism.store.names import PLAN
+from alignment_prism.io import write_text
+from alignment_prism.store.names import CLUSTER
 from alignment_prism.store.remote import RemoteStore
 from alignment_prism.studies.executors.apart import do_apart, needed_by
 from alignment_prism.studies.executors.crew import Told
@@ -127,6 +129,8 @@ class RayCrew:
         )
         self._whole = max(self._whole, 1)
         self._remote = ray.remote(max_retries=0)(do_on_node)
+        self._mark = token_hex(16)
+        write_text(context.out / CLUSTER, self._mark)
 
     @property
     def at_work(self) -> bool:
@@ -168,6 +172,7 @@ class RayCrew:
         """Leave nothing under way behind."""
         self.kill()
         self._tasks.clear()
+        (self._context.out / CLUSTER).unlink(missing_ok=True)
 
     def _begin(self, task: _Task) -> None:
         small = fits_one_core(task.step)
@@ -178,8 +183,8 @@ class RayCrew:
         out, known = str(self._context.out), list(map(str, self._context.known))
         url = "" if self._store is None else self._store.url
         needed = needed_by(task.step, self._context.out, earlier=task.earlier) if url else {}
-        begun = remote.remote(task.step, os.getcwd(), out, url, needed, known, task.earlier, __version__, gpus)
-        self._tasks[begun] = task
+        shared = (os.getcwd(), out, self._mark, url, needed, known)
+        self._tasks[remote.remote(task.step, *shared, task.earlier, __version__, gpus)] = task
 
     def _outcome(self, reference: Any, task: _Task) -> Told | None:
         """What became of a step; None where it is begun again."""
@@ -226,6 +231,7 @@ def do_on_node(
     step: Step,
     place: str,
     out: str,
+    mark: str,
     url: str,
     needed: Mapping[str, str],
     known: Sequence[str],
@@ -239,6 +245,7 @@ def do_on_node(
         step: to do.
         place: working folder of the study's process, which paths are relative to; another where it is not here.
         out: the study's folder, named as there, since names of models are written into replies.
+        mark: that this run has set in that folder: a node may have one by its name, of a study of its own.
         url: of the study's store, for a node that does not see that folder; empty for none.
         needed: what such a node is to have of the study, as `apart.needed_by` has it.
         known: files of earlier scores.
@@ -257,7 +264,7 @@ def do_on_node(
             what = f"a node has alignment-prism {__version__}, and the study runs with {version}"
             raise SharedStoreError(what, where=socket.gethostname(), fix="install the same version on every node")
         context = Context(Path(out), None, tuple(map(Path, known)), max(gpus, 1))
-        if not (Path(out) / PLAN).is_file():
+        if not _is_marked(Path(out), mark):
             if url:
                 return do_apart(step, context, RemoteStore(url), needed, earlier=earlier)
             what = "a node does not see the study's folder"
@@ -270,6 +277,13 @@ def do_on_node(
     except Exception as error:
         return "failed", portable(error)
     return ("done",)
+
+
+def _is_marked(out: Path, mark: str) -> bool:
+    try:
+        return (out / CLUSTER).read_text(encoding="utf-8") == mark
+    except OSError:
+        return False
 
 
 def _connected(address: str) -> Any:
