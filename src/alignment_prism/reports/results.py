@@ -159,10 +159,15 @@ class Results:
         return named or (None if arm == self.base else self.base)
 
     @cached_property
+    def models(self) -> list[ArmSeed]:
+        """Base and every arm, seed by seed, without copies."""
+        return [arm for arm in self.index.arms if str(arm[1]) not in self.copies(arm[0])]
+
+    @cached_property
     def arms(self) -> list[ArmSeed]:
-        """Every arm but bases, seed by seed; a base that is compared with another is an arm as well."""
+        """The same without bases; a base that is compared with another is an arm as well."""
         bases = set(self.bases.values()) - self.bases.keys() or ({self.base[0]} if self.base else set())
-        return [arm for arm in self.index.arms if arm[0] not in bases]
+        return [arm for arm in self.models if arm[0] not in bases]
 
     def copies(self, name: str) -> list[str]:
         """Seeds that are not counted, since a training with each of them gave the very weights of an earlier one."""
@@ -175,9 +180,8 @@ class Results:
         return {arm: copies.split(",") for arm, copies in said if copies}
 
     def seeds_of(self, name: str) -> list[ArmSeed]:
-        """An arm's alignments, without copies."""
-        copies = self.copies(name)
-        return [arm for arm in self.arms if arm[0] == name and str(arm[1]) not in copies]
+        """An arm's alignments."""
+        return [arm for arm in self.arms if arm[0] == name]
 
     def over_seeds(self, name: str, metric: str, prompts: str = "", language: str = ALL) -> Finding | None:
         """A number of an arm over its seeds, where several tell it together."""

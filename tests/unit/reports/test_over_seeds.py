@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,20 @@ def test_a_copy_of_a_seed_is_no_training_in_the_figure_of_changes() -> None:
         return figure.description.count(" to "), over
 
     assert [drawn("x", "y", "z"), drawn("x", "y", "x"), drawn("x", "x", "x")] == [(4, True), (3, True), (1, False)]
+
+
+def test_a_copy_of_a_seed_is_in_no_figure() -> None:
+    asked = prompts("en fr " * 30) + [replace(p, id=f"n{p.id}") for p in NEVER]
+    runs = of_seeds({"m": ["h" * 20 + "r" * 40 + refused(9 + seed) for seed in range(3)]}, asked)
+    won = [Comparison(p.id, "m", "base", first, "j", "p@1", Winner.WIN) for p in GENERAL for first in (True, False)]
+    for weights in ("m 2", "m 0"):
+        runs[2] = [replace(g, weights=weights if g.arm == "m" else "") for g in runs[2][0]], runs[2][1]
+        rows = rows_of(runs, asked)
+        rows += [row for seed in runs for row in win_rate_findings(won, GENERAL, study="s", seed={"m": seed})]
+        figures = draw_figures(Results(rows))
+        assert {"frontier", "languages", "outcomes", "over_refusal", "general"} <= figures.keys()
+        drawn = {name for name, figure in figures.items() if "seed 2" in json.dumps(figure.spec(), default=str)}
+        assert not drawn if weights == "m 0" else {"frontier", "outcomes", "over_refusal", "general"} <= drawn
 
 
 def test_tables_over_seeds_have_no_arm_of_which_all_seeds_are_one(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Mark:
 def frontier(results: Results) -> Figure | None:
     """None where no arm has both a change of harm and a win-rate."""
     marks = []
-    for arm in (arm for name in dict.fromkeys(name for name, _ in results.arms) for arm in results.seeds_of(name)):
+    for arm in results.arms:
         harm = results.find(arm, HARM_DIFFERENCE.name)
         wins = results.find(arm, WIN_RATE, prompts=GENERAL)
         if harm is not None and wins is not None:

@@ -19,7 +19,7 @@ def general_ability(results: Results) -> Figure | None:
     """A panel an arm, a row a language; None where nothing general was measured."""
     for name, rule in (("win_rate", 50.0), (ACCURACY.name, math.nan)):
         metric = find_metric(name)
-        arms = [arm for arm in results.index.arms if results.find(arm, name, prompts=GENERAL) is not None]
+        arms = [arm for arm in results.models if results.find(arm, name, prompts=GENERAL) is not None]
         if not arms:
             continue
         languages = [ALL, *sorted(results.index.languages(metric=name, prompts=GENERAL))]

@@ -21,9 +21,7 @@ def judge_error(results: Results) -> Figure | None:
     if prompts is None:
         return None
     codes = [ALL, *sorted(results.index.languages(metric=name, prompts=prompts))]
-    arms = [
-        arm for arm in results.index.arms if any(results.find(arm, name, prompts=prompts, language=c) for c in codes)
-    ]
+    arms = [arm for arm in results.models if any(results.find(arm, name, prompts=prompts, language=c) for c in codes)]
     reach = reach_of([], HARM_RATE.unit, whole=True)
     dots = [
         dot(row, results.title(arm), language_title(code), series.name, reach=reach)

@@ -31,7 +31,7 @@ def outcomes(results: Results) -> Figure | None:
     names = {outcome: name for name, outcome in outcome_metrics(PromptKind.HARMFUL).items()}
     segments = [
         (results.title(arm), outcome, row.estimate)
-        for arm in results.index.arms
+        for arm in results.models
         for outcome, name in names.items()
         if (row := results.find(arm, name)) is not None
     ]

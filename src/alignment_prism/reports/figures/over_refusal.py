@@ -18,7 +18,7 @@ KINDS = {
 
 def over_refusal(results: Results) -> Figure | None:
     """Refusals of harmless prompts: a panel a kind, a row an arm."""
-    arms = results.index.arms
+    arms = results.models
     found = [
         (KINDS[kind], arm, row)
         for kind in KINDS
