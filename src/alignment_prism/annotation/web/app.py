@@ -62,7 +62,8 @@ def _not_found(request: Request, error: Exception) -> Response:
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, PrismError)
-    return page(visitor_of(request), "message", 422, title="refused", text="", detail=f"{error.what}; {error.fix}")
+    said = f"{error.what}; {error.fix}" if error.fix else error.what
+    return page(visitor_of(request), "message", 422, title="refused", text="", detail=said)
 
 
 def _failed(request: Request, error: Exception) -> Response:
