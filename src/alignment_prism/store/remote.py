@@ -165,6 +165,14 @@ class RemoteStore:
         with self._reached():
             self._put(self._path("artifacts", key), (folder / MANIFEST).read_bytes())
 
+    def withdraw(self, key: str) -> None:
+        """Have no artifact under a key, where there is one; its files stay.
+
+        Raises:
+            StoreError: the store cannot be used.
+        """
+        self._remove(self._path("artifacts", key))
+
     def _send_file(self, file: Path, path: str, digest: str, sent: Callable[[int], None]) -> None:
         """Send one, block by block; it is there when its last block is, and has proved to be what its name says."""
         found = hashlib.sha256()

@@ -25,9 +25,10 @@ PATIENCE = 10.0
 @contextmanager
 def shared_steps(
     store: RemoteStore | None, steps: Sequence[Step], out: Path, reporter: Reporter
-) -> Iterator[tuple[Callable[[Step], None], frozenset[str]]]:
-    """Fetch the steps that a store has and the study has not. Yield what is to be called when another is done, and keys
-    of the steps whose files were held against their digests on the way.
+) -> Iterator[tuple[Callable[[Step], None], Callable[[Step], None], frozenset[str]]]:
+    """Fetch the steps that a store has and the study has not. Yield what is to be called when another is done, what is
+    to be called before one that is done is made anew under its key, and keys of the steps whose files were held against
+    their digests on the way.
 
     Steps are sent one after the other while others are done; those that were done by earlier runs and are not in the
     store, at the end, when nothing alters them any more. One that cannot be sent stops nothing: it is told at the end,
@@ -43,14 +44,14 @@ def shared_steps(
         StoreError: the store cannot be written; or, when all else is done, steps could not be sent.
     """
     if store is None:
-        yield (lambda step: None), frozenset()
+        yield (lambda step: None), (lambda step: None), frozenset()
         return
     store.make()
     there = store.keys()
     whole = _fetch([step for step in steps if step.key in there], store, out, reporter)
     sender = _Sender(store, out, reporter)
     try:
-        yield sender.send, frozenset(whole)
+        yield sender.send, lambda step: store.withdraw(step.key), frozenset(whole)
         for step in steps:
             if step.key not in there | sender.asked:
                 sender.send(step)

@@ -146,9 +146,9 @@ def run_study(
             write_index(out, spec, index)
         for source in plan.sources:
             source.write(out)
-        finished, whole = stack.enter_context(shared_steps(elsewhere, plan.steps, out, reporter))
+        finished, outdated, whole = stack.enter_context(shared_steps(elsewhere, plan.steps, out, reporter))
         with CallJournal(out / CALLS, cache=shared, budget=limit) as journal:
-            context = Context(out, journal, earlier, gpus, finished, whole)
+            context = Context(out, journal, earlier, gpus, finished, outdated, whole)
             logged = Logged(reporter, out / STEPS)
             if cluster is None:
                 run_steps(plan.steps, context, logged, fill_gaps=retry_unjudged, jobs=jobs)

@@ -84,7 +84,7 @@ def run_shard(
                 source.write(out)
         with (
             CallJournal(out / CALLS, cache=shared, budget=limit) as journal,
-            shared_steps(elsewhere, steps, out, reporter) as (finished, whole),
+            shared_steps(elsewhere, steps, out, reporter) as (finished, _, whole),
         ):
             context = Context(out, journal if called else None, gpus=gpus, finished=finished, whole=whole)
             run_steps(steps, context, Logged(reporter, out / STEPS), jobs=jobs)

@@ -115,6 +115,7 @@ def unfinished(steps: Sequence[Step], context: Context, *, fill_gaps: bool) -> t
     _open_endpoints(step for step in steps if step.key in waiting | gaps)
     for step in done:
         if step.key in later:
+            context.outdated(step)  # or who is stopped now would have it fetched again
             if KINDS[step.kind].takes_over and not step.folder(context.out).is_symlink():
                 step.set_aside(context.out)  # verdicts of replies that stay hold, and are not to be lost in between
             else:

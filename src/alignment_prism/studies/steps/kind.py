@@ -28,6 +28,7 @@ class Context:
         known: files of earlier scores, which are taken over where they are of the same judge, rubric and reply.
         gpus: of one machine, that a training of a model that does not fit one core is spread over.
         finished: called in the study's process with each step that is done.
+        outdated: called before a step that is done is made anew under its key, since what it needs has changed.
         whole: keys of steps whose files this run has held against their digests already.
     """
 
@@ -36,6 +37,7 @@ class Context:
     known: tuple[Path, ...] = ()
     gpus: int = 1
     finished: Callable[[Step], None] = lambda step: None
+    outdated: Callable[[Step], None] = lambda step: None
     whole: frozenset[str] = frozenset()
 
 
