@@ -7,6 +7,7 @@ or of two steps simply add up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,9 +69,11 @@ class GroupSums:
         return total / count if count else float("nan")
 
     def worst(self, metric: str) -> Group | None:
-        """The group of the highest mean of a metric, None where nothing was counted; the first by name of several."""
+        """The group of the highest mean of a metric, NaN above all; the first by name of several, None where nothing
+        was counted."""
         counted = [group for group in self if self._cell(group, metric)[1]]
-        return max(counted, key=lambda group: self.mean(metric, group), default=None)
+        means = {group: self.mean(metric, group) for group in counted}
+        return max(counted, key=lambda group: math.inf if math.isnan(means[group]) else means[group], default=None)
 
     def worst_row(self, metric: str) -> dict[str, Any] | None:
         """The same for the log: `{"language", "scope", metric: mean}`."""

@@ -52,3 +52,11 @@ def test_an_unknown_group_has_no_mean() -> None:
 def test_pairs_without_language_and_scope_have_a_group_too() -> None:
     assert group_of(Pair("a", user("q"), "c", "r")) == ("und", "none")
     assert group_of(Pair("a", user("q"), "c", "r", language="hi", scope=Scope.LOCAL)) == ("hi", "local")
+
+
+def test_a_group_whose_loss_is_no_number_is_the_worst_whatever_its_name() -> None:
+    for lost in ("bn", "hi", "sr"):
+        sums = GroupSums()
+        sums.add([(language, "local") for language in ("bn", "hi", "sr")], "loss", [1.0, 2.0, 3.0])
+        sums.add([(lost, "local")], "loss", [math.nan])
+        assert sums.worst("loss") == (lost, "local")
