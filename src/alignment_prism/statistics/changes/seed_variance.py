@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from alignment_prism.statistics.intervals import Floats
 
+NOTHING = 1e-20
+"""Squares of rates up to which seeds do not differ, but for rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinearChange:
@@ -101,16 +104,17 @@ class SeedLaw:
         """That of arms.
 
         Args:
-            every: mean square between the seeds of each, and its degrees of freedom.
+            every: mean square between the seeds of each, and its degrees of freedom. One of nothing, of an arm that
+                never or always does it, has no logarithm and tells nothing of how far seeds move where they do.
         """
-        most = sum(df for _, df in every)
-        if len(every) < 2 or (usual := sorted(square for square, _ in every)[len(every) // 2]) <= 0:
+        told = [(square, df) for square, df in every if square > NOTHING]
+        most = sum(df for _, df in told)
+        if len(told) < 2:
             return cls(0.0, 0.0, most)
         from scipy.special import digamma, polygamma
 
-        squares, dfs = np.array(every).T
-        # A mean square of zero, of an arm that never or always does it, has no logarithm.
-        rows = np.log(np.maximum(squares, 1e-5 * usual)) - digamma(dfs / 2) + np.log(dfs / 2)
+        squares, dfs = np.array(told).T
+        rows = np.log(squares) - digamma(dfs / 2) + np.log(dfs / 2)
         spread = float(rows.var(ddof=1) - polygamma(1, dfs / 2).mean())
         if spread <= 0:
             return cls(float(squares @ dfs) / most, math.inf, most)

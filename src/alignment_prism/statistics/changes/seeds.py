@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from alignment_prism.domain import InputError
 from alignment_prism.statistics.changes.seed_variance import (
+    NOTHING,
     LinearChange,
     SeedLaw,
     Variance,
@@ -62,7 +63,8 @@ class SeedModel:
     V_seed. Relative changes are linearised for it.
 
     Where arms are not `alike` each has its own variance from seed to seed and of seeds on prompts, and the first is
-    raised to what all arms suggest where it is small by luck (`seed_variance.SeedLaw`).
+    raised to what all arms suggest where it is small by luck (`seed_variance.SeedLaw`); not of an arm whose seeds say
+    the same of every prompt.
 
     Args:
         arms: for each arm, S x P rates of prompts from 0 to 1 (verdicts, or shares of several replies), one row a seed;
@@ -311,7 +313,7 @@ class SeedModel:
         between, within, df = np.sum(list(sums.values()), axis=0) if self._alike else sums[arm]
         own = float(between / df), float(df)
         both = float(within / df) * self.clusters / (self.clusters - 1), df * (self.clusters - 1.0)
-        return own, own if self._alike else law.not_by_luck(*own), both
+        return own, own if self._alike or within <= NOTHING else law.not_by_luck(*own), both
 
     def _ratio(self, b: str, a: str) -> tuple[float, Variance]:
         """b's rate over a's, 0 where either has no event, and the variance of what its score is made of."""
