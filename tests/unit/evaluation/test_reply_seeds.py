@@ -185,13 +185,11 @@ def test_seeds_that_agree_by_luck_are_not_believed_beside_arms_whose_seeds_do_no
     alone, beside_tame, beside_wild = (rows(calm | others) for others in ({}, tame, wild))
     assert alone["calm"].upper < 0 and beside_tame["calm"].upper < 0 < beside_wild["calm"].upper
     assert holm(alone["calm"]) < 0.05 < holm(beside_wild["calm"])
-    # An arm that never does it tells nothing of how far seeds move, and keeps its own variance.
-    with_never = rows(calm | wild | {"never": (0, 0, 0)})
-    assert with_never["calm"].upper == pytest.approx(beside_wild["calm"].upper)
-    assert (
-        with_never["never"].upper == pytest.approx(rows({"never": (0, 0, 0)})["never"].upper)
-        and sd(with_never["never"]) == 0
-    )
+    # An arm that never does it, or hardly ever, tells nothing of how far seeds move, and keeps its own variance.
+    for name, of in {"never": (0, 0, 0), "rare": (1, 0, 1)}.items():
+        beside = rows(calm | wild | {name: of})
+        assert holm(beside["calm"]) > 0.05
+        assert beside[name].upper == pytest.approx(rows({name: of})[name].upper, abs=0.02)
     # What an arm's own seeds tell stays told; one that moves far by itself keeps its interval beside any others.
     assert sd(alone["calm"]) == sd(beside_wild["calm"]) > 0
     by_itself, beside = rows({"wild0": wild["wild0"]})["wild0"], rows({"wild0": wild["wild0"], **tame})["wild0"]

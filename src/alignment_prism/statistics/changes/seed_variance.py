@@ -46,8 +46,9 @@ class Variance:
 
 def sums_of_squares(
     tables: Mapping[str, Floats], index: npt.NDArray[np.intp], clusters: int, weights: Floats
-) -> dict[str, tuple[float, float, int]]:
-    """Of each arm of several seeds: squares between seeds, of seeds on clusters of prompts, and degrees of freedom.
+) -> dict[str, tuple[float, float, int, float]]:
+    """Of each arm of several seeds: squares between seeds, of seeds on clusters of prompts, degrees of freedom, and
+    p (1 - p) of its mean rate.
 
     Args:
         tables: for each arm, S x P rates.
@@ -67,7 +68,8 @@ def sums_of_squares(
             of = np.stack([totals(row) for row in (rows - rows.mean(axis=0)) * weights])
             by_seed = of.sum(axis=1)
             within = float(np.sum((of - by_seed[:, None] * share) ** 2))
-            found[name] = float(by_seed @ by_seed), within, len(rows) - 1
+            rate = float(np.average(rows.mean(axis=0), weights=np.abs(weights)))
+            found[name] = float(by_seed @ by_seed), within, len(rows) - 1, rate * (1.0 - rate)
     return found
 
 
@@ -80,11 +82,11 @@ def satterthwaite(parts: Sequence[tuple[float, float]], variance: float) -> floa
 
 @dataclass(frozen=True, slots=True)
 class SeedLaw:
-    """How far the seeds of arms move: their mean squares vary about `centre` as one of `df` degrees of freedom would.
+    """How far the seeds of arms move: mean squares of p (1 - p) vary about `centre` as one of `df` degrees would.
 
     Of three seeds that move a rate far, some agree by luck. The variance from seed to seed is then hardly any, and
     Satterthwaite takes it for a well-known one: among many arms such an arm is the one that looks shown. The others
-    tell how far seeds move.
+    tell how far seeds move, as a share of p (1 - p), since no seed moves a rate of nothing or all.
 
     Attributes:
         centre: s0^2; 0 where the arms tell nothing.
@@ -104,8 +106,8 @@ class SeedLaw:
         """That of arms.
 
         Args:
-            every: mean square between the seeds of each, and its degrees of freedom. One of nothing, of an arm that
-                never or always does it, has no logarithm and tells nothing of how far seeds move where they do.
+            every: mean square between the seeds of each, as a share of p (1 - p), and its degrees of freedom. One of
+                nothing has no logarithm and tells nothing of how far seeds move where they do.
         """
         told = [(square, df) for square, df in every if square > NOTHING]
         most = sum(df for _, df in told)
@@ -121,13 +123,18 @@ class SeedLaw:
         df = 2.0 * _inverse_trigamma(spread)
         return cls(math.exp(float(rows.mean() + digamma(df / 2)) - math.log(df / 2)), df, most)
 
-    def not_by_luck(self, square: float, df: float) -> tuple[float, float]:
+    def not_by_luck(self, square: float, df: float, of: float = 1.0) -> tuple[float, float]:
         """An arm's mean square and degrees of freedom, or what the law makes of them where that is more.
 
         An arm whose seeds differ more keeps its own, for it may be the one method that is not stable.
+
+        Args:
+            square: between its seeds.
+            df: of it.
+            of: p (1 - p) of the arm.
         """
         share = 1.0 if math.isinf(self.df) else self.df / (self.df + df)
-        raised = share * self.centre + (1.0 - share) * square
+        raised = share * self.centre * of + (1.0 - share) * square
         return (raised, min(self.df + df, self.most)) if raised > square else (square, df)
 
 

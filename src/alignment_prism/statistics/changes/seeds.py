@@ -106,7 +106,7 @@ class SeedModel:
         self._w = 1.0 / (len(sizes) * sizes[self._stratum])
         self._means = {name: rows.mean(axis=0) for name, rows in self.tables.items()}
         self._alike = alike
-        self._known: tuple[dict[str, tuple[float, float, int]], SeedLaw] | None = None
+        self._known: tuple[dict[str, tuple[float, float, int, float]], SeedLaw] | None = None
 
     def subset(self, rows: npt.NDArray[np.intp], strata: GroupNames | None = None) -> SeedModel:
         """The model of some of the prompts.
@@ -305,15 +305,15 @@ class SeedModel:
         """Between an arm's seeds, the same not small by luck, and of seeds on clusters, with degrees of freedom."""
         if (known := self._known if weights is self._w else None) is None:
             sums = sums_of_squares(self.tables, self._index, self.clusters, weights)
-            every = [] if self._alike else [(between / df, df) for between, _, df in sums.values()]
-            known = sums, SeedLaw.of(every)
+            moved = [(between / df / of, df) for between, _, df, of in sums.values() if of > 0 and not self._alike]
+            known = sums, SeedLaw.of(moved)
         if weights is self._w:
             self._known = known
         sums, law = known
-        between, within, df = np.sum(list(sums.values()), axis=0) if self._alike else sums[arm]
+        between, within, df, of = np.sum(list(sums.values()), axis=0) if self._alike else sums[arm]
         own = float(between / df), float(df)
-        both = float(within / df) * self.clusters / (self.clusters - 1), df * (self.clusters - 1.0)
-        return own, own if self._alike or within <= NOTHING else law.not_by_luck(*own), both
+        raised = own if self._alike or within <= NOTHING else law.not_by_luck(*own, of)
+        return own, raised, (float(within / df) * self.clusters / (self.clusters - 1), df * (self.clusters - 1.0))
 
     def _ratio(self, b: str, a: str) -> tuple[float, Variance]:
         """b's rate over a's, 0 where either has no event, and the variance of what its score is made of."""
