@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,10 @@ from alignment_prism.cli.console import echo
 from alignment_prism.cli.options import RETRY_HELP, MoneyOptions, group
 
 if TYPE_CHECKING:
-    from alignment_prism.studies import StudySpec
+    from rich.console import Console
+
+    from alignment_prism.domain import Contrast, Finding
+    from alignment_prism.studies import Study, StudySpec
     from alignment_prism.studies.housekeeping import Status
 
 SPEC = click.argument("spec", metavar="SPEC")
@@ -194,8 +198,6 @@ def run_and_show(
     from alignment_prism.cli.progress import Terminal
     from alignment_prism.domain import Finding
     from alignment_prism.io import read_records
-    from alignment_prism.reports import contrasts_table, headline_table, seeds_table, summary_table, transfer_tables
-    from alignment_prism.reports.contrasts import told_first
     from alignment_prism.reports.terminal import IN_TABLES
     from alignment_prism.store.names import CONTRASTS, FINDINGS
     from alignment_prism.studies import run_study
@@ -207,18 +209,9 @@ def run_and_show(
     jobs = jobs or available_cores()
     options: dict[str, Any] = {"replace": replace, "retry_unjudged": retry_unjudged, "jobs": jobs, **how}
     study = run_study(spec, out, progress=progress, **options)
-    findings, console = read_records(study.out / FINDINGS, Finding, only=IN_TABLES), progress.console
-    console.print()
-    console.print(summary_table(findings, console.width))
-    if together := seeds_table(findings):
-        console.print(together)
-    if by_language := headline_table(findings):
-        console.print(by_language)
-    for title, sheet in transfer_tables(study.transfer()):
-        console.print(title)
-        console.print(sheet)
-    if contrasts := study.contrasts():
-        console.print(contrasts_table(told_first(contrasts)))
+    findings = read_records(study.out / FINDINGS, Finding, only=IN_TABLES)
+    contrasts = study.contrasts()
+    _show_tables(study, findings, contrasts, progress.console)
     for note in study.notes:
         progress.note(note)
     if any(row.metric == UNJUDGED and row.estimate > 0 for row in findings) or not findings:
@@ -229,6 +222,24 @@ def run_and_show(
     progress.note(f"findings: {study.out / FINDINGS}")
     if contrasts:
         progress.note(f"contrasts by language, scope and seed, {len(contrasts):,} rows: {study.out / CONTRASTS}")
+
+
+def _show_tables(study: Study, findings: Sequence[Finding], contrasts: Sequence[Contrast], console: Console) -> None:
+    """Print the tables of a finished study: a screen or two of each."""
+    from alignment_prism.reports import contrasts_table, headline_table, seeds_table, summary_table, transfer_tables
+    from alignment_prism.reports.contrasts import told_first
+
+    console.print()
+    console.print(summary_table(findings, console.width))
+    if together := seeds_table(findings):
+        console.print(together)
+    if by_language := headline_table(findings):
+        console.print(by_language)
+    for title, sheet in transfer_tables(study.transfer()):
+        console.print(title)
+        console.print(sheet)
+    if contrasts:
+        console.print(contrasts_table(told_first(contrasts)))
 
 
 @command.command("status")
