@@ -171,7 +171,8 @@ def _as_input_error(
     first = faults[0][0]
     # A union reports each of its members: the fault that lies deepest is of the member that was meant.
     path, fault = max((each for each in faults if each[0][: len(first)] == first), key=lambda each: len(each[0]))
-    others = {keys for keys, _ in faults if keys[: len(first)] != first}
+    # A list none of whose entries is right is told to be too short, too.
+    others = {keys for keys, _ in faults if keys[: len(first)] != first and keys != path[: len(keys)]}
     if fault["type"] == "missing" and (misspelt := _misspelt(path, faults)) is not None:
         path, fault = misspelt
         others.discard(path)
