@@ -21,7 +21,9 @@ from forked import Forked, Forks, forks
 from s3_server import Bucket, bucket
 from shared_store import copied, made, run, write_study
 
+from alignment_prism.domain import StoreError
 from alignment_prism.store import write_artifact
+from alignment_prism.store.locks import folder_lock
 from alignment_prism.store.remote import BLOCK, RemoteStore
 
 pytestmark = pytest.mark.slow  # whole runs that are killed
@@ -69,7 +71,21 @@ def run_until(name: str, number: int, study: Path, machine: str, s3: Bucket, pro
     ended = started[0].wait()
     s3.take = lambda put: True
     assert ended in (0, -signal.SIGKILL), (study / "err").read_text()
+    wait_for_workers(folder / "out")
     return ended
+
+
+def wait_for_workers(out: Path) -> None:
+    """Of a killed run: they stop as by Ctrl-C once its end has reached them, and hold their folders until then."""
+    for _ in range(1200):
+        try:
+            for unfinished in out.rglob("*.unfinished"):
+                with folder_lock(unfinished):
+                    pass
+            return
+        except (StoreError, FileNotFoundError):
+            time.sleep(0.1)
+    raise AssertionError("workers of a killed run are still there")
 
 
 def whole(s3: Bucket) -> tuple[int, int]:
