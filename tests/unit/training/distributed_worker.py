@@ -131,8 +131,8 @@ LIBRARIES = ("training.run", "training.backends.transformers", "training.backend
              "training.layouts.prepare", "training.base_model")  # fmt: skip
 
 
-def train(world: dict[str, Any], variables: dict[str, str]) -> None:
-    """All jobs, as one of the processes."""
+def train(world: dict[str, Any], variables: dict[str, str], launch: int) -> None:
+    """All jobs that are launched so often, as one of the processes."""
     faulthandler.dump_traceback_later(400, exit=True)  # says where processes wait for one another for ever
     os.environ.update(variables)
     spec = importlib.util.spec_from_file_location("tiny_models", world["conftest"])
@@ -150,20 +150,21 @@ def train(world: dict[str, Any], variables: dict[str, str]) -> None:
 
     check_that_only_the_first_process_tries_models()
     for job in world["jobs"]:
+        if launch > len(job["stops"]):
+            continue
         os.environ.update(job["environment"])
         out = Path(job["out"])
         error = ""
         try:
-            for _ in range(len(job["stops"]) + 1):
-                with suppress(TrainingInterrupted):
-                    train_method(
-                        job["method"],
-                        base=job["base"],
-                        pairs=tiny.grouped_pairs(21),
-                        out=out,
-                        config=load_config(job["config"]),
-                        progress=press_ctrl_c(job["stops"]),
-                    )
+            with suppress(TrainingInterrupted):
+                train_method(
+                    job["method"],
+                    base=job["base"],
+                    pairs=tiny.grouped_pairs(21),
+                    out=out,
+                    config=load_config(job["config"]),
+                    progress=press_ctrl_c(job["stops"]),
+                )
         except PrismError as refusal:
             error = f"{type(refusal).__name__}: {refusal}"
         finally:
@@ -171,21 +172,26 @@ def train(world: dict[str, Any], variables: dict[str, str]) -> None:
                 del os.environ[name]
         if os.environ["RANK"] == "0":
             out.with_suffix(".json").write_text(json.dumps({"error": error}), encoding="utf-8")
-    check_that_the_others_learn_of_a_fault()
+    if not launch:
+        check_that_the_others_learn_of_a_fault()
 
 
 def main() -> None:
-    """Trains in all worlds at once."""
+    """Trains in all worlds at once; what was interrupted goes on in new processes, as it does for a user."""
     for name in LIBRARIES:
         importlib.import_module(f"alignment_prism.{name}")
     worlds = [json.loads(Path(path).read_text(encoding="utf-8")) for path in sys.argv[1:]]
     fork = multiprocessing.get_context("fork")
-    processes = [fork.Process(target=train, args=(world, each)) for world in worlds for each in world["processes"]]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    sys.exit(any(process.exitcode for process in processes))
+    for launch in range(1 + max(len(job["stops"]) for world in worlds for job in world["jobs"])):
+        processes = [
+            fork.Process(target=train, args=(world, each, launch)) for world in worlds for each in world["processes"]
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        if any(process.exitcode for process in processes):
+            sys.exit(1)
 
 
 if __name__ == "__main__":
