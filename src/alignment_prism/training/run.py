@@ -151,7 +151,9 @@ def _train(
                 results.append(done if done is not None else run_stage(job, training.engine))
                 if asked_anywhere(stop):
                     raise TrainingInterrupted(work, results[-1].steps, results[-1].steps)
-                current = find_base(folder / "model") if (folder / "model" / "config.json").exists() else current
+                # That of the last stage is nobody's base: the first process may have moved and removed it by now.
+                if stage is not training.stages[-1] and (folder / "model" / "config.json").exists():
+                    current = find_base(folder / "model")
     except (InputError, ModelError):
         _forget_untrained(work)
         raise

@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,20 @@ def check_that_only_the_first_process_tries_models() -> None:
         prepare.why_not_packed = refuse
 
 
+def read_trained_models_late() -> None:
+    """The first process puts a run together and removes what was under way while the others are still busy."""
+    from alignment_prism.training import run
+
+    find = run.find_base
+
+    def late(folder: Any) -> Any:
+        time.sleep(1.0)
+        return find(folder)
+
+    if os.environ["RANK"] != "0":
+        run.find_base = late
+
+
 def check_that_the_others_learn_of_a_fault() -> None:
     import torch
 
@@ -149,6 +164,7 @@ def train(world: dict[str, Any], variables: dict[str, str], launch: int) -> None
     from alignment_prism.training import TrainingInterrupted, load_config, train_method
 
     check_that_only_the_first_process_tries_models()
+    read_trained_models_late()
     for job in world["jobs"]:
         if launch > len(job["stops"]):
             continue
@@ -170,8 +186,8 @@ def train(world: dict[str, Any], variables: dict[str, str], launch: int) -> None
         finally:
             for name in job["environment"]:
                 del os.environ[name]
-        if os.environ["RANK"] == "0":
-            out.with_suffix(".json").write_text(json.dumps({"error": error}), encoding="utf-8")
+        said = out.with_name(f"{out.name}-said-by-{os.environ['RANK']}.json")
+        said.write_text(json.dumps({"error": error}), encoding="utf-8")
     if not launch:
         check_that_the_others_learn_of_a_fault()
 

@@ -138,8 +138,9 @@ class Runs:
 
     def together(self, name: str) -> Path:
         """The training by two processes."""
-        error = json.loads((self.folder / f"{name}.json").read_text(encoding="utf-8"))["error"]
-        assert not error, error
+        for rank in range(2):
+            said = json.loads((self.folder / f"{name}-said-by-{rank}.json").read_text(encoding="utf-8"))
+            assert not said["error"], said["error"]
         assert is_complete(self.folder / name)
         return self.folder / name
 
